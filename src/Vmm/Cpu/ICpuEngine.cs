@@ -1,0 +1,24 @@
+using WebVm.Vmm.Interrupts;
+
+namespace WebVm.Vmm.Cpu;
+
+/// <summary>What executes a VM's guest code: makes its vCPUs and owns its interrupt controllers.</summary>
+public interface ICpuEngine : IDisposable
+{
+    /// <summary>"kvm" or "soft".</summary>
+    string Name { get; }
+
+    /// <summary>Where the VM's devices send interrupts.</summary>
+    IInterruptRouter Interrupts { get; }
+
+    /// <summary>Creates the vCPU with that index. All are created before the first runs, or later when hot-added. Index 0 is the boot processor; others wait for INIT/SIPI.</summary>
+    IVirtualCpu CreateVcpu(int index, uint apicId);
+
+    /// <summary>The interrupt controllers' state in the form that every engine understands. Only while no vCPU runs.</summary>
+    InterruptControllerState SaveInterruptControllers();
+
+    void LoadInterruptControllers(InterruptControllerState state);
+
+    /// <summary>Puts interrupt controllers back to their power-on state (system reset). vCPU state is reset by loading it.</summary>
+    void ResetInterruptControllers();
+}

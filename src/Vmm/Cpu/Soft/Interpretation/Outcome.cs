@@ -1,0 +1,16 @@
+using WebVm.Vmm.Cpu.Soft.Decoding;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation;
+
+/// <summary>Why the interpreter's loop was left, in <see cref="CpuContext"/>.</summary>
+internal enum Outcome : byte
+{
+    /// <summary>RIP is committed; look up the next block.</summary>
+    Continue,
+
+    /// <summary>An exception is recorded in the context, RIP is that of the faulting instruction.</summary>
+    Exception,
+
+    /// <summary>HLT retired.</summary>
+    Halt,
+}
