@@ -1,0 +1,56 @@
+using Iced.Intel;
+using WebVm.Vmm.Host;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+
+/// <summary>
+/// Short leaf routines of host machine code, for semantics that the host processor has and C# cannot express. They follow the System V
+/// ABI (arguments in RDI, RSI, RDX, RCX, R8, R9), touch no guest memory, call nothing and cannot fault, so they are called by
+/// <c>delegate* unmanaged[SuppressGCTransition]</c>.
+/// </summary>
+internal static class HostStub
+{
+    // The number of different stubs is finite (instruction forms times immediate bytes, about 70 000 of 64 to 96 bytes), so a guest
+    // cannot fill the arena.
+    private const ulong ArenaSize = 16 << 20;
+
+    private static readonly ExecutableMemory _arena = new("webvm-stubs", ArenaSize);
+
+    /// <summary>Assembles a routine written by hand, say <c>a => { a.mov(rax, rdi); a.ret(); }</c>, and returns its address.</summary>
+    public static nint Assemble(Action<Assembler> write)
+    {
+        var assembler = new Assembler(64);
+        write(assembler);
+        var code = new CodeBuffer();
+        assembler.Assemble(code, 0);
+        return Install(code);
+    }
+
+    /// <summary>Encodes the instructions, which must not refer to each other's addresses, and returns the routine's address.</summary>
+    public static nint Encode(IEnumerable<Instruction> instructions)
+    {
+        var code = new CodeBuffer();
+        var encoder = Encoder.Create(64, code);
+        foreach (Instruction instruction in instructions)
+        {
+            encoder.Encode(instruction, 0);
+        }
+
+        return Install(code);
+    }
+
+    private static nint Install(CodeBuffer code)
+    {
+        nint address = _arena.Append(code.Bytes);
+        return address != 0 ? address : throw new InvalidOperationException("The arena of host stubs is full.");
+    }
+
+    private sealed class CodeBuffer : CodeWriter
+    {
+        private readonly List<byte> _bytes = new(128);
+
+        public ReadOnlySpan<byte> Bytes => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_bytes);
+
+        public override void WriteByte(byte value) => _bytes.Add(value);
+    }
+}
