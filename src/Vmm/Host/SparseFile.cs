@@ -1,0 +1,156 @@
+using WebVm.Vmm.Host.Native;
+
+namespace WebVm.Vmm.Host;
+
+/// <summary>Files with holes: memory of a guest and its saved image (lseek(2) SEEK_DATA, fallocate(2)).</summary>
+public static unsafe class SparseFile
+{
+    private const int ChunkSize = 1 << 20;
+    private const int PageSize = 4096;
+
+    /// <summary>Opens for reading, or creates or empties for writing.</summary>
+    public static FileDescriptor Open(string path, bool write)
+    {
+        const int create = 0x40 | 0x200; // O_CREAT | O_TRUNC
+        int descriptor = FileCalls.Open(path, (write ? FileCalls.O_RDWR | create : FileCalls.O_RDONLY) | FileCalls.O_CLOEXEC, 0b110_000_000);
+        return descriptor < 0 ? throw LinuxException.Last("open") : new FileDescriptor(descriptor);
+    }
+
+    /// <summary>Bytes, holes included.</summary>
+    public static long Length(FileDescriptor file)
+    {
+        long length = FileCalls.Seek(file.Number, 0, FileCalls.SEEK_END);
+        return length < 0 ? throw LinuxException.Last("lseek") : length;
+    }
+
+    public static void SetLength(FileDescriptor file, long length)
+    {
+        if (FileCalls.Truncate(file.Number, length) != 0)
+        {
+            throw LinuxException.Last("ftruncate");
+        }
+    }
+
+    /// <summary>The next stretch at or after <paramref name="offset"/> that holds data; null when only holes follow.</summary>
+    public static (long Start, long End)? NextData(FileDescriptor file, long offset)
+    {
+        long start = FileCalls.Seek(file.Number, offset, FileCalls.SEEK_DATA);
+        if (start < 0)
+        {
+            var failure = LinuxException.Last("lseek");
+            return failure.Errno == ErrorNumber.ENXIO ? null : throw failure;
+        }
+
+        long end = FileCalls.Seek(file.Number, start, FileCalls.SEEK_HOLE);
+        return end < 0 ? throw LinuxException.Last("lseek") : (start, end);
+    }
+
+    /// <summary>Gives the pages of a range back to the host; they read as zero from now on.</summary>
+    public static void PunchHole(FileDescriptor file, long offset, long length)
+    {
+        if (FileCalls.Allocate(file.Number, FileCalls.FALLOC_FL_PUNCH_HOLE | FileCalls.FALLOC_FL_KEEP_SIZE, offset, length) != 0)
+        {
+            throw LinuxException.Last("fallocate");
+        }
+    }
+
+    /// <summary>
+    /// Makes <paramref name="destination"/> (empty, or known to be zero) equal to <paramref name="source"/>. Holes stay holes, and pages of zeros become holes.
+    /// </summary>
+    /// <returns>Bytes of data written.</returns>
+    public static long Copy(FileDescriptor source, FileDescriptor destination, CancellationToken cancellation = default)
+    {
+        long length = Length(source);
+        SetLength(destination, length);
+        var buffer = new byte[ChunkSize];
+        long written = 0;
+        long offset = 0;
+        while (offset < length && NextData(source, offset) is var (start, end))
+        {
+            for (long at = start; at < end;)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                int count = Read(source, at, buffer.AsSpan(0, (int)Math.Min(ChunkSize, end - at)));
+                if (count == 0)
+                {
+                    return written;
+                }
+
+                written += WriteWithoutZeros(destination, at, buffer.AsSpan(0, count));
+                at += count;
+            }
+
+            offset = end;
+        }
+
+        return written;
+    }
+
+    /// <summary>Reads up to the buffer's length; 0 only at the end of the file.</summary>
+    public static int Read(FileDescriptor file, long offset, Span<byte> buffer)
+    {
+        fixed (byte* start = buffer)
+        {
+            nint count;
+            while ((count = FileCalls.ReadAt(file.Number, start, (nuint)buffer.Length, offset)) < 0)
+            {
+                ThrowUnlessInterrupted("pread");
+            }
+
+            return (int)count;
+        }
+    }
+
+    /// <summary>Writes all of the buffer.</summary>
+    public static void Write(FileDescriptor file, long offset, ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* start = buffer)
+        {
+            for (int done = 0; done < buffer.Length;)
+            {
+                nint count = FileCalls.WriteAt(file.Number, start + done, (nuint)(buffer.Length - done), offset + done);
+                if (count < 0)
+                {
+                    ThrowUnlessInterrupted("pwrite");
+                    continue;
+                }
+
+                done += (int)count;
+            }
+        }
+    }
+
+    private static long WriteWithoutZeros(FileDescriptor file, long offset, ReadOnlySpan<byte> data)
+    {
+        long written = 0;
+        int at = 0;
+        while (at < data.Length)
+        {
+            int begin = at;
+            bool zero = IsZeroPage(data, at);
+            while (at < data.Length && IsZeroPage(data, at) == zero)
+            {
+                at = Math.Min(at + PageSize, data.Length);
+            }
+
+            if (!zero)
+            {
+                Write(file, offset + begin, data[begin..at]);
+                written += at - begin;
+            }
+        }
+
+        return written;
+    }
+
+    private static bool IsZeroPage(ReadOnlySpan<byte> data, int at) => !data.Slice(at, Math.Min(PageSize, data.Length - at)).ContainsAnyExcept((byte)0);
+
+    private static void ThrowUnlessInterrupted(string call)
+    {
+        var failure = LinuxException.Last(call);
+        if (failure.Errno != ErrorNumber.EINTR)
+        {
+            throw failure;
+        }
+    }
+}
