@@ -1,0 +1,64 @@
+# ./webvm test [--long] [FILTER]: builds everything, runs each test project, prints one total as the last line.
+
+explicit=off
+filter=
+while [[ $# -gt 0 ]]; do
+    case "$1" in
+        --long) explicit=on ;;
+        -*) fail "unknown option '$1' (there is --long)" ;;
+        *) [[ -z $filter ]] || fail "one filter at most"; filter=$1 ;;
+    esac
+    shift
+done
+
+need_packages "compiling C against the kernel's headers proves our bindings" gcc:gcc libc6-dev:/usr/include/linux/kvm.h
+need_packages "assembling small guests" nasm:nasm
+need_packages "checking ACPI tables with the reference compiler" acpica-tools:iasl
+
+build WebVm.sln || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+
+# The guests' images come first, so that a test's time is its own. Without network, tests use what the cache holds.
+if [[ -d $WEBVM_ROOT/tests/Guest.Tests && -f $WEBVM_ROOT/scripts/image.sh ]]; then
+    for image in tiny generic memtest; do
+        "$WEBVM_ROOT/webvm" image build "$image" || note "no image '$image'; tests that boot it will fail"
+    done
+fi
+
+passed=0 failed=0 skipped=0
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+# A test project as a whole may not take longer than this (seconds); single tests have limits of their own.
+limit=$([[ $explicit == on ]] && echo 14400 || echo 1200)
+
+for project in "$WEBVM_ROOT"/tests/*.Tests; do
+    name=$(basename "$project")
+    runner="$project/bin/Release/net10.0/$name"
+    arguments=(-noLogo -noColor -explicit "$explicit" -xml "$results/$name.xml")
+    [[ -z $filter ]] || arguments+=(-class "*$filter*")
+    note "running $name"
+    status=0
+    (cd "$project" && timeout --kill-after=10 "$limit" "$runner" "${arguments[@]}") || status=$?
+    totals=$(grep -o '<assembly [^>]*>' "$results/$name.xml" 2>/dev/null | head -n 1 || true)
+    count() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$totals"; }
+    if [[ -z $totals ]]; then
+        note "$name ended with $status and left no result (a limit of $limit s applies)"
+        failed=$((failed + 1))
+        continue
+    fi
+    errors=$(count errors)
+    passed=$((passed + $(count passed)))
+    failed=$((failed + $(count failed) + ${errors:-0}))
+    skipped=$((skipped + $(count skipped)))
+    if [[ $status -ne 0 && $(($(count failed) + ${errors:-0})) -eq 0 && $(count total) -gt 0 ]]; then
+        note "$name ended with $status although no test failed"
+        failed=$((failed + 1))
+    fi
+done
+
+if [[ $((passed + failed)) -eq 0 ]]; then
+    note "no test ran"
+    failed=1
+fi
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[[ $failed -eq 0 ]]
