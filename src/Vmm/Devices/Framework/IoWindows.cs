@@ -17,7 +17,11 @@ public interface IMmioHandler
 }
 
 /// <summary>Ports <paramref name="First"/> to First + Count - 1.</summary>
-public readonly record struct PortWindow(ushort First, int Count, IPortHandler Handler);
+public readonly record struct PortWindow(ushort First, int Count, IPortHandler Handler)
+{
+    /// <summary>The widest access that the handler takes, in bytes; the bus splits wider ones, lowest address first.</summary>
+    public int Width { get; init; } = 4;
+}
 
 /// <summary>A device with port registers at fixed places.</summary>
 public interface IPortMapped
@@ -26,7 +30,11 @@ public interface IPortMapped
 }
 
 /// <summary>Guest physical addresses Base to Base + Size - 1.</summary>
-public readonly record struct MmioWindow(Memory.GuestPhysicalAddress Base, ulong Size, IMmioHandler Handler);
+public readonly record struct MmioWindow(Memory.GuestPhysicalAddress Base, ulong Size, IMmioHandler Handler)
+{
+    /// <summary>The widest access that the handler takes, in bytes; the bus splits wider ones, lowest address first.</summary>
+    public int Width { get; init; } = 8;
+}
 
 /// <summary>A device with memory-mapped registers at fixed places.</summary>
 public interface IMemoryMapped

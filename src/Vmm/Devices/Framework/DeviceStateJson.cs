@@ -1,0 +1,49 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace WebVm.Vmm.Devices.Framework;
+
+/// <summary>Turns device state records into JSON and back. Reading is strict: what a schema does not name is an error, not ignored.</summary>
+public static class DeviceStateJson
+{
+    public static JsonSerializerOptions Options { get; } = new(JsonSerializerDefaults.Web)
+    {
+        NumberHandling = JsonNumberHandling.Strict,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+        AllowDuplicateProperties = false,
+        PropertyNameCaseInsensitive = false,
+        MaxDepth = 32,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase, allowIntegerValues: false) },
+    };
+
+    public static DeviceState Write(string device, ISavedState saved) =>
+        new(device, saved.Schema, saved.SchemaVersion, JsonSerializer.SerializeToElement(saved.SaveState(), saved.StateType, Options));
+
+    /// <summary>The record that <paramref name="state"/> holds for <paramref name="reader"/>.</summary>
+    /// <exception cref="InvalidDataException">Another schema, an unknown version, or not such a record. The message says which, and for what device.</exception>
+    public static object Read(DeviceState state, ISavedState reader)
+    {
+        if (state.Schema != reader.Schema)
+        {
+            throw new InvalidDataException($"The state of device '{state.Device}' follows schema '{state.Schema}'; the device reads '{reader.Schema}'.");
+        }
+
+        if (state.Version != reader.SchemaVersion)
+        {
+            throw new InvalidDataException(
+                $"The state of device '{state.Device}' follows version {state.Version} of schema '{state.Schema}'; this build reads version {reader.SchemaVersion}.");
+        }
+
+        try
+        {
+            return state.State.Deserialize(reader.StateType, Options)
+                ?? throw new InvalidDataException($"The state of device '{state.Device}' is null.");
+        }
+        catch (Exception exception) when (exception is JsonException or NotSupportedException or ArgumentException or FormatException)
+        {
+            throw new InvalidDataException($"The state of device '{state.Device}' is not '{state.Schema}' version {state.Version}.", exception);
+        }
+    }
+}
