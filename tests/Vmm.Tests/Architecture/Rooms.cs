@@ -41,6 +41,11 @@ internal static class Rooms
         }
 
         string space = element.Namespace ?? "";
+        if (space.Length == 0 && element.Name.Contains('<', StringComparison.Ordinal))
+        {
+            return null; // made by the compiler (inline arrays, collection expressions)
+        }
+
         return space == Root || space.Length == 0 ? "Program" : space[(Root.Length + 1)..].Split('.')[0];
     }
 

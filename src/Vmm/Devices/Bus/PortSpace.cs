@@ -68,7 +68,7 @@ internal sealed class PortSpace(Action<BusWindow, Exception> faulted)
                 return 0xff;
             }
         }
-        else if (size <= window.Width && port - window.First + (ulong)size <= window.Size)
+        else if (size == 1 || IsWhole(window, port, size))
         {
             return ReadWindow(window, port, size);
         }
@@ -87,13 +87,32 @@ internal sealed class PortSpace(Action<BusWindow, Exception> faulted)
                 return;
             }
         }
-        else if (size <= window.Width && port - window.First + (ulong)size <= window.Size)
+        else if (size == 1 || IsWhole(window, port, size))
         {
             WriteWindow(window, port, size, value);
             return;
         }
 
         WriteSplit(port, size, value);
+    }
+
+    /// <summary>Whether the window takes the access in one piece: it may be too narrow, end here, or lie under another in part.</summary>
+    private bool IsWhole(BusWindow window, int port, int size)
+    {
+        if (size > window.Width || port + size > PortCount)
+        {
+            return false;
+        }
+
+        for (int i = 1; i < size; i++)
+        {
+            if (Volatile.Read(ref _table[port + i]) != window)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>The largest piece at <paramref name="port"/> that one window takes, or that none does.</summary>
@@ -105,9 +124,8 @@ internal sealed class PortSpace(Action<BusWindow, Exception> faulted)
             return 1;
         }
 
-        int limit = Math.Min(Math.Min(remaining, window.Width), (int)(window.Last - (ulong)port) + 1);
         int size = 1;
-        while (size * 2 <= limit && port % (size * 2) == 0)
+        while (size * 2 <= remaining && port % (size * 2) == 0 && IsWhole(window, port, size * 2))
         {
             size *= 2;
         }

@@ -5,7 +5,7 @@ using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Tests.Devices.Framework;
 
-public class DeviceTreeTests
+public sealed class DeviceTreeTests : IDisposable
 {
     private readonly List<string> _log = [];
     private readonly SystemBus _bus = new();
@@ -17,6 +17,8 @@ public class DeviceTreeTests
         _tree = new DeviceTree(new BusConnector(_bus));
         _tree.DeviceFailed += _failures.Add;
     }
+
+    public void Dispose() => _tree.Dispose();
 
     [Fact]
     public void A_device_passes_through_its_states_in_order()
