@@ -1,0 +1,51 @@
+using System.Buffers.Binary;
+
+namespace WebVm.Vmm.Firmware.Boot;
+
+/// <summary>A file handed to a boot loader: untrusted bytes, read with every offset checked.</summary>
+/// <param name="Name">The file as the user named it; all errors begin with it.</param>
+public sealed record BootFile(string Name, ReadOnlyMemory<byte> Data)
+{
+    /// <summary>Larger files are refused before they are read.</summary>
+    public const long MaximumSize = 2_000_000_000;
+
+    public ulong Length => (ulong)Data.Length;
+
+    /// <summary>The last part of the name: what boot protocols hand to the guest.</summary>
+    public string ShortName => Path.GetFileName(Name) is { Length: > 0 } name ? name : "kernel";
+
+    /// <exception cref="BootException">The file cannot be read or is too large.</exception>
+    public static BootFile Open(string path)
+    {
+        try
+        {
+            long size = new FileInfo(path).Length;
+            return size <= MaximumSize
+                ? new BootFile(path, File.ReadAllBytes(path))
+                : throw new BootException(path, $"the file has {size} bytes, more than the {MaximumSize} that can be loaded");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        {
+            throw new BootException(path, "cannot be read", e);
+        }
+    }
+
+    /// <summary>Whether the range lies in the file.</summary>
+    public bool Has(ulong offset, ulong length) => offset <= Length && length <= Length - offset;
+
+    /// <exception cref="BootException">The range leaves the file; the message says what was to be there.</exception>
+    public ReadOnlySpan<byte> Slice(ulong offset, ulong length, string what) =>
+        Has(offset, length)
+            ? Data.Span.Slice((int)offset, (int)length)
+            : throw Fault($"truncated: {what} at 0x{offset:x}, {length} bytes, lies outside the file of {Length} bytes");
+
+    public byte Byte(ulong offset, string what) => Slice(offset, 1, what)[0];
+
+    public ushort UInt16(ulong offset, string what) => BinaryPrimitives.ReadUInt16LittleEndian(Slice(offset, 2, what));
+
+    public uint UInt32(ulong offset, string what) => BinaryPrimitives.ReadUInt32LittleEndian(Slice(offset, 4, what));
+
+    public ulong UInt64(ulong offset, string what) => BinaryPrimitives.ReadUInt64LittleEndian(Slice(offset, 8, what));
+
+    internal BootException Fault(string reason) => new(Name, reason);
+}
