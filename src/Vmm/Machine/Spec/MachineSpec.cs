@@ -1,0 +1,165 @@
+using System.Text;
+using WebVm.Vmm.Devices;
+
+namespace WebVm.Vmm.Machine.Spec;
+
+/// <summary>Which engine executes the guest.</summary>
+public enum EngineChoice
+{
+    /// <summary>The faster of those that work here.</summary>
+    Auto,
+    Kvm,
+    Soft,
+}
+
+/// <summary>
+/// What a virtual machine is made of. Immutable; the JSON form is described in docs/machine-spec.md. An instance says
+/// nothing about whether it is sound until <see cref="Validate"/> has been asked.
+/// </summary>
+public sealed record MachineSpec
+{
+    /// <summary>Version of the JSON form.</summary>
+    public const int Schema = 1;
+
+    public const int MaximumCpus = CpuSet.Limit;
+    public const int MaximumNumaNodes = 64;
+
+    /// <summary>What the smallest boot protocol needs.</summary>
+    public const ulong MinimumMemory = 4UL << 20;
+
+    /// <summary>RAM ends where 64-bit PCI memory starts, and 1 GiB below 4 GiB is not RAM.</summary>
+    public const ulong MaximumMemory = PlatformMap.PciMemory64 - (PlatformMap.HighMemory - PlatformMap.LowMemoryEnd);
+
+    /// <summary>Linux ignores nodes that are smaller (arch/x86/mm/numa.c, NODE_MIN_SIZE).</summary>
+    public const ulong MinimumNodeMemory = 4UL << 20;
+
+    public string Name { get; init; } = "vm";
+
+    public EngineChoice Engine { get; init; } = EngineChoice.Auto;
+
+    public int Cpus { get; init; } = 1;
+
+    /// <summary>Bytes of RAM, all nodes together.</summary>
+    public ulong Memory { get; init; } = 512UL << 20;
+
+    /// <summary>Virtual NUMA nodes; none means one node that no table mentions.</summary>
+    public IReadOnlyList<NumaNodeSpec> Numa { get; init; } = [];
+
+    /// <summary>What is started; null only for a machine that is restored.</summary>
+    public BootSpec? Boot { get; init; }
+
+    /// <summary>The framebuffer, or null for a machine without display.</summary>
+    public DisplaySpec? Display { get; init; }
+
+    /// <summary>High precision event timer.</summary>
+    public bool Hpet { get; init; }
+
+    /// <summary>Every fault of the spec; none when a machine can be made of it.</summary>
+    public IReadOnlyList<SpecFault> Validate()
+    {
+        var faults = new List<SpecFault>();
+        if (Name.Length is 0 or > 64 || Name.Any(character => !char.IsAsciiLetterOrDigit(character) && character is not ('-' or '_' or '.')))
+        {
+            faults.Add(new("/name", "a name is 1 to 64 letters, digits, '-', '_' or '.'"));
+        }
+
+        if (Cpus is < 1 or > MaximumCpus)
+        {
+            faults.Add(new("/cpus", $"{Cpus} vCPUs; there may be 1 to {MaximumCpus}"));
+        }
+
+        if (Memory is < MinimumMemory or > MaximumMemory)
+        {
+            faults.Add(new("/memory", $"{ByteSize.Format(Memory)}; there may be {ByteSize.Format(MinimumMemory)} to {ByteSize.Format(MaximumMemory)}"));
+        }
+        else if (Memory % 4096 != 0)
+        {
+            faults.Add(new("/memory", $"{Memory} bytes is not a multiple of 4096"));
+        }
+
+        NumaValidation.Check(this, faults);
+        Boot?.Check(faults);
+        Display?.Check(faults);
+        return faults;
+    }
+
+    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
+    public MachineSpec Validated() => Validate() is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
+}
+
+/// <summary>One virtual NUMA node (ACPI 6.5 §5.2.16).</summary>
+public sealed record NumaNodeSpec
+{
+    /// <summary>The node's vCPUs; may be empty (a node of memory only).</summary>
+    public required CpuSet Cpus { get; init; }
+
+    /// <summary>Bytes.</summary>
+    public required ulong Memory { get; init; }
+
+    /// <summary>Distance to each node, this one included (10); null for 10 to itself and 20 to others (ACPI 6.5 §5.2.17).</summary>
+    public IReadOnlyList<byte>? Distances { get; init; }
+}
+
+/// <summary>What is started, and with what.</summary>
+public sealed record BootSpec
+{
+    /// <summary>Longest command line in bytes that x86 Linux takes (COMMAND_LINE_SIZE less the terminating zero).</summary>
+    public const int MaximumCommandLine = 2047;
+
+    /// <summary>Path of a bzImage, an ELF kernel (Linux or PVH) or a Multiboot image.</summary>
+    public required string Kernel { get; init; }
+
+    /// <summary>Path of the initial RAM disk; for Multiboot the first module.</summary>
+    public string? Initrd { get; init; }
+
+    public string CommandLine { get; init; } = "";
+
+    internal void Check(List<SpecFault> faults)
+    {
+        CheckPath(faults, "/boot/kernel", Kernel);
+        if (Initrd is not null)
+        {
+            CheckPath(faults, "/boot/initrd", Initrd);
+        }
+
+        if (Encoding.UTF8.GetByteCount(CommandLine) > MaximumCommandLine)
+        {
+            faults.Add(new("/boot/commandLine", $"longer than {MaximumCommandLine} bytes"));
+        }
+
+        if (CommandLine.Contains('\0'))
+        {
+            faults.Add(new("/boot/commandLine", "contains a zero byte"));
+        }
+    }
+
+    private static void CheckPath(List<SpecFault> faults, string pointer, string path)
+    {
+        if (path.Length is 0 or > 4096 || path.Contains('\0'))
+        {
+            faults.Add(new(pointer, "a path is 1 to 4096 characters, none of them zero"));
+        }
+    }
+}
+
+/// <summary>Resolution at power-on; 32 bits a pixel.</summary>
+public sealed record DisplaySpec(int Width = 1024, int Height = 768)
+{
+    public const int MinimumWidth = 320;
+    public const int MinimumHeight = 200;
+    public const int MaximumWidth = 3840;
+    public const int MaximumHeight = 2160;
+
+    internal void Check(List<SpecFault> faults)
+    {
+        if (Width is < MinimumWidth or > MaximumWidth || Width % 8 != 0)
+        {
+            faults.Add(new("/display/width", $"{Width}; a width is a multiple of 8 from {MinimumWidth} to {MaximumWidth}"));
+        }
+
+        if (Height is < MinimumHeight or > MaximumHeight)
+        {
+            faults.Add(new("/display/height", $"{Height}; a height is {MinimumHeight} to {MaximumHeight}"));
+        }
+    }
+}

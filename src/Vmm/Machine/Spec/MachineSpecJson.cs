@@ -1,0 +1,161 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Unicode;
+
+namespace WebVm.Vmm.Machine.Spec;
+
+/// <summary>The JSON form of <see cref="MachineSpec"/> (docs/machine-spec.md).</summary>
+public static class MachineSpecJson
+{
+    /// <summary>Bytes; nothing a spec can say needs as many.</summary>
+    public const int MaximumLength = 256 * 1024;
+
+    /// <summary>Reads and validates. Null, with every fault listed, when the document is no sound spec.</summary>
+    public static MachineSpec? Read(ReadOnlyMemory<byte> json, out IReadOnlyList<SpecFault> faults)
+    {
+        if (json.Length > MaximumLength)
+        {
+            faults = [new("", $"longer than {MaximumLength} bytes")];
+            return null;
+        }
+
+        if (!Utf8.IsValid(json.Span))
+        {
+            faults = [new("", "not UTF-8")];
+            return null;
+        }
+
+        try
+        {
+            using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 16 });
+            return Read(document.RootElement, out faults);
+        }
+        catch (JsonException malformed)
+        {
+            faults = [new("", $"not JSON: {malformed.Message}")];
+            return null;
+        }
+    }
+
+    public static MachineSpec? Read(JsonElement json, out IReadOnlyList<SpecFault> faults)
+    {
+        var found = new List<SpecFault>();
+        var root = new SpecObject(json, "", found);
+        var spec = ReadMachine(root);
+        // A field that could not be read has its default; what follows from that would only confuse.
+        if (found.Count == 0)
+        {
+            found.AddRange(spec.Validate());
+        }
+
+        faults = found;
+        return found.Count == 0 ? spec : null;
+    }
+
+    public static JsonObject Write(MachineSpec spec)
+    {
+        var root = new JsonObject
+        {
+            ["schema"] = MachineSpec.Schema,
+            ["name"] = spec.Name,
+            ["engine"] = Name(spec.Engine),
+            ["cpus"] = spec.Cpus,
+            ["memory"] = ByteSize.Format(spec.Memory),
+            ["hpet"] = spec.Hpet,
+        };
+        if (spec.Numa.Count > 0)
+        {
+            root["numa"] = new JsonArray([.. spec.Numa.Select(WriteNode)]);
+        }
+
+        if (spec.Boot is { } boot)
+        {
+            root["boot"] = new JsonObject { ["kernel"] = boot.Kernel, ["initrd"] = boot.Initrd, ["commandLine"] = boot.CommandLine };
+        }
+
+        if (spec.Display is { } display)
+        {
+            root["display"] = new JsonObject { ["width"] = display.Width, ["height"] = display.Height };
+        }
+
+        return root;
+    }
+
+    private static string Name(EngineChoice engine) => engine.ToString().ToLowerInvariant();
+
+    private static JsonObject WriteNode(NumaNodeSpec node)
+    {
+        var result = new JsonObject { ["cpus"] = node.Cpus.ToString(), ["memory"] = ByteSize.Format(node.Memory) };
+        if (node.Distances is { } distances)
+        {
+            result["distances"] = new JsonArray([.. distances.Select(distance => JsonValue.Create((int)distance))]);
+        }
+
+        return result;
+    }
+
+    private static MachineSpec ReadMachine(SpecObject root)
+    {
+        int schema = root.Integer("schema", MachineSpec.Schema);
+        if (schema != MachineSpec.Schema)
+        {
+            root.Fault("schema", $"{schema}; this build reads schema {MachineSpec.Schema}");
+        }
+
+        var initial = new MachineSpec();
+        var nodes = root.Array("numa").Select(ReadNode).ToList();
+        var spec = new MachineSpec
+        {
+            Name = root.Text("name") ?? initial.Name,
+            Engine = root.Choice("engine", EngineChoice.Auto),
+            Cpus = root.Integer("cpus", nodes.Count > 0 ? Math.Max(1, nodes.Max(node => node.Cpus.Highest + 1)) : initial.Cpus),
+            Memory = root.Size("memory") ?? (nodes.Count > 0 ? nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)) : initial.Memory),
+            Numa = nodes,
+            Hpet = root.Flag("hpet", initial.Hpet),
+            Boot = root.Object("boot") is { } boot ? ReadBoot(boot) : null,
+            Display = root.Object("display") is { } display ? ReadDisplay(display) : null,
+        };
+        root.RefuseOthers();
+        return spec;
+    }
+
+    private static NumaNodeSpec ReadNode(SpecObject node)
+    {
+        string cpus = node.Text("cpus") ?? "";
+        if (!CpuSet.TryParse(cpus, out var set))
+        {
+            node.Fault("cpus", $"'{cpus}' is not a list of vCPUs such as \"0-3,8\", each below {CpuSet.Limit}");
+        }
+
+        ulong? memory = node.Size("memory");
+        if (memory is null)
+        {
+            node.Missing("memory");
+        }
+
+        IReadOnlyList<byte>? distances = node.Has("distances") ? node.Bytes("distances") : null;
+        node.RefuseOthers();
+        return new NumaNodeSpec { Cpus = set, Memory = memory ?? 0, Distances = distances };
+    }
+
+    private static BootSpec ReadBoot(SpecObject boot)
+    {
+        string? kernel = boot.Text("kernel");
+        if (kernel is null)
+        {
+            boot.Missing("kernel");
+        }
+
+        var result = new BootSpec { Kernel = kernel ?? "", Initrd = boot.Text("initrd"), CommandLine = boot.Text("commandLine") ?? "" };
+        boot.RefuseOthers();
+        return result;
+    }
+
+    private static DisplaySpec ReadDisplay(SpecObject display)
+    {
+        var initial = new DisplaySpec();
+        var result = new DisplaySpec(display.Integer("width", initial.Width), display.Integer("height", initial.Height));
+        display.RefuseOthers();
+        return result;
+    }
+}
