@@ -34,7 +34,23 @@ public static class PlatformMap
     public const ushort Gpe0 = 0x620;
     public const int Gpe0Length = 16;
     public const ushort SmiCommand = 0xb2;
+
+    /// <summary>Bytes written to <see cref="SmiCommand"/> that set and clear SCI_EN.</summary>
+    public const byte AcpiEnable = 0xf1;
+    public const byte AcpiDisable = 0xf0;
+
+    /// <summary>The power management timer counts in 32 bits (FADT flag TMR_VAL_EXT).</summary>
+    public const int PmTimerBits = 32;
+
+    /// <summary>SLP_TYP values of the sleep states in PM1 control (ACPI 6.5 §4.8.3.2.1, §7.4.2).</summary>
+    public const byte SleepTypeS3 = 1;
+    public const byte SleepTypeS4 = 2;
+    public const byte SleepTypeS5 = 5;
+
     public const ushort ResetControl = 0xcf9;
+
+    /// <summary>Written to <see cref="ResetControl"/>: system reset, CPU reset.</summary>
+    public const byte ResetValue = 0x06;
 
     public const ushort FwCfg = 0x510;
     public const ushort Pvpanic = 0x505;
