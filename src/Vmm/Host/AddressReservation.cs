@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 
@@ -6,15 +6,9 @@ namespace WebVm.Vmm.Host;
 /// A range of host address space (mmap(2)). It costs nothing until files are placed in it, and a file taken out again
 /// leaves zero-filled private pages behind, so that a late access by another thread harms nobody.
 /// </summary>
-public sealed unsafe partial class AddressReservation : IDisposable
+public sealed unsafe class AddressReservation : IDisposable
 {
-    private const int ProtectionNone = 0;
-    private const int ProtectionReadWrite = 1 | 2; // PROT_READ | PROT_WRITE
-    private const int MapShared = 0x01;
-    private const int MapPrivate = 0x02;
-    private const int MapFixed = 0x10;
-    private const int MapAnonymous = 0x20;
-    private const int MapNoReserve = 0x4000;
+    private const int ReadWrite = MemoryCalls.PROT_READ | MemoryCalls.PROT_WRITE;
 
     private byte* _base;
 
@@ -30,30 +24,30 @@ public sealed unsafe partial class AddressReservation : IDisposable
     public ulong Size { get; }
 
     /// <summary>Reserves inaccessible address space.</summary>
-    public static AddressReservation Inaccessible(ulong size) => new(Map(null, size, ProtectionNone, MapPrivate | MapAnonymous | MapNoReserve, -1, 0), size);
+    public static AddressReservation Inaccessible(ulong size) => new(Map(null, size, MemoryCalls.PROT_NONE, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | MemoryCalls.MAP_NORESERVE, -1, 0), size);
 
     /// <summary>Reserves zero-filled memory; a page is only taken from the host when first written.</summary>
-    public static AddressReservation Zeroed(ulong size) => new(Map(null, size, ProtectionReadWrite, MapPrivate | MapAnonymous | MapNoReserve, -1, 0), size);
+    public static AddressReservation Zeroed(ulong size) => new(Map(null, size, ReadWrite, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | MemoryCalls.MAP_NORESERVE, -1, 0), size);
 
     /// <summary>Maps the whole of <paramref name="file"/> at <paramref name="offset"/> bytes into the reservation.</summary>
     public void Place(MemoryFile file, ulong offset)
     {
         CheckRange(offset, file.Size);
-        Map(_base + offset, file.Size, ProtectionReadWrite, MapShared | MapFixed | MapNoReserve, file.Descriptor.Number, 0);
+        Map(_base + offset, file.Size, ReadWrite, MemoryCalls.MAP_SHARED | MemoryCalls.MAP_FIXED | MemoryCalls.MAP_NORESERVE, file.Descriptor.Number, 0);
     }
 
     /// <summary>Takes whatever lies at <paramref name="offset"/> out again.</summary>
     public void Clear(ulong offset, ulong size)
     {
         CheckRange(offset, size);
-        Map(_base + offset, size, ProtectionReadWrite, MapPrivate | MapAnonymous | MapNoReserve | MapFixed, -1, 0);
+        Map(_base + offset, size, ReadWrite, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | MemoryCalls.MAP_NORESERVE | MemoryCalls.MAP_FIXED, -1, 0);
     }
 
     public void Dispose()
     {
         if (_base != null)
         {
-            _ = Munmap(_base, (nuint)Size);
+            _ = MemoryCalls.Unmap(_base, (nuint)Size);
             _base = null;
         }
     }
@@ -67,13 +61,7 @@ public sealed unsafe partial class AddressReservation : IDisposable
 
     private static byte* Map(void* address, ulong size, int protection, int flags, int descriptor, long offset)
     {
-        void* result = Mmap(address, (nuint)size, protection, flags, descriptor, offset);
+        void* result = MemoryCalls.Map(address, (nuint)size, protection, flags, descriptor, offset);
         return result == (void*)-1 ? throw LinuxException.Last("mmap") : (byte*)result;
     }
-
-    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
-    private static partial void* Mmap(void* address, nuint length, int protection, int flags, int descriptor, long offset);
-
-    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
-    private static partial int Munmap(void* address, nuint length);
 }

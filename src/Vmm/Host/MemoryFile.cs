@@ -1,12 +1,10 @@
-using System.Runtime.InteropServices;
+using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 
 /// <summary>Memory with a file descriptor (memfd_create(2)): mapped by several owners, passed between processes, sparse.</summary>
-public sealed partial class MemoryFile : IDisposable
+public sealed class MemoryFile : IDisposable
 {
-    private const uint CloseOnExec = 1; // MFD_CLOEXEC
-
     private MemoryFile(FileDescriptor descriptor, ulong size)
     {
         Descriptor = descriptor;
@@ -21,14 +19,14 @@ public sealed partial class MemoryFile : IDisposable
     /// <exception cref="LinuxException">The host has no memory or no descriptors left.</exception>
     public static MemoryFile Create(string name, ulong size)
     {
-        int descriptor = MemfdCreate(name, CloseOnExec);
+        int descriptor = MemoryCalls.CreateMemoryFile(name, MemoryCalls.MFD_CLOEXEC | MemoryCalls.MFD_ALLOW_SEALING);
         if (descriptor < 0)
         {
             throw LinuxException.Last("memfd_create");
         }
 
         var owner = new FileDescriptor(descriptor);
-        if (Ftruncate(descriptor, (long)size) != 0)
+        if (FileCalls.Truncate(descriptor, (long)size) != 0)
         {
             var failure = LinuxException.Last("ftruncate");
             owner.Dispose();
@@ -39,10 +37,4 @@ public sealed partial class MemoryFile : IDisposable
     }
 
     public void Dispose() => Descriptor.Dispose();
-
-    [LibraryImport("libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
-    private static partial int MemfdCreate(string name, uint flags);
-
-    [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
-    private static partial int Ftruncate(int descriptor, long length);
 }

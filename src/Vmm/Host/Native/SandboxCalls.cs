@@ -1,0 +1,22 @@
+using System.Runtime.InteropServices;
+
+namespace WebVm.Vmm.Host.Native;
+
+/// <summary>seccomp(2), userfaultfd(2), io_uring_setup(2), landlock_create_ruleset(2), pidfd_open(2): asked here only whether they are there.</summary>
+[NativeConstants("linux/seccomp.h", "linux/userfaultfd.h", "linux/landlock.h", "sys/syscall.h", "fcntl.h")]
+internal static unsafe partial class SandboxCalls
+{
+    public const nint SYS_seccomp = 317;
+    public const nint SYS_userfaultfd = 323;
+    public const nint SYS_io_uring_setup = 425;
+    public const nint SYS_pidfd_open = 434;
+    public const nint SYS_landlock_create_ruleset = 444;
+    public const uint SECCOMP_GET_ACTION_AVAIL = 2;
+    public const uint SECCOMP_RET_KILL_PROCESS = 0x80000000;
+    public const uint SECCOMP_RET_USER_NOTIF = 0x7fc00000;
+    public const int UFFD_USER_MODE_ONLY = 1;
+    public const uint LANDLOCK_CREATE_RULESET_VERSION = 1;
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    public static partial nint Call(nint number, nuint argument1, nuint argument2, nuint argument3);
+}
