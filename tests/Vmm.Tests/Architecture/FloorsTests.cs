@@ -30,7 +30,7 @@ public sealed class FloorsTests
     [Fact]
     public void A_use_in_a_method_body_is_seen()
     {
-        Assert.Contains(typeof(Host.AddressReservation), TypeUses.Of(typeof(GuestMemory)));
+        Assert.Contains(typeof(WebVm.Vmm.Host.AddressReservation), TypeUses.Of(typeof(GuestMemory)));
         Assert.Contains(typeof(System.Text.StringBuilder), TypeUses.Of(typeof(BodyOnly)));
         Assert.False(Rooms.MayUse("Memory", "Cpu"));
         Assert.False(Rooms.MayUse("Memory", "Time"));
