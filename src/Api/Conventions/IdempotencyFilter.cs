@@ -1,0 +1,154 @@
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using WebVm.Api.Identity;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Conventions;
+
+/// <summary>
+/// Answers a repeated POST with the answer of the first, when both carry the same Idempotency-Key. The record is taken before the work,
+/// so two at once do the work once; it is dropped when the work ends in a server error, so that a retry can succeed.
+/// </summary>
+internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases) : IEndpointFilter
+{
+    private const string Header = "Idempotency-Key";
+    private const int LongestKey = 255;
+
+    public async ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next)
+    {
+        var context = invocation.HttpContext;
+        string key = context.Request.Headers[Header].ToString();
+        if (key.Length == 0)
+        {
+            return await next(invocation);
+        }
+
+        if (key.Length > LongestKey)
+        {
+            return Problems.BadRequest($"{Header} is longer than {LongestKey} characters.");
+        }
+
+        byte[] hash = await HashAsync(context);
+        string actor = context.User.Actor();
+        if (!await TryBeginAsync(key, actor, hash, context.RequestAborted))
+        {
+            return await ReplayAsync(key, actor, hash, context.RequestAborted);
+        }
+
+        return await AnswerAndRecordAsync(invocation, next, key, actor);
+    }
+
+    private static async Task<byte[]> HashAsync(HttpContext context)
+    {
+        context.Request.Body.Position = 0;
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes($"{context.Request.Method} {context.Request.Path}{context.Request.QueryString}\n"));
+        byte[] buffer = new byte[16384];
+        int read;
+        while ((read = await context.Request.Body.ReadAsync(buffer, context.RequestAborted)) > 0)
+        {
+            hash.AppendData(buffer, 0, read);
+        }
+
+        return hash.GetHashAndReset();
+    }
+
+    private async Task<bool> TryBeginAsync(string key, string actor, byte[] hash, CancellationToken cancellation)
+    {
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        database.Idempotency.Add(new IdempotencyRecord { Key = key, Actor = actor, RequestHash = hash });
+        try
+        {
+            await database.SaveChangesAsync(cancellation);
+            return true;
+        }
+        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        {
+            return false;
+        }
+    }
+
+    private async Task<object?> ReplayAsync(string key, string actor, byte[] hash, CancellationToken cancellation)
+    {
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        var record = await database.Idempotency.AsNoTracking().SingleOrDefaultAsync(r => r.Key == key && r.Actor == actor, cancellation);
+        if (record is null || record.Status is null)
+        {
+            return Problems.Conflict($"A request with this {Header} is still being answered.");
+        }
+
+        return CryptographicOperations.FixedTimeEquals(record.RequestHash, hash)
+            ? new ReplayedAnswer(record)
+            : Problems.Create(StatusCodes.Status422UnprocessableEntity, "idempotency-key-reused", "Key used before", $"This {Header} was used with another request.");
+    }
+
+    private async Task<object?> AnswerAndRecordAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next, string key, string actor)
+    {
+        var context = invocation.HttpContext;
+        var outer = context.Response.Body;
+        using var copy = new MemoryStream();
+        context.Response.Body = copy;
+        try
+        {
+            object? answer = await next(invocation);
+            if (answer is IResult result)
+            {
+                await result.ExecuteAsync(context);
+            }
+
+            await using var database = await databases.CreateDbContextAsync();
+            var own = database.Idempotency.Where(r => r.Key == key && r.Actor == actor);
+            byte[] body = copy.ToArray();
+            if (context.Response.StatusCode >= 500)
+            {
+                await own.ExecuteDeleteAsync();
+            }
+            else
+            {
+                int status = context.Response.StatusCode;
+                string? location = context.Response.Headers.Location;
+                string? type = context.Response.ContentType;
+                await own.ExecuteUpdateAsync(set => set
+                    .SetProperty(r => r.Status, status)
+                    .SetProperty(r => r.Location, location)
+                    .SetProperty(r => r.ContentType, type)
+                    .SetProperty(r => r.Body, body));
+            }
+
+            context.Response.Body = outer;
+            await outer.WriteAsync(body, context.RequestAborted);
+            return Results.Empty;
+        }
+        catch
+        {
+            await using var database = await databases.CreateDbContextAsync();
+            await database.Idempotency.Where(r => r.Key == key && r.Actor == actor).ExecuteDeleteAsync();
+            throw;
+        }
+        finally
+        {
+            context.Response.Body = outer;
+        }
+    }
+
+    private sealed class ReplayedAnswer(IdempotencyRecord record) : IResult
+    {
+        public async Task ExecuteAsync(HttpContext httpContext)
+        {
+            var response = httpContext.Response;
+            response.StatusCode = record.Status!.Value;
+            response.Headers["Idempotency-Replayed"] = "true";
+            if (record.Location is not null)
+            {
+                response.Headers.Location = record.Location;
+            }
+
+            response.ContentType = record.ContentType;
+            await response.Body.WriteAsync(record.Body, httpContext.RequestAborted);
+        }
+    }
+}

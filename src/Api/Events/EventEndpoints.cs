@@ -1,0 +1,67 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing;
+using WebVm.Api.Conventions;
+using WebVm.Api.Identity;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Events;
+
+/// <summary><c>GET /events</c>: server-sent events (WHATWG HTML §9.2) with replay by Last-Event-ID.</summary>
+public static class EventEndpoints
+{
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
+
+    public static void MapEvents(this IEndpointRouteBuilder api) =>
+        api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
+            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept.");
+
+    private static async Task StreamAsync(HttpContext context, EventFeed feed, long? after, Guid? vm)
+    {
+        var cancellation = context.RequestAborted;
+        long position = long.TryParse(context.Request.Headers["Last-Event-ID"], out long last) ? last : after ?? await feed.LatestAsync(cancellation);
+        context.Response.ContentType = "text/event-stream";
+        context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers["X-Accel-Buffering"] = "no";
+        context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        await context.Response.WriteAsync(": connected\n\n", cancellation);
+        await context.Response.Body.FlushAsync(cancellation);
+
+        await using var events = feed.ReadAsync(position, vm, cancellation).GetAsyncEnumerator(cancellation);
+        var next = events.MoveNextAsync().AsTask();
+        try
+        {
+            while (true)
+            {
+                // Proxies close what is silent.
+                if (await Task.WhenAny(next, Task.Delay(KeepAlive, cancellation)) != next)
+                {
+                    await context.Response.WriteAsync(": alive\n\n", cancellation);
+                }
+                else if (await next)
+                {
+                    await WriteAsync(context.Response, events.Current, cancellation);
+                    next = events.MoveNextAsync().AsTask();
+                }
+
+                await context.Response.Body.FlushAsync(cancellation);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The client left.
+        }
+    }
+
+    private static Task WriteAsync(HttpResponse response, EventRecord record, CancellationToken cancellation) =>
+        response.WriteAsync($"id: {record.Id}\nevent: {record.Type}\ndata: {JsonSerializer.Serialize(EventView.From(record), ApiJson.Options)}\n\n", cancellation);
+}
+
+/// <summary>An event as clients see it.</summary>
+public sealed record EventView(long Id, string Type, string Subject, Guid? VmId, string? Message, JsonElement Data, DateTimeOffset At)
+{
+    public static EventView From(EventRecord record) =>
+        new(record.Id, record.Type, record.Subject, record.VmId, record.Message, JsonSerializer.Deserialize<JsonElement>(record.Data), record.At);
+}

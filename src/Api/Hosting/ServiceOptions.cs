@@ -1,0 +1,55 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace WebVm.Api.Hosting;
+
+/// <summary>
+/// The service's settings: appsettings, then environment variables (<c>WEBVM_DATA</c>, <c>WEBVM_LISTEN</c>, <c>WEBVM_DATABASE</c>,
+/// <c>WEBVM_ADMIN_TOKEN</c>, …), then the command line.
+/// </summary>
+public sealed class ServiceOptions
+{
+    public const string Section = "WebVm";
+
+    /// <summary>Addresses to listen on, separated by semicolons.</summary>
+    public string Listen { get; set; } = "http://127.0.0.1:8080";
+
+    /// <summary>Everything the service keeps: database cluster, images, VM run directories, keys.</summary>
+    [Required]
+    public string Data { get; set; } = DefaultData();
+
+    /// <summary>PostgreSQL connection string. Empty: a private cluster in the data directory.</summary>
+    public string? Database { get; set; }
+
+    /// <summary>A token that is accepted with every right, for automation's first contact. At least 32 characters.</summary>
+    [MinLength(32)]
+    public string? AdminToken { get; set; }
+
+    /// <summary>The monitor's program; found beside the service unless set.</summary>
+    public string? Monitor { get; set; }
+
+    /// <summary>Whether VMs are left running when the service stops.</summary>
+    public bool KeepRunning { get; set; } = true;
+
+    /// <summary>Largest upload or import of one image, in bytes.</summary>
+    [Range(1, long.MaxValue)]
+    public long MaxImageBytes { get; set; } = 64L << 30;
+
+    public string ImagesFolder => Path.Combine(Data, "images");
+
+    public string VmsFolder => Path.Combine(Data, "vms");
+
+    public string KeysFolder => Path.Combine(Data, "keys");
+
+    // Root's home is closed to the account that the private database runs under.
+    private static string DefaultData()
+    {
+        if (Environment.IsPrivilegedProcess)
+        {
+            return "/var/lib/webvm";
+        }
+
+        string? state = Environment.GetEnvironmentVariable("XDG_STATE_HOME");
+        string home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        return Path.Combine(string.IsNullOrEmpty(state) ? Path.Combine(home, ".local", "state") : state, "webvm");
+    }
+}

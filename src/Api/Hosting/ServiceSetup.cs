@@ -1,0 +1,144 @@
+using System.Threading.RateLimiting;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.RateLimiting;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using WebVm.Api.Audit;
+using WebVm.Api.Conventions;
+using WebVm.Api.Events;
+using WebVm.Api.Identity;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+
+namespace WebVm.Api.Hosting;
+
+/// <summary>Composition of the service: what <c>Program</c> adds and maps.</summary>
+public static class ServiceSetup
+{
+    private const int SignInsPerMinute = 10;
+
+    /// <summary>WEBVM_X environment variables set <see cref="ServiceOptions"/>.X.</summary>
+    private const string EnvironmentPrefix = "WEBVM_";
+
+    public static void AddWebVm(this WebApplicationBuilder builder)
+    {
+        builder.Configuration.AddInMemoryCollection(Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
+            .Where(variable => ((string)variable.Key).StartsWith(EnvironmentPrefix, StringComparison.Ordinal))
+            .Select(variable => KeyValuePair.Create(
+                $"{ServiceOptions.Section}:{((string)variable.Key)[EnvironmentPrefix.Length..].Replace("_", "", StringComparison.Ordinal)}", (string?)variable.Value)));
+        builder.Services.AddOptions<ServiceOptions>().BindConfiguration(ServiceOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        var options = builder.Configuration.GetSection(ServiceOptions.Section).Get<ServiceOptions>() ?? new ServiceOptions();
+        options.Data = Path.GetFullPath(options.Data);
+        builder.Services.PostConfigure<ServiceOptions>(configured => configured.Data = options.Data);
+        Directory.CreateDirectory(options.Data);
+        builder.WebHost.UseUrls(options.Listen.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+
+        var services = builder.Services;
+        services.AddSingleton(TimeProvider.System);
+        AddDatabase(services, options);
+        AddIdentity(services, options);
+        AddConventions(services);
+
+        services.AddSingleton<EventFeed>();
+        services.AddHostedService(provider => provider.GetRequiredService<EventFeed>());
+        services.AddSingleton<OperationRunner>();
+        services.AddHostedService(provider => provider.GetRequiredService<OperationRunner>());
+    }
+
+    public static void UseWebVm(this WebApplication app)
+    {
+        app.UseExceptionHandler();
+        app.UseStatusCodePages();
+        app.UseMiddleware<SecurityHeaders>();
+        app.UseMiddleware<CrossSiteGuard>();
+        app.Use((context, next) =>
+        {
+            if (context.Request.Headers.ContainsKey("Idempotency-Key"))
+            {
+                context.Request.EnableBuffering();
+            }
+
+            return next(context);
+        });
+        app.UseRouting();
+        app.UseRateLimiter();
+        app.UseAuthentication();
+        app.UseMiddleware<AuditTrail>();
+        app.UseAuthorization();
+    }
+
+    public static void MapWebVm(this WebApplication app)
+    {
+        var api = app.MapGroup("/api/v1");
+        api.MapSession();
+        api.MapUsers();
+        api.MapTokens();
+        api.MapAudit();
+        api.MapEvents();
+        api.MapOperations();
+        app.MapSignInLink();
+        app.MapHealth();
+        app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
+    }
+
+    private static void AddDatabase(IServiceCollection services, ServiceOptions options)
+    {
+        services.AddSingleton(provider =>
+        {
+            if (options.Database is { Length: > 0 } connectionString)
+            {
+                return new DatabaseAddress(connectionString, null);
+            }
+
+            var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), provider.GetRequiredService<ILogger<PrivateCluster>>());
+            return new DatabaseAddress(cluster.ConnectionString, cluster);
+        });
+        services.AddDbContextFactory<WebVmDbContext>((provider, database) =>
+            database.UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(6, TimeSpan.FromSeconds(5), [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow])));
+        services.AddHostedService<DatabaseStart>();
+        services.AddHostedService<FirstUser>();
+    }
+
+    private static void AddIdentity(IServiceCollection services, ServiceOptions options)
+    {
+        services.AddDataProtection().PersistKeysToFileSystem(new DirectoryInfo(options.KeysFolder)).SetApplicationName("webvm");
+        services.AddSingleton<SignInLinks>();
+        services.AddAuthentication("Any")
+            .AddPolicyScheme("Any", null, scheme => scheme.ForwardDefaultSelector = context =>
+                context.Request.Headers.Authorization.Count > 0 || (context.Request.Path.StartsWithSegments("/hubs") && context.Request.Query.ContainsKey("access_token"))
+                    ? TokenAuthentication.SchemeName
+                    : CookieSession.SchemeName)
+            .AddScheme<AuthenticationSchemeOptions, TokenAuthentication>(TokenAuthentication.SchemeName, null)
+            .AddCookie(CookieSession.SchemeName, CookieSession.Configure);
+        services.AddAuthorization(authorization => authorization.AddScopePolicies());
+        services.AddRateLimiter(limits =>
+        {
+            limits.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
+            limits.AddPolicy(SessionEndpoints.RateLimit, context => RateLimitPartition.GetFixedWindowLimiter(
+                context.Connection.RemoteIpAddress?.ToString() ?? "",
+                _ => new FixedWindowRateLimiterOptions { PermitLimit = SignInsPerMinute, Window = TimeSpan.FromMinutes(1) }));
+        });
+    }
+
+    private static void AddConventions(IServiceCollection services)
+    {
+        services.AddProblemDetails(problems => problems.CustomizeProblemDetails = context =>
+            context.ProblemDetails.Extensions["traceId"] = System.Diagnostics.Activity.Current?.Id ?? context.HttpContext.TraceIdentifier);
+        services.AddExceptionHandler<UnreadableRequest>();
+        services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
+        services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
+        services.AddOpenApi("v1", openApi => openApi.OpenApiVersion = Microsoft.OpenApi.OpenApiSpecVersion.OpenApi3_1);
+        services.AddHealthChecks().AddCheck<DatabaseHealth>("database");
+        services.Configure<FormOptions>(form => form.ValueLengthLimit = 1 << 20);
+    }
+}

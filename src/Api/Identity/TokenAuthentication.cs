@@ -1,0 +1,80 @@
+using System.Security.Claims;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using WebVm.Api.Hosting;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Identity;
+
+/// <summary>Authenticates <c>Authorization: Bearer wvm_…</c>; for WebSockets and event streams also <c>?access_token=</c>.</summary>
+public sealed class TokenAuthentication(
+    IOptionsMonitor<AuthenticationSchemeOptions> options,
+    ILoggerFactory logger,
+    UrlEncoder encoder,
+    WebVmDbContext database,
+    IOptions<ServiceOptions> service,
+    TimeProvider time)
+    : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
+{
+    public const string SchemeName = "Token";
+
+    // A write for every request would make reads as costly as writes.
+    private static readonly TimeSpan LastUsedPrecision = TimeSpan.FromMinutes(5);
+
+    protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
+    {
+        if (Presented() is not { } token)
+        {
+            return AuthenticateResult.NoResult();
+        }
+
+        if (service.Value.AdminToken is { Length: > 0 } preset
+            && CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(token)), SHA256.HashData(Encoding.UTF8.GetBytes(preset))))
+        {
+            return Success("preset-token", Guid.Empty, Role.Admin, Scopes.All);
+        }
+
+        byte[] hash = Secrets.HashToken(token);
+        var found = await database.Tokens.AsNoTracking().Include(t => t.User).SingleOrDefaultAsync(t => t.SecretHash == hash, Context.RequestAborted);
+        var now = time.GetUtcNow();
+        if (found?.User is not { Disabled: false } user || found.ExpiresAt <= now)
+        {
+            return AuthenticateResult.Fail("The token is unknown, expired, or its user is disabled.");
+        }
+
+        if (found.LastUsedAt is null || now - found.LastUsedAt > LastUsedPrecision)
+        {
+            await database.Tokens.Where(t => t.Id == found.Id).ExecuteUpdateAsync(set => set.SetProperty(t => t.LastUsedAt, now), Context.RequestAborted);
+        }
+
+        return Success(user.Name, user.Id, user.Role, [.. found.Scopes.Intersect(Scopes.Of(user.Role))]);
+    }
+
+    protected override Task HandleChallengeAsync(AuthenticationProperties properties)
+    {
+        Response.StatusCode = 401;
+        Response.Headers.WWWAuthenticate = "Bearer";
+        return Task.CompletedTask;
+    }
+
+    private AuthenticateResult Success(string name, Guid id, Role role, IReadOnlyList<string> scopes) =>
+        AuthenticateResult.Success(new AuthenticationTicket(new ClaimsPrincipal(Principals.Identity(SchemeName, name, id, role, scopes)), SchemeName));
+
+    private string? Presented()
+    {
+        string header = Request.Headers.Authorization.ToString();
+        const string bearer = "Bearer ";
+        if (header.StartsWith(bearer, StringComparison.OrdinalIgnoreCase))
+        {
+            return header[bearer.Length..].Trim();
+        }
+
+        return Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal) && Request.Query.TryGetValue("access_token", out var query) ? query.ToString() : null;
+    }
+}

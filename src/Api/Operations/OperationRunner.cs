@@ -1,0 +1,220 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text.Json;
+using System.Threading.Channels;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using WebVm.Api.Conventions;
+using WebVm.Api.Events;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Operations;
+
+/// <summary>
+/// Runs operations in the background. Every step is in the database before it is believed: operations that a killed service left
+/// pending or running are taken up at the next start. Operations on one VM run one after the other.
+/// </summary>
+public sealed partial class OperationRunner(
+    IDbContextFactory<WebVmDbContext> databases,
+    IEnumerable<IOperationHandler> handlers,
+    ILogger<OperationRunner> log) : BackgroundService
+{
+    private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan WaitRecheck = TimeSpan.FromSeconds(1);
+
+    private readonly Dictionary<string, IOperationHandler> _handlers = handlers.ToDictionary(handler => handler.Kind, StringComparer.Ordinal);
+    private readonly Channel<Guid> _queue = Channel.CreateUnbounded<Guid>();
+    private readonly ConcurrentDictionary<Guid, CancellationTokenSource> _running = new();
+    private readonly ConcurrentDictionary<Guid, TaskCompletionSource> _waiters = new();
+    private readonly ConcurrentDictionary<string, SemaphoreSlim> _turns = new(StringComparer.Ordinal);
+
+    /// <summary>Adds the operation to the caller's transaction. Call <see cref="Enqueue"/> once that has committed.</summary>
+    public static Operation Create(WebVmDbContext database, string kind, string target, Guid? vmId, string? actor, object? input = null)
+    {
+        var operation = new Operation
+        {
+            Kind = kind,
+            Target = target,
+            VmId = vmId,
+            Actor = actor,
+            Input = input is null ? "{}" : JsonSerializer.Serialize(input, ApiJson.Options),
+        };
+        database.Operations.Add(operation);
+        return operation;
+    }
+
+    public void Enqueue(Operation operation) => _queue.Writer.TryWrite(operation.Id);
+
+    /// <summary>Waits until the operation has ended or the time is over, and returns how it stands.</summary>
+    public async Task<Operation?> WaitAsync(Guid id, TimeSpan time, CancellationToken cancellation)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            var finished = _waiters.GetOrAdd(id, _ => new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            await using var database = await databases.CreateDbContextAsync(cancellation);
+            var operation = await database.Operations.AsNoTracking().SingleOrDefaultAsync(o => o.Id == id, cancellation);
+            var left = time - Stopwatch.GetElapsedTime(start);
+            if (operation is null || operation.FinishedAt is not null || left <= TimeSpan.Zero)
+            {
+                if (operation?.FinishedAt is not null || operation is null)
+                {
+                    _waiters.TryRemove(id, out _);
+                }
+
+                return operation;
+            }
+
+            // Rechecked now and then: another service on the same database may be the one that runs it.
+            await Task.WhenAny(finished, Task.Delay(left < WaitRecheck ? left : WaitRecheck, cancellation));
+        }
+    }
+
+    /// <summary>Asks the operation to stop. False when it has already ended.</summary>
+    public async Task<bool> CancelAsync(Guid id, CancellationToken cancellation)
+    {
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        int marked = await database.Operations.Where(o => o.Id == id && o.FinishedAt == null)
+            .ExecuteUpdateAsync(set => set.SetProperty(o => o.CancelRequested, true), cancellation);
+        if (_running.TryGetValue(id, out var source))
+        {
+            await source.CancelAsync();
+        }
+
+        return marked > 0;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await using (var database = await databases.CreateDbContextAsync(stoppingToken))
+        {
+            foreach (var id in await database.Operations.Where(o => o.FinishedAt == null).OrderBy(o => o.Id).Select(o => o.Id).ToListAsync(stoppingToken))
+            {
+                _queue.Writer.TryWrite(id);
+            }
+        }
+
+        var active = new ConcurrentDictionary<Guid, Task>();
+        try
+        {
+            await foreach (var id in _queue.Reader.ReadAllAsync(stoppingToken))
+            {
+                _ = active.GetOrAdd(id, key => RunOneAsync(key, stoppingToken).ContinueWith(_ => active.TryRemove(key, out var _), TaskScheduler.Default));
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            await Task.WhenAll(active.Values);
+        }
+    }
+
+    private async Task RunOneAsync(Guid id, CancellationToken stopping)
+    {
+        try
+        {
+            await using var database = await databases.CreateDbContextAsync(stopping);
+            var operation = await database.Operations.SingleOrDefaultAsync(o => o.Id == id, stopping);
+            if (operation is null or { FinishedAt: not null })
+            {
+                return;
+            }
+
+            var turn = _turns.GetOrAdd(operation.VmId?.ToString() ?? operation.Target, _ => new SemaphoreSlim(1));
+            await turn.WaitAsync(stopping);
+            try
+            {
+                await database.Entry(operation).ReloadAsync(stopping);
+                await RunAsync(database, operation, stopping);
+            }
+            finally
+            {
+                turn.Release();
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Taken up again at the next start.
+        }
+        catch (Exception failure)
+        {
+            LogRunnerFailed(log, failure, id);
+        }
+        finally
+        {
+            if (_waiters.TryRemove(id, out var waiters))
+            {
+                waiters.TrySetResult();
+            }
+        }
+    }
+
+    private async Task RunAsync(WebVmDbContext database, Operation operation, CancellationToken stopping)
+    {
+        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        _running[operation.Id] = cancel;
+        try
+        {
+            operation.State = OperationState.Running;
+            operation.StartedAt ??= DateTimeOffset.UtcNow;
+            await database.SaveChangesAsync(stopping);
+            if (operation.CancelRequested)
+            {
+                await cancel.CancelAsync();
+            }
+
+            cancel.Token.ThrowIfCancellationRequested();
+            if (!_handlers.TryGetValue(operation.Kind, out var handler))
+            {
+                throw new OperationFailedException($"This version of WebVm does not know operations of kind {operation.Kind}.");
+            }
+
+            object? result = await handler.RunAsync(new OperationContext(operation, Reporter(operation.Id)), cancel.Token);
+            operation.Result = result is null ? null : JsonSerializer.Serialize(result, ApiJson.Options);
+            operation.Progress = 100;
+            operation.State = OperationState.Succeeded;
+        }
+        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
+        {
+            operation.State = OperationState.Cancelled;
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            operation.State = OperationState.Failed;
+            operation.Error = failure is OperationFailedException ? failure.Message : $"Unexpected: {failure.Message}";
+            LogOperationFailed(log, failure, operation.Kind, operation.Target);
+        }
+        finally
+        {
+            _running.TryRemove(operation.Id, out _);
+        }
+
+        operation.FinishedAt = DateTimeOffset.UtcNow;
+        operation.Message = null;
+        database.Record($"operation.{operation.State.ToString().ToLowerInvariant()}", $"/api/v1/operations/{operation.Id}", operation.VmId, operation.Error, new { operation.Kind, operation.Target });
+        await database.SaveChangesAsync(CancellationToken.None);
+    }
+
+    private Func<int, string?, Task> Reporter(Guid id)
+    {
+        long last = 0;
+        return async (percent, message) =>
+        {
+            if (last != 0 && Stopwatch.GetElapsedTime(last) < ReportInterval)
+            {
+                return;
+            }
+
+            last = Stopwatch.GetTimestamp();
+            await using var database = await databases.CreateDbContextAsync();
+            await database.Operations.Where(o => o.Id == id).ExecuteUpdateAsync(set => set.SetProperty(o => o.Progress, percent).SetProperty(o => o.Message, message));
+        };
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Operation {Kind} on {Target} failed")]
+    private static partial void LogOperationFailed(ILogger log, Exception failure, string kind, string target);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Operation {Id} could not be run")]
+    private static partial void LogRunnerFailed(ILogger log, Exception failure, Guid id);
+}

@@ -1,0 +1,95 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace WebVm.Api.Persistence;
+
+/// <summary>
+/// Brings the database up before anything uses it: the private cluster where there is no connection string, then the migrations,
+/// under a lock that several services on one database share. Afterwards it restarts a private cluster that died.
+/// </summary>
+internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseAddress address, ILogger<DatabaseStart> log) : BackgroundService
+{
+    // Any constant will do; it only has to be the same in every WebVm.
+    private const long MigrationLock = 0x5765_6256_6d00_0001;
+
+    private static readonly TimeSpan ClusterCheckInterval = TimeSpan.FromSeconds(2);
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (address.Cluster is { } cluster)
+        {
+            await cluster.EnsureRunningAsync(cancellationToken);
+        }
+
+        await MigrateAsync(cancellationToken);
+        await base.StartAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (address.Cluster is { } cluster && !stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(ClusterCheckInterval, stoppingToken);
+                await cluster.EnsureRunningAsync(stoppingToken);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (Exception failure) when (failure is ClusterException or NpgsqlException or IOException)
+            {
+                LogClusterDown(log, failure);
+            }
+        }
+    }
+
+    /// <summary>Called last of all hosted services: everyone else has let go of the database.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        if (address.Cluster is { } cluster)
+        {
+            await cluster.StopAsync(cancellationToken);
+        }
+    }
+
+    private async Task MigrateAsync(CancellationToken cancellation)
+    {
+        await using var scope = services.CreateAsyncScope();
+        var database = scope.ServiceProvider.GetRequiredService<WebVmDbContext>().Database;
+        await using var holder = new NpgsqlConnection(address.ConnectionString);
+        await holder.OpenAsync(cancellation);
+        await using (var take = new NpgsqlCommand($"SELECT pg_advisory_lock({MigrationLock})", holder))
+        {
+            take.CommandTimeout = 0;
+            await take.ExecuteNonQueryAsync(cancellation);
+        }
+
+        try
+        {
+            var unknown = (await database.GetAppliedMigrationsAsync(cancellation)).Except(database.GetMigrations()).ToArray();
+            if (unknown.Length > 0)
+            {
+                throw new ClusterException($"The database was used by a newer WebVm (migration {unknown[^1]} is not known here). Start that version, or restore a backup.");
+            }
+
+            await database.MigrateAsync(cancellation);
+        }
+        finally
+        {
+            await using var release = new NpgsqlCommand($"SELECT pg_advisory_unlock({MigrationLock})", holder);
+            await release.ExecuteNonQueryAsync(CancellationToken.None);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The private database is down")]
+    private static partial void LogClusterDown(ILogger log, Exception failure);
+}
+
+/// <summary>How the database is reached; <paramref name="Cluster"/> is null when it is somebody else's.</summary>
+public sealed record DatabaseAddress(string ConnectionString, PrivateCluster? Cluster);

@@ -1,0 +1,153 @@
+namespace WebVm.Api.Persistence.Entities;
+
+/// <summary>A virtual machine: what its owner wants, and what the reconciler last saw.</summary>
+public sealed class Vm
+{
+    public Guid Id { get; init; } = Guid.CreateVersion7();
+
+    /// <summary>Unique, in any letter case.</summary>
+    public required string Name { get; set; }
+
+    public string Description { get; set; } = "";
+
+    public Dictionary<string, string> Labels { get; set; } = [];
+
+    public required VmConfiguration Configuration { get; set; }
+
+    /// <summary>The configuration that the running monitor was started with; null while none runs.</summary>
+    public VmConfiguration? RunningConfiguration { get; set; }
+
+    public DesiredPower Desired { get; set; } = DesiredPower.Off;
+
+    /// <summary>Counts the owner's power commands: a monitor belongs to the command that started it.</summary>
+    public long DesiredGeneration { get; set; }
+
+    public ObservedPower Observed { get; set; } = ObservedPower.Off;
+
+    /// <summary>Why the VM is in its observed state: exit reason or error.</summary>
+    public string? ObservedReason { get; set; }
+
+    /// <summary>Name of the run: its directory below the VM's folder. Null while no monitor is meant to run.</summary>
+    public string? RunId { get; set; }
+
+    /// <summary>Restarts after a crash since the last manual start.</summary>
+    public int RestartCount { get; set; }
+
+    public DateTimeOffset? RestartAt { get; set; }
+
+    public DateTimeOffset? StartedAt { get; set; }
+
+    /// <summary>Set when deletion was asked for; the reconciler completes it.</summary>
+    public bool Deleting { get; set; }
+
+    public DateTimeOffset CreatedAt { get; init; } = DateTimeOffset.UtcNow;
+
+    public DateTimeOffset UpdatedAt { get; set; } = DateTimeOffset.UtcNow;
+
+    /// <summary>Advanced by every change that a client can see: the ETag.</summary>
+    public long Revision { get; set; } = 1;
+}
+
+public enum DesiredPower
+{
+    Off,
+    On,
+    Paused,
+    Saved,
+}
+
+public enum ObservedPower
+{
+    Off,
+    Starting,
+    Running,
+    Paused,
+    Saving,
+    Saved,
+    Stopping,
+    Crashed,
+    Failed,
+}
+
+/// <summary>What a VM is made of; stored as one JSON document.</summary>
+public sealed record VmConfiguration
+{
+    public int Cpus { get; init; } = 1;
+
+    /// <summary>Bytes.</summary>
+    public long Memory { get; init; } = 512L << 20;
+
+    public IReadOnlyList<NumaNode> Numa { get; init; } = [];
+
+    public BootConfiguration Boot { get; init; } = new();
+
+    public DisplayConfiguration Display { get; init; } = new();
+
+    public EngineChoice Engine { get; init; } = EngineChoice.Auto;
+
+    public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
+
+    public AutostartConfiguration Autostart { get; init; } = new();
+
+    public bool DeleteProtection { get; init; }
+}
+
+/// <summary>A virtual NUMA node.</summary>
+public sealed record NumaNode
+{
+    /// <summary>Indices of the vCPUs in the node.</summary>
+    public IReadOnlyList<int> Cpus { get; init; } = [];
+
+    /// <summary>Bytes.</summary>
+    public long Memory { get; init; }
+
+    /// <summary>Distance to each node, 10 to itself (ACPI 6.5 §5.2.17); empty for the default of 20.</summary>
+    public IReadOnlyList<int> Distances { get; init; } = [];
+}
+
+/// <summary>Where the guest comes from: a catalogue image, or a kernel with its initrd and command line.</summary>
+public sealed record BootConfiguration
+{
+    /// <summary>Name of an image of kind "bundle", such as "tiny".</summary>
+    public string? Image { get; init; } = "tiny";
+
+    public string? Kernel { get; init; }
+
+    public string? Initrd { get; init; }
+
+    public string? CommandLine { get; init; }
+}
+
+public sealed record DisplayConfiguration
+{
+    public bool Enabled { get; init; } = true;
+
+    public int Width { get; init; } = 1024;
+
+    public int Height { get; init; } = 768;
+}
+
+public enum EngineChoice
+{
+    Auto,
+    Kvm,
+    Soft,
+}
+
+public enum RestartPolicy
+{
+    Never,
+    OnFailure,
+    Always,
+}
+
+public sealed record AutostartConfiguration
+{
+    public bool Enabled { get; init; }
+
+    /// <summary>Lower starts earlier.</summary>
+    public int Order { get; init; } = 100;
+
+    /// <summary>Seconds to wait after the one before.</summary>
+    public int DelaySeconds { get; init; }
+}

@@ -1,0 +1,220 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace WebVm.Api.Persistence;
+
+/// <summary>
+/// A PostgreSQL cluster of the service's own, in its data directory: reachable only through a Unix socket in a folder that only
+/// its owner enters, so local connections are trusted. PostgreSQL refuses to run as root; then its own account is used.
+/// </summary>
+public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster> log) : IDisposable
+{
+    private const string DatabaseName = "webvm";
+    private const string Superuser = "webvm";
+    private const string Account = "postgres";
+
+    // sun_path holds 108 bytes (unix(7)); PostgreSQL appends "/.s.PGSQL.5432.lock".
+    private const int LongestSocketFolder = 80;
+
+    private readonly SemaphoreSlim _one = new(1);
+
+    private string DataFolder => Path.Combine(folder, "data");
+
+    private string SocketFolder => Path.Combine(folder, "run") is { Length: <= LongestSocketFolder } nearby
+        ? nearby
+        : Path.Combine(Path.GetTempPath(), "webvm-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(folder)))[..16]);
+
+    public string ConnectionString => new NpgsqlConnectionStringBuilder
+    {
+        Host = SocketFolder,
+        Database = DatabaseName,
+        Username = Superuser,
+        MaxPoolSize = 40,
+        Timeout = 10,
+    }.ConnectionString;
+
+    /// <summary>Creates the cluster if there is none, starts it if it does not run, and returns when it takes connections.</summary>
+    /// <exception cref="ClusterException">PostgreSQL is missing, of another major version than the data, or does not start.</exception>
+    public async Task EnsureRunningAsync(CancellationToken cancellation)
+    {
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            string programs = FindPrograms();
+            await CheckVersionAsync(programs, cancellation);
+            PrepareFolder(folder);
+            PrepareFolder(SocketFolder);
+            if (!File.Exists(Path.Combine(DataFolder, "PG_VERSION")))
+            {
+                await InitializeAsync(programs, cancellation);
+            }
+
+            if (await RunAsync(programs, "pg_ctl", ["status", "-D", DataFolder], cancellation) is { ExitCode: 0 })
+            {
+                return;
+            }
+
+            LogStarting(log, DataFolder);
+            string options = $"-c listen_addresses='' -c unix_socket_directories='{SocketFolder}' -c unix_socket_permissions=0700";
+            string logFile = Path.Combine(folder, "postgresql.log");
+            var started = await RunAsync(programs, "pg_ctl", ["start", "-w", "-t", "120", "-D", DataFolder, "-l", logFile, "-o", options], cancellation);
+            if (started.ExitCode != 0)
+            {
+                throw new ClusterException($"The private PostgreSQL cluster did not start; its log is {logFile}. {started.Output.Trim()}");
+            }
+
+            await CreateDatabaseAsync(cancellation);
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>Stops the cluster cleanly. Harmless when it does not run.</summary>
+    public async Task StopAsync(CancellationToken cancellation)
+    {
+        await _one.WaitAsync(cancellation);
+        try
+        {
+            NpgsqlConnection.ClearAllPools();
+            await RunAsync(FindPrograms(), "pg_ctl", ["stop", "-m", "fast", "-w", "-D", DataFolder], cancellation);
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    public void Dispose() => _one.Dispose();
+
+    private async Task InitializeAsync(string programs, CancellationToken cancellation)
+    {
+        LogCreating(log, DataFolder);
+        // An initdb that was interrupted leaves a folder without PG_VERSION, which a new one refuses.
+        if (Directory.Exists(DataFolder))
+        {
+            Directory.Delete(DataFolder, recursive: true);
+        }
+
+        var made = await RunAsync(programs, "initdb", ["-D", DataFolder, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject", "--data-checksums"], cancellation);
+        if (made.ExitCode != 0)
+        {
+            throw new ClusterException($"initdb failed for {DataFolder}: {made.Output.Trim()}");
+        }
+    }
+
+    private async Task CreateDatabaseAsync(CancellationToken cancellation)
+    {
+        var administrative = new NpgsqlConnectionStringBuilder(ConnectionString) { Database = "postgres", Pooling = false };
+        await using var connection = new NpgsqlConnection(administrative.ConnectionString);
+        await connection.OpenAsync(cancellation);
+        await using var exists = new NpgsqlCommand($"SELECT 1 FROM pg_database WHERE datname = '{DatabaseName}'", connection);
+        if (await exists.ExecuteScalarAsync(cancellation) is null)
+        {
+            await using var create = new NpgsqlCommand($"CREATE DATABASE {DatabaseName}", connection);
+            await create.ExecuteNonQueryAsync(cancellation);
+        }
+    }
+
+    private async Task CheckVersionAsync(string programs, CancellationToken cancellation)
+    {
+        string versionFile = Path.Combine(DataFolder, "PG_VERSION");
+        if (!File.Exists(versionFile))
+        {
+            return;
+        }
+
+        string data = (await File.ReadAllTextAsync(versionFile, cancellation)).Trim();
+        string printed = (await RunAsync(programs, "postgres", ["--version"], cancellation)).Output;
+        string program = new([.. printed.SkipWhile(c => !char.IsAsciiDigit(c)).TakeWhile(char.IsAsciiDigit)]);
+        if (data != program)
+        {
+            throw new ClusterException(
+                $"The database in {DataFolder} was made by PostgreSQL {data}, but PostgreSQL {program} is installed. "
+                + $"Install PostgreSQL {data} beside it, or upgrade the folder with pg_upgrade; nothing was changed.");
+        }
+    }
+
+    private static void PrepareFolder(string path)
+    {
+        Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (Environment.IsPrivilegedProcess)
+        {
+            using var chown = Process.Start(new ProcessStartInfo("chown", [$"{Account}:", path]))!;
+            chown.WaitForExit();
+        }
+    }
+
+    private string FindPrograms()
+    {
+        string data = Path.Combine(DataFolder, "PG_VERSION");
+        string? wanted = File.Exists(data) ? File.ReadAllText(data).Trim() : null;
+        const string debian = "/usr/lib/postgresql";
+        var installed = Directory.Exists(debian)
+            ? Directory.GetDirectories(debian).OrderByDescending(path => int.TryParse(Path.GetFileName(path), out int version) ? version : 0).ToArray()
+            : [];
+        string? choice = installed.FirstOrDefault(path => Path.GetFileName(path) == wanted) ?? installed.FirstOrDefault();
+        if (choice is not null)
+        {
+            return Path.Combine(choice, "bin");
+        }
+
+        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').FirstOrDefault(path => File.Exists(Path.Combine(path, "initdb")))
+            ?? throw new ClusterException("PostgreSQL is not installed. Install the package \"postgresql\", or set WEBVM_DATABASE to a connection string.");
+    }
+
+    private static async Task<(int ExitCode, string Output)> RunAsync(string programs, string program, string[] arguments, CancellationToken cancellation)
+    {
+        string path = Path.Combine(programs, program);
+        var start = Environment.IsPrivilegedProcess
+            ? new ProcessStartInfo("setpriv", ["--reuid", Account, "--regid", Account, "--init-groups", path, .. arguments])
+            : new ProcessStartInfo(path, arguments);
+        // Of its own session: a Ctrl-C at the service's terminal must not reach the database before the service has used it last.
+        start = new ProcessStartInfo("setsid", ["--wait", start.FileName, .. start.ArgumentList])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            WorkingDirectory = "/",
+        };
+        using var process = Process.Start(start) ?? throw new ClusterException($"{program} could not be started.");
+        var output = new StringBuilder();
+        process.OutputDataReceived += (_, line) => Append(output, line.Data);
+        process.ErrorDataReceived += (_, line) => Append(output, line.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        // Not to the end of the streams: the server that pg_ctl leaves behind may hold them open.
+        while (!process.HasExited)
+        {
+            await Task.Delay(20, cancellation);
+        }
+
+        lock (output)
+        {
+            return (process.ExitCode, output.ToString());
+        }
+    }
+
+    private static void Append(StringBuilder output, string? line)
+    {
+        lock (output)
+        {
+            if (line is not null && output.Length < 16384)
+            {
+                output.AppendLine(line);
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Creating a PostgreSQL cluster in {Folder}")]
+    private static partial void LogCreating(ILogger log, string folder);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Starting the PostgreSQL cluster in {Folder}")]
+    private static partial void LogStarting(ILogger log, string folder);
+}
+
+/// <summary>The private database cannot be used; the message says what to do about it.</summary>
+public sealed class ClusterException(string message) : Exception(message);

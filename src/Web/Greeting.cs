@@ -1,0 +1,22 @@
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using WebVm.Api.Identity;
+
+namespace WebVm.Web;
+
+/// <summary>Tells whoever started the service where it is and how to get in.</summary>
+internal sealed class Greeting(IServer server, SignInLinks links, IHostApplicationLifetime lifetime) : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        lifetime.ApplicationStarted.Register(() =>
+        {
+            string address = server.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault() ?? "";
+            Console.WriteLine($"WebVm is at {address}");
+            Console.WriteLine($"Sign in, once, within the hour: {address}/sign-in/link?code={links.Create()}");
+        });
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}

@@ -1,0 +1,19 @@
+namespace WebVm.Web;
+
+/// <summary>Finds the static files: beside the published program, or at the top of a checkout.</summary>
+internal static class WebRoot
+{
+    public static string Find()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string candidate = Path.Combine(folder.FullName, "wwwroot");
+            if (Directory.Exists(candidate))
+            {
+                return candidate;
+            }
+        }
+
+        throw new DirectoryNotFoundException($"No wwwroot beside {AppContext.BaseDirectory} or above it.");
+    }
+}
