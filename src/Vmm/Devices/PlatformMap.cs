@@ -52,6 +52,9 @@ public static class PlatformMap
     /// <summary>Written to <see cref="ResetControl"/>: system reset, CPU reset.</summary>
     public const byte ResetValue = 0x06;
 
+    /// <summary>System control port A: fast A20 and fast reset.</summary>
+    public const ushort SystemControlA = 0x92;
+
     public const ushort FwCfg = 0x510;
     public const ushort Pvpanic = 0x505;
     public const ushort DebugExit = 0xf4;

@@ -84,6 +84,16 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
         }
     }
 
+    public void Start()
+    {
+        lock (_lock)
+        {
+            UpdateTimer();
+        }
+    }
+
+    public void Stop() => _timer.CancelAndWait();
+
     /// <summary>The user pressed the power button. What happens is up to the guest.</summary>
     public void PressPowerButton() => RaiseEvent(Pm1Events.PowerButton);
 
