@@ -147,9 +147,9 @@ internal sealed class LocalApicTimer : IDisposable
             }
 
             Volatile.Write(ref _tscDeadline, tsc);
-            if (deadline > _clock.Now)
+            if (deadline > _clock.Now || !_clock.Running)
             {
-                Arm(deadline);
+                Arm(Math.Max(deadline, 1));
                 return;
             }
 

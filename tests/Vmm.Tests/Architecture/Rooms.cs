@@ -40,6 +40,11 @@ internal static class Rooms
             return null;
         }
 
+        while (element.DeclaringType is { } outer)
+        {
+            element = outer;
+        }
+
         string space = element.Namespace ?? "";
         if (space.Length == 0 && element.Name.Contains('<', StringComparison.Ordinal))
         {

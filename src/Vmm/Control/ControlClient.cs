@@ -1,0 +1,270 @@
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Host;
+
+namespace WebVm.Vmm.Control;
+
+/// <summary>
+/// A connection to a machine's control socket. Requests may be made concurrently; events arrive in order on the connection's own
+/// thread. When the machine's process ends or breaks off, pending requests fail with <see cref="IOException"/> and <see cref="Closed"/> completes.
+/// </summary>
+public sealed class ControlClient : IDisposable
+{
+    private readonly ConcurrentDictionary<long, TaskCompletionSource<Reply>> _pending = new();
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _send = new();
+    private readonly ControlConnection _connection;
+    private long _lastId;
+
+    private ControlClient(ControlConnection connection, ControlHello hello)
+    {
+        _connection = connection;
+        Hello = hello;
+    }
+
+    private readonly record struct Reply(JsonElement Value, FileDescriptor[] Descriptors);
+
+    /// <summary>An event by its name (<see cref="ControlEvents"/>), with its data. Raised on the connection's thread: a handler that waits holds up replies.</summary>
+    public event Action<string, JsonElement>? Event;
+
+    /// <summary>What the machine said of itself.</summary>
+    public ControlHello Hello { get; }
+
+    /// <summary>Completes when the connection has ended, for whatever reason.</summary>
+    public Task Closed => _closed.Task;
+
+    /// <exception cref="IOException">Nobody serves there, or does not speak this protocol in this version.</exception>
+    public static async Task<ControlClient> ConnectAsync(string path, CancellationToken cancellation = default)
+    {
+        var connection = new ControlConnection(await OpenAsync(path, cancellation));
+        try
+        {
+            using var abort = cancellation.Register(connection.Abort);
+            var hello = await Task.Factory.StartNew(
+                () => connection.Receive(ControlJson.Default.ControlHello), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+                ?? throw new ControlProtocolException("The connection was closed at once; there may be too many clients.");
+            if (hello.Protocol != ControlProtocol.Name || hello.Version != ControlProtocol.Version)
+            {
+                throw new ControlProtocolException($"'{path}' speaks {hello.Protocol} version {hello.Version}, not {ControlProtocol.Name} version {ControlProtocol.Version}.");
+            }
+
+            return new ControlClient(connection, hello);
+        }
+        catch (LinuxException failure)
+        {
+            connection.Dispose();
+            throw new IOException($"'{path}' does not answer: {failure.Message}", failure);
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    private static async Task<Socket> OpenAsync(string path, CancellationToken cancellation)
+    {
+        const int attempts = 100;
+        for (int attempt = 1; ; attempt++)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation);
+                return socket;
+            }
+            catch (SocketException busy) when (busy.SocketErrorCode == SocketError.WouldBlock && attempt < attempts)
+            {
+                // More clients knock at once than the listener's queue holds (connect(2), EAGAIN).
+                socket.Dispose();
+                await Task.Delay(10, cancellation);
+            }
+            catch (Exception failure) when (failure is SocketException or ArgumentException)
+            {
+                socket.Dispose();
+                throw new IOException($"Cannot connect to '{path}': {failure.Message}", failure);
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Begins to receive. Called once, after handlers have been added to <see cref="Event"/>.</summary>
+    public ControlClient Start()
+    {
+        new Thread(ReceiveLoop) { Name = "control client", IsBackground = true }.Start();
+        return this;
+    }
+
+    public Task<MachineStatus> StatusAsync() => Call("status", ControlJson.Default.MachineStatus);
+
+    /// <summary>The machine's spec in its JSON form (docs/machine-spec.md).</summary>
+    public Task<JsonObject> SpecAsync() => Call("spec", ControlJson.Default.JsonObject);
+
+    public Task<MachineMetrics> MetricsAsync() => Call("metrics", ControlJson.Default.MachineMetrics);
+
+    public Task PauseAsync() => Send("pause", null);
+
+    public Task ResumeAsync() => Send("resume", null);
+
+    public Task ResetAsync() => Send("reset", null);
+
+    public Task PressPowerButtonAsync() => Send("power-button", null);
+
+    public Task StopAsync() => Send("stop", null);
+
+    /// <summary>Serial output from <paramref name="offset"/> on, as far as there is any and it is still kept.</summary>
+    public Task<SerialData> ReadSerialAsync(long offset, int maximum = ControlProtocol.MaximumSerialChunk) =>
+        Call("serial-read", new SerialReadParameters(offset, maximum), ControlJson.Default.SerialReadParameters, ControlJson.Default.SerialData);
+
+    /// <summary>Serial output as events from <paramref name="offset"/> on.</summary>
+    public Task SubscribeSerialAsync(long offset) => Send("serial-subscribe", new SerialSubscribeParameters(offset), ControlJson.Default.SerialSubscribeParameters);
+
+    public Task UnsubscribeSerialAsync() => Send("serial-unsubscribe", null);
+
+    /// <returns>Bytes that the port took.</returns>
+    public async Task<int> WriteSerialAsync(byte[] data) =>
+        (await Call("serial-write", new SerialWriteParameters(data), ControlJson.Default.SerialWriteParameters, ControlJson.Default.SerialWriteResult)).Written;
+
+    public void Dispose()
+    {
+        _connection.Abort();
+        _closed.TrySetResult();
+    }
+
+    internal Task Send<T>(string method, T parameters, JsonTypeInfo<T> type) => Send(method, JsonSerializer.SerializeToElement(parameters, type));
+
+    internal async Task<TResult> Call<T, TResult>(string method, T parameters, JsonTypeInfo<T> type, JsonTypeInfo<TResult> result) =>
+        Decode(await Request(method, JsonSerializer.SerializeToElement(parameters, type), 0), result);
+
+    /// <summary>A request whose reply brings file descriptors, which belong to the caller.</summary>
+    internal async Task<(TResult Value, FileDescriptor[] Descriptors)> Fetch<TResult>(string method, int descriptors, JsonTypeInfo<TResult> result)
+    {
+        var reply = await Request(method, null, descriptors);
+        return (Decode(reply, result), reply.Descriptors);
+    }
+
+    private static TResult Decode<TResult>(Reply reply, JsonTypeInfo<TResult> type)
+    {
+        try
+        {
+            return reply.Value.Deserialize(type) ?? throw new ControlProtocolException("A reply is null.");
+        }
+        catch (JsonException malformed)
+        {
+            throw new ControlProtocolException($"A reply is not what was expected: {malformed.Message}");
+        }
+    }
+
+    private async Task<TResult> Call<TResult>(string method, JsonTypeInfo<TResult> result) => Decode(await Request(method, null, 0), result);
+
+    private async Task Send(string method, JsonElement? parameters) => await Request(method, parameters, 0);
+
+    private async Task<Reply> Request(string method, JsonElement? parameters, int descriptors)
+    {
+        long id = Interlocked.Increment(ref _lastId);
+        var completion = new TaskCompletionSource<Reply>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _pending[id] = completion;
+        try
+        {
+            lock (_send)
+            {
+                _connection.Send(new ControlRequest { Id = id, Method = method, Parameters = parameters }, ControlJson.Default.ControlRequest);
+            }
+        }
+        catch (Exception gone) when (gone is LinuxException or ObjectDisposedException)
+        {
+            _pending.TryRemove(id, out _);
+            throw new IOException($"The machine is gone: {gone.Message}", gone);
+        }
+
+        if (_closed.Task.IsCompleted)
+        {
+            completion.TrySetException(new IOException("The machine is gone."));
+        }
+
+        var reply = await completion.Task;
+        if (reply.Descriptors.Length != descriptors)
+        {
+            Release(reply);
+            throw new ControlProtocolException($"The reply to '{method}' came with {reply.Descriptors.Length} file descriptors, not {descriptors}.");
+        }
+
+        return reply;
+    }
+
+    private void ReceiveLoop()
+    {
+        Exception reason = new IOException("The machine closed the connection.");
+        try
+        {
+            while (_connection.Receive(ControlJson.Default.ControlMessage) is { } message)
+            {
+                Handle(message);
+            }
+        }
+        catch (Exception failure) when (failure is IOException or LinuxException or ObjectDisposedException or InvalidDataException)
+        {
+            reason = new IOException($"The connection to the machine is lost: {failure.Message}", failure);
+        }
+
+        _closed.TrySetResult();
+        foreach (long id in _pending.Keys)
+        {
+            if (_pending.TryRemove(id, out var pending))
+            {
+                pending.TrySetException(reason);
+            }
+        }
+
+        _connection.Dispose();
+    }
+
+    private void Handle(ControlMessage message)
+    {
+        if (message.Descriptors is < 0 or > DescriptorPassing.MaxDescriptors)
+        {
+            throw new ControlProtocolException($"A message speaks of {message.Descriptors} file descriptors.");
+        }
+
+        var descriptors = new FileDescriptor[message.Descriptors];
+        for (int i = 0; i < descriptors.Length; i++)
+        {
+            descriptors[i] = _connection.TakeDescriptor();
+        }
+
+        var reply = new Reply(message.Result ?? default, descriptors);
+        if (message.Event is { } name)
+        {
+            Release(reply);
+            Event?.Invoke(name, message.Data ?? default);
+        }
+        else if (message.Id is not { } id || !_pending.TryRemove(id, out var pending))
+        {
+            Release(reply);
+        }
+        else if (message.Error is { } error)
+        {
+            Release(reply);
+            pending.TrySetException(new ControlException(error.Code, error.Message));
+        }
+        else
+        {
+            pending.TrySetResult(reply);
+        }
+    }
+
+    private static void Release(Reply reply)
+    {
+        foreach (var descriptor in reply.Descriptors)
+        {
+            descriptor.Dispose();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Host;
+
+namespace WebVm.Vmm.Control;
+
+/// <summary>
+/// Messages over a connected Unix stream socket: four bytes of length (little-endian), then that much JSON in UTF-8. One reader
+/// and one writer at a time, each blocking.
+/// </summary>
+internal sealed class ControlConnection(Socket socket) : IDisposable
+{
+    private const int HeaderSize = 4;
+
+    private readonly byte[] _received = new byte[64 * 1024];
+    private readonly Queue<FileDescriptor> _descriptors = new();
+    private int _start;
+    private int _end;
+
+    public void Send<T>(T message, JsonTypeInfo<T> type, params ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(message, type);
+        if (json.Length > ControlProtocol.MaximumMessage)
+        {
+            throw new ControlProtocolException($"A message of {json.Length} bytes is too long to send.");
+        }
+
+        var frame = new byte[HeaderSize + json.Length];
+        BinaryPrimitives.WriteInt32LittleEndian(frame, json.Length);
+        json.CopyTo(frame, HeaderSize);
+        DescriptorPassing.Send(socket.SafeHandle, frame, descriptors);
+    }
+
+    /// <summary>The next message; null when the other side closed between messages.</summary>
+    /// <exception cref="ControlProtocolException">Too long, cut off, or no such message.</exception>
+    public T? Receive<T>(JsonTypeInfo<T> type)
+        where T : class
+    {
+        Span<byte> header = stackalloc byte[HeaderSize];
+        if (!TryFill(header, mayEnd: true))
+        {
+            return null;
+        }
+
+        int length = BinaryPrimitives.ReadInt32LittleEndian(header);
+        if (length is < 0 or > ControlProtocol.MaximumMessage)
+        {
+            throw new ControlProtocolException($"A message announces {(uint)length} bytes; there may be {ControlProtocol.MaximumMessage}.");
+        }
+
+        var json = new byte[length];
+        TryFill(json, mayEnd: false);
+        try
+        {
+            return JsonSerializer.Deserialize(json, type) ?? throw new ControlProtocolException("A message is null.");
+        }
+        catch (JsonException malformed)
+        {
+            throw new ControlProtocolException($"A message is not what was expected: {malformed.Message}");
+        }
+    }
+
+    /// <summary>The next received descriptor; they keep the order of the messages that they came with.</summary>
+    public FileDescriptor TakeDescriptor() => _descriptors.TryDequeue(out var descriptor)
+        ? descriptor
+        : throw new ControlProtocolException("A file descriptor is missing.");
+
+    /// <summary>Makes blocked and further calls fail; may be called from any thread.</summary>
+    public void Abort()
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+        {
+            // The other side was faster.
+        }
+    }
+
+    public void Dispose()
+    {
+        socket.Dispose();
+        while (_descriptors.TryDequeue(out var descriptor))
+        {
+            descriptor.Dispose();
+        }
+    }
+
+    private bool TryFill(Span<byte> destination, bool mayEnd)
+    {
+        int filled = 0;
+        while (filled < destination.Length)
+        {
+            if (_start == _end)
+            {
+                var descriptors = new List<FileDescriptor>();
+                _start = 0;
+                _end = DescriptorPassing.Receive(socket.SafeHandle, _received, descriptors);
+                descriptors.ForEach(_descriptors.Enqueue);
+                if (_descriptors.Count > DescriptorPassing.MaxDescriptors)
+                {
+                    throw new ControlProtocolException("More file descriptors came than messages speak of.");
+                }
+
+                if (_end == 0)
+                {
+                    return mayEnd && filled == 0 ? false : throw new ControlProtocolException("The connection ended within a message.");
+                }
+            }
+
+            int count = Math.Min(destination.Length - filled, _end - _start);
+            _received.AsSpan(_start, count).CopyTo(destination[filled..]);
+            _start += count;
+            filled += count;
+        }
+
+        return true;
+    }
+}

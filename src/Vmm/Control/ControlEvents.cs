@@ -1,0 +1,52 @@
+using System.Text.Json;
+using WebVm.Vmm.Machine.Lifecycle;
+
+namespace WebVm.Vmm.Control;
+
+/// <summary>Names of events, and the messages that carry them.</summary>
+public static class ControlEvents
+{
+    /// <summary>The machine's state changed; data is <see cref="StateChange"/>.</summary>
+    public const string StateChanged = "state";
+
+    /// <summary>The machine ended; data is <see cref="ExitStatus"/>. The connection closes after it.</summary>
+    public const string Exited = "exit";
+
+    /// <summary>Serial output, for a client that subscribed; data is <see cref="SerialData"/>.</summary>
+    public const string SerialOutput = "serial";
+
+    /// <summary>The guest was reset, reported a panic, or lost a device; data is <see cref="TextEvent"/>.</summary>
+    public const string GuestReset = "reset";
+    public const string GuestPanic = "panic";
+    public const string DeviceFailed = "device-failed";
+
+    /// <summary>The display's mode changed; data is <see cref="DisplayGeometry"/>. Attached clients attach again.</summary>
+    public const string DisplayMode = "display-mode";
+
+    internal static ControlMessage Serial(SerialData data) =>
+        new() { Event = SerialOutput, Data = JsonSerializer.SerializeToElement(data, ControlJson.Default.SerialData) };
+
+    internal static ControlMessage Exit(MachineExit exit) =>
+        new() { Event = Exited, Data = JsonSerializer.SerializeToElement(Status(exit), ControlJson.Default.ExitStatus) };
+
+    internal static ExitStatus Status(MachineExit exit) => new(CamelCase(exit.Kind.ToString()), exit.Code, exit.Message);
+
+    /// <summary>The message for an event of the machine; null for one that has a message of its own kind.</summary>
+    internal static ControlMessage? From(MachineEvent happened) => happened.Kind switch
+    {
+        MachineEventKind.State => new()
+        {
+            Event = StateChanged,
+            Data = JsonSerializer.SerializeToElement(new StateChange(CamelCase(happened.Text)), ControlJson.Default.StateChange),
+        },
+        MachineEventKind.Reset => Text(GuestReset, happened),
+        MachineEventKind.Panic => Text(GuestPanic, happened),
+        MachineEventKind.DeviceFailed => Text(DeviceFailed, happened),
+        _ => null,
+    };
+
+    internal static string CamelCase(string name) => JsonNamingPolicy.CamelCase.ConvertName(name);
+
+    private static ControlMessage Text(string name, MachineEvent happened) =>
+        new() { Event = name, Data = JsonSerializer.SerializeToElement(new TextEvent(happened.Text), ControlJson.Default.TextEvent) };
+}

@@ -1,0 +1,166 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace WebVm.Vmm.Control;
+
+/// <summary>First message on every connection, from the machine to the client.</summary>
+public sealed record ControlHello
+{
+    public required string Protocol { get; init; }
+
+    public required int Version { get; init; }
+
+    /// <summary>Name of the machine.</summary>
+    public required string Machine { get; init; }
+
+    public required int ProcessId { get; init; }
+}
+
+/// <summary>From the client: something to do.</summary>
+public sealed record ControlRequest
+{
+    /// <summary>Chosen by the client; the reply carries it.</summary>
+    public required long Id { get; init; }
+
+    public required string Method { get; init; }
+
+    public JsonElement? Parameters { get; init; }
+}
+
+/// <summary>From the machine: the reply to a request (with <see cref="Id"/>) or an event (with <see cref="Event"/>).</summary>
+public sealed record ControlMessage
+{
+    public long? Id { get; init; }
+
+    /// <summary>What the request gave; absent when it failed.</summary>
+    public JsonElement? Result { get; init; }
+
+    public ControlError? Error { get; init; }
+
+    /// <summary>Name of the event.</summary>
+    public string? Event { get; init; }
+
+    public JsonElement? Data { get; init; }
+
+    /// <summary>File descriptors that came with the message (SCM_RIGHTS, with its first byte).</summary>
+    public int Descriptors { get; init; }
+}
+
+public sealed record ControlError(string Code, string Message);
+
+public sealed record MachineStatus
+{
+    public required string Name { get; init; }
+
+    /// <summary>"created", "running", "paused" or "stopped".</summary>
+    public required string State { get; init; }
+
+    /// <summary>"kvm" or "soft".</summary>
+    public required string Engine { get; init; }
+
+    public required int Cpus { get; init; }
+
+    /// <summary>Bytes.</summary>
+    public required ulong Memory { get; init; }
+
+    /// <summary>Nanoseconds of VM time.</summary>
+    public required long Time { get; init; }
+
+    /// <summary>Bytes that the guest has written to its serial port.</summary>
+    public required long SerialEnd { get; init; }
+
+    public DisplayGeometry? Display { get; init; }
+
+    /// <summary>How the machine ended; absent while it has not.</summary>
+    public ExitStatus? Exit { get; init; }
+}
+
+/// <param name="Kind">"powerOff", "stopped", "crash", "hostFailure" or "debugExit".</param>
+public sealed record ExitStatus(string Kind, int Code, string Message);
+
+/// <param name="Stride">Bytes from one line to the next.</param>
+/// <param name="Offset">Bytes from the start of the framebuffer's memory to the first visible pixel.</param>
+public sealed record DisplayGeometry(int Width, int Height, int Stride, long Offset);
+
+/// <summary>Running totals since power-on.</summary>
+public sealed record MachineMetrics
+{
+    public required IReadOnlyList<VcpuMetrics> Vcpus { get; init; }
+
+    public required long UnclaimedPorts { get; init; }
+
+    public required long UnclaimedMmio { get; init; }
+
+
+
+}
+
+public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions);
+
+public sealed record SaveParameters(string Directory);
+
+public sealed record SaveResult(long MemoryBytes);
+
+public sealed record SerialReadParameters(long Offset, int Maximum);
+
+public sealed record SerialSubscribeParameters(long Offset);
+
+/// <param name="Offset">Of the first byte; greater than asked for when older bytes are gone.</param>
+/// <param name="Data">Base64 in JSON.</param>
+public sealed record SerialData(long Offset, byte[] Data);
+
+public sealed record SerialWriteParameters(byte[] Data);
+
+/// <param name="Written">Bytes that the port took; the rest has to be sent again later.</param>
+public sealed record SerialWriteResult(int Written);
+
+/// <param name="Keys">Chords in turn, each of key names joined by '-': "a", "shift-a", "ctrl-alt-delete".</param>
+public sealed record SendKeysParameters(IReadOnlyList<string> Keys);
+
+public sealed record SendTextParameters(string Text);
+
+/// <param name="Codes">Physical keys as evdev numbers them (linux/input-event-codes.h), pressed or released in turn.</param>
+public sealed record KeyEventsParameters(IReadOnlyList<KeyEvent> Codes);
+
+public sealed record KeyEvent(int Code, bool Pressed);
+
+/// <param name="X">Relative motion.</param>
+/// <param name="Buttons">Bit 0 left, 1 right, 2 middle.</param>
+public sealed record PointerParameters(int X, int Y, int Wheel, int Buttons);
+
+/// <summary>The PNG file is in the descriptor that comes with the reply.</summary>
+public sealed record ScreenshotResult(int Width, int Height, long Length);
+
+/// <summary>Two descriptors come with the reply: the framebuffer's memory, then the <see cref="DisplayMap"/>.</summary>
+public sealed record DisplayAttachResult(DisplayGeometry Geometry, long FramebufferSize, long MapSize);
+
+public sealed record StateChange(string State);
+
+public sealed record TextEvent(string Text);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
+[JsonSerializable(typeof(ControlHello))]
+[JsonSerializable(typeof(ControlRequest))]
+[JsonSerializable(typeof(ControlMessage))]
+[JsonSerializable(typeof(MachineStatus))]
+[JsonSerializable(typeof(MachineMetrics))]
+[JsonSerializable(typeof(SaveParameters))]
+[JsonSerializable(typeof(SaveResult))]
+[JsonSerializable(typeof(SerialReadParameters))]
+[JsonSerializable(typeof(SerialSubscribeParameters))]
+[JsonSerializable(typeof(SerialData))]
+[JsonSerializable(typeof(SerialWriteParameters))]
+[JsonSerializable(typeof(SerialWriteResult))]
+[JsonSerializable(typeof(SendKeysParameters))]
+[JsonSerializable(typeof(SendTextParameters))]
+[JsonSerializable(typeof(KeyEventsParameters))]
+[JsonSerializable(typeof(PointerParameters))]
+[JsonSerializable(typeof(ScreenshotResult))]
+[JsonSerializable(typeof(DisplayAttachResult))]
+[JsonSerializable(typeof(StateChange))]
+[JsonSerializable(typeof(ExitStatus))]
+[JsonSerializable(typeof(TextEvent))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
+[JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
+public sealed partial class ControlJson : JsonSerializerContext;

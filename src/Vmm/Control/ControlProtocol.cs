@@ -1,0 +1,49 @@
+namespace WebVm.Vmm.Control;
+
+/// <summary>The constants of the control protocol (docs/control-protocol.md).</summary>
+public static class ControlProtocol
+{
+    public const string Name = "webvm-control";
+
+    /// <summary>Raised when an old client could misunderstand; fields may be added without.</summary>
+    public const int Version = 1;
+
+    /// <summary>Bytes of JSON in one message, either way.</summary>
+    public const int MaximumMessage = 1 << 20;
+
+    public const int MaximumClients = 32;
+
+    /// <summary>Messages that wait for a client to read them; one that lets more gather is cut off.</summary>
+    public const int MaximumBacklog = 1024;
+
+    /// <summary>Bytes of serial data in one message.</summary>
+    public const int MaximumSerialChunk = 64 * 1024;
+
+    /// <summary>Characters in one send-text request.</summary>
+    public const int MaximumText = 16 * 1024;
+}
+
+/// <summary>Codes of error replies: what a client can react to. The message is for people.</summary>
+public static class ControlErrorCode
+{
+    /// <summary>The request is malformed: no such method, a missing or wrong parameter.</summary>
+    public const string BadRequest = "bad-request";
+
+    /// <summary>The machine's state does not allow it.</summary>
+    public const string InvalidState = "invalid-state";
+
+    /// <summary>The machine has no such part (display, serial port).</summary>
+    public const string NotPresent = "not-present";
+
+    /// <summary>It was tried and failed.</summary>
+    public const string Failed = "failed";
+}
+
+/// <summary>The machine refused a request.</summary>
+public sealed class ControlException(string code, string message) : Exception(message)
+{
+    public string Code { get; } = code;
+}
+
+/// <summary>The other side of a control connection does not keep to the protocol.</summary>
+public sealed class ControlProtocolException(string message) : IOException(message);

@@ -1,0 +1,140 @@
+using System.Net.Sockets;
+using System.Text.Json;
+using WebVm.Vmm.Host;
+
+namespace WebVm.Vmm.Control;
+
+/// <summary>
+/// One client's connection: a thread that reads requests and answers them in turn, and one that sends. What the client does wrong
+/// ends the connection, nothing else.
+/// </summary>
+internal sealed class ControlSession : IDisposable
+{
+    private readonly ControlConnection _connection;
+    private readonly ControlMethods _methods;
+    private readonly ControlOutbox _outbox;
+    private readonly ControlHello _hello;
+    private readonly Action<ControlSession> _ended;
+    private readonly Thread _sender;
+
+    public ControlSession(Socket socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
+    {
+        _connection = new ControlConnection(socket);
+        _methods = methods;
+        _outbox = new ControlOutbox(methods.SerialLog);
+        _hello = hello;
+        _ended = ended;
+        _sender = new Thread(SendLoop) { Name = "control send", IsBackground = true };
+    }
+
+    public void Start()
+    {
+        _sender.Start();
+        new Thread(ReceiveLoop) { Name = "control receive", IsBackground = true }.Start();
+    }
+
+    /// <summary>Sends an event. A client that does not keep up is cut off.</summary>
+    public void Notify(ControlMessage message)
+    {
+        if (!_outbox.TryAdd(message))
+        {
+            Abort();
+        }
+    }
+
+    public void SerialGrew() => _outbox.Wake();
+
+    /// <summary>Ends the connection, from any thread.</summary>
+    public void Abort() => _connection.Abort();
+
+    /// <summary>Sends what is queued, if the client takes it in time, and ends the connection.</summary>
+    public void Finish(TimeSpan limit)
+    {
+        long deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
+        while (_outbox.Pending && Environment.TickCount64 < deadline)
+        {
+            Thread.Sleep(5);
+        }
+
+        Abort();
+    }
+
+    /// <summary>Ends the connection; its threads let go of it by themselves.</summary>
+    public void Dispose() => _connection.Dispose();
+
+    private void SendLoop()
+    {
+        try
+        {
+            _connection.Send(_hello, ControlJson.Default.ControlHello);
+            while (_outbox.Take() is { } entry)
+            {
+                try
+                {
+                    _connection.Send(entry.Message with { Descriptors = entry.Descriptors.Length }, ControlJson.Default.ControlMessage, entry.Descriptors);
+                }
+                finally
+                {
+                    foreach (var descriptor in entry.Descriptors)
+                    {
+                        descriptor.Dispose();
+                    }
+                }
+            }
+        }
+        catch (Exception gone) when (gone is IOException or LinuxException or ObjectDisposedException)
+        {
+            Abort();
+        }
+    }
+
+    private void ReceiveLoop()
+    {
+        try
+        {
+            while (_connection.Receive(ControlJson.Default.ControlRequest) is { } request)
+            {
+                if (!_outbox.TryAdd(Answer(request, out var descriptors), descriptors))
+                {
+                    break;
+                }
+            }
+        }
+        catch (Exception gone) when (gone is IOException or LinuxException or ObjectDisposedException or InvalidDataException)
+        {
+            // A client that breaks off or breaks the rules is not answered further.
+        }
+
+        _outbox.Close();
+        Abort();
+        _sender.Join();
+        Dispose();
+        _ended(this);
+    }
+
+    private ControlMessage Answer(ControlRequest request, out FileDescriptor[] descriptors)
+    {
+        descriptors = [];
+        try
+        {
+            var result = _methods.Call(request.Method, request.Parameters, _outbox);
+            descriptors = result.Descriptors;
+            return new ControlMessage { Id = request.Id, Result = result.Value };
+        }
+        catch (ControlException refused)
+        {
+            return Refuse(request, refused.Code, refused.Message);
+        }
+        catch (JsonException malformed)
+        {
+            return Refuse(request, ControlErrorCode.BadRequest, malformed.Message);
+        }
+        catch (Exception failure)
+        {
+            return Refuse(request, ControlErrorCode.Failed, failure.Message);
+        }
+    }
+
+    private static ControlMessage Refuse(ControlRequest request, string code, string message) =>
+        new() { Id = request.Id, Error = new ControlError(code, message) };
+}

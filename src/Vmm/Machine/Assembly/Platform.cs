@@ -1,0 +1,47 @@
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Machine.Assembly;
+
+/// <summary>The assembled parts of one machine, owned together.</summary>
+internal sealed class Platform : IDisposable
+{
+    public required MachineSpec Spec { get; init; }
+
+    public required GuestMemory Memory { get; init; }
+
+    public required VirtualClock Clock { get; init; }
+
+    public required IDisposable Timers { get; init; }
+
+    public required SystemBus Bus { get; init; }
+
+    public required DeviceTree Devices { get; init; }
+
+    public required ICpuEngine Engine { get; init; }
+
+    public required MachineSignals Signals { get; init; }
+
+    /// <summary>The far end of COM1.</summary>
+    public required SerialConsole Serial { get; init; }
+
+    /// <summary>What firmware does at power-on and reset: fills (zeroed) guest memory and the vCPUs' states.</summary>
+    public required Action<CpuStateBuffer> PowerOn { get; init; }
+
+    /// <summary>Presses the power button.</summary>
+    public Action PowerButton { get; init; } = () => { };
+
+    public void Dispose()
+    {
+        Devices.Dispose();
+        Engine.Dispose();
+        Timers.Dispose();
+        Memory.Dispose();
+    }
+}

@@ -1,0 +1,67 @@
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.State;
+
+namespace WebVm.Vmm.Machine.Lifecycle;
+
+/// <summary>All vCPUs of a machine. Used by the machine's own thread alone.</summary>
+internal sealed class VcpuGroup : IDisposable
+{
+    /// <summary>An engine leaves guest code within milliseconds of a kick; a host under heavy load may take longer.</summary>
+    private static readonly TimeSpan s_parkLimit = TimeSpan.FromSeconds(30);
+
+    private readonly List<VcpuThread> _threads = [];
+
+    public IReadOnlyList<IVirtualCpu> Cpus => [.. _threads.Select(thread => thread.Cpu)];
+
+    public int Count => _threads.Count;
+
+    public void Add(IVirtualCpu cpu, Action<IVirtualCpu, VcpuExit, string?> ended)
+    {
+        var thread = new VcpuThread(cpu, ended);
+        _threads.Add(thread);
+        if (!thread.WaitParked(s_parkLimit))
+        {
+            throw new TimeoutException($"The thread of vCPU {cpu.Index} did not start.");
+        }
+    }
+
+    public void Run() => _threads.ForEach(thread => thread.Run());
+
+    /// <summary>When this returns no guest code runs.</summary>
+    public void Park()
+    {
+        _threads.ForEach(thread => thread.RequestPark());
+        foreach (var thread in _threads)
+        {
+            if (!thread.WaitParked(s_parkLimit))
+            {
+                throw new TimeoutException($"vCPU {thread.Cpu.Index} did not leave guest code within {s_parkLimit.TotalSeconds} s.");
+            }
+        }
+    }
+
+    /// <summary>Copies the (parked) vCPUs' states out, by index.</summary>
+    public unsafe void Save(CpuStateBuffer states)
+    {
+        foreach (var thread in _threads)
+        {
+            thread.Invoke(cpu => cpu.Save(states[cpu.Index]));
+        }
+    }
+
+    /// <summary>Replaces the (parked) vCPUs' states.</summary>
+    public unsafe void Load(CpuStateBuffer states)
+    {
+        foreach (var thread in _threads)
+        {
+            thread.Invoke(cpu => cpu.Load(states[cpu.Index]));
+        }
+    }
+
+    public void Dispose()
+    {
+        _threads.ForEach(thread => thread.RequestPark());
+        _threads.ForEach(thread => thread.Dispose());
+        _threads.Clear();
+    }
+}

@@ -1,0 +1,335 @@
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Machine.Spec;
+
+namespace WebVm.Vmm.Machine.Lifecycle;
+
+/// <summary>
+/// A virtual machine from its assembly to its end. Every transition happens on one thread of the machine's own; the methods here
+/// queue them and may be called from anywhere.
+/// </summary>
+/// <remarks>
+/// Order when running starts: devices, clock, vCPUs; when it stops: vCPUs, devices, clock. So no device sees an access while it is
+/// stopped, and a device that stops can still tell VM time.
+/// </remarks>
+public sealed class VirtualMachine : IDisposable
+{
+    private readonly Platform _platform;
+    private readonly MachineThread _thread;
+    private readonly VcpuGroup _vcpus = new();
+    private readonly TaskCompletionSource<MachineExit> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Advanced by every reset: a request that the guest made before one does not count after it.</summary>
+    private int _era;
+    private volatile MachineState _state;
+    private volatile VcpuCounters[] _counters = [];
+    private bool _disposed;
+
+    internal VirtualMachine(Platform platform)
+    {
+        _platform = platform;
+        _thread = new MachineThread($"machine {platform.Spec.Name}");
+        platform.Signals.ConnectTo(this);
+        platform.Devices.DeviceFailed += failure => Raise(MachineEventKind.DeviceFailed, failure.ToString());
+        platform.Bus.Faulted += (window, fault) => platform.Devices.ReportFault(window.Owner, fault);
+    }
+
+    /// <summary>Raised for everything worth telling, on whatever thread it happened; handlers return at once.</summary>
+    public event Action<MachineEvent>? Event;
+
+    public MachineSpec Spec => _platform.Spec;
+
+    public string EngineName => _platform.Engine.Name;
+
+    public MachineState State => _state;
+
+    /// <summary>Completes when the machine has stopped for good.</summary>
+    public Task<MachineExit> Completion => _completion.Task;
+
+    /// <summary>How the machine ended; null while it has not.</summary>
+    public MachineExit? Exit => _completion.Task.IsCompletedSuccessfully ? _completion.Task.Result : null;
+
+    /// <summary>VM time in nanoseconds.</summary>
+    public long Time => _platform.Clock.Now;
+
+    /// <summary>By vCPU index.</summary>
+    public IReadOnlyList<VcpuCounters> Counters => _counters;
+
+    /// <summary>COM1.</summary>
+    public SerialConsole Serial => _platform.Serial;
+
+    internal Platform Platform => _platform;
+
+    /// <summary>Powers the machine on: firmware fills memory, vCPU 0 starts.</summary>
+    public Task Start() => Run(() =>
+    {
+        Demand(MachineState.Created);
+        CreateVcpus();
+        _platform.Devices.PowerUp();
+        PowerOn();
+        Go();
+    });
+
+    /// <summary>vCPUs, devices and time stand still when the task completes. Nothing changes if they do already.</summary>
+    public Task Pause() => Run(() =>
+    {
+        Demand(MachineState.Running, MachineState.Paused);
+        if (_state == MachineState.Running)
+        {
+            Halt();
+            Enter(MachineState.Paused);
+        }
+    });
+
+    public Task Resume() => Run(() =>
+    {
+        Demand(MachineState.Running, MachineState.Paused);
+        if (_state == MachineState.Paused)
+        {
+            Go();
+        }
+    });
+
+    /// <summary>System reset. A paused machine stays paused.</summary>
+    public Task Reset() => Run(() =>
+    {
+        Demand(MachineState.Running, MachineState.Paused);
+        ResetNow("requested");
+    });
+
+    /// <summary>Presses the power button; what follows is the guest's affair.</summary>
+    public Task PressPowerButton() => Run(() =>
+    {
+        Demand(MachineState.Running);
+        _platform.PowerButton();
+    });
+
+    /// <summary>Ends the machine, whatever the guest does.</summary>
+    public Task Stop() => Run(() => End(MachineExit.Stopped));
+
+    /// <summary>Runs <paramref name="work"/> on the machine's thread while nothing of the machine moves; a running machine goes on afterwards.</summary>
+    internal Task<T> WhileStill<T>(Func<VcpuGroup, T> work) => _thread.Run(() =>
+    {
+        Demand(MachineState.Running, MachineState.Paused);
+        bool wasRunning = _state == MachineState.Running;
+        if (wasRunning)
+        {
+            Halt();
+        }
+
+        try
+        {
+            return work(_vcpus);
+        }
+        finally
+        {
+            if (wasRunning)
+            {
+                Go(announce: false);
+            }
+        }
+    });
+
+    /// <summary>Brings up a machine that has never run into a state given by <paramref name="load"/>, paused.</summary>
+    internal Task Restore(Action<VcpuGroup> load) => Run(() =>
+    {
+        Demand(MachineState.Created);
+        CreateVcpus();
+        _platform.Devices.PowerUp();
+        load(_vcpus);
+        Enter(MachineState.Paused);
+    });
+
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        _thread.Post(() => End(MachineExit.Stopped));
+        _thread.Dispose();
+        _platform.Dispose();
+    }
+
+    internal void GuestEnded(MachineExit exit)
+    {
+        int era = Volatile.Read(ref _era);
+        _thread.Post(() =>
+        {
+            if (era == _era)
+            {
+                End(exit);
+            }
+        });
+    }
+
+    internal void GuestReset(string how)
+    {
+        int era = Volatile.Read(ref _era);
+        _thread.Post(() =>
+        {
+            if (era == _era && _state is MachineState.Running or MachineState.Paused)
+            {
+                Attempt(() => ResetNow(how));
+            }
+        });
+    }
+
+    internal void GuestPanicked(PanicKind kind)
+    {
+        Raise(MachineEventKind.Panic, kind.ToString());
+        if (kind == PanicKind.Panicked)
+        {
+            GuestEnded(MachineExit.Crash("its kernel panicked"));
+        }
+    }
+
+    private Task Run(Action work) => _thread.Run(() =>
+    {
+        work();
+        return true;
+    });
+
+    private void Demand(params ReadOnlySpan<MachineState> states)
+    {
+        if (!states.Contains(_state))
+        {
+            throw new MachineStateException($"the machine is {_state.ToString().ToLowerInvariant()}");
+        }
+    }
+
+    private void CreateVcpus()
+    {
+        for (int index = _vcpus.Count; index < Spec.Cpus; index++)
+        {
+            _vcpus.Add(_platform.Engine.CreateVcpu(index, (uint)index), VcpuEnded);
+        }
+
+        _counters = [.. _vcpus.Cpus.Select(cpu => cpu.Counters)];
+    }
+
+    private void PowerOn()
+    {
+        using var states = new CpuStateBuffer(Spec.Cpus);
+        _platform.PowerOn(states);
+        _vcpus.Load(states);
+    }
+
+    private void Go(bool announce = true)
+    {
+        _platform.Devices.Start();
+        _platform.Clock.Start();
+        _vcpus.Run();
+        if (announce)
+        {
+            Enter(MachineState.Running);
+        }
+    }
+
+    private void Halt()
+    {
+        _vcpus.Park();
+        _platform.Devices.Stop();
+        _platform.Clock.Stop();
+    }
+
+    private void ResetNow(string how)
+    {
+        bool wasRunning = _state == MachineState.Running;
+        if (wasRunning)
+        {
+            Halt();
+        }
+
+        Volatile.Write(ref _era, _era + 1);
+        _platform.Engine.ResetInterruptControllers();
+        _platform.Devices.Reset();
+        PowerOn();
+        Raise(MachineEventKind.Reset, how);
+        if (wasRunning)
+        {
+            Go(announce: false);
+        }
+    }
+
+    private unsafe void VcpuEnded(IVirtualCpu cpu, VcpuExit exit, string? reason)
+    {
+        using var state = new CpuStateBuffer(1);
+        try
+        {
+            cpu.Save(state[0]);
+        }
+        catch (Exception failure)
+        {
+            GuestEnded(MachineExit.HostFailure($"vCPU {cpu.Index}: {reason}; its state is lost: {failure.Message}"));
+            return;
+        }
+
+        if (exit != VcpuExit.Shutdown)
+        {
+            GuestEnded(MachineExit.HostFailure($"vCPU {cpu.Index}: {reason ?? exit.ToString()} ({CpuStateText.Of(state[0])})"));
+        }
+        else if (state[0]->Idtr.Limit == 0)
+        {
+            // An empty IDT makes a triple fault certain: it is how software resets a PC that has no other way (Linux's reboot=triple).
+            GuestReset("TripleFault");
+        }
+        else
+        {
+            GuestEnded(MachineExit.Crash($"triple fault on vCPU {cpu.Index} ({CpuStateText.Of(state[0])})"));
+        }
+    }
+
+    private void End(MachineExit exit)
+    {
+        if (_state == MachineState.Stopped)
+        {
+            return;
+        }
+
+        try
+        {
+            if (_state == MachineState.Running)
+            {
+                Halt();
+            }
+
+            _vcpus.Dispose();
+            _platform.Devices.PowerDown();
+        }
+        catch (Exception failure)
+        {
+            exit = MachineExit.HostFailure($"{exit.Message}; then: {failure.Message}");
+        }
+
+        Enter(MachineState.Stopped);
+        Event?.Invoke(new MachineEvent(MachineEventKind.Exit, exit.Message, exit));
+        _completion.TrySetResult(exit);
+    }
+
+    /// <summary>A transition that nobody awaits: its failure ends the machine.</summary>
+    private void Attempt(Action transition)
+    {
+        try
+        {
+            transition();
+        }
+        catch (Exception failure)
+        {
+            End(MachineExit.HostFailure(failure.Message));
+        }
+    }
+
+    private void Enter(MachineState state)
+    {
+        _state = state;
+        Raise(MachineEventKind.State, state.ToString());
+    }
+
+    private void Raise(MachineEventKind kind, string text) => Event?.Invoke(new MachineEvent(kind, text));
+}

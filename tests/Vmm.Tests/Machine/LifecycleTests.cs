@@ -1,0 +1,183 @@
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Machine.Lifecycle;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Machine;
+
+public sealed class LifecycleTests
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
+
+    [Fact]
+    public async Task A_started_machine_has_its_firmware_loaded_and_every_vcpu_running()
+    {
+        using var scripted = new ScriptedMachine(cpus: 4);
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        Assert.Equal(MachineState.Running, scripted.Machine.State);
+        Assert.Equal(1, scripted.PowerOns);
+        Assert.Equal(ScriptedMachine.EntryPoint, scripted.Engine.Cpus[0].State.Rip);
+        Assert.Equal(4, scripted.Engine.Cpus.Count);
+        Assert.True(SpinWait.SpinUntil(() => scripted.Engine.Cpus.All(cpu => cpu.Inside), s_limit));
+    }
+
+    [Fact]
+    public async Task A_paused_machine_runs_no_guest_code_and_its_time_stands_still()
+    {
+        using var scripted = new ScriptedMachine(cpus: 2);
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        await scripted.Machine.Pause().WaitAsync(s_limit);
+        Assert.All(scripted.Engine.Cpus, cpu => Assert.False(cpu.Inside));
+        long time = scripted.Machine.Time;
+        Assert.Equal(["reset", "start", "stop"], scripted.Device.Notes);
+        Assert.Equal(time, scripted.Machine.Time);
+        await scripted.Machine.Resume().WaitAsync(s_limit);
+        Assert.True(SpinWait.SpinUntil(() => scripted.Machine.Time > time, s_limit));
+        Assert.Equal("start", scripted.Device.Notes[^1]);
+    }
+
+    [Fact]
+    public async Task Power_off_by_the_guest_ends_with_0()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Engine.Cpus[0].Do(_ =>
+        {
+            scripted.Signals.PowerOff();
+            return VcpuExit.Kicked;
+        });
+        var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
+        Assert.Equal((ExitKind.PowerOff, 0), (exit.Kind, exit.Code));
+        Assert.All(scripted.Engine.Cpus, cpu => Assert.True(cpu.Disposed));
+        Assert.Equal(MachineState.Stopped, scripted.Machine.State);
+    }
+
+    [Theory]
+    [InlineData(0x10, 0x21)]
+    [InlineData(0xff, 0xff)]
+    public async Task Debug_exit_ends_with_the_code_of_isa_debug_exit(int value, int code)
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Signals.DebugExit((value << 1) | 1);
+        Assert.Equal(code, (await scripted.Machine.Completion.WaitAsync(s_limit)).Code);
+    }
+
+    [Fact]
+    public async Task A_triple_fault_is_a_crash_that_names_the_vcpu_and_where()
+    {
+        using var scripted = new ScriptedMachine(cpus: 2);
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Engine.Cpus[1].Do(cpu =>
+        {
+            cpu.State.Idtr.Limit = 0xfff;
+            cpu.State.Rip = 0xdead;
+            return VcpuExit.Shutdown;
+        });
+        var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
+        Assert.Equal((ExitKind.Crash, 3), (exit.Kind, exit.Code));
+        Assert.Contains("vCPU 1", exit.Message, StringComparison.Ordinal);
+        Assert.Contains("dead", exit.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_triple_fault_with_an_empty_interrupt_table_resets()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Engine.Cpus[0].Do(_ => VcpuExit.Shutdown);
+        await scripted.Until(MachineEventKind.Reset);
+        Assert.Equal(MachineState.Running, scripted.Machine.State);
+        Assert.Equal(2, scripted.PowerOns);
+    }
+
+    [Fact]
+    public async Task A_reset_by_the_guest_loads_firmware_again_and_goes_on()
+    {
+        using var scripted = new ScriptedMachine(cpus: 2);
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Engine.Cpus[0].Do(cpu =>
+        {
+            cpu.State.Rip = 0x9999;
+            // The guest pulls every lever it knows; one reset follows, not four.
+            for (int i = 0; i < 4; i++)
+            {
+                scripted.Signals.Reset(ResetKind.ResetControl);
+            }
+
+            return VcpuExit.Kicked;
+        });
+        await scripted.Until(MachineEventKind.Reset);
+        await scripted.Machine.Pause().WaitAsync(s_limit);
+        Assert.Equal(2, scripted.PowerOns);
+        Assert.Equal(1, scripted.Engine.Resets);
+        Assert.Equal(ScriptedMachine.EntryPoint, scripted.Engine.Cpus[0].State.Rip);
+        Assert.Equal(["reset", "start", "stop", "reset", "start", "stop"], scripted.Device.Notes);
+    }
+
+    [Fact]
+    public async Task A_failure_of_the_engine_ends_with_4_and_says_why()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Engine.Cpus[0].Do(cpu =>
+        {
+            cpu.Failure = "KVM_RUN: out of luck";
+            return VcpuExit.HostFailure;
+        });
+        var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
+        Assert.Equal((ExitKind.HostFailure, 4), (exit.Kind, exit.Code));
+        Assert.Contains("out of luck", exit.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_exception_in_the_engine_ends_the_machine_and_not_the_process()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Engine.Cpus[0].Do(_ => throw new InvalidOperationException("a defect"));
+        var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
+        Assert.Equal(4, exit.Code);
+        Assert.Contains("a defect", exit.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_panic_ends_with_3_unless_a_crash_kernel_takes_over()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.Signals.GuestPanicked(PanicKind.CrashLoaded);
+        await scripted.Until(MachineEventKind.Panic);
+        Assert.Equal(MachineState.Running, scripted.Machine.State);
+        scripted.Signals.GuestPanicked(PanicKind.Panicked);
+        Assert.Equal(3, (await scripted.Machine.Completion.WaitAsync(s_limit)).Code);
+    }
+
+    [Fact]
+    public async Task What_the_state_does_not_allow_is_refused_by_name()
+    {
+        using var scripted = new ScriptedMachine();
+        await Assert.ThrowsAsync<MachineStateException>(() => scripted.Machine.Pause());
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        await Assert.ThrowsAsync<MachineStateException>(() => scripted.Machine.Start());
+        await scripted.Machine.PressPowerButton().WaitAsync(s_limit);
+        Assert.Equal(1, scripted.PowerButtonPresses);
+        await scripted.Machine.Stop().WaitAsync(s_limit);
+        var refused = await Assert.ThrowsAsync<MachineStateException>(() => scripted.Machine.Resume());
+        Assert.Contains("stopped", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Pausing_and_resuming_in_quick_turn_never_loses_a_vcpu()
+    {
+        using var scripted = new ScriptedMachine(cpus: 8);
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        for (int turn = 0; turn < 200; turn++)
+        {
+            await scripted.Machine.Pause().WaitAsync(s_limit);
+            await scripted.Machine.Resume().WaitAsync(s_limit);
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => scripted.Engine.Cpus.All(cpu => cpu.Inside), s_limit));
+    }
+}
