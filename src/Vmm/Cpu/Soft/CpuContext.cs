@@ -19,4 +19,95 @@ internal unsafe struct CpuContext
 
     /// <summary>Carry out of the most significant bit in bit 63, carry into it in bit 62, carry out of bit 3 in bit 3; other bits undefined.</summary>
     public ulong FlagCarries;
+
+    /// <summary>The translation cache that data and instruction accesses of the current privilege use.</summary>
+    public Paging.TlbEntry* Tlb;
+
+    /// <summary>Low 12 bits that a matching translation's tags carry: the current address space. See <see cref="Paging.Tlb"/>.</summary>
+    public ulong TlbTag;
+
+    /// <summary>See <see cref="Memory.GuestMemory.HostBase"/>.</summary>
+    public byte* HostBase;
+
+    /// <summary>See <see cref="Memory.GuestMemory.PageFlags"/>.</summary>
+    public byte* PageFlags;
+
+    /// <summary>See <see cref="Memory.GuestMemory.PageVersions"/>.</summary>
+    public uint* PageVersions;
+
+    /// <summary>Blocks by program counter. See <see cref="Decoding.JumpCacheEntry"/>.</summary>
+    public Decoding.JumpCacheEntry* JumpCache;
+
+    /// <summary>Instructions retired, counted per block on entry.</summary>
+    public ulong Instructions;
+
+    /// <summary>See <see cref="CpuRequests"/>: set by any thread, polled between blocks.</summary>
+    public int Requests;
+
+    /// <summary>What decoding depends on: <see cref="Decoding.DecodeMode.Key"/> of the current mode.</summary>
+    public uint Mode;
+
+    /// <summary>What program counters are relative to: the base of CS, 0 in 64-bit mode.</summary>
+    public ulong CodeBase;
+
+    /// <summary>Current privilege level, 0 to 3.</summary>
+    public byte Cpl;
+
+    /// <summary>Why the loop was left.</summary>
+    public Interpretation.Outcome Outcome;
+
+    /// <summary>An interrupt was found pending while RFLAGS.IF was clear: enabling interrupts must leave the block.</summary>
+    public byte InterruptLatched;
+
+    /// <summary>Vector of the recorded exception.</summary>
+    public Exceptions.ExceptionVector Exception;
+
+    public uint ExceptionErrorCode;
+
+    /// <summary>Value for CR2 (#PF) or bits to set in DR6 (#DB) when the recorded exception is delivered.</summary>
+    public ulong ExceptionAddress;
+
+    /// <summary>DR7 has data breakpoints enabled: every access takes the slow path.</summary>
+    public byte DataBreakpoints;
+
+    /// <summary>DR6 bits of debug conditions that the instruction met and that trap after it.</summary>
+    public uint PendingDebug;
+
+    /// <summary>GCHandle of the <see cref="SoftVcpu"/>.</summary>
+    public nint Owner;
+
+    /// <summary>1 while guest memory may be touched; 0 outside <see cref="SoftVcpu.Run"/>, asleep and in calls of the bus.</summary>
+    public int InGuest;
+
+    /// <summary>Bounce buffer of read-modify-write accesses that guest memory cannot take in place.</summary>
+    public fixed byte Bounce[64];
+
+    /// <summary>Where the bounce buffer came from, and whether the global lock is held.</summary>
+    public ulong BounceAddress;
+
+    public byte BounceLocked;
+}
+
+/// <summary>Reasons to leave the dispatch loop at the next block boundary; bits of <see cref="CpuContext.Requests"/>.</summary>
+[Flags]
+internal enum CpuRequests
+{
+    None = 0,
+    Kick = 1 << 0,
+
+    /// <summary>The local APIC (or the PIC through it) has something to deliver.</summary>
+    Interrupt = 1 << 1,
+    Deadline = 1 << 2,
+
+    /// <summary>The memory map changed: drop all translations.</summary>
+    FlushTlb = 1 << 3,
+    Nmi = 1 << 4,
+    Init = 1 << 5,
+    Sipi = 1 << 6,
+
+    /// <summary>A data breakpoint was hit or a single step is due.</summary>
+    Debug = 1 << 7,
+
+    /// <summary>Blocks of one instruction are being executed: no chaining.</summary>
+    Step = 1 << 8,
 }

@@ -78,6 +78,8 @@ public unsafe struct CpuState
     public byte PendingEventHasErrorCode;
     public uint PendingEventErrorCode;
 
+    private ulong _alignment;
+
     /// <summary>x87, MXCSR and vector state as XSAVE's standard format stores it (SDM Vol. 1 §13.4). 64-byte aligned.</summary>
     public XsaveArea Xsave;
 

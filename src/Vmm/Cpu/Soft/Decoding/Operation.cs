@@ -75,7 +75,7 @@ internal enum OperationFlags : ushort
     /// <summary>Address size is 32 bits (wraps at 4 GiB).</summary>
     Address32 = 1 << 1,
 
-    /// <summary>The segment's base is 0 and no limit or right can fail: the linear address is the effective address.</summary>
+    /// <summary>The linear address is the effective address as it stands: no base, limit, right or wrap-around.</summary>
     Flat = 1 << 2,
 
     /// <summary>LOCK prefix, or an instruction that locks by itself (XCHG with memory).</summary>
@@ -91,4 +91,10 @@ internal enum OperationFlags : ushort
 
     /// <summary>Stack pointer is 32 bits. Neither this nor <see cref="Stack16"/>: 64 bits.</summary>
     Stack32 = 1 << 8,
+
+    /// <summary>The last operation of its block.</summary>
+    Last = 1 << 9,
+
+    /// <summary>Operand size is 16 bits.</summary>
+    Operand16 = 1 << 10,
 }

@@ -1,5 +1,3 @@
-using WebVm.Vmm.Cpu.Soft.Decoding;
-
 namespace WebVm.Vmm.Cpu.Soft.Interpretation;
 
 /// <summary>Why the interpreter's loop was left, in <see cref="CpuContext"/>.</summary>
@@ -13,4 +11,7 @@ internal enum Outcome : byte
 
     /// <summary>HLT retired.</summary>
     Halt,
+
+    /// <summary>The vCPU cannot go on: it shut down (SDM Vol. 3A §6.15, #DF).</summary>
+    Shutdown,
 }

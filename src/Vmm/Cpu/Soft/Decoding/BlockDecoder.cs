@@ -1,0 +1,259 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Iced.Intel;
+using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
+using WebVm.Vmm.Cpu.Soft.Paging;
+
+namespace WebVm.Vmm.Cpu.Soft.Decoding;
+
+/// <summary>Builds blocks from guest memory.</summary>
+internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
+{
+    private const int MaximumOperations = 64;
+
+    /// <summary>Bytes copied out of guest memory before decoding, so that what was decoded is what is compared later.</summary>
+    private const int Window = 512;
+
+    private readonly OperationDecoder _decoder = new();
+    private readonly byte* _window = (byte*)NativeMemory.AlignedAlloc(Window + 64, 64);
+    private readonly byte* _single = (byte*)NativeMemory.AlignedAlloc(512, 64);
+
+    /// <summary>Counter that no block's version matches: for blocks that are never to be entered a second time.</summary>
+    private readonly uint* _never = (uint*)NativeMemory.AllocZeroed(sizeof(uint));
+
+    /// <summary>Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.</summary>
+    public bool IsCurrent(Block* block, ulong linear)
+    {
+        if (block->Page2 != 0)
+        {
+            ulong second = (linear & ~4095UL) + 4096;
+            // The second page must be fetchable, and the same as before.
+            return block->Valid
+                && SlowAccess.TryTranslate(vcpu.Context, second, AccessKind.Fetch, Tlb.Current(vcpu.Context), out ulong physical, out _)
+                && physical >> 12 == block->Page2
+                && vcpu.Memory.PageVersions[block->Page2] == block->Version2;
+        }
+
+        if (block->Valid)
+        {
+            return true;
+        }
+
+        uint version = vcpu.Memory.WatchCode(block->Physical >> 12);
+        if (!new ReadOnlySpan<byte>(vcpu.Memory.HostBase + block->Physical, block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
+        {
+            return false;
+        }
+
+        block->Version = version;
+        return true;
+    }
+
+    /// <summary>Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.</summary>
+    public Block* Decode(ulong rip, ulong linear, ulong physical, DecodeMode mode, uint reach)
+    {
+        uint version = vcpu.Memory.WatchCode(physical >> 12);
+        uint toPageEnd = 4096 - ((uint)physical & 4095);
+        int available = (int)Math.Min(Math.Min(toPageEnd, Window), reach);
+        Unsafe.CopyBlockUnaligned(_window, vcpu.Memory.HostBase + physical, (uint)available);
+
+        var cache = vcpu.Blocks;
+        var block = cache.Reserve(MaximumOperations + 1, Window);
+        var operations = Block.First(block);
+        int count = 0;
+        int bytes = 0;
+        bool ended = false;
+        while (count < MaximumOperations && bytes < available)
+        {
+            var operation = operations + count;
+            if (!_decoder.TryDecode(_window + bytes, available - bytes, rip + (ulong)bytes, mode, out var instruction))
+            {
+                if (count == 0)
+                {
+                    return DecodeStraddling(rip, linear, physical, mode, reach, version);
+                }
+
+                break;
+            }
+
+            bool tooLong = instruction.IsInvalid && _decoder.TooLong;
+            if (!OperationDecoder.TryFill(in instruction, mode, rip, operation, tooLong) && count > 0)
+            {
+                break;
+            }
+
+            count++;
+            bytes += instruction.Length;
+            if (EndsBlock(in instruction, operation))
+            {
+                ended = true;
+                break;
+            }
+        }
+
+        int used = Finish(block, operations, count, bytes, ended, mode);
+        block->Physical = physical;
+        block->Host = (ulong)vcpu.Memory.HostBase + physical;
+        block->VersionCell = &vcpu.Memory.PageVersions[physical >> 12];
+        block->Version = version;
+        block->Mode = mode.Key;
+        block->Page2 = 0;
+        block->Version2 = 0;
+        Unsafe.CopyBlockUnaligned(Code(block), _window, (uint)bytes);
+        cache.Commit(block, used, bytes);
+        return block;
+    }
+
+    /// <summary>Decodes one instruction into a place of its own, wherever its bytes come from.</summary>
+    public Block* DecodeSingle(ulong rip, ulong linear, ulong physical, PhysicalKind kind, DecodeMode mode, uint reach)
+    {
+        int available = (int)Math.Min(Math.Min(4096 - ((uint)physical & 4095), OperationDecoder.MaximumLength), reach);
+        Fetch(physical, kind, _window, available);
+        if (!_decoder.TryDecode(_window, available, rip, mode, out var instruction))
+        {
+            if (!TryFetchSecond(linear, ref available, reach, out _, out _))
+            {
+                return null;
+            }
+
+            _decoder.TryDecode(_window, OperationDecoder.MaximumLength, rip, mode, out instruction);
+        }
+
+        return Single((Block*)_single, in instruction, physical, rip, mode);
+    }
+
+    public void Dispose()
+    {
+        NativeMemory.AlignedFree(_window);
+        NativeMemory.AlignedFree(_single);
+        NativeMemory.Free(_never);
+    }
+
+    /// <summary>The bytes a block was decoded from, behind its links.</summary>
+    private static byte* Code(Block* block) => (byte*)(BlockCache.Links(Block.First(block)) + 1);
+
+    private Block* DecodeStraddling(ulong rip, ulong linear, ulong physical, DecodeMode mode, uint reach, uint version)
+    {
+        int available = (int)Math.Min(4096 - ((uint)physical & 4095), reach);
+        if (!TryFetchSecond(linear, ref available, reach, out ulong secondPage, out uint secondVersion))
+        {
+            return null;
+        }
+
+        _decoder.TryDecode(_window, OperationDecoder.MaximumLength, rip, mode, out var instruction);
+        if (secondPage == 0)
+        {
+            return Single((Block*)_single, in instruction, physical, rip, mode);
+        }
+
+        var block = vcpu.Blocks.Reserve(2, 0);
+        Single(block, in instruction, physical, rip, mode);
+        block->VersionCell = &vcpu.Memory.PageVersions[physical >> 12];
+        block->Version = version;
+        block->Mode = mode.Key;
+        block->Page2 = secondPage;
+        block->Version2 = secondVersion;
+        vcpu.Blocks.Commit(block, 2, 0);
+        return block;
+    }
+
+    private Block* Single(Block* block, in Instruction instruction, ulong physical, ulong rip, DecodeMode mode)
+    {
+        var operations = Block.First(block);
+        OperationDecoder.TryFill(in instruction, mode, rip, operations, instruction.IsInvalid && _decoder.TooLong);
+        Finish(block, operations, 1, instruction.Length, EndsBlock(in instruction, operations), mode);
+        block->Physical = physical;
+        block->Host = 0;
+        block->VersionCell = _never;
+        block->Version = uint.MaxValue;
+        block->Mode = 0;
+        block->Page2 = 0;
+        return block;
+    }
+
+    /// <summary>Completes the window from the page behind; false with an exception recorded. The page number is 0 where it is not memory.</summary>
+    private bool TryFetchSecond(ulong linear, ref int available, uint reach, out ulong page, out uint version)
+    {
+        page = 0;
+        version = 0;
+        if ((uint)available >= reach)
+        {
+            // The segment ends within the instruction.
+            Faults.Record(vcpu.Context, Exceptions.ExceptionVector.GeneralProtection);
+            return false;
+        }
+
+        ulong next = (linear & ~4095UL) + 4096;
+        if ((vcpu.Context->State.Efer & Efer.Lma) == 0)
+        {
+            next = (uint)next;
+        }
+
+        if (!SlowAccess.IsCanonical(vcpu.Context, next))
+        {
+            Faults.Record(vcpu.Context, Exceptions.ExceptionVector.GeneralProtection);
+            return false;
+        }
+
+        if (!SlowAccess.TryTranslate(vcpu.Context, next, AccessKind.Fetch, Tlb.Current(vcpu.Context), out ulong physical, out var kind))
+        {
+            return false;
+        }
+
+        if (kind != PhysicalKind.Bus)
+        {
+            page = physical >> 12;
+            version = vcpu.Memory.WatchCode(page);
+        }
+
+        int rest = (int)Math.Min(OperationDecoder.MaximumLength - available, reach - (uint)available);
+        Fetch(physical, kind, _window + available, rest);
+        available += rest;
+        return true;
+    }
+
+    private void Fetch(ulong physical, PhysicalKind kind, byte* destination, int length)
+    {
+        if (kind == PhysicalKind.Bus)
+        {
+            DeviceAccess.Transfer(vcpu.Context, physical, destination, (uint)length, write: false);
+        }
+        else
+        {
+            Unsafe.CopyBlockUnaligned(destination, vcpu.Memory.HostBase + physical, (uint)length);
+        }
+    }
+
+    /// <summary>Closes the block: an operation that goes on behind it if the last one does not leave, then the links.</summary>
+    private static int Finish(Block* block, Operation* operations, int count, int bytes, bool ended, DecodeMode mode)
+    {
+        int used = count;
+        if (!ended)
+        {
+            var onward = operations + used++;
+            *onward = default;
+            onward->Handler = mode.Bitness == 64 ? &BlockChain.Onward64 : &BlockChain.Onward32;
+            onward->Offset = (ushort)bytes;
+            onward->Flags = OperationFlags.Last | (mode.Bitness == 64 ? OperationFlags.Long : OperationFlags.None);
+        }
+
+        block->Count = (ushort)count;
+        block->Bytes = (ushort)bytes;
+        var links = (BlockLinks*)(operations + used);
+        *links = default;
+        links->Owner = block;
+        return used;
+    }
+
+    private static bool EndsBlock(in Instruction instruction, Operation* operation)
+    {
+        if (instruction.IsInvalid || (operation->Flags & OperationFlags.Last) != 0 || instruction.FlowControl != FlowControl.Next)
+        {
+            operation->Flags |= OperationFlags.Last;
+            return true;
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,14 @@
+using Iced.Intel;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
+using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+
+namespace WebVm.Vmm.Cpu.Soft.Decoding;
+
+/// <summary>Asks every instruction family in turn for the handler of an instruction.</summary>
+internal static unsafe class Selectors
+{
+    /// <summary>Sets <see cref="Operation.Handler"/>; the operands are filled in already. False: no such instruction here (#UD).</summary>
+    public static bool TrySelect(in Instruction instruction, in DecodeMode mode, Operation* operation) =>
+        BranchSelector.TrySelect(in instruction, in mode, operation)
+        || SystemSelector.TrySelect(in instruction, in mode, operation);
+}

@@ -1,0 +1,191 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.State;
+
+namespace WebVm.Vmm.Cpu.Soft.Paging;
+
+/// <summary>Whose rights an access has; selects one of the three tables.</summary>
+internal enum Privilege
+{
+    User,
+
+    /// <summary>CPL 0-2 (or an implicit access) with SMAP in force.</summary>
+    Supervisor,
+
+    /// <summary>CPL 0-2 and user pages are open: SMAP off or RFLAGS.AC set.</summary>
+    SupervisorOpen,
+}
+
+/// <summary>
+/// One vCPU's translation cache: a direct-mapped table per privilege. Tags carry the number of the address space, so changing CR3 is
+/// changing a number; address spaces are PCIDs, or without CR4.PCIDE a new number at every flush (SDM Vol. 3A §4.10).
+/// </summary>
+internal sealed unsafe class Tlb : IDisposable
+{
+    public const int EntryCount = 1024;
+    private const int PrivilegeCount = 3;
+    private const int PcidCount = 4096;
+
+    /// <summary>Never in a tag: makes every access miss.</summary>
+    private const uint NoSpace = 0xfff;
+
+    private readonly TlbEntry* _tables;
+    private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];
+    private readonly ulong[] _largeRegions = new ulong[16];
+    private readonly ulong[] _hugeRegions = new ulong[16];
+    private uint _nextSpace = 1;
+    private uint _space = 1;
+
+    public Tlb()
+    {
+        nuint size = (nuint)(sizeof(TlbEntry) * EntryCount * PrivilegeCount);
+        _tables = (TlbEntry*)NativeMemory.AlignedAlloc(size, 64);
+        NativeMemory.Clear(_tables, size);
+    }
+
+    /// <summary>Number of flushes of everything: the tests' view.</summary>
+    public long FullFlushes { get; private set; }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* Entry(CpuContext* cpu, ulong linear) =>
+        (TlbEntry*)((byte*)cpu->Tlb + ((linear >> 7) & ((EntryCount - 1) << 5)));
+
+    /// <summary>The tag that an access matches whose last byte is at <paramref name="last"/>: one that crosses into the next page never does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Match(CpuContext* cpu, ulong last) => (last & ~0xfffUL) | cpu->TlbTag;
+
+    /// <summary>The current privilege of explicit accesses.</summary>
+    public static Privilege Current(CpuContext* cpu) =>
+        cpu->Cpl == 3 ? Privilege.User
+        : (cpu->State.Cr4 & Cr4.Smap) != 0 && (cpu->State.Rflags & RflagsBits.Ac) == 0 ? Privilege.Supervisor
+        : Privilege.SupervisorOpen;
+
+    /// <summary>Takes over CPL, AC, SMAP and the need for slow accesses after any of them may have changed.</summary>
+    public void SelectPrivilege(CpuContext* cpu)
+    {
+        cpu->Tlb = _tables + (EntryCount * (int)Current(cpu));
+        bool slow = cpu->DataBreakpoints != 0
+            || (cpu->Cpl == 3 && (cpu->State.Rflags & RflagsBits.Ac) != 0 && (cpu->State.Cr0 & Cr0.Am) != 0);
+        cpu->TlbTag = slow ? NoSpace : _space;
+    }
+
+    /// <summary>Enters a translation. Rights that need the slow path are left out by the caller.</summary>
+    public void Fill(Privilege privilege, ulong linear, ulong host, bool read, bool write, bool execute, int pageShift)
+    {
+        ulong page = linear & ~0xfffUL;
+        var entry = _tables + (EntryCount * (int)privilege) + (int)((linear >> 12) & (EntryCount - 1));
+        ulong tag = page | _space;
+        // The right for other accesses that the entry has already stays valid only for the same translation.
+        entry->Read = read ? tag : 0;
+        entry->Write = write ? tag : 0;
+        entry->Execute = execute ? tag : 0;
+        entry->Addend = (host & ~0xfffUL) - page;
+        if (pageShift == 30)
+        {
+            Mark(_hugeRegions, linear >> 30);
+        }
+        else if (pageShift > 12)
+        {
+            Mark(_largeRegions, linear >> 21);
+        }
+    }
+
+    /// <summary>Looks up a translation of that privilege. Gives null where there is none for the access.</summary>
+    public TlbEntry* Find(Privilege privilege, ulong linear, AccessKind access)
+    {
+        var entry = _tables + (EntryCount * (int)privilege) + (int)((linear >> 12) & (EntryCount - 1));
+        ulong tag = (linear & ~0xfffUL) | _space;
+        ulong have = access switch { AccessKind.Read => entry->Read, AccessKind.Write => entry->Write, _ => entry->Execute };
+        return have == tag ? entry : null;
+    }
+
+    /// <summary>Drops everything, global translations included.</summary>
+    public void FlushAll(CpuContext* cpu)
+    {
+        FullFlushes++;
+        Array.Clear(_spaceOfPcid);
+        Array.Clear(_largeRegions);
+        Array.Clear(_hugeRegions);
+        _space = NewSpace();
+        Enter(cpu);
+    }
+
+    /// <summary>MOV to CR3 and its kind: switches to the PCID, keeping what is cached for it if <paramref name="keep"/>.</summary>
+    public void SwitchTo(CpuContext* cpu, uint pcid, bool keep)
+    {
+        if (!keep || _spaceOfPcid[pcid] == 0)
+        {
+            _spaceOfPcid[pcid] = 0;
+            uint fresh = NewSpace();
+            _spaceOfPcid[pcid] = (ushort)fresh;
+        }
+
+        _space = _spaceOfPcid[pcid];
+        SelectPrivilege(cpu);
+    }
+
+    /// <summary>INVPCID type 1.</summary>
+    public void FlushPcid(CpuContext* cpu, uint pcid)
+    {
+        _spaceOfPcid[pcid] = 0;
+        if (pcid == CurrentPcid(cpu))
+        {
+            SwitchTo(cpu, pcid, keep: false);
+        }
+    }
+
+    /// <summary>INVLPG: the page that holds the address, in every address space (which the architecture allows), global ones included.</summary>
+    public void FlushPage(CpuContext* cpu, ulong linear)
+    {
+        if (IsMarked(_hugeRegions, linear >> 30) || IsMarked(_largeRegions, linear >> 21) || IsMarked(_largeRegions, (linear >> 21) ^ 1))
+        {
+            // Part of a large page, which lies here in pieces (or of a hash collision with one).
+            FlushAll(cpu);
+            return;
+        }
+
+        for (int privilege = 0; privilege < PrivilegeCount; privilege++)
+        {
+            var entry = _tables + (EntryCount * privilege) + (int)((linear >> 12) & (EntryCount - 1));
+            *entry = default;
+        }
+    }
+
+    public void Dispose() => NativeMemory.AlignedFree(_tables);
+
+    private static uint CurrentPcid(CpuContext* cpu) => (cpu->State.Cr4 & Cr4.Pcide) != 0 ? (uint)cpu->State.Cr3 & 0xfff : 0;
+
+    private void Enter(CpuContext* cpu)
+    {
+        _spaceOfPcid[CurrentPcid(cpu)] = (ushort)_space;
+        SelectPrivilege(cpu);
+    }
+
+    private uint NewSpace()
+    {
+        if (++_nextSpace >= NoSpace)
+        {
+            NativeMemory.Clear(_tables, (nuint)(sizeof(TlbEntry) * EntryCount * PrivilegeCount));
+            Array.Clear(_spaceOfPcid);
+            Array.Clear(_largeRegions);
+            Array.Clear(_hugeRegions);
+            _nextSpace = 1;
+        }
+
+        return _nextSpace;
+    }
+
+    private static void Mark(ulong[] filter, ulong region)
+    {
+        uint bit = Hash(region);
+        filter[bit >> 6] |= 1UL << (int)(bit & 63);
+    }
+
+    private static bool IsMarked(ulong[] filter, ulong region)
+    {
+        uint bit = Hash(region);
+        return (filter[bit >> 6] & (1UL << (int)(bit & 63))) != 0;
+    }
+
+    private static uint Hash(ulong region) => (uint)((region * 0x9e37_79b9_7f4a_7c15) >> 54);
+}

@@ -1,0 +1,194 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
+using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Cpu.Soft;
+
+/// <summary>
+/// One processor in software: its native context, translation cache and decoded blocks, and the way from one block to the next.
+/// How it runs as a vCPU (requests, interrupts, sleep) is in SoftVcpu.Run.cs.
+/// </summary>
+internal sealed unsafe partial class SoftVcpu
+{
+    private readonly CpuContext* _cpu;
+    private readonly GCHandle _self;
+    private readonly BlockDecoder _decoder;
+    private readonly JumpCacheEntry* _noJumps;
+    private bool _disposed;
+
+    /// <summary>Creates a processor in its power-on state.</summary>
+    public SoftVcpu(int index, uint apicId, GuestMemory memory, PhysicalMap map, IGuestBus bus)
+    {
+        Index = index;
+        ApicId = apicId;
+        Memory = memory;
+        Map = map;
+        Bus = bus;
+        _self = GCHandle.Alloc(this);
+        _cpu = (CpuContext*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuContext), 64);
+        NativeMemory.Clear(_cpu, (nuint)sizeof(CpuContext));
+        nuint noJumps = JumpCacheEntry.Count * (nuint)sizeof(JumpCacheEntry);
+        _noJumps = (JumpCacheEntry*)NativeMemory.Alloc(noJumps);
+        NativeMemory.Fill(_noJumps, noJumps, 0xff);
+        Blocks = new BlockCache();
+        _decoder = new BlockDecoder(this);
+        _cpu->HostBase = memory.HostBase;
+        _cpu->PageFlags = memory.PageFlags;
+        _cpu->PageVersions = memory.PageVersions;
+        _cpu->Owner = GCHandle.ToIntPtr(_self);
+        CpuReset.PowerOn(&_cpu->State, index == 0);
+        StateReplaced();
+    }
+
+    public int Index { get; }
+
+    public uint ApicId { get; }
+
+    public GuestMemory Memory { get; }
+
+    public PhysicalMap Map { get; }
+
+    public Tlb Tlb { get; } = new();
+
+    public BlockCache Blocks { get; }
+
+    public IGuestBus Bus { get; }
+
+    public VcpuCounters Counters { get; } = new();
+
+    public CpuContext* Context => _cpu;
+
+    /// <summary>The vCPU that a context belongs to.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static SoftVcpu Of(CpuContext* cpu) => Unsafe.As<SoftVcpu>(GCHandle.FromIntPtr(cpu->Owner).Target!);
+
+    /// <summary>Copies the architectural state out, lazy flags resolved.</summary>
+    public void Save(CpuState* destination)
+    {
+        *destination = _cpu->State;
+        destination->Rflags = LazyFlags.ReadAll(_cpu);
+        SaveRunState(destination);
+    }
+
+    /// <summary>Replaces the architectural state.</summary>
+    public void Load(CpuState* source)
+    {
+        _cpu->State = *source;
+        _cpu->State.Zero = 0;
+        _cpu->PendingDebug = 0;
+        LoadRunState();
+        StateReplaced();
+    }
+
+    /// <summary>Recomputes everything that derives from the architectural state.</summary>
+    public void StateReplaced()
+    {
+        LazyFlags.Write(_cpu, _cpu->State.Rflags);
+        ModeChanged();
+        Tlb.FlushAll(_cpu);
+    }
+
+    /// <summary>Recomputes what derives from segment registers, CR0, CR4, EFER, RFLAGS and DR7. To be called after any of them changed.</summary>
+    public void ModeChanged()
+    {
+        ref var state = ref _cpu->State;
+        var cs = Segments.Register(_cpu, SegmentIndex.Cs);
+        var ss = Segments.Register(_cpu, SegmentIndex.Ss);
+        bool isProtected = (state.Cr0 & Cr0.Pe) != 0;
+        bool virtual8086 = isProtected && (state.Rflags & RflagsBits.Vm) != 0;
+        bool longMode = (state.Efer & Efer.Lma) != 0;
+        bool code64 = longMode && (cs->Attributes & SegmentAttributes.Long) != 0 && !virtual8086;
+        _cpu->Cpl = (byte)(!isProtected ? 0 : virtual8086 ? 3 : ((uint)ss->Attributes >> 5) & 3);
+        byte bitness = (byte)(code64 ? 64 : isProtected && !virtual8086 && (cs->Attributes & SegmentAttributes.Default32) != 0 ? 32 : 16);
+        byte stackBits = (byte)(code64 ? 64 : (ss->Attributes & SegmentAttributes.Default32) != 0 && !virtual8086 ? 32 : 16);
+        bool flatCode = code64 || (cs->Base == 0 && cs->Limit == uint.MaxValue);
+        var mode = new DecodeMode(bitness, stackBits, code64, isProtected && !virtual8086, flatCode);
+        _cpu->Mode = mode.Key;
+        _cpu->CodeBase = code64 ? 0 : cs->Base;
+        _cpu->JumpCache = flatCode ? Blocks.Jumps : _noJumps;
+        _cpu->DataBreakpoints = (byte)(DebugRegisters.HasData(_cpu) ? 1 : 0);
+        _codeBreakpoints = DebugRegisters.HasCode(_cpu);
+        Tlb.SelectPrivilege(_cpu);
+    }
+
+    /// <summary>
+    /// The block at RIP, decoded if need be; null with an exception recorded if instructions cannot be fetched there.
+    /// </summary>
+    /// <param name="single">A block of one instruction, not kept.</param>
+    public Block* Lookup(bool single = false)
+    {
+        ulong rip = _cpu->State.Rip;
+        var mode = DecodeMode.FromKey(_cpu->Mode);
+        ulong linear = rip;
+        uint limit = uint.MaxValue;
+        if (mode.Bitness != 64)
+        {
+            var cs = Segments.Register(_cpu, SegmentIndex.Cs);
+            limit = cs->Limit;
+            linear = (uint)(rip + cs->Base);
+            if (rip > limit)
+            {
+                Faults.Record(_cpu, ExceptionVector.GeneralProtection);
+                return null;
+            }
+        }
+        else if (!SlowAccess.IsCanonical(_cpu, rip))
+        {
+            Faults.Record(_cpu, ExceptionVector.GeneralProtection);
+            return null;
+        }
+
+        if (!SlowAccess.TryTranslate(_cpu, linear, AccessKind.Fetch, Tlb.Current(_cpu), out ulong physical, out var kind))
+        {
+            return null;
+        }
+
+        uint reach = mode.Bitness == 64 ? uint.MaxValue : (uint)Math.Min(uint.MaxValue, (ulong)limit - rip + 1);
+        if (single || kind == PhysicalKind.Bus)
+        {
+            return _decoder.DecodeSingle(rip, linear, physical, kind, mode, reach);
+        }
+
+        var block = Blocks.Find(physical, _cpu->Mode);
+        if (block == null || !_decoder.IsCurrent(block, linear) || block->Bytes > reach)
+        {
+            block = _decoder.Decode(rip, linear, physical, mode, reach);
+            if (block == null)
+            {
+                return null;
+            }
+        }
+
+        if (mode.FlatCode && block->Host != 0)
+        {
+            var jump = &Blocks.Jumps[JumpCacheEntry.Index(rip)];
+            jump->Rip = rip;
+            jump->Block = block;
+        }
+
+        return block;
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        DisposeRunState();
+        Tlb.Dispose();
+        Blocks.Dispose();
+        _decoder.Dispose();
+        NativeMemory.Free(_noJumps);
+        NativeMemory.AlignedFree(_cpu);
+        _self.Free();
+    }
+}
