@@ -7,7 +7,13 @@ internal static unsafe class DebugRegisters
     private const int Write = 1;
     private const int ReadWrite = 3;
 
-    /// <summary>Whether DR7 enables any breakpoint of the kind.</summary>
+    /// <summary>DR7.GD.</summary>
+    public const ulong GeneralDetect = 1 << 13;
+
+    /// <summary>DR6.BS.</summary>
+    public const uint SingleStep = 1 << 14;
+
+    /// <summary>Whether DR7 enables any data breakpoint.</summary>
     public static bool HasData(CpuContext* cpu) => Any(cpu, data: true);
 
     /// <summary>Whether DR7 enables any instruction breakpoint.</summary>

@@ -36,6 +36,10 @@ internal static unsafe class SlowAccess
     public static bool TryWriteSystem<T>(CpuContext* cpu, ulong linear, T value)
         where T : unmanaged => TryTransfer(cpu, null, linear, (byte*)&value, (uint)sizeof(T), AccessKind.Write, SystemPrivilege(cpu));
 
+    /// <summary>Writes a frame of up to a page with given rights, wholly or not at all.</summary>
+    public static bool TryWriteBlock(CpuContext* cpu, ulong linear, byte* source, uint size, Privilege privilege) =>
+        TryTransfer(cpu, null, linear, source, size, AccessKind.Write, privilege);
+
     /// <summary>Whether such an access of the current privilege would succeed; enters the translation.</summary>
     public static bool TryProbe(CpuContext* cpu, ulong linear, uint size, bool write)
     {

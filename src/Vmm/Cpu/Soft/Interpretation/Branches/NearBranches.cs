@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 
@@ -151,9 +152,9 @@ internal static unsafe class NearBranches
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsBeyond<TWidth>(CpuContext* cpu, ulong rip)
         where TWidth : unmanaged, IBinaryInteger<TWidth> =>
-        // Where nothing is mapped the lookup at the target finds a non-canonical one, but after the branch: only it must fault before.
+        // 48 bits are canonical with five levels as well.
         sizeof(TWidth) == 8
-            ? (ulong)((long)(rip << 7) >> 7) != rip || ((long)(rip << 16) >> 16 != (long)rip && !SlowAccess.IsCanonical(cpu, rip))
+            ? (long)(rip << 16) >> 16 != (long)rip && !SlowAccess.IsCanonical(cpu, rip)
             : rip > Segments.Register(cpu, SegmentIndex.Cs)->Limit;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
