@@ -61,7 +61,7 @@ public sealed record IoApicState
     /// <summary>IOREGSEL.</summary>
     public byte Index { get; init; }
 
-    /// <summary>Interrupts seen and not yet delivered, a bit per pin.</summary>
+    /// <summary>A bit per pin: asserted level-triggered pins, and edges not yet delivered.</summary>
     public uint InterruptRequest { get; init; }
 
     /// <summary>The 24 redirection entries, remote IRR and delivery status included.</summary>
@@ -98,8 +98,17 @@ public sealed record PitChannelState
 
     public bool Gate { get; init; } = true;
 
-    /// <summary>VM time, in nanoseconds, at which the count was loaded.</summary>
+    /// <summary>VM time, in nanoseconds, at which the count was loaded (or the gate started it).</summary>
     public long LoadedAt { get; init; }
+
+    /// <summary>VM time at which a low gate stopped the count, while it does.</summary>
+    public long StoppedAt { get; init; }
+
+    /// <summary>A mode was set and no count has followed: the channel stands still (KVM: mode 0xff).</summary>
+    public bool NullCount { get; init; }
+
+    /// <summary>Modes 1 and 5: no rising gate has started the count yet.</summary>
+    public bool WaitsForTrigger { get; init; }
 }
 
 public sealed record PitState
@@ -113,11 +122,12 @@ public sealed record PitState
 public sealed record LocalApicState
 {
     /// <summary>
-    /// The register page as KVM_GET_LAPIC lays it out: 1024 bytes, the 32-bit register at offset n of the xAPIC page at byte n. The
-    /// APIC base and the TSC deadline are MSRs and belong to the vCPU's state.
+    /// The register page as KVM_GET_LAPIC lays it out: 1024 bytes, the 32-bit register at offset n of the xAPIC page at byte n; in
+    /// x2APIC mode the id register holds all 32 bits of the id (KVM_X2APIC_API_USE_32BIT_IDS). The APIC base and the TSC deadline
+    /// are MSRs and belong to the vCPU's state.
     /// </summary>
     public required byte[] Registers { get; init; }
 
-    /// <summary>VM time, in nanoseconds, at which the timer fires next; 0 when it is not running.</summary>
+    /// <summary>VM time, in nanoseconds, at which the timer fires next; 0 when it is not running, or unknown: then the current count says it.</summary>
     public long TimerDeadline { get; init; }
 }

@@ -147,9 +147,9 @@ internal sealed class LocalApicTimer : IDisposable
             }
 
             Volatile.Write(ref _tscDeadline, tsc);
-            if (deadline > _clock.Now || !_clock.Running)
+            if (deadline > _clock.Now)
             {
-                Arm(Math.Max(deadline, 1));
+                Arm(deadline);
                 return;
             }
 

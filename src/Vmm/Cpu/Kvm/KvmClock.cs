@@ -1,0 +1,54 @@
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Cpu.Kvm;
+
+/// <summary>
+/// Makes the paravirtual clock of KVM equal to VM time: whenever VM time starts to run (power-on, resume, restore), the kernel's
+/// clock is set to it, so that a guest sees neither the pause nor the time on disk.
+/// </summary>
+internal sealed unsafe class KvmClock : IDisposable
+{
+    private readonly FileDescriptor _vm;
+    private readonly VirtualClock _clock;
+    private readonly List<KvmVcpu> _vcpus;
+
+    public KvmClock(FileDescriptor vm, VirtualClock clock, List<KvmVcpu> vcpus)
+    {
+        _vm = vm;
+        _clock = clock;
+        _vcpus = vcpus;
+        clock.Changed += OnChanged;
+        OnChanged();
+    }
+
+    /// <summary>The guest's paravirtual clock, in nanoseconds.</summary>
+    public ulong Read()
+    {
+        kvm_clock_data data;
+        KvmCalls.Require(_vm.Number, KvmRequests.KVM_GET_CLOCK, &data, nameof(KvmRequests.KVM_GET_CLOCK));
+        return data.clock;
+    }
+
+    public void Dispose() => _clock.Changed -= OnChanged;
+
+    private void OnChanged()
+    {
+        if (_clock.Running)
+        {
+            var data = new kvm_clock_data { clock = (ulong)Math.Max(0, _clock.Now) };
+            KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_CLOCK, &data, nameof(KvmRequests.KVM_SET_CLOCK));
+            return;
+        }
+
+        // Tells a guest with a running clock that it was stopped, so that its watchdogs do not take the gap for a lockup.
+        lock (_vcpus)
+        {
+            foreach (var vcpu in _vcpus)
+            {
+                _ = KvmCalls.Control(vcpu.Descriptor.Number, KvmRequests.KVM_KVMCLOCK_CTRL, (nuint)0);
+            }
+        }
+    }
+}

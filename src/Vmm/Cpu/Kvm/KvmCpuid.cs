@@ -1,0 +1,186 @@
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Cpu.Kvm;
+
+/// <summary>
+/// What CPUID tells a guest on KVM: everything that this host's KVM supports, less what WebVm cannot save and restore or that KVM
+/// would not virtualize, with each vCPU's place in the topology (SDM Vol. 2A, CPUID).
+/// </summary>
+internal sealed unsafe class KvmCpuid
+{
+    /// <summary>x87, SSE and AVX: the state that fits in <see cref="State.XsaveArea"/>.</summary>
+    private const uint SavedComponents = 7;
+
+    private const uint ExtendedTopology = 0xb;
+    private const uint ExtendedState = 0xd;
+    private const uint ExtendedTopologyV2 = 0x1f;
+
+    private readonly kvm_cpuid_entry2[] _leaves;
+
+    private KvmCpuid(kvm_cpuid_entry2[] leaves, ulong components)
+    {
+        _leaves = leaves;
+        Components = components;
+    }
+
+    /// <summary>The bits that guests may set in XCR0.</summary>
+    public ulong Components { get; }
+
+    public IReadOnlyList<kvm_cpuid_entry2> Leaves => _leaves;
+
+    public static KvmCpuid ForHost(KvmDevice device)
+    {
+        var supported = device.SupportedCpuid();
+        uint components = supported.Where(leaf => leaf is { function: ExtendedState, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
+        bool deadline = device.Capability(KvmCapabilities.KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+        return new KvmCpuid([.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline))], components | 1);
+    }
+
+    /// <summary>Gives a vCPU its CPUID. Before its first run.</summary>
+    public void Apply(FileDescriptor vcpu, uint apicId, int vcpuCount)
+    {
+        var leaves = For(apicId, vcpuCount);
+        byte[] buffer = new byte[sizeof(kvm_cpuid2) + (leaves.Length * sizeof(kvm_cpuid_entry2))];
+        fixed (byte* start = buffer)
+        {
+            var list = (kvm_cpuid2*)start;
+            list->nent = (uint)leaves.Length;
+            leaves.CopyTo(new Span<kvm_cpuid_entry2>(list + 1, leaves.Length));
+            KvmCalls.Require(vcpu.Number, KvmRequests.KVM_SET_CPUID2, list, nameof(KvmRequests.KVM_SET_CPUID2));
+        }
+    }
+
+    /// <summary>The leaves of one vCPU: one socket, a core per vCPU, no hyper-threads.</summary>
+    internal kvm_cpuid_entry2[] For(uint apicId, int vcpuCount)
+    {
+        int idBits = System.Numerics.BitOperations.Log2((uint)Math.Max(vcpuCount, 1) * 2 - 1);
+        uint idsPerPackage = 1u << idBits;
+        List<kvm_cpuid_entry2> leaves = [];
+        foreach (var leaf in _leaves)
+        {
+            var own = leaf;
+            switch (leaf.function)
+            {
+                case 1:
+                    own.ebx = (own.ebx & 0x0000ffff) | (Math.Min(idsPerPackage, 255) << 16) | (apicId << 24);
+                    own.edx = idsPerPackage > 1 ? own.edx | (1u << 28) : own.edx & ~(1u << 28);
+                    break;
+                case 4 when (own.eax & 0x1f) != 0:
+                    // Every cache is a core's own, but the third level, which the package shares.
+                    uint sharing = ((own.eax >> 5) & 7) >= 3 ? idsPerPackage : 1;
+                    own.eax = (own.eax & 0x3fff) | ((sharing - 1) << 14) | ((idsPerPackage - 1) << 26);
+                    break;
+                case 0x8000001d when (own.eax & 0x1f) != 0:
+                    own.eax = (own.eax & 0x3fff) | (((((own.eax >> 5) & 7) >= 3 ? idsPerPackage : 1) - 1) << 14);
+                    break;
+                case 0x80000008:
+                    own.ecx = (own.ecx & ~0xf0ffu) | ((uint)idBits << 12) | (uint)(Math.Max(vcpuCount, 1) - 1);
+                    break;
+                case 0x8000001e:
+                    own.eax = apicId;
+                    own.ebx = apicId & 0xff;
+                    own.ecx = 0;
+                    break;
+                default:
+                    break;
+            }
+
+            leaves.Add(own);
+        }
+
+        leaves.AddRange(Topology(ExtendedTopology, apicId, idBits, vcpuCount));
+        return [.. leaves];
+    }
+
+    private static IEnumerable<kvm_cpuid_entry2> Topology(uint function, uint apicId, int idBits, int vcpuCount)
+    {
+        const uint threadLevel = 1 << 8;
+        const uint coreLevel = 2 << 8;
+        yield return Level(0, 0, 1, threadLevel);
+        yield return Level(1, (uint)idBits, (uint)Math.Max(vcpuCount, 1), coreLevel);
+        yield return Level(2, 0, 0, 0);
+
+        kvm_cpuid_entry2 Level(uint index, uint shift, uint processors, uint kind) => new()
+        {
+            function = function,
+            index = index,
+            flags = KvmFlags.KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+            eax = shift,
+            ebx = processors,
+            ecx = kind | index,
+            edx = apicId,
+        };
+    }
+
+    private static bool Keep(kvm_cpuid_entry2 leaf) => leaf switch
+    {
+        { function: ExtendedTopology or ExtendedTopologyV2 } => false,
+
+        // Performance monitoring, SGX, processor trace, AMX.
+        { function: 0xa or 0x12 or 0x14 or 0x1d or 0x1e } => false,
+        { function: ExtendedState, index: > 2 } => false,
+
+        // Nested virtualization, encrypted guests.
+        { function: 0x8000000a or 0x8000001f } => false,
+        _ => true,
+    };
+
+    private static kvm_cpuid_entry2 Filter(kvm_cpuid_entry2 leaf, uint components, bool deadline)
+    {
+        switch (leaf.function, leaf.index)
+        {
+            case (1, _):
+                // Not MONITOR, VMX, debug store; x2APIC and the hypervisor bit always; OSXSAVE is KVM's to set.
+                leaf.ecx &= ~((1u << 3) | (1u << 5) | (1u << 6) | (1u << 2) | (1u << 15) | (1u << 24) | (1u << 27));
+                leaf.ecx |= (1u << 21) | (1u << 31) | (deadline ? 1u << 24 : 0);
+                leaf.ecx &= (components & 4) != 0 ? ~0u : ~((1u << 28) | (1u << 12) | (1u << 29));
+                break;
+            case (7, 0):
+                // Not SGX, MPX, AVX-512, processor trace; not protection keys, shadow stacks, 5-level paging's friends with state of their own.
+                leaf.ebx &= ~((1u << 2) | (1u << 14) | Avx512Ebx | (1u << 25));
+                leaf.ecx &= ~((1u << 1) | (1u << 3) | (1u << 4) | (1u << 6) | (1u << 7) | (1u << 11) | (1u << 12) | (1u << 14) | (1u << 30));
+                leaf.edx &= ~((1u << 2) | (1u << 3) | (1u << 8) | (1u << 20) | (1u << 22) | (1u << 23) | (1u << 24) | (1u << 25));
+                leaf.ebx &= (components & 4) != 0 ? ~0u : ~(1u << 5);
+                break;
+            case (7, 1):
+                leaf.eax &= (components & 4) != 0 ? ~(1u << 5) : 0; // AVX512_BF16
+                leaf.edx &= ~((1u << 18) | (1u << 19) | (1u << 21)); // CET_SSS, AVX10, APX
+                break;
+            case (ExtendedState, 0):
+                leaf.eax = components;
+                leaf.edx = 0;
+                leaf.ebx = leaf.ecx = (components & 4) != 0 ? 832u : 576u;
+                break;
+            case (ExtendedState, 1):
+                // XSAVEOPT, XSAVEC, XGETBV(1); no supervisor state.
+                leaf.eax &= 7;
+                leaf.ebx = (components & 4) != 0 ? 832u : 576u;
+                leaf.ecx = leaf.edx = 0;
+                break;
+            case (0x80000001, _):
+                leaf.ecx &= ~((1u << 2) | (1u << 10) | (1u << 12) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 26) | (1u << 28)); // SVM, IBS, SKINIT, LWP, performance counters
+                break;
+            case (0x80000008, _):
+                leaf.eax = (leaf.eax & ~0xffu) | Math.Min(leaf.eax & 0xff, GuestMemory.AddressBits);
+                break;
+            case (KvmParavirtual.KVM_CPUID_FEATURES, _):
+                leaf.eax &= OfferedParavirtual;
+                break;
+            default:
+                break;
+        }
+
+        return leaf;
+    }
+
+    private const uint Avx512Ebx = (1u << 16) | (1u << 17) | (1u << 21) | (1u << 26) | (1u << 27) | (1u << 28) | (1u << 30) | (1u << 31);
+
+    /// <summary>All but asynchronous page faults, whose state a restored guest would miss, and extended message destinations.</summary>
+    private const uint OfferedParavirtual = (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE) | (1u << KvmParavirtual.KVM_FEATURE_NOP_IO_DELAY)
+        | (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE2) | (1u << KvmParavirtual.KVM_FEATURE_STEAL_TIME) | (1u << KvmParavirtual.KVM_FEATURE_PV_EOI)
+        | (1u << KvmParavirtual.KVM_FEATURE_PV_UNHALT) | (1u << KvmParavirtual.KVM_FEATURE_PV_TLB_FLUSH) | (1u << KvmParavirtual.KVM_FEATURE_PV_SEND_IPI)
+        | (1u << KvmParavirtual.KVM_FEATURE_POLL_CONTROL) | (1u << KvmParavirtual.KVM_FEATURE_PV_SCHED_YIELD)
+        | (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+}

@@ -1,0 +1,155 @@
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
+using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Cpu.Kvm;
+
+/// <summary>Executes guest code with the host's KVM: in-kernel interrupt controllers and PIT, memory slots that follow the guest's memory map.</summary>
+public sealed unsafe class KvmEngine : ICpuEngine
+{
+    /// <summary>Four pages that KVM needs on some Intel hosts for real mode, below the firmware's ROM where no memory is ever mapped.</summary>
+    private const ulong IdentityMap = 0xfeff_c000;
+    private const ulong TaskStateSegment = 0xfeff_d000;
+
+    private readonly GuestMemory _memory;
+    private readonly FileDescriptor _vm;
+    private readonly KvmInterrupts _interrupts;
+    private readonly KvmMemorySlots _slots;
+    private readonly KvmClock _clock;
+    private readonly KvmControllerState _controllers;
+    private readonly List<KvmVcpu> _vcpus = [];
+    private KvmMsrs? _msrs;
+
+    /// <param name="bus">Answers port and MMIO accesses.</param>
+    /// <param name="clock">VM time, which the guest's paravirtual clock follows.</param>
+    /// <exception cref="LinuxException">There is no usable KVM on this host.</exception>
+    public KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock)
+    {
+        _memory = memory;
+        Bus = bus;
+        Device = KvmDevice.Open();
+        try
+        {
+            _vm = Device.CreateVm();
+            Control(KvmRequests.KVM_SET_TSS_ADDR, (nuint)TaskStateSegment, nameof(KvmRequests.KVM_SET_TSS_ADDR));
+            ulong identity = IdentityMap;
+            KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_IDENTITY_MAP_ADDR, &identity, nameof(KvmRequests.KVM_SET_IDENTITY_MAP_ADDR));
+            EnableX2ApicIds();
+            _interrupts = new KvmInterrupts(_vm);
+            IoEvents = new KvmIoEvents(_vm);
+            _controllers = new KvmControllerState(_vm, clock);
+            Cpuid = KvmCpuid.ForHost(Device);
+            _slots = new KvmMemorySlots(_vm, memory);
+            memory.AddListener(_slots);
+            _clock = new KvmClock(_vm, clock, _vcpus);
+        }
+        catch
+        {
+            if (_slots is not null)
+            {
+                memory.RemoveListener(_slots);
+            }
+
+            _vm?.Dispose();
+            Device.Dispose();
+            throw;
+        }
+    }
+
+    public string Name => "kvm";
+
+    public IInterruptRouter Interrupts => _interrupts;
+
+    /// <summary>The router with what only KVM has: descriptors that raise interrupts.</summary>
+    internal KvmInterrupts KernelInterrupts => _interrupts;
+
+    /// <summary>Doorbells that the kernel answers.</summary>
+    internal KvmIoEvents IoEvents { get; }
+
+    internal KvmDevice Device { get; }
+
+    internal IGuestBus Bus { get; }
+
+    internal GuestMemory Memory => _memory;
+
+    internal KvmCpuid Cpuid { get; }
+
+    /// <summary>Completes instructions that this host's KVM cannot emulate; null to report them as failures.</summary>
+    internal IKvmAssist? Assist { get; set; }
+
+    internal FileDescriptor Vm => _vm;
+
+    /// <summary>vCPUs that the guest's CPUID speaks of. Set it before the first vCPU is created.</summary>
+    public int VcpuCount { get; init; } = 1;
+
+    public IVirtualCpu CreateVcpu(int index, uint apicId)
+    {
+        var descriptor = new FileDescriptor(KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)apicId, nameof(KvmRequests.KVM_CREATE_VCPU)));
+        try
+        {
+            Cpuid.Apply(descriptor, apicId, VcpuCount);
+            _msrs ??= KvmMsrs.Probe(descriptor.Number);
+            var vcpu = new KvmVcpu(this, descriptor, index, apicId);
+            lock (_vcpus)
+            {
+                _vcpus.Add(vcpu);
+            }
+
+            return vcpu;
+        }
+        catch
+        {
+            descriptor.Dispose();
+            throw;
+        }
+    }
+
+    public InterruptControllerState SaveInterruptControllers() => _controllers.Save(Snapshot());
+
+    public void LoadInterruptControllers(InterruptControllerState state) => _controllers.Load(state, Snapshot());
+
+    public void ResetInterruptControllers() => _controllers.Reset(Snapshot());
+
+    public void Dispose()
+    {
+        _memory.RemoveListener(_slots);
+        _clock.Dispose();
+        foreach (var vcpu in Snapshot())
+        {
+            vcpu.Dispose();
+        }
+
+        _vm.Dispose();
+        Device.Dispose();
+    }
+
+    internal KvmVcpuState CreateState(int vcpu) => new(
+        vcpu,
+        _msrs!,
+        Device.Capability(KvmCapabilities.KVM_CAP_SREGS2) != 0,
+        Cpuid.Components,
+        KvmCalls.Control(_vm.Number, KvmRequests.KVM_CHECK_EXTENSION, (nuint)KvmCapabilities.KVM_CAP_XSAVE2));
+
+    private KvmVcpu[] Snapshot()
+    {
+        lock (_vcpus)
+        {
+            return [.. _vcpus.OrderBy(vcpu => vcpu.Index)];
+        }
+    }
+
+    /// <summary>Message destinations are x2APIC ids with all 32 bits, and broadcast means broadcast, also beyond 255 processors.</summary>
+    private void EnableX2ApicIds()
+    {
+        var request = new kvm_enable_cap { cap = KvmCapabilities.KVM_CAP_X2APIC_API };
+        request.args[0] = KvmFlags.KVM_X2APIC_API_USE_32BIT_IDS | KvmFlags.KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+        if (Device.Capability(KvmCapabilities.KVM_CAP_X2APIC_API) != 0)
+        {
+            KvmCalls.Require(_vm.Number, KvmRequests.KVM_ENABLE_CAP, &request, nameof(KvmRequests.KVM_ENABLE_CAP));
+        }
+    }
+
+    private void Control(nuint request, nuint argument, string name) => KvmCalls.Require(_vm.Number, request, argument, name);
+}

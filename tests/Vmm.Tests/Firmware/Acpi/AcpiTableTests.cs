@@ -1,0 +1,186 @@
+using System.Buffers.Binary;
+using System.Text;
+using System.Text.RegularExpressions;
+using WebVm.Vmm.Devices;
+using WebVm.Vmm.Firmware;
+using WebVm.Vmm.Firmware.Acpi;
+using WebVm.Vmm.Memory;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Firmware.Acpi;
+
+public sealed partial class AcpiTableTests
+{
+    private static readonly GuestPhysicalAddress s_block = new(0x1ff0_0000);
+
+    public static TheoryData<int, int, bool> Machines => new()
+    {
+        { 1, 0, false }, { 1, 1, true }, { 2, 2, false }, { 3, 2, true }, { 4, 4, false }, { 16, 3, true }, { 64, 8, false }, { 300, 8, true },
+    };
+
+    [Theory]
+    [MemberData(nameof(Machines))]
+    public void EveryTableSurvivesDisassemblyAndRecompilationWithoutErrorOrWarning(int cpus, int nodes, bool hpet)
+    {
+        var set = AcpiTableSet.Create(Machine(cpus, nodes, hpet));
+        using var iasl = new Iasl();
+        foreach (var table in set.Tables)
+        {
+            byte[] bytes = table.Resolve(target => set.AddressOf(target, s_block).Value);
+            var result = iasl.RoundTrip(table.Signature, bytes);
+            string what = $"{table.Signature} of {cpus} CPUs, {nodes} nodes, hpet {hpet}:\n{result.Disassembly}\n{result.Compilation}\n{result.Source}";
+
+            Assert.False(Complaints().IsMatch(result.Disassembly), what);
+            Assert.True(NoComplaint().IsMatch(result.Compilation), what);
+            Assert.DoesNotContain("Unknown", result.Source, StringComparison.Ordinal);
+            // The compiler puts its own name and the checksum that follows from it into the header.
+            Assert.True(WithoutCreator(bytes).SequenceEqual(WithoutCreator(result.Recompiled)), $"recompiled bytes differ: {what}");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Machines))]
+    public void EveryChecksumIsRightAndEveryPointerLeadsToItsTable(int cpus, int nodes, bool hpet)
+    {
+        var set = AcpiTableSet.Create(Machine(cpus, nodes, hpet));
+        byte[] block = set.Build(s_block);
+        byte[] root = set.BuildRootPointer(s_block);
+
+        Assert.Equal(0, Sum(root.AsSpan(0, 20)));
+        Assert.Equal(0, Sum(root));
+        var xsdt = TableAt(block, BinaryPrimitives.ReadUInt64LittleEndian(root.AsSpan(24)), "XSDT");
+        List<string> found = [];
+        for (int at = AcpiTable.HeaderSize; at < xsdt.Length; at += 8)
+        {
+            ulong address = BinaryPrimitives.ReadUInt64LittleEndian(xsdt[at..]);
+            string signature = Encoding.ASCII.GetString(block, (int)(address - s_block.Value), 4);
+            found.Add(signature);
+            var table = TableAt(block, address, signature);
+            if (signature == "FACP")
+            {
+                TableAt(block, BinaryPrimitives.ReadUInt32LittleEndian(table[40..]), "DSDT");
+                Assert.Equal(BinaryPrimitives.ReadUInt32LittleEndian(table[40..]), BinaryPrimitives.ReadUInt64LittleEndian(table[140..]));
+                uint facs = BinaryPrimitives.ReadUInt32LittleEndian(table[36..]);
+                Assert.Equal("FACS", Encoding.ASCII.GetString(block, (int)(facs - s_block.Value), 4));
+                Assert.Equal(0u, facs % 64);
+            }
+        }
+
+        string[] expected = [.. new[] { "FACP", "APIC", "MCFG" }, .. nodes > 0 ? ["SRAT", "SLIT"] : Array.Empty<string>(), .. hpet ? ["HPET"] : Array.Empty<string>()];
+        Assert.Equal(expected, found);
+    }
+
+    [Fact]
+    public void TheAffinityTableNamesTheNodeOfEveryProcessorAndMemoryRange()
+    {
+        var machine = Machine(cpus: 3, nodes: 2, hpet: false) with
+        {
+            Memory = [new(new(0), 0x1000_0000, 0), new(new(0x1000_0000), 0x2000_0000, 1), new(new(PlatformMap.HighMemory), 1UL << 32, 1, HotPluggable: true)],
+        };
+        using var iasl = new Iasl();
+        string source = iasl.RoundTrip("SRAT", Resolve(machine, "SRAT")).Source;
+
+        string[] domains = [.. ProximityDomain().Matches(source).Select(match => match.Groups[1].Value)];
+        Assert.Equal(["00", "01", "00", "00000000", "00000001", "00000001"], domains);
+        Assert.Equal(1, HotPluggable().Count(source));
+        Assert.Matches(@"Base Address : 0000000100000000[\s\S]*Address Length : 0000000100000000", source);
+    }
+
+    [Fact]
+    public void DistancesStandInTheTableAsGiven()
+    {
+        var machine = Machine(cpus: 2, nodes: 2, hpet: false) with { Distances = [[10, 33], [44, 10]] };
+
+        Assert.Equal(new byte[] { 10, 33, 44, 10 }, Resolve(machine, "SLIT")[^4..]);
+    }
+
+    [Fact]
+    public void ProcessorsBeyond254HaveX2ApicEntries()
+    {
+        using var iasl = new Iasl();
+        string source = iasl.RoundTrip("APIC", Resolve(Machine(cpus: 300, nodes: 0, hpet: false), "APIC")).Source;
+
+        Assert.Equal(255, Regex.Count(source, @"\[Processor Local APIC\]"));
+        Assert.Equal(45, Regex.Count(source, @"\[Processor Local x2APIC\]"));
+        Assert.Single(Regex.Matches(source, @"\[Local x2APIC NMI\]"));
+    }
+
+    [Fact]
+    public void ADescriptionThatContradictsItselfIsRefused()
+    {
+        var good = Machine(cpus: 2, nodes: 2, hpet: false);
+        PlatformDescription[] wrong =
+        [
+            good with { Cpus = [] },
+            good with { Cpus = [new(0, 0), new(1, 0)] },
+            good with { Cpus = [new(0, 0, Node: 2)] },
+            good with { Memory = [new(new(0), 0)] },
+            good with { Memory = [new(new(1), ulong.MaxValue)] },
+            good with { Distances = [[10, 20]] },
+            good with { Distances = [[10, 20], [20, 11]] },
+            good with { Distances = [[10, 9], [20, 10]] },
+        ];
+
+        Assert.All(wrong, description => Assert.Throws<ArgumentException>(() => AcpiTableSet.Create(description)));
+    }
+
+    private static PlatformDescription Machine(int cpus, int nodes, bool hpet) => new()
+    {
+        Cpus = [.. Enumerable.Range(0, cpus).Select(i => new PlatformCpu((uint)i, (uint)i, i % Math.Max(nodes, 1)))],
+        Memory = [.. Enumerable.Range(0, Math.Max(nodes, 1)).Select(i => new PlatformMemory(new((ulong)i << 28), 1 << 28, i))],
+        NodeCount = nodes,
+        Hpet = hpet,
+        SerialPorts = [new(PlatformMap.Com1, PlatformMap.Com1Gsi), new(PlatformMap.Com2, PlatformMap.Com2Gsi)],
+    };
+
+    private static byte[] Resolve(PlatformDescription machine, string signature)
+    {
+        var set = AcpiTableSet.Create(machine);
+        return set.Tables.Single(table => table.Signature == signature).Resolve(target => set.AddressOf(target, s_block).Value);
+    }
+
+    private static Span<byte> TableAt(byte[] block, ulong address, string signature)
+    {
+        Assert.InRange(address, s_block.Value, s_block.Value + (ulong)block.Length - 1);
+        var table = block.AsSpan((int)(address - s_block.Value));
+        table = table[..(int)BinaryPrimitives.ReadUInt32LittleEndian(table[4..])];
+        Assert.Equal(signature, Encoding.ASCII.GetString(table[..4]));
+        Assert.Equal(0, Sum(table));
+        return table;
+    }
+
+    private static byte[] WithoutCreator(byte[] table)
+    {
+        byte[] copy = (byte[])table.Clone();
+        if (copy.Length >= AcpiTable.HeaderSize && !copy.AsSpan().StartsWith("FACS"u8))
+        {
+            copy[9] = 0;
+            copy.AsSpan(28, 8).Clear();
+        }
+
+        return copy;
+    }
+
+    private static byte Sum(ReadOnlySpan<byte> bytes)
+    {
+        byte sum = 0;
+        foreach (byte value in bytes)
+        {
+            sum += value;
+        }
+
+        return sum;
+    }
+
+    [GeneratedRegex("(?i)error|warning|invalid|could not")]
+    private static partial Regex Complaints();
+
+    [GeneratedRegex(@"Compilation successful\. 0 Errors, 0 Warnings, 0 Remarks")]
+    private static partial Regex NoComplaint();
+
+    [GeneratedRegex(@"Proximity Domain(?: Low\(8\))? : ([0-9A-F]+)")]
+    private static partial Regex ProximityDomain();
+
+    [GeneratedRegex(@"Hot Pluggable : 1")]
+    private static partial Regex HotPluggable();
+}
