@@ -81,6 +81,9 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     internal FileDescriptor Vm => _vm;
 
+    /// <summary>What the guest's paravirtual clock shows, in nanoseconds.</summary>
+    internal ulong ParavirtualTime => _clock.Read();
+
     /// <summary>vCPUs that the guest's CPUID speaks of. Set it before the first vCPU is created.</summary>
     public int VcpuCount { get; init; } = 1;
 

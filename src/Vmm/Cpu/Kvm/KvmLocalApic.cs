@@ -36,13 +36,11 @@ internal static unsafe class KvmLocalApic
         byte[] registers = new byte[KvmFlags.KVM_APIC_REG_SIZE];
         state.Registers.AsSpan(0, Math.Min(state.Registers.Length, registers.Length)).CopyTo(registers);
 
-        // KVM restarts the timer from the current count; 0 would start it from the initial count.
-        if ((Register(registers, LvtTimer) & ModeMask) != TscDeadlineMode && Register(registers, InitialCount) != 0)
+        // KVM restarts the timer from the current count.
+        if (state.TimerDeadline != 0 && (Register(registers, LvtTimer) & ModeMask) != TscDeadlineMode && Register(registers, InitialCount) != 0)
         {
-            long left = state.TimerDeadline - now;
-            long ticks = left / (Divisor(Register(registers, DivideConfiguration)) * BusCycle);
-            uint current = state.TimerDeadline == 0 ? 0 : (uint)Math.Clamp(ticks, 1, uint.MaxValue);
-            BinaryPrimitives.WriteUInt32LittleEndian(registers.AsSpan(CurrentCount), current);
+            long ticks = (state.TimerDeadline - now) / (Divisor(Register(registers, DivideConfiguration)) * BusCycle);
+            BinaryPrimitives.WriteUInt32LittleEndian(registers.AsSpan(CurrentCount), (uint)Math.Clamp(ticks, 1, uint.MaxValue));
         }
 
         kvm_lapic_state lapic;

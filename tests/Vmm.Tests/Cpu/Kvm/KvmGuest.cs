@@ -62,6 +62,18 @@ internal sealed unsafe class KvmGuest : IDisposable
         Vcpu.Load(_state);
     }
 
+    public void SaveCpu(Span<byte> destination, int vcpu = 0)
+    {
+        Vcpus[vcpu].Save(_state);
+        new Span<byte>(_state, sizeof(CpuState)).CopyTo(destination);
+    }
+
+    public void LoadCpu(ReadOnlySpan<byte> source, int vcpu = 0)
+    {
+        source.CopyTo(new Span<byte>(_state, sizeof(CpuState)));
+        Vcpus[vcpu].Load(_state);
+    }
+
     public ulong Register(int index)
     {
         Vcpu.Save(_state);
@@ -124,6 +136,8 @@ internal sealed class RecordingBus : IGuestBus
 
     public Action? OnEnd { get; set; }
 
+    public Action<ushort>? OnWrite { get; set; }
+
     public uint? Ended { get; private set; }
 
     public uint ReadPort(ushort port, int size)
@@ -142,6 +156,7 @@ internal sealed class RecordingBus : IGuestBus
         }
 
         Accesses.Enqueue($"out {port:x} {size} {value:x}");
+        OnWrite?.Invoke(port);
     }
 
     public ulong ReadMmio(GuestPhysicalAddress address, int size)
