@@ -121,6 +121,17 @@ internal sealed class MmioSpace(Action<BusWindow, Exception> faulted)
         }
 
         var segments = Volatile.Read(ref _segments);
+        var segment = Find(segments, address);
+        if (segment is not null)
+        {
+            Remember(segments, segment);
+        }
+
+        return segment;
+    }
+
+    private static Segment? Find(Segment[] segments, ulong address)
+    {
         int low = 0, high = segments.Length - 1;
         while (low <= high)
         {
@@ -136,7 +147,6 @@ internal sealed class MmioSpace(Action<BusWindow, Exception> faulted)
             }
             else
             {
-                Remember(segments, segment);
                 return segment;
             }
         }
@@ -156,9 +166,9 @@ internal sealed class MmioSpace(Action<BusWindow, Exception> faulted)
     }
 
     /// <summary>The largest piece at <paramref name="address"/> that one window takes, or that none does.</summary>
-    private int Piece(ulong address, int remaining, out BusWindow? window)
+    private static int Piece(Segment[] segments, ulong address, int remaining, out BusWindow? window)
     {
-        var segment = Find(address);
+        var segment = Find(segments, address);
         window = segment?.Window;
         if (segment is null)
         {
@@ -177,10 +187,12 @@ internal sealed class MmioSpace(Action<BusWindow, Exception> faulted)
 
     private ulong ReadSplit(ulong address, int size)
     {
+        // One snapshot for all pieces: an access is answered by the windows of one moment.
+        var segments = Volatile.Read(ref _segments);
         ulong value = 0;
         for (int done = 0; done < size;)
         {
-            int piece = Piece(address + (ulong)done, size - done, out var window);
+            int piece = Piece(segments, address + (ulong)done, size - done, out var window);
             ulong part = window is null ? OpenBus.Read(piece) : ReadWindow(window, address + (ulong)done, piece);
             value |= part << (done * 8);
             done += piece;
@@ -195,9 +207,10 @@ internal sealed class MmioSpace(Action<BusWindow, Exception> faulted)
 
     private void WriteSplit(ulong address, int size, ulong value)
     {
+        var segments = Volatile.Read(ref _segments);
         for (int done = 0; done < size;)
         {
-            int piece = Piece(address + (ulong)done, size - done, out var window);
+            int piece = Piece(segments, address + (ulong)done, size - done, out var window);
             if (window is null)
             {
                 Interlocked.Increment(ref _unclaimed);

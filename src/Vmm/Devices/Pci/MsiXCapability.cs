@@ -1,0 +1,188 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Interrupts;
+
+namespace WebVm.Vmm.Devices.Pci;
+
+/// <summary>
+/// MSI-X (PCI Local Bus 3.0 §6.8.2): a table of messages and a pending bit array, both in a BAR of their own, 4096 bytes or more:
+/// table first, pending bits in the second half.
+/// </summary>
+internal sealed class MsiXCapability : IMmioHandler
+{
+    public const int Length = 12;
+    public const int MaximumVectors = 2048;
+    private const int EntrySize = 16;
+    private const int Control = 2;
+    private const int Table = 4;
+    private const int PendingBits = 8;
+    private const ushort Enable = 1 << 15;
+    private const ushort FunctionMask = 1 << 14;
+    private const uint Masked = 1;
+
+    private readonly Lock _lock;
+    private readonly PciConfigSpace _config;
+    private readonly Action _unmasked;
+    private readonly int _offset;
+    private readonly int _vectors;
+    private readonly byte[] _table;
+    private readonly ulong[] _pending;
+
+    /// <param name="functionLock">Held by the function around every call except the accesses of the guest to the table.</param>
+    /// <param name="unmasked">Called, without the lock, after the guest changed the table.</param>
+    public MsiXCapability(PciConfigSpace config, int vectors, int bar, Lock functionLock, Action unmasked)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(vectors, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, MaximumVectors);
+        _config = config;
+        _vectors = vectors;
+        _lock = functionLock;
+        _unmasked = unmasked;
+        _table = new byte[vectors * EntrySize];
+        _pending = new ulong[(vectors + 63) / 64];
+        BarSize = BitOperations.RoundUpToPowerOf2((uint)Math.Max(4096, _table.Length * 2));
+        _offset = config.AddCapability(PciCapabilityId.MsiX, Length);
+        config.Define(_offset + Control, 2, (uint)(vectors - 1), writable: Enable | FunctionMask);
+        config.Define(_offset + Table, 4, (uint)bar);
+        config.Define(_offset + PendingBits, 4, (uint)(BarSize / 2) | (uint)bar);
+        Reset();
+    }
+
+    /// <summary>Bytes of the BAR that holds table and pending bits.</summary>
+    public ulong BarSize { get; }
+
+    public bool Enabled => (_config.Get16(_offset + Control) & Enable) != 0;
+
+    private bool WholeFunctionMasked => (_config.Get16(_offset + Control) & FunctionMask) != 0;
+
+    public bool Covers(int offset, int size) => offset < _offset + Length && _offset < offset + size;
+
+    public void Reset()
+    {
+        Array.Clear(_table);
+        Array.Clear(_pending);
+        for (int vector = 0; vector < _vectors; vector++)
+        {
+            VectorControl(vector) = (byte)Masked;
+        }
+    }
+
+    /// <summary>The message to send for the vector now, or null: it is masked and stays pending, or MSI-X is off.</summary>
+    public MsiMessage? Raise(int vector)
+    {
+        if (!Enabled || (uint)vector >= (uint)_vectors)
+        {
+            return null;
+        }
+
+        if (WholeFunctionMasked || (VectorControl(vector) & Masked) != 0)
+        {
+            _pending[vector >> 6] |= 1UL << (vector & 63);
+            return null;
+        }
+
+        var entry = _table.AsSpan(vector * EntrySize, EntrySize);
+        return new MsiMessage(BinaryPrimitives.ReadUInt64LittleEndian(entry) & ~3UL, BinaryPrimitives.ReadUInt32LittleEndian(entry[8..]));
+    }
+
+    /// <summary>A vector that is pending and may be sent, cleared; or -1.</summary>
+    public int TakePending()
+    {
+        if (!Enabled || WholeFunctionMasked)
+        {
+            return -1;
+        }
+
+        for (int word = 0; word < _pending.Length; word++)
+        {
+            for (ulong bits = _pending[word]; bits != 0; bits &= bits - 1)
+            {
+                int vector = (word * 64) + BitOperations.TrailingZeroCount(bits);
+                if ((VectorControl(vector) & Masked) == 0)
+                {
+                    _pending[word] &= ~(1UL << (vector & 63));
+                    return vector;
+                }
+            }
+        }
+
+        return -1;
+    }
+
+    public ulong ReadMmio(ulong offset, int size)
+    {
+        lock (_lock)
+        {
+            ulong value = 0;
+            for (int i = 0; i < size; i++)
+            {
+                value |= (ulong)ReadByte(offset + (ulong)i) << (i * 8);
+            }
+
+            return value;
+        }
+    }
+
+    public void WriteMmio(ulong offset, int size, ulong value)
+    {
+        // Only aligned double and quad words are defined (§6.8.2); others have no effect.
+        if (size < 4 || offset % (ulong)size != 0 || offset + (ulong)size > (ulong)_table.Length)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            for (int i = 0; i < size; i++)
+            {
+                _table[(int)offset + i] = (byte)(value >> (i * 8));
+            }
+
+            for (int vector = (int)offset / EntrySize, last = ((int)offset + size - 1) / EntrySize; vector <= last; vector++)
+            {
+                VectorControl(vector) &= (byte)Masked;
+                _table.AsSpan((vector * EntrySize) + 13, 3).Clear();
+            }
+        }
+
+        _unmasked();
+    }
+
+    public MsiXState Save() => new([.. _table], [.. _pending]);
+
+    /// <exception cref="InvalidDataException">Another number of vectors.</exception>
+    public void Validate(MsiXState state)
+    {
+        if (state.Table.Length != _table.Length || state.Pending.Length != _pending.Length)
+        {
+            throw new InvalidDataException("The saved MSI-X table has another size than the function's.");
+        }
+    }
+
+    public void Load(MsiXState state)
+    {
+        state.Table.CopyTo(_table, 0);
+        state.Pending.CopyTo(_pending, 0);
+        if (_vectors % 64 != 0)
+        {
+            _pending[^1] &= (1UL << (_vectors % 64)) - 1;
+        }
+    }
+
+    private ref byte VectorControl(int vector) => ref _table[(vector * EntrySize) + 12];
+
+    private byte ReadByte(ulong offset)
+    {
+        if (offset < (ulong)_table.Length)
+        {
+            return _table[(int)offset];
+        }
+
+        ulong bit = offset - (BarSize / 2);
+        return offset >= BarSize / 2 && bit < (ulong)_pending.Length * 8 ? (byte)(_pending[bit / 8] >> (int)(bit % 8 * 8)) : (byte)0;
+    }
+}
+
+/// <summary>Saved MSI-X table (16 bytes a vector) and pending bits.</summary>
+public sealed record MsiXState(byte[] Table, ulong[] Pending);
