@@ -1,0 +1,211 @@
+using System.Numerics;
+using Iced.Intel;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+
+namespace WebVm.Vmm.Cpu.Soft.Decoding;
+
+using unsafe Handler = delegate*<CpuContext*, Operation*, Operation*>;
+
+/// <content>Arithmetic, logic, shifts, multiplication and division.</content>
+internal static unsafe partial class IntegerSelector
+{
+    private static Handler Binary<TOperation>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IBinaryOperation => OperandSize(in instruction, 0) switch
+        {
+            1 => Binary<TOperation, byte>(in instruction, op),
+            2 => Binary<TOperation, ushort>(in instruction, op),
+            4 => Binary<TOperation, uint>(in instruction, op),
+            _ => Binary<TOperation, ulong>(in instruction, op),
+        };
+
+    private static Handler Binary<TOperation, T>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        bool register = instruction.Op1Kind == OpKind.Register;
+        if (instruction.Op0Kind != OpKind.Register)
+        {
+            return Locked(op)
+                ? register ? &BinaryHandlers.LockedMemoryRegister<TOperation, T> : &BinaryHandlers.LockedMemoryImmediate<TOperation, T>
+                : register ? &BinaryHandlers.MemoryRegister<TOperation, T> : &BinaryHandlers.MemoryImmediate<TOperation, T>;
+        }
+
+        if (instruction.Op1Kind == OpKind.Memory)
+        {
+            return &BinaryHandlers.RegisterMemory<TOperation, T>;
+        }
+
+        if (!register)
+        {
+            return &BinaryHandlers.RegisterImmediate<TOperation, T>;
+        }
+
+        bool clears = typeof(TOperation) == typeof(Xor) || typeof(TOperation) == typeof(Subtract);
+        return clears && op->Reg0 == op->Reg1 ? &BinaryHandlers.Clear<T> : &BinaryHandlers.RegisterRegister<TOperation, T>;
+    }
+
+    private static Handler Compare<TOperation>(in Instruction instruction)
+        where TOperation : struct, IBinaryOperation => OperandSize(in instruction, 0) switch
+        {
+            1 => Compare<TOperation, byte>(in instruction),
+            2 => Compare<TOperation, ushort>(in instruction),
+            4 => Compare<TOperation, uint>(in instruction),
+            _ => Compare<TOperation, ulong>(in instruction),
+        };
+
+    private static Handler Compare<TOperation, T>(in Instruction instruction)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        bool register = instruction.Op1Kind == OpKind.Register;
+        if (instruction.Op0Kind != OpKind.Register)
+        {
+            return register ? &CompareHandlers.MemoryRegister<TOperation, T> : &CompareHandlers.MemoryImmediate<TOperation, T>;
+        }
+
+        if (instruction.Op1Kind == OpKind.Memory)
+        {
+            return &CompareHandlers.RegisterMemory<TOperation, T>;
+        }
+
+        if (!register)
+        {
+            return &CompareHandlers.RegisterImmediate<TOperation, T>;
+        }
+
+        return typeof(TOperation) == typeof(And) && instruction.Op0Register == instruction.Op1Register
+            ? &CompareHandlers.TestSelf<T>
+            : &CompareHandlers.RegisterRegister<TOperation, T>;
+    }
+
+    private static Handler Unary<TOperation>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IUnaryOperation => OperandSize(in instruction, 0) switch
+        {
+            1 => Unary<TOperation, byte>(in instruction, op),
+            2 => Unary<TOperation, ushort>(in instruction, op),
+            4 => Unary<TOperation, uint>(in instruction, op),
+            _ => Unary<TOperation, ulong>(in instruction, op),
+        };
+
+    private static Handler Unary<TOperation, T>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IUnaryOperation
+        where T : unmanaged, IBinaryInteger<T> =>
+        instruction.Op0Kind == OpKind.Register ? &UnaryHandlers.Register<TOperation, T>
+            : Locked(op) ? &UnaryHandlers.LockedMemory<TOperation, T> : &UnaryHandlers.Memory<TOperation, T>;
+
+    private static Handler Shift<TOperation>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IShiftOperation => OperandSize(in instruction, 0) switch
+        {
+            1 => Shift<TOperation, byte>(in instruction, op),
+            2 => Shift<TOperation, ushort>(in instruction, op),
+            4 => Shift<TOperation, uint>(in instruction, op),
+            _ => Shift<TOperation, ulong>(in instruction, op),
+        };
+
+    private static Handler Shift<TOperation, T>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IShiftOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        bool register = instruction.Op0Kind == OpKind.Register;
+        if (instruction.Op1Kind == OpKind.Register)
+        {
+            return register ? &ShiftHandlers.RegisterCl<TOperation, T> : &ShiftHandlers.MemoryCl<TOperation, T>;
+        }
+
+        op->Immediate &= sizeof(T) == 8 ? 63u : 31u;
+        if (op->Immediate == 0)
+        {
+            return register ? &ShiftHandlers.RegisterByZero<T> : &ShiftHandlers.MemoryByZero<T>;
+        }
+
+        return register ? &ShiftHandlers.RegisterImmediate<TOperation, T> : &ShiftHandlers.MemoryImmediate<TOperation, T>;
+    }
+
+    private static Handler DoubleShift<TOperation>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IDoubleShiftOperation => OperandSize(in instruction, 0) switch
+        {
+            2 => DoubleShift<TOperation, ushort>(in instruction, op),
+            4 => DoubleShift<TOperation, uint>(in instruction, op),
+            _ => DoubleShift<TOperation, ulong>(in instruction, op),
+        };
+
+    private static Handler DoubleShift<TOperation, T>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IDoubleShiftOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        bool register = instruction.Op0Kind == OpKind.Register;
+        if (instruction.Op2Kind == OpKind.Register)
+        {
+            return register ? &DoubleShiftHandlers.RegisterCl<TOperation, T> : &DoubleShiftHandlers.MemoryCl<TOperation, T>;
+        }
+
+        op->Immediate &= sizeof(T) == 8 ? 63u : 31u;
+        return register ? &DoubleShiftHandlers.RegisterImmediate<TOperation, T> : &DoubleShiftHandlers.MemoryImmediate<TOperation, T>;
+    }
+
+    private static Handler MultiplyUnsigned(in Instruction instruction)
+    {
+        bool register = instruction.Op0Kind == OpKind.Register;
+        return OperandSize(in instruction, 0) switch
+        {
+            1 => register ? &MultiplyHandlers.UnsignedRegister<byte> : &MultiplyHandlers.UnsignedMemory<byte>,
+            2 => register ? &MultiplyHandlers.UnsignedRegister<ushort> : &MultiplyHandlers.UnsignedMemory<ushort>,
+            4 => register ? &MultiplyHandlers.UnsignedRegister<uint> : &MultiplyHandlers.UnsignedMemory<uint>,
+            _ => register ? &MultiplyHandlers.UnsignedRegister<ulong> : &MultiplyHandlers.UnsignedMemory<ulong>,
+        };
+    }
+
+    private static Handler MultiplySigned(in Instruction instruction) => OperandSize(in instruction, 0) switch
+    {
+        1 => MultiplySigned<byte>(in instruction),
+        2 => MultiplySigned<ushort>(in instruction),
+        4 => MultiplySigned<uint>(in instruction),
+        _ => MultiplySigned<ulong>(in instruction),
+    };
+
+    private static Handler MultiplySigned<T>(in Instruction instruction)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (instruction.OpCount == 1)
+        {
+            return instruction.Op0Kind == OpKind.Register ? &MultiplyHandlers.SignedRegister<T> : &MultiplyHandlers.SignedMemory<T>;
+        }
+
+        bool register = instruction.Op1Kind == OpKind.Register;
+        return instruction.OpCount == 2
+            ? register ? &MultiplyHandlers.RegisterRegister<T> : &MultiplyHandlers.RegisterMemory<T>
+            : register ? &MultiplyHandlers.RegisterRegisterImmediate<T> : &MultiplyHandlers.RegisterMemoryImmediate<T>;
+    }
+
+    private static Handler MultiplyFlagless(in Instruction instruction)
+    {
+        bool register = instruction.Op2Kind == OpKind.Register;
+        return OperandSize(in instruction, 0) == 8
+            ? register ? &MultiplyHandlers.FlaglessRegister<ulong> : &MultiplyHandlers.FlaglessMemory<ulong>
+            : register ? &MultiplyHandlers.FlaglessRegister<uint> : &MultiplyHandlers.FlaglessMemory<uint>;
+    }
+
+    private static Handler DivideUnsigned(in Instruction instruction)
+    {
+        bool register = instruction.Op0Kind == OpKind.Register;
+        return OperandSize(in instruction, 0) switch
+        {
+            1 => register ? &DivideHandlers.UnsignedRegister<byte> : &DivideHandlers.UnsignedMemory<byte>,
+            2 => register ? &DivideHandlers.UnsignedRegister<ushort> : &DivideHandlers.UnsignedMemory<ushort>,
+            4 => register ? &DivideHandlers.UnsignedRegister<uint> : &DivideHandlers.UnsignedMemory<uint>,
+            _ => register ? &DivideHandlers.UnsignedRegister<ulong> : &DivideHandlers.UnsignedMemory<ulong>,
+        };
+    }
+
+    private static Handler DivideSigned(in Instruction instruction)
+    {
+        bool register = instruction.Op0Kind == OpKind.Register;
+        return OperandSize(in instruction, 0) switch
+        {
+            1 => register ? &DivideHandlers.SignedRegister<byte> : &DivideHandlers.SignedMemory<byte>,
+            2 => register ? &DivideHandlers.SignedRegister<ushort> : &DivideHandlers.SignedMemory<ushort>,
+            4 => register ? &DivideHandlers.SignedRegister<uint> : &DivideHandlers.SignedMemory<uint>,
+            _ => register ? &DivideHandlers.SignedRegister<ulong> : &DivideHandlers.SignedMemory<ulong>,
+        };
+    }
+}

@@ -1,0 +1,113 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Soft.Decoding;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+
+/// <summary>ADD, ADC, SUB, SBB, AND, OR, XOR, BTS, BTR and BTC in every operand form. One compiled method for each operation, size and form.</summary>
+internal static unsafe class BinaryHandlers
+{
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), RegisterFile.Read<T>(cpu, op->Reg1)));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), T.CreateTruncating(op->Immediate)));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterMemory<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryRead(cpu, op, out T right))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), right));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* MemoryRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        *host = TOperation.Apply(cpu, *host, RegisterFile.Read<T>(cpu, op->Reg0));
+        GuestAccess.EndUpdate(cpu, op, host);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* MemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        *host = TOperation.Apply(cpu, *host, T.CreateTruncating(op->Immediate));
+        GuestAccess.EndUpdate(cpu, op, host);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* LockedMemoryRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        Atomics.Update<TOperation, T>(cpu, host, RegisterFile.Read<T>(cpu, op->Reg0));
+        GuestAccess.EndUpdate(cpu, op, host);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* LockedMemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        Atomics.Update<TOperation, T>(cpu, host, T.CreateTruncating(op->Immediate));
+        GuestAccess.EndUpdate(cpu, op, host);
+        return Dispatch.Next(cpu, op);
+    }
+
+    /// <summary>XOR and SUB of a register with itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* Clear<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        RegisterFile.Write(cpu, op->Reg0, T.Zero);
+        cpu->FlagZero = 0;
+        cpu->FlagSignParity = 0;
+        cpu->FlagCarries = 0;
+        return Dispatch.Next(cpu, op);
+    }
+}

@@ -1,0 +1,78 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Soft.Decoding;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+
+/// <summary>CMP, TEST and BT: operations for their flags alone.</summary>
+internal static unsafe class CompareHandlers
+{
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), RegisterFile.Read<T>(cpu, op->Reg1));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), T.CreateTruncating(op->Immediate));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterMemory<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryRead(cpu, op, out T right))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), right);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* MemoryRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryRead(cpu, op, out T left))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        TOperation.Apply(cpu, left, RegisterFile.Read<T>(cpu, op->Reg0));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* MemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryRead(cpu, op, out T left))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        TOperation.Apply(cpu, left, T.CreateTruncating(op->Immediate));
+        return Dispatch.Next(cpu, op);
+    }
+
+    /// <summary>TEST of a register with itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* TestSelf<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        LazyFlags.SetLogic(cpu, RegisterFile.Read<T>(cpu, op->Reg0));
+        return Dispatch.Next(cpu, op);
+    }
+}

@@ -1,0 +1,130 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Soft.Decoding;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+
+/// <summary>XCHG, XADD, CMPXCHG.</summary>
+internal static unsafe class ExchangeHandlers
+{
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* RegisterRegister<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged
+    {
+        T first = RegisterFile.Read<T>(cpu, op->Reg0);
+        T second = RegisterFile.Read<T>(cpu, op->Reg1);
+        RegisterFile.Write(cpu, op->Reg0, second);
+        RegisterFile.Write(cpu, op->Reg1, first);
+        return Dispatch.Next(cpu, op);
+    }
+
+    /// <summary>XCHG with memory locks by itself (SDM Vol. 3A §8.1.2.1).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* MemoryRegister<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        T before = Interlocked.Exchange(ref *host, RegisterFile.Read<T>(cpu, op->Reg0));
+        GuestAccess.EndUpdate(cpu, op, host);
+        RegisterFile.Write(cpu, op->Reg0, before);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* AddRegister<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        T left = RegisterFile.Read<T>(cpu, op->Reg0);
+        T sum = Add.Apply(cpu, left, RegisterFile.Read<T>(cpu, op->Reg1));
+        // With the same register twice the sum stays.
+        RegisterFile.Write(cpu, op->Reg1, left);
+        RegisterFile.Write(cpu, op->Reg0, sum);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* AddMemory<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        T right = RegisterFile.Read<T>(cpu, op->Reg0);
+        T left;
+        if ((op->Flags & OperationFlags.Lock) != 0)
+        {
+            left = Atomics.Update<Add, T>(cpu, host, right);
+        }
+        else
+        {
+            left = *host;
+            *host = Add.Apply(cpu, left, right);
+        }
+
+        GuestAccess.EndUpdate(cpu, op, host);
+        RegisterFile.Write(cpu, op->Reg0, left);
+        return Dispatch.Next(cpu, op);
+    }
+
+    /// <summary>Only the register that is written changes: on failure the accumulator, even if of 32 bits (AMD APM Vol. 3, CMPXCHG).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* CompareRegister<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        T accumulator = RegisterFile.Read<T>(cpu, RegisterFile.Rax);
+        T value = RegisterFile.Read<T>(cpu, op->Reg0);
+        T source = RegisterFile.Read<T>(cpu, op->Reg1);
+        Subtract.Apply(cpu, accumulator, value);
+        if (accumulator == value)
+        {
+            RegisterFile.Write(cpu, op->Reg0, source);
+        }
+        else
+        {
+            RegisterFile.Write(cpu, RegisterFile.Rax, value);
+        }
+
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* CompareMemory<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        T accumulator = RegisterFile.Read<T>(cpu, RegisterFile.Rax);
+        T source = RegisterFile.Read<T>(cpu, op->Reg0);
+        T value;
+        if ((op->Flags & OperationFlags.Lock) != 0)
+        {
+            value = Interlocked.CompareExchange(ref *host, source, accumulator);
+        }
+        else
+        {
+            value = *host;
+            if (value == accumulator)
+            {
+                *host = source;
+            }
+        }
+
+        GuestAccess.EndUpdate(cpu, op, host);
+        Subtract.Apply(cpu, accumulator, value);
+        if (accumulator != value)
+        {
+            RegisterFile.Write(cpu, RegisterFile.Rax, value);
+        }
+
+        return Dispatch.Next(cpu, op);
+    }
+}

@@ -1,0 +1,48 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Soft.Decoding;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+
+/// <summary>INC, DEC, NEG, NOT.</summary>
+internal static unsafe class UnaryHandlers
+{
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* Register<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IUnaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0)));
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* Memory<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IUnaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        *host = TOperation.Apply(cpu, *host);
+        GuestAccess.EndUpdate(cpu, op, host);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* LockedMemory<TOperation, T>(CpuContext* cpu, Operation* op)
+        where TOperation : struct, IUnaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        Atomics.Update<TOperation, T>(cpu, host);
+        GuestAccess.EndUpdate(cpu, op, host);
+        return Dispatch.Next(cpu, op);
+    }
+}

@@ -1,0 +1,57 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+
+/// <summary>A one-operand operation: the result, and the flags set.</summary>
+internal unsafe interface IUnaryOperation
+{
+    static abstract T Apply<T>(CpuContext* cpu, T value)
+        where T : unmanaged, IBinaryInteger<T>;
+}
+
+/// <summary>INC: an addition that keeps CF.</summary>
+internal readonly unsafe struct Increment : IUnaryOperation
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Apply<T>(CpuContext* cpu, T value)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        T result = value + T.One;
+        FlagEdits.SetKeepingCarry(cpu, result, value & ~result);
+        return result;
+    }
+}
+
+/// <summary>DEC: a subtraction that keeps CF.</summary>
+internal readonly unsafe struct Decrement : IUnaryOperation
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Apply<T>(CpuContext* cpu, T value)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        T result = value - T.One;
+        FlagEdits.SetKeepingCarry(cpu, result, ~value & result);
+        return result;
+    }
+}
+
+internal readonly unsafe struct Negate : IUnaryOperation
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Apply<T>(CpuContext* cpu, T value)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        T result = T.Zero - value;
+        LazyFlags.SetSubtract(cpu, T.Zero, value, result);
+        return result;
+    }
+}
+
+/// <summary>NOT changes no flag.</summary>
+internal readonly unsafe struct Not : IUnaryOperation
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Apply<T>(CpuContext* cpu, T value)
+        where T : unmanaged, IBinaryInteger<T> => ~value;
+}
