@@ -9,6 +9,7 @@ internal static unsafe class Selectors
 {
     /// <summary>Sets <see cref="Operation.Handler"/>; the operands are filled in already. False: no such instruction here (#UD).</summary>
     public static bool TrySelect(in Instruction instruction, in DecodeMode mode, Operation* operation) =>
-        BranchSelector.TrySelect(in instruction, in mode, operation)
+        IntegerSelector.TrySelect(in instruction, in mode, operation)
+        || BranchSelector.TrySelect(in instruction, in mode, operation)
         || SystemSelector.TrySelect(in instruction, in mode, operation);
 }
