@@ -31,6 +31,8 @@ public sealed unsafe class GuestMemory : IDisposable
     private readonly List<IMemoryListener> _listeners = [];
     private readonly List<GuestMemoryRegion> _owned = [];
     private volatile GuestMemoryRegion[] _mapped = [];
+    // The same regions with the places they had when the snapshot was made: a region may move while a reader holds an old one.
+    private volatile MappedRange[] _ranges = [];
 
     /// <summary>Host address of guest physical address 0. For engines; everyone else uses the checked accessors.</summary>
     public byte* HostBase => _space.Base;
@@ -79,7 +81,7 @@ public sealed unsafe class GuestMemory : IDisposable
             _space.Place(region.File, at.Value);
             region.Base = at;
             GuestMemoryRegion[] next = [.. _mapped.Append(region).OrderBy(r => r.Base!.Value)];
-            _mapped = next;
+            Publish(next);
             if (region.DirtyTracking)
             {
                 MarkClean(region);
@@ -104,7 +106,7 @@ public sealed unsafe class GuestMemory : IDisposable
                 return;
             }
 
-            _mapped = [.. _mapped.Where(other => other != region)];
+            Publish([.. _mapped.Where(other => other != region)]);
             foreach (var listener in _listeners)
             {
                 listener.RegionRemoving(region);
@@ -146,47 +148,35 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>The region that holds the address, or null.</summary>
     public GuestMemoryRegion? Find(GuestPhysicalAddress address)
     {
-        var regions = _mapped;
-        int low = 0, high = regions.Length - 1;
-        while (low <= high)
-        {
-            int middle = (low + high) >>> 1;
-            var region = regions[middle];
-            if (address < region.Base!.Value)
-            {
-                high = middle - 1;
-            }
-            else if (address - region.Base.Value >= region.Size)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                return region;
-            }
-        }
-
-        return null;
+        var ranges = _ranges;
+        int index = IndexOf(ranges, address.Value);
+        return index < 0 ? null : ranges[index].Region;
     }
 
     /// <summary>Whether all of the range is mapped memory.</summary>
     public bool Contains(GuestPhysicalAddress address, ulong length)
     {
-        while (length > 0)
+        if (length == 0)
         {
-            if (Find(address) is not { Base: { } start } region)
+            return true;
+        }
+
+        var ranges = _ranges;
+        int index = IndexOf(ranges, address.Value);
+        if (index < 0)
+        {
+            return false;
+        }
+
+        ulong available = ranges[index].End - address.Value;
+        while (available < length)
+        {
+            if (++index == ranges.Length || ranges[index].Start != ranges[index - 1].End)
             {
                 return false;
             }
 
-            ulong available = region.Size - (address - start);
-            if (available >= length)
-            {
-                return true;
-            }
-
-            address += available;
-            length -= available;
+            available += ranges[index].End - ranges[index].Start;
         }
 
         return true;
@@ -369,6 +359,35 @@ public sealed unsafe class GuestMemory : IDisposable
         }
     }
 
+    private void Publish(GuestMemoryRegion[] regions)
+    {
+        _mapped = regions;
+        _ranges = [.. regions.Select(region => new MappedRange(region.Base!.Value.Value, region.Base.Value.Value + region.Size, region))];
+    }
+
+    private static int IndexOf(MappedRange[] ranges, ulong address)
+    {
+        int low = 0, high = ranges.Length - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >>> 1;
+            if (address < ranges[middle].Start)
+            {
+                high = middle - 1;
+            }
+            else if (address >= ranges[middle].End)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return middle;
+            }
+        }
+
+        return -1;
+    }
+
     private void MarkClean(GuestMemoryRegion region)
     {
         ulong first = region.Base!.Value.Value >> PageShift;
@@ -400,4 +419,6 @@ public sealed unsafe class GuestMemory : IDisposable
             seen = before;
         }
     }
+
+    private readonly record struct MappedRange(ulong Start, ulong End, GuestMemoryRegion Region);
 }
