@@ -1,0 +1,88 @@
+using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+
+/// <summary>MXCSR, EMMS, VZEROUPPER, VZEROALL.</summary>
+internal static unsafe class ControlStatus
+{
+    public static Operation* LoadMxcsr<TAccess>(CpuContext* cpu, Operation* op)
+        where TAccess : struct, IVectorAccess
+    {
+        if (!TAccess.IsAllowed(cpu))
+        {
+            return TAccess.Refuse(cpu, op);
+        }
+
+        if (!GuestAccess.TryRead(cpu, op, out uint value))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
+        if ((value & ~VectorFeatures.MxcsrMask) != 0)
+        {
+            return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
+        }
+
+        cpu->State.Xsave.Mxcsr = value;
+        return op + 1;
+    }
+
+    public static Operation* StoreMxcsr<TAccess>(CpuContext* cpu, Operation* op)
+        where TAccess : struct, IVectorAccess =>
+        !TAccess.IsAllowed(cpu) ? TAccess.Refuse(cpu, op)
+        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.Mxcsr) ? op + 1
+        : Faults.Faulted(cpu, op);
+
+    public static Operation* Emms(CpuContext* cpu, Operation* op)
+    {
+        if (!MmxAccess.IsAllowed(cpu))
+        {
+            return MmxAccess.Refuse(cpu, op);
+        }
+
+        X87State.EnterMmx(cpu);
+        cpu->State.Xsave.TagWord = 0;
+        return op + 1;
+    }
+
+    public static Operation* ZeroUpper(CpuContext* cpu, Operation* op)
+    {
+        if (!AvxAccess.IsAllowed(cpu))
+        {
+            return AvxAccess.Refuse(cpu, op);
+        }
+
+        new Span<byte>(cpu->State.Xsave.YmmHigh, 16 * ExtendedStateImage.RegisterCount(op)).Clear();
+        return op + 1;
+    }
+
+    public static Operation* ZeroAll(CpuContext* cpu, Operation* op)
+    {
+        if (!AvxAccess.IsAllowed(cpu))
+        {
+            return AvxAccess.Refuse(cpu, op);
+        }
+
+        int bytes = 16 * ExtendedStateImage.RegisterCount(op);
+        new Span<byte>(cpu->State.Xsave.Xmm, bytes).Clear();
+        new Span<byte>(cpu->State.Xsave.YmmHigh, bytes).Clear();
+        return op + 1;
+    }
+
+    /// <summary>Prefetches: a hint that cannot fault.</summary>
+    public static Operation* Ignore(CpuContext* cpu, Operation* op) => op + 1;
+
+    /// <summary>MFENCE, LFENCE, SFENCE: a full fence serves all three.</summary>
+    public static Operation* Fence(CpuContext* cpu, Operation* op)
+    {
+        Interlocked.MemoryBarrier();
+        return op + 1;
+    }
+
+    /// <summary>MOVNTI: an ordinary store; the hint is about caches only.</summary>
+    public static Operation* StoreInteger<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged =>
+        GuestAccess.TryWrite(cpu, op, *(T*)VectorRegisters.Pointer(cpu, op->Reg0)) ? op + 1 : Faults.Faulted(cpu, op);
+}

@@ -1,0 +1,103 @@
+using System.Runtime.Intrinsics.X86;
+
+namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+
+/// <summary>
+/// Which x87 and vector extensions the soft engine can offer: those it implements and, because it borrows the host processor's
+/// arithmetic, those this host has (its own CPUID; SDM Vol. 2A CPUID). AVX-512 is not offered.
+/// </summary>
+internal static class VectorFeatures
+{
+    /// <summary>XCR0 and XSTATE_BV bits (SDM Vol. 1 §13.1).</summary>
+    public const ulong StateX87 = 1;
+
+    public const ulong StateSse = 2;
+    public const ulong StateAvx = 4;
+
+    // CPUID.1:EDX: FPU, CMOV (also gates FCMOV), MMX, FXSR, SSE, SSE2.
+    private const uint Leaf1EdxImplemented = (1u << 0) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 25) | (1u << 26);
+
+    // CPUID.1:ECX without AVX: SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, AES, XSAVE.
+    private const uint Leaf1EcxImplemented = (1u << 0) | (1u << 1) | (1u << 9) | (1u << 19) | (1u << 20) | (1u << 25) | (1u << 26);
+
+    // CPUID.1:ECX: FMA, AVX, F16C.
+    private const uint Leaf1EcxAvx = (1u << 12) | (1u << 28) | (1u << 29);
+    private const uint Avx2 = 1u << 5; // CPUID.7.0:EBX
+    private const uint Sha = 1u << 29; // CPUID.7.0:EBX
+    private const uint Gfni = 1u << 8; // CPUID.7.0:ECX
+    private const uint Vaes = 1u << 9;
+    private const uint Vpclmulqdq = 1u << 10;
+    private const uint AvxVnni = 1u << 4; // CPUID.7.1:EAX
+
+    // CPUID.0DH.1:EAX: XSAVEOPT, XSAVEC and compacted XRSTOR, XGETBV with ECX = 1. XSAVES is not offered.
+    private const uint XsaveExtensions = (1u << 0) | (1u << 1) | (1u << 2);
+
+    private const int LegacyAndHeader = 576;
+    private const int AvxComponentSize = 256;
+
+    static VectorFeatures()
+    {
+        (uint maximum, _, _, _) = Leaf(0, 0);
+        (_, _, uint ecx1, uint edx1) = Leaf(1, 0);
+        (_, uint ebx7, uint ecx7, _) = maximum >= 7 ? Leaf(7, 0) : default;
+        (uint eax71, _, _, _) = maximum >= 7 && Leaf(7, 0).Eax >= 1 ? Leaf(7, 1) : default;
+
+        // The JIT reports AVX only where the host's operating system enabled the state too (CPUID alone does not say).
+        HasAvx = System.Runtime.Intrinsics.X86.Avx.IsSupported;
+        Leaf1Edx = edx1 & Leaf1EdxImplemented;
+        Leaf1Ecx = (ecx1 & Leaf1EcxImplemented) | (1u << 26) | (HasAvx ? ecx1 & Leaf1EcxAvx : 0);
+        Leaf7Ebx = ebx7 & (HasAvx ? Avx2 | Sha : Sha);
+        Leaf7Ecx = ecx7 & (HasAvx ? Gfni | Vaes | Vpclmulqdq : Gfni);
+        Leaf7Subleaf1Eax = HasAvx ? eax71 & AvxVnni : 0;
+        Xcr0Supported = StateX87 | StateSse | (HasAvx ? StateAvx : 0);
+    }
+
+    private static bool HasAvx { get; }
+
+    /// <summary>CPUID.01H:EDX bits of this room.</summary>
+    public static uint Leaf1Edx { get; }
+
+    /// <summary>CPUID.01H:ECX bits of this room. OSXSAVE (bit 27) mirrors CR4 and is the policy's to add.</summary>
+    public static uint Leaf1Ecx { get; }
+
+    /// <summary>CPUID.07H.0:EBX bits of this room.</summary>
+    public static uint Leaf7Ebx { get; }
+
+    /// <summary>CPUID.07H.0:ECX bits of this room.</summary>
+    public static uint Leaf7Ecx { get; }
+
+    /// <summary>CPUID.07H.1:EAX bits of this room.</summary>
+    public static uint Leaf7Subleaf1Eax { get; }
+
+    /// <summary>The bits that XSETBV may set.</summary>
+    public static ulong Xcr0Supported { get; }
+
+    /// <summary>Bits of MXCSR that may be set: all but the reserved upper half; AMD's misaligned-access bit 17 is not offered.</summary>
+    public static uint MxcsrMask => 0xffff;
+
+    /// <summary>Whether XSETBV may load that value (SDM Vol. 2 XSETBV): x87 always on, AVX only with SSE.</summary>
+    public static bool IsValidXcr0(ulong value) =>
+        (value & ~Xcr0Supported) == 0 && (value & StateX87) != 0 && (value & (StateSse | StateAvx)) != StateAvx;
+
+    /// <summary>Bytes of an XSAVE area in standard format for the components of <paramref name="features"/>.</summary>
+    public static uint StandardSize(ulong features) => LegacyAndHeader + ((features & StateAvx) != 0 ? (uint)AvxComponentSize : 0);
+
+    /// <summary>
+    /// CPUID leaf 0DH for a guest whose XCR0 is <paramref name="xcr0"/>. Zero for sub-leaves that name no component.
+    /// </summary>
+    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) ExtendedStateLeaf(uint subleaf, ulong xcr0) => subleaf switch
+    {
+        0 => ((uint)Xcr0Supported, StandardSize(xcr0), StandardSize(Xcr0Supported), 0),
+
+        // EBX is the size of the compacted format, which for these components equals the standard one.
+        1 => (XsaveExtensions, StandardSize(xcr0), 0, 0),
+        2 when HasAvx => (AvxComponentSize, LegacyAndHeader, 0, 0),
+        _ => default,
+    };
+
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Leaf(uint leaf, uint subleaf)
+    {
+        (int eax, int ebx, int ecx, int edx) = X86Base.CpuId((int)leaf, (int)subleaf);
+        return ((uint)eax, (uint)ebx, (uint)ecx, (uint)edx);
+    }
+}
