@@ -11,6 +11,9 @@ internal unsafe struct CpuContext
 {
     public CpuState State;
 
+    /// <summary>What host stubs work with; 64-byte aligned, as its place behind <see cref="State"/> makes it.</summary>
+    public Interpretation.Vector.VectorScratch Vector;
+
     /// <summary>Zero flag: set when this is 0. See <see cref="Interpretation.LazyFlags"/>.</summary>
     public ulong FlagZero;
 

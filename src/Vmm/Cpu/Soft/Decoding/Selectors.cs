@@ -11,5 +11,6 @@ internal static unsafe class Selectors
     public static bool TrySelect(in Instruction instruction, in DecodeMode mode, Operation* operation) =>
         IntegerSelector.TrySelect(in instruction, in mode, operation)
         || BranchSelector.TrySelect(in instruction, in mode, operation)
-        || SystemSelector.TrySelect(in instruction, in mode, operation);
+        || SystemSelector.TrySelect(in instruction, in mode, operation)
+        || VectorSelector.TrySelect(in instruction, in mode, operation);
 }

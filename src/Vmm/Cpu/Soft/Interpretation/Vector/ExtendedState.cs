@@ -41,7 +41,7 @@ internal static unsafe class ExtendedState
             return Faults.Faulted(cpu, op);
         }
 
-        bool sse = (cpu->State.Cr4 & ControlBits.Cr4Osfxsr) != 0;
+        bool sse = (cpu->State.Cr4 & Cr4.Osfxsr) != 0;
         if (sse && (image.Mxcsr & ~VectorFeatures.MxcsrMask) != 0)
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
@@ -136,7 +136,7 @@ internal static unsafe class ExtendedState
 
     public static Operation* Xgetbv(CpuContext* cpu, Operation* op)
     {
-        if ((cpu->State.Cr4 & ControlBits.Cr4Osxsave) == 0)
+        if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
         {
             return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
         }
@@ -155,7 +155,7 @@ internal static unsafe class ExtendedState
 
     public static Operation* Xsetbv(CpuContext* cpu, Operation* op)
     {
-        if ((cpu->State.Cr4 & ControlBits.Cr4Osxsave) == 0)
+        if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
         {
             return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
         }
@@ -314,9 +314,9 @@ internal static unsafe class ExtendedState
 
     private static bool CheckFx(CpuContext* cpu, Operation* op)
     {
-        if ((cpu->State.Cr0 & (ControlBits.Cr0Emulation | ControlBits.Cr0TaskSwitched)) != 0)
+        if ((cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) != 0)
         {
-            bool emulated = (cpu->State.Cr0 & ControlBits.Cr0Emulation) != 0;
+            bool emulated = (cpu->State.Cr0 & Cr0.Em) != 0;
             Faults.Record(cpu, emulated ? ExceptionVector.InvalidOpcode : ExceptionVector.DeviceNotAvailable);
             return false;
         }
@@ -326,13 +326,13 @@ internal static unsafe class ExtendedState
 
     private static bool CheckXsave(CpuContext* cpu, Operation* op)
     {
-        if ((cpu->State.Cr4 & ControlBits.Cr4Osxsave) == 0)
+        if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
         {
             Faults.Record(cpu, ExceptionVector.InvalidOpcode);
             return false;
         }
 
-        if ((cpu->State.Cr0 & ControlBits.Cr0TaskSwitched) != 0)
+        if ((cpu->State.Cr0 & Cr0.Ts) != 0)
         {
             Faults.Record(cpu, ExceptionVector.DeviceNotAvailable);
             return false;

@@ -46,7 +46,7 @@ internal static unsafe class SimdFault
         Faults.Raise(
             cpu,
             op,
-            (cpu->State.Cr4 & ControlBits.Cr4Osxmmexcpt) != 0 ? ExceptionVector.SimdFault : ExceptionVector.InvalidOpcode);
+            (cpu->State.Cr4 & Cr4.Osxmmexcpt) != 0 ? ExceptionVector.SimdFault : ExceptionVector.InvalidOpcode);
 
     private static bool TryCallUnmasked(CpuContext* cpu, VectorForm* form, byte* operand0, byte* operand1, byte* operand2, byte* operand3)
     {

@@ -14,26 +14,15 @@ internal unsafe interface IVectorAccess
     static abstract Operation* Refuse(CpuContext* cpu, Operation* op);
 }
 
-internal static class ControlBits
-{
-    public const ulong Cr0MonitorCoprocessor = 1 << 1;
-    public const ulong Cr0Emulation = 1 << 2;
-    public const ulong Cr0TaskSwitched = 1 << 3;
-    public const ulong Cr0NumericError = 1 << 5;
-    public const ulong Cr4Osfxsr = 1 << 9;
-    public const ulong Cr4Osxmmexcpt = 1 << 10;
-    public const ulong Cr4Osxsave = 1 << 18;
-}
-
 /// <summary>Legacy-encoded SSE: #UD with CR0.EM or without CR4.OSFXSR, then #NM with CR0.TS.</summary>
 internal readonly unsafe struct SseAccess : IVectorAccess
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsAllowed(CpuContext* cpu) =>
-        ((cpu->State.Cr0 & (ControlBits.Cr0Emulation | ControlBits.Cr0TaskSwitched)) | (~cpu->State.Cr4 & ControlBits.Cr4Osfxsr)) == 0;
+        ((cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) | (~cpu->State.Cr4 & Cr4.Osfxsr)) == 0;
 
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
-        (cpu->State.Cr0 & ControlBits.Cr0Emulation) != 0 || (cpu->State.Cr4 & ControlBits.Cr4Osfxsr) == 0
+        (cpu->State.Cr0 & Cr0.Em) != 0 || (cpu->State.Cr4 & Cr4.Osfxsr) == 0
             ? Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode)
             : Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable);
 }
@@ -45,10 +34,10 @@ internal readonly unsafe struct AvxAccess : IVectorAccess
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsAllowed(CpuContext* cpu) =>
-        ((cpu->State.Cr0 & ControlBits.Cr0TaskSwitched) | (~cpu->State.Cr4 & ControlBits.Cr4Osxsave) | (~cpu->State.Xcr0 & Needed)) == 0;
+        ((cpu->State.Cr0 & Cr0.Ts) | (~cpu->State.Cr4 & Cr4.Osxsave) | (~cpu->State.Xcr0 & Needed)) == 0;
 
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
-        (cpu->State.Cr4 & ControlBits.Cr4Osxsave) == 0 || (cpu->State.Xcr0 & Needed) != Needed
+        (cpu->State.Cr4 & Cr4.Osxsave) == 0 || (cpu->State.Xcr0 & Needed) != Needed
             ? Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode)
             : Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable);
 }
@@ -58,11 +47,11 @@ internal readonly unsafe struct MmxAccess : IVectorAccess
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsAllowed(CpuContext* cpu) =>
-        (cpu->State.Cr0 & (ControlBits.Cr0Emulation | ControlBits.Cr0TaskSwitched)) == 0 && !X87State.IsExceptionPending(cpu);
+        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0 && !X87State.IsExceptionPending(cpu);
 
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
-        (cpu->State.Cr0 & ControlBits.Cr0Emulation) != 0 ? Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode)
-        : (cpu->State.Cr0 & ControlBits.Cr0TaskSwitched) != 0 ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
+        (cpu->State.Cr0 & Cr0.Em) != 0 ? Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode)
+        : (cpu->State.Cr0 & Cr0.Ts) != 0 ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
         : X87State.RaisePending(cpu, op);
 }
 

@@ -65,7 +65,7 @@ internal static unsafe class VectorForms
             flags |= VectorFormFlags.Vex;
         }
 
-        if (instruction.RflagsModified != RflagsBits.None)
+        if (instruction.RflagsModified != Iced.Intel.RflagsBits.None)
         {
             flags |= VectorFormFlags.WritesFlags;
         }

@@ -74,10 +74,10 @@ internal static unsafe class X87Arithmetic
 
     /// <summary>#NM with CR0.EM or CR0.TS, #MF when an exception is pending.</summary>
     public static bool IsAllowed(CpuContext* cpu) =>
-        (cpu->State.Cr0 & (ControlBits.Cr0Emulation | ControlBits.Cr0TaskSwitched)) == 0 && !X87State.IsExceptionPending(cpu);
+        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0 && !X87State.IsExceptionPending(cpu);
 
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
-        (cpu->State.Cr0 & (ControlBits.Cr0Emulation | ControlBits.Cr0TaskSwitched)) != 0
+        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) != 0
             ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
             : X87State.RaisePending(cpu, op);
 

@@ -72,7 +72,7 @@ internal static unsafe class X87Control
     /// <summary>FWAIT: #NM only when CR0.MP and CR0.TS are both set.</summary>
     public static Operation* Fwait(CpuContext* cpu, Operation* op)
     {
-        const ulong Both = ControlBits.Cr0MonitorCoprocessor | ControlBits.Cr0TaskSwitched;
+        const ulong Both = Cr0.Mp | Cr0.Ts;
         return (cpu->State.Cr0 & Both) == Both ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
             : X87State.IsExceptionPending(cpu) ? X87State.RaisePending(cpu, op)
             : op + 1;
@@ -167,5 +167,5 @@ internal static unsafe class X87Control
     }
 
     private static bool IsPresent(CpuContext* cpu) =>
-        (cpu->State.Cr0 & (ControlBits.Cr0Emulation | ControlBits.Cr0TaskSwitched)) == 0;
+        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0;
 }

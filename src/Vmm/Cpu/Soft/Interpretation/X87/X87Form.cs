@@ -67,9 +67,9 @@ internal static unsafe class X87Forms
         }
 
         var area = new MemoryOperand(Register.RDI);
-        var flags = new MemoryOperand(Register.RDX, VectorScratch.FlagsOffset, 4);
-        var hostMxcsr = new MemoryOperand(Register.RDX, VectorScratch.HostMxcsrOffset, 4);
-        bool usesFlags = original.RflagsRead != RflagsBits.None || original.RflagsModified != RflagsBits.None;
+        var flags = new MemoryOperand(Register.RDX, VectorScratch.FlagsOffset, 1);
+        var hostMxcsr = new MemoryOperand(Register.RDX, VectorScratch.HostMxcsrOffset, 1);
+        bool usesFlags = original.RflagsRead != Iced.Intel.RflagsBits.None || original.RflagsModified != Iced.Intel.RflagsBits.None;
         var code = new List<Instruction> { Instruction.Create(Code.Fxrstor64_m512byte, area) };
         if (usesFlags)
         {
