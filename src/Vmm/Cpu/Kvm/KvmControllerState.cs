@@ -171,7 +171,7 @@ internal sealed unsafe class KvmControllerState
         write_state = state.WriteState,
         write_latch = state.WriteLatch,
         rw_mode = state.AccessMode,
-        mode = state.Mode,
+        mode = state.NullCount ? (byte)0xff : state.Mode, // as KVM itself leaves a channel without a count
         bcd = Flag(state.Bcd),
         gate = Flag(state.Gate),
         count_load_time = state.LoadedAt - _clock.Now + System.Diagnostics.Stopwatch.GetTimestamp(),
