@@ -21,6 +21,7 @@ internal static class PciRootBridge
     private const ulong CapabilitiesMasked = 1 << 4;
 
     public static AmlDevice Describe(PlatformDescription platform) => new("PCI0",
+    [
         new AmlName("_HID", new AmlEisaId("PNP0A08")),
         new AmlName("_CID", new AmlEisaId("PNP0A03")),
         new AmlName("_UID", 0),
@@ -29,7 +30,10 @@ internal static class PciRootBridge
         new AmlName("_CCA", 1),
         new AmlName("_CRS", Windows(platform)),
         new AmlName("_PRT", InterruptRouting()),
-        NegotiateFeatures());
+        NegotiateFeatures(),
+        // The root hangs on the first node; without this Linux complains that the bus has none.
+        .. (platform.NodeCount > 0 ? [new AmlName("_PXM", 0)] : Array.Empty<AmlTerm>()),
+    ]);
 
     private static AmlResourceTemplate Windows(PlatformDescription platform) => new(
         new AmlWindow(AmlRangeKind.BusNumber, 16, 0, PlatformMap.EcamBuses - 1),
