@@ -1,1 +1,3 @@
-return 2;
+using WebVm.Vmm.Commands;
+
+return CommandLine.Run(args);

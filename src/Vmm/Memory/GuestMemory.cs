@@ -248,6 +248,16 @@ public sealed unsafe class GuestMemory : IDisposable
         return true;
     }
 
+    /// <summary>Makes all of the region zero by giving its pages back to the host, as at power-on. Only while no vCPU runs.</summary>
+    public void Clear(GuestMemoryRegion region)
+    {
+        SparseFile.PunchHole(region.File.Descriptor, 0, (long)region.Size);
+        if (region.Base is { } start)
+        {
+            ObserveRange(start.Value, region.Size);
+        }
+    }
+
     /// <summary>The slow path of a store: called after the store when the page's flag byte is not zero.</summary>
     public void StoreObserved(ulong page)
     {

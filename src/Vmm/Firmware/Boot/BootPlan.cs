@@ -77,7 +77,7 @@ public sealed unsafe class BootPlan
         state->Segments[SegmentIndex.Ldtr] = BootTables.NoLocalTable;
         state->Segments[SegmentIndex.Tr] = BootTables.Task;
         state->Gdtr = new DescriptorTableRegister { Base = DescriptorTable.Value, Limit = BootTables.DescriptorTableSize - 1 };
-        state->Idtr = default;
+        // No protocol promises an IDT. It keeps its power-on value: an empty one marks a reset that the guest asks for by a triple fault.
         state->Cr0 = Cr0ProtectionEnable | Cr0ExtensionType | Cr0NumericError | (LongMode ? Cr0Paging : 0);
         state->Cr2 = 0;
         state->Cr3 = LongMode ? PageTable.Value : 0;

@@ -1,0 +1,238 @@
+using System.CommandLine;
+using System.Globalization;
+using WebVm.Vmm.Machine.Spec;
+
+namespace WebVm.Vmm.Commands;
+
+/// <summary>The options that describe a machine: a spec file, and what changes it.</summary>
+internal sealed class MachineOptions
+{
+    private readonly Option<string?> _spec = new("--spec") { Description = "machine spec in JSON; other options change it", HelpName = "machine.json" };
+    private readonly Option<string?> _name = new("--name") { Description = "name of the machine" };
+    private readonly Option<string?> _engine = new("--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
+    private readonly Option<string?> _cpus = new("--cpus") { Description = "number of vCPUs", HelpName = "N" };
+    private readonly Option<string?> _memory = new("--memory") { Description = "RAM, such as 512M or 2G", HelpName = "SIZE" };
+    private readonly Option<string[]> _numa = new("--numa") { Description = "a NUMA node: cpus=0-1,memory=256M[,distance=10:20]; once per node", HelpName = "NODE" };
+    private readonly Option<string?> _kernel = new("--kernel") { Description = "bzImage, ELF kernel (Linux, PVH) or Multiboot image", HelpName = "FILE" };
+    private readonly Option<string?> _initrd = new("--initrd") { Description = "initial RAM disk, or first Multiboot module", HelpName = "FILE" };
+    private readonly Option<string?> _append = new("--append") { Description = "kernel command line", HelpName = "TEXT" };
+    private readonly Option<string?> _display = new("--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
+    private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _memory, _numa, _kernel, _initrd, _append, _display, _hpet])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <exception cref="InvalidSpecException">An option or the spec file is wrong.</exception>
+    public MachineSpec Read(ParseResult parsed)
+    {
+        var spec = parsed.GetValue(_spec) is { } file ? ReadFile(file) : new MachineSpec();
+        var faults = new List<SpecFault>();
+        if (parsed.GetValue(_name) is { } name)
+        {
+            spec = spec with { Name = name };
+        }
+
+        if (parsed.GetValue(_engine) is { } engine)
+        {
+            spec = spec with { Engine = ReadEngine(engine, faults) };
+        }
+
+        if (parsed.GetValue(_numa) is { Length: > 0 } nodes)
+        {
+            spec = WithNodes(spec, nodes, faults);
+        }
+
+        if (parsed.GetValue(_cpus) is { } cpus)
+        {
+            spec = spec with { Cpus = ReadInteger("--cpus", cpus, faults) };
+        }
+
+        if (parsed.GetValue(_memory) is { } memory)
+        {
+            spec = spec with { Memory = ReadSize("--memory", memory, faults) };
+        }
+
+        spec = WithBoot(spec, parsed, faults);
+        if (parsed.GetValue(_display) is { } display)
+        {
+            spec = spec with { Display = ReadDisplay(display, faults) };
+        }
+
+        if (parsed.GetValue(_hpet))
+        {
+            spec = spec with { Hpet = true };
+        }
+
+        return faults.Count == 0 ? spec.Validated() : throw new InvalidSpecException(faults);
+    }
+
+    private static MachineSpec ReadFile(string file)
+    {
+        byte[] json;
+        try
+        {
+            json = new FileInfo(file).Length <= MachineSpecJson.MaximumLength
+                ? File.ReadAllBytes(file)
+                : throw new InvalidSpecException("", $"{file}: longer than {MachineSpecJson.MaximumLength} bytes");
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidSpecException("", $"{file}: {failure.Message}");
+        }
+
+        return MachineSpecJson.Read(json, out var faults) ?? throw new InvalidSpecException([.. faults.Select(fault => fault with { Message = $"{fault.Message} ({file})" })]);
+    }
+
+    private MachineSpec WithBoot(MachineSpec spec, ParseResult parsed, List<SpecFault> faults)
+    {
+        var boot = spec.Boot;
+        if (parsed.GetValue(_kernel) is { } kernel)
+        {
+            boot = (boot ?? new BootSpec { Kernel = kernel }) with { Kernel = kernel };
+        }
+
+        string? initrd = parsed.GetValue(_initrd);
+        string? append = parsed.GetValue(_append);
+        if (boot is null)
+        {
+            if (initrd is not null || append is not null)
+            {
+                faults.Add(new("--kernel", "is needed with --initrd and --append"));
+            }
+
+            return spec;
+        }
+
+        return spec with { Boot = boot with { Initrd = initrd ?? boot.Initrd, CommandLine = append ?? boot.CommandLine } };
+    }
+
+    private static MachineSpec WithNodes(MachineSpec spec, string[] texts, List<SpecFault> faults)
+    {
+        var nodes = texts.Select(text => ReadNode(text, faults)).OfType<NumaNodeSpec>().ToList();
+        if (nodes.Count != texts.Length)
+        {
+            return spec;
+        }
+
+        return spec with
+        {
+            Numa = nodes,
+            Cpus = Math.Max(1, nodes.Max(node => node.Cpus.Highest + 1)),
+            Memory = nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)),
+        };
+    }
+
+    /// <summary>"cpus=0-1,3,memory=256M,distance=10:20": a part without '=' continues the list before it.</summary>
+    private static NumaNodeSpec? ReadNode(string text, List<SpecFault> faults)
+    {
+        var fields = new Dictionary<string, string>(StringComparer.Ordinal);
+        string? last = null;
+        foreach (string part in text.Split(','))
+        {
+            int equals = part.IndexOf('=', StringComparison.Ordinal);
+            if (equals >= 0 ? !fields.TryAdd(last = part[..equals], part[(equals + 1)..]) : last != "cpus")
+            {
+                return Fault($"'{part}' is not understood");
+            }
+
+            if (equals < 0)
+            {
+                fields["cpus"] += "," + part;
+            }
+        }
+
+        if (fields.Keys.FirstOrDefault(key => key is not ("cpus" or "memory" or "distance")) is { } unknown)
+        {
+            return Fault($"'{unknown}' is unknown; there are cpus, memory and distance");
+        }
+
+        if (!CpuSet.TryParse(fields.GetValueOrDefault("cpus", ""), out var cpus))
+        {
+            return Fault($"'{fields["cpus"]}' is not a list of vCPUs such as 0-3,8");
+        }
+
+        if (!fields.TryGetValue("memory", out string? memory) || !ByteSize.TryParse(memory, out ulong bytes))
+        {
+            return Fault("memory=SIZE is needed, such as memory=256M");
+        }
+
+        List<byte>? distances = null;
+        if (fields.TryGetValue("distance", out string? list))
+        {
+            distances = [];
+            foreach (string value in list.Split(':'))
+            {
+                if (!byte.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out byte distance))
+                {
+                    return Fault($"'{list}' is not a row of distances such as 10:20");
+                }
+
+                distances.Add(distance);
+            }
+        }
+
+        return new NumaNodeSpec { Cpus = cpus, Memory = bytes, Distances = distances };
+
+        NumaNodeSpec? Fault(string message)
+        {
+            faults.Add(new($"--numa {text}", message));
+            return null;
+        }
+    }
+
+    private static EngineChoice ReadEngine(string text, List<SpecFault> faults)
+    {
+        if (text is "auto" or "kvm" or "soft")
+        {
+            return Enum.Parse<EngineChoice>(text, ignoreCase: true);
+        }
+
+        faults.Add(new("--engine", $"'{text}'; there are auto, kvm and soft"));
+        return EngineChoice.Auto;
+    }
+
+    private static int ReadInteger(string option, string text, List<SpecFault> faults)
+    {
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+        {
+            return number;
+        }
+
+        faults.Add(new(option, $"'{text}' is not a number"));
+        return 1;
+    }
+
+    private static ulong ReadSize(string option, string text, List<SpecFault> faults)
+    {
+        if (ByteSize.TryParse(text, out ulong bytes))
+        {
+            return bytes;
+        }
+
+        faults.Add(new(option, $"'{text}' is not a size such as 512M"));
+        return MachineSpec.MinimumMemory;
+    }
+
+    private static DisplaySpec? ReadDisplay(string text, List<SpecFault> faults)
+    {
+        if (text == "none")
+        {
+            return null;
+        }
+
+        string[] parts = text.Split('x');
+        if (parts.Length == 2 && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int width)
+            && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int height))
+        {
+            return new DisplaySpec(width, height);
+        }
+
+        faults.Add(new("--display", $"'{text}' is neither none nor a resolution such as 1024x768"));
+        return null;
+    }
+}

@@ -1,0 +1,60 @@
+using System.Runtime.InteropServices;
+using WebVm.Vmm.Control;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+
+namespace WebVm.Vmm.Commands;
+
+/// <summary>One machine in this process, from assembly to exit code.</summary>
+internal sealed class MachineSession
+{
+    public required MachineSpec Spec { get; init; }
+
+    public required SerialTarget Serial { get; init; }
+
+    public string? ControlPath { get; init; }
+
+    public int Run()
+    {
+        if (Spec.Boot is null)
+        {
+            throw new InvalidSpecException("--kernel", "nothing to boot is given");
+        }
+
+        using var machine = MachineAssembly.Assemble(Spec);
+        using var control = ControlPath is { } path ? new ControlServer(machine, path) : null;
+        machine.Event += Report;
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, machine));
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, machine));
+        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => Stop(context, machine));
+        MachineExit exit;
+        using (Serial.Connect(machine))
+        {
+            machine.Start().GetAwaiter().GetResult();
+            exit = machine.Completion.GetAwaiter().GetResult();
+        }
+
+        if (exit.Kind is not (ExitKind.PowerOff or ExitKind.Stopped or ExitKind.DebugExit))
+        {
+            Console.Error.WriteLine($"webvm-vmm: {exit.Message}");
+        }
+
+        return exit.Code;
+    }
+
+    private static void Stop(PosixSignalContext context, VirtualMachine machine)
+    {
+        // The process ends by itself once the machine has stopped and the terminal is as it was.
+        context.Cancel = true;
+        machine.Stop();
+    }
+
+    private static void Report(MachineEvent happened)
+    {
+        if (happened.Kind is MachineEventKind.DeviceFailed or MachineEventKind.Panic)
+        {
+            Console.Error.Write($"webvm-vmm: {happened.Kind}: {happened.Text}\r\n");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+using System.CommandLine;
+
+namespace WebVm.Vmm.Commands;
+
+/// <summary>webvm-vmm run: one machine until its end.</summary>
+internal static class RunVerb
+{
+    public static Command Create()
+    {
+        var machine = new MachineOptions();
+        var serial = new Option<string>("--serial") { Description = "where the serial port ends", HelpName = "none|stdio|file:PATH|unix:PATH", DefaultValueFactory = _ => "stdio" };
+        var control = new Option<string?>("--control") { Description = "serve a control socket there (see ctl)", HelpName = "PATH" };
+        var command = new Command("run", "Run a virtual machine until it ends. Exit code: 0 powered off, 2 bad input, 3 guest crashed, 4 host failed.");
+        machine.AddTo(command);
+        command.Options.Add(serial);
+        command.Options.Add(control);
+        command.SetAction(parsed =>
+        {
+            var session = new MachineSession
+            {
+                Spec = machine.Read(parsed),
+                Serial = SerialTarget.Parse(parsed.GetValue(serial)!),
+                ControlPath = parsed.GetValue(control),
+            };
+            return session.Run();
+        });
+        return command;
+    }
+}

@@ -1,0 +1,27 @@
+using System.CommandLine;
+
+namespace WebVm.Vmm.Commands;
+
+/// <summary>webvm-vmm serve: one machine, led over its control socket.</summary>
+internal static class ServeVerb
+{
+    public static Command Create()
+    {
+        var machine = new MachineOptions();
+        var control = new Option<string>("--control") { Description = "the control socket", HelpName = "PATH", Required = true };
+        var command = new Command("serve", "Run a virtual machine under the lead of a control socket, without a terminal. Exit codes as of run.");
+        machine.AddTo(command);
+        command.Options.Add(control);
+        command.SetAction(parsed =>
+        {
+            var session = new MachineSession
+            {
+                Spec = machine.Read(parsed),
+                Serial = SerialTarget.Parse("none"),
+                ControlPath = parsed.GetValue(control),
+            };
+            return session.Run();
+        });
+        return command;
+    }
+}

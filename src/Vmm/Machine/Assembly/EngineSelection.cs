@@ -1,0 +1,33 @@
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Machine.Assembly;
+
+/// <summary>The engine that was asked for cannot be had on this host.</summary>
+public sealed class EngineUnavailableException(string message, Exception? cause = null) : Exception(message, cause);
+
+/// <summary>Makes the engine that a spec asks for.</summary>
+internal static class EngineSelection
+{
+    public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers) => spec.Engine switch
+    {
+        _ => CreateKvm(spec, memory, bus, timers),
+    };
+
+    private static KvmEngine CreateKvm(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
+    {
+        try
+        {
+            return new KvmEngine(memory, bus, timers.Clock) { VcpuCount = spec.Cpus };
+        }
+        catch (LinuxException failure)
+        {
+            throw new EngineUnavailableException($"KVM does not work here: {failure.Message}", failure);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Devices;
+using WebVm.Vmm.Firmware;
+using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Machine.Assembly;
+
+/// <summary>Makes a virtual machine of its spec: memory, engine, devices and firmware, tied together.</summary>
+public static class MachineAssembly
+{
+    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
+    /// <exception cref="BootException">The kernel or initrd cannot be read.</exception>
+    /// <exception cref="EngineUnavailableException">The engine does not work on this host.</exception>
+    public static VirtualMachine Assemble(MachineSpec spec)
+    {
+        spec = spec.Validated();
+        var source = spec.Boot is { } boot ? ReadBoot(boot) : null;
+        var clock = new VirtualClock();
+        var timers = new TimerService(clock);
+        var memory = new GuestMemory();
+        try
+        {
+            MemoryLayout.Populate(memory, MemoryLayout.Of(spec));
+            var bus = new SystemBus();
+            var engine = EngineSelection.Create(spec, memory, bus, timers);
+            var signals = new MachineSignals();
+            var serial = new SerialConsole();
+            var devices = StandardDevices.Create(spec, memory, bus, engine, timers, signals, serial);
+            return new VirtualMachine(new Platform
+            {
+                Spec = spec,
+                Memory = memory,
+                Clock = clock,
+                Timers = timers,
+                Bus = bus,
+                Devices = devices.Tree,
+                Engine = engine,
+                Signals = signals,
+                Serial = serial,
+                PowerOn = states => PowerOn(spec, memory, source, devices, states),
+                PowerButton = devices.PowerManagement.PressPowerButton,
+            });
+        }
+        catch
+        {
+            timers.Dispose();
+            memory.Dispose();
+            throw;
+        }
+    }
+
+    private static BootSource ReadBoot(BootSpec boot) => new()
+    {
+        Kernel = BootFile.Open(boot.Kernel),
+        Modules = boot.Initrd is { } initrd ? [new BootModule(BootFile.Open(initrd))] : [],
+        CommandLine = boot.CommandLine,
+    };
+
+    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, BootSource? source, StandardDevices devices, CpuStateBuffer states)
+    {
+        foreach (var region in memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram))
+        {
+            memory.Clear(region);
+        }
+
+        for (int index = 0; index < states.Count; index++)
+        {
+            CpuReset.PowerOn(states[index], index == 0);
+            BootPlan.ApplyFirmware(states[index]);
+        }
+
+        if (source is null)
+        {
+            throw new InvalidSpecException("/boot", "nothing to boot is given");
+        }
+
+        var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.Framebuffer);
+        plan.Apply(states[0]);
+    }
+
+    private static PlatformDescription Describe(MachineSpec spec) => new()
+    {
+        Cpus = [.. Enumerable.Range(0, spec.Cpus).Select(cpu => new PlatformCpu((uint)cpu, (uint)cpu, NodeOf(spec, cpu)))],
+        Memory = [.. MemoryLayout.Of(spec).Select(range => new PlatformMemory(range.Base, range.Size, range.Node))],
+        NodeCount = spec.Numa.Count,
+        Distances = Distances(spec),
+        Hpet = spec.Hpet,
+        SerialPorts = [new(PlatformMap.Com1, PlatformMap.Com1Gsi)],
+        KeyboardController = StandardDevices.HasKeyboardController,
+    };
+
+    private static int NodeOf(MachineSpec spec, int cpu)
+    {
+        for (int node = 0; node < spec.Numa.Count; node++)
+        {
+            if (spec.Numa[node].Cpus.Contains(cpu))
+            {
+                return node;
+            }
+        }
+
+        return 0;
+    }
+
+    private static IReadOnlyList<IReadOnlyList<byte>>? Distances(MachineSpec spec) => spec.Numa.All(node => node.Distances is null)
+        ? null
+        : [.. spec.Numa.Select((node, from) => node.Distances
+            ?? [.. spec.Numa.Select((_, to) => from == to ? PlatformDescription.LocalDistance : PlatformDescription.RemoteDistance)])];
+}
