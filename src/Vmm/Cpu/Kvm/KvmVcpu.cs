@@ -100,8 +100,14 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         Failure = null;
     }
 
+    /// <summary>May be called by whoever ends the vCPU's thread and again by the engine.</summary>
     public void Dispose()
     {
+        if (_descriptor.IsClosed)
+        {
+            return;
+        }
+
         _kick.Dispose();
         _state.Dispose();
         _ = MemoryCalls.Unmap(_run, (nuint)_runSize);
