@@ -1,0 +1,73 @@
+using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Cpu.Soft;
+
+/// <summary>Executes guest code with WebVm's own x86-64 processor: no hardware virtualization, no privileges.</summary>
+public sealed class SoftEngine : ICpuEngine
+{
+    private readonly Lock _lock = new();
+    private readonly GuestMemory _memory;
+    private readonly IGuestBus _bus;
+    private readonly ITimerService _timers;
+    private readonly PhysicalMap _map;
+    private volatile SoftVcpu[] _vcpus = [];
+
+    /// <param name="bus">Answers port and MMIO accesses.</param>
+    /// <param name="timers">VM time, which the time stamp counters follow.</param>
+    public SoftEngine(GuestMemory memory, IGuestBus bus, ITimerService timers)
+    {
+        _memory = memory;
+        _bus = bus;
+        _timers = timers;
+        Controllers = new SoftInterruptRouter(timers);
+        _map = new PhysicalMap(_ => DropTranslations());
+        memory.AddListener(_map);
+    }
+
+    public string Name => "soft";
+
+    public IInterruptRouter Interrupts => Controllers;
+
+    /// <summary>The interrupt controllers and the PIT, whose registers the machine puts on its bus.</summary>
+    public SoftInterruptRouter Controllers { get; }
+
+    public IVirtualCpu CreateVcpu(int index, uint apicId)
+    {
+        var vcpu = new SoftVcpu(index, apicId, _memory, _map, _bus) { Clock = _timers.Clock };
+        vcpu.Apic = new LocalApic(Controllers.Apics, apicId, index == 0, _timers, vcpu);
+        lock (_lock)
+        {
+            _vcpus = [.. _vcpus, vcpu];
+        }
+
+        return vcpu;
+    }
+
+    public InterruptControllerState SaveInterruptControllers() => Controllers.Save();
+
+    public void LoadInterruptControllers(InterruptControllerState state) => Controllers.Load(state);
+
+    public void ResetInterruptControllers() => Controllers.Reset();
+
+    public void Dispose()
+    {
+        _memory.RemoveListener(_map);
+        foreach (var vcpu in _vcpus)
+        {
+            vcpu.Dispose();
+        }
+
+        Controllers.Dispose();
+    }
+
+    private void DropTranslations()
+    {
+        foreach (var vcpu in _vcpus)
+        {
+            vcpu.FlushFromOutside();
+        }
+    }
+}
