@@ -1,5 +1,6 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Spec;
@@ -16,7 +17,8 @@ internal static class EngineSelection
 {
     public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers) => spec.Engine switch
     {
-        _ => CreateKvm(spec, memory, bus, timers),
+        EngineChoice.Kvm => CreateKvm(spec, memory, bus, timers),
+        _ => new SoftEngine(memory, bus, timers),
     };
 
     private static KvmEngine CreateKvm(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)

@@ -1,9 +1,12 @@
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Chipset;
 using WebVm.Vmm.Devices.Debugging;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Firmware.Boot;
@@ -39,18 +42,46 @@ internal sealed class StandardDevices
         MachineSpec spec, GuestMemory memory, SystemBus bus, ICpuEngine engine, ITimerService timers, IMachineSignals signals, SerialConsole serial)
     {
         InterruptLine[] lines = [.. Enumerable.Range(0, LineCount).Select(gsi => new InterruptLine(engine.Interrupts, gsi))];
-        var tree = new DeviceTree(new BusConnector(bus));
+        var resetControl = new ResetControl(signals);
+        var bridge = new PciHostBridge(bus, memory, engine.Interrupts, lines[PlatformMap.PciIntxGsi..(PlatformMap.PciIntxGsi + 4)], resetControl);
+        var tree = new DeviceTree(new BusConnector(bus), bridge);
         var powerManagement = new AcpiPowerManagement(timers, lines[PlatformMap.SciGsi], signals);
+        var clock = new RealTimeClock(timers, lines[PlatformMap.RtcGsi], Math.Min(spec.Memory, PlatformMap.LowMemoryEnd), HighMemory(spec));
         var a20 = new A20Gate();
+        tree.Add(bridge);
         tree.Add(powerManagement);
-        tree.Add(new ResetControl(signals));
+        tree.Add(resetControl);
+        tree.Add(clock);
         tree.Add(new SystemControlPort(a20, signals));
         tree.Add(new Uart16550("uart0", PlatformMap.Com1, lines[PlatformMap.Com1Gsi], serial));
         tree.Add(new FwCfg(memory, Configuration(spec)));
         tree.Add(new Pvpanic(signals));
         tree.Add(new DebugExit(signals));
+        // KVM answers for these chips itself.
+        var controllers = (engine as SoftEngine)?.Controllers;
+        if (controllers is not null)
+        {
+            tree.Add(new PicPorts(controllers.Pics));
+            tree.Add(new PitPorts(controllers.Pit));
+            tree.Add(new IoApicWindow(controllers.IoApic));
+        }
+
+        if (spec.Hpet)
+        {
+            tree.Add(new Hpet(timers, gsi => lines[gsi], replaced =>
+            {
+                clock.Disconnected = replaced;
+                if (controllers is not null)
+                {
+                    controllers.Pit.Disconnected = replaced;
+                }
+            }));
+        }
+
         return new StandardDevices(tree, powerManagement);
     }
+
+    private static ulong HighMemory(MachineSpec spec) => spec.Memory > PlatformMap.LowMemoryEnd ? spec.Memory - PlatformMap.LowMemoryEnd : 0;
 
     private static FwCfgItems Configuration(MachineSpec spec)
     {
