@@ -23,8 +23,4 @@ public static class ETags
         string current = Of(revision);
         return wanted.Any(tag => tag.Equals(EntityTagHeaderValue.Any) || (!tag.IsWeak && tag.Tag == current)) ? null : Problems.PreconditionFailed(current);
     }
-
-    /// <summary>Whether If-None-Match names this revision, so that 304 is the answer to a GET.</summary>
-    public static bool IsNotModified(this HttpRequest request, long revision) =>
-        request.GetTypedHeaders().IfNoneMatch.Any(tag => tag.Tag == Of(revision));
 }

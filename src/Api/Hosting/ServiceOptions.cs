@@ -34,6 +34,9 @@ public sealed class ServiceOptions
     [Range(1, long.MaxValue)]
     public long MaxImageBytes { get; set; } = 64L << 30;
 
+    /// <summary>Folder of the built-in images, as <c>webvm image build</c> makes them.</summary>
+    public string? Catalogue { get; set; }
+
     public string ImagesFolder => Path.Combine(Data, "images");
 
     public string VmsFolder => Path.Combine(Data, "vms");

@@ -17,8 +17,14 @@ using WebVm.Api.Audit;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
 using WebVm.Api.Identity;
+using WebVm.Api.Metrics;
 using WebVm.Api.Operations;
+using WebVm.Api.Console;
+using WebVm.Api.Images;
 using WebVm.Api.Persistence;
+using WebVm.Api.Snapshots;
+using WebVm.Api.Supervisor;
+using WebVm.Api.Vms;
 
 namespace WebVm.Api.Hosting;
 
@@ -52,6 +58,7 @@ public static class ServiceSetup
         services.AddSingleton<EventFeed>();
         services.AddHostedService(provider => provider.GetRequiredService<EventFeed>());
         services.AddSingleton<OperationRunner>();
+        AddMachines(services);
         services.AddHostedService(provider => provider.GetRequiredService<OperationRunner>());
     }
 
@@ -86,8 +93,15 @@ public static class ServiceSetup
         api.MapAudit();
         api.MapEvents();
         api.MapOperations();
+        api.MapVms();
+        api.MapPower();
+        api.MapSnapshots();
+        api.MapSerial();
+        api.MapMetrics();
+        api.MapImages();
         app.MapSignInLink();
         app.MapHealth();
+        app.MapPrometheus();
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
     }
 
@@ -128,6 +142,28 @@ public static class ServiceSetup
                 context.Connection.RemoteIpAddress?.ToString() ?? "",
                 _ => new FixedWindowRateLimiterOptions { PermitLimit = SignInsPerMinute, Window = TimeSpan.FromMinutes(1) }));
         });
+    }
+
+    private static void AddMachines(IServiceCollection services)
+    {
+        services.AddHttpClient(ImageImport.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan);
+        services.AddSingleton<ImageStore>();
+        services.AddHostedService<Catalogue>();
+        services.AddSingleton<VmFiles>();
+        services.AddSingleton<SpecWriter>();
+        services.AddSingleton<MonitorLauncher>();
+        services.AddSingleton<VmAgentServices>();
+        services.AddSingleton<VmWaiter>();
+        services.AddSingleton<VmSupervisor>();
+        services.AddHostedService(provider => provider.GetRequiredService<VmSupervisor>());
+        services.AddSingleton<MetricsSampler>();
+        services.AddHostedService(provider => provider.GetRequiredService<MetricsSampler>());
+        services.AddSingleton<IOperationHandler, PowerTransition>();
+        services.AddSingleton<IOperationHandler, VmDeletion>();
+        services.AddSingleton<IOperationHandler, SnapshotCreation>();
+        services.AddSingleton<IOperationHandler, SnapshotRestoration>();
+        services.AddSingleton<IOperationHandler, ImageImport>();
+        services.AddSingleton<IOperationHandler, ImageVerification>();
     }
 
     private static void AddConventions(IServiceCollection services)

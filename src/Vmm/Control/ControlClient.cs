@@ -119,6 +119,9 @@ public sealed class ControlClient : IDisposable
 
     public Task StopAsync() => Send("stop", null);
 
+    /// <summary>Writes the machine's state to a directory that must not exist yet. The machine goes on, or stays paused, as it was.</summary>
+    public Task<SaveResult> SaveAsync(string directory) => Call("save", new SaveParameters(directory), ControlJson.Default.SaveParameters, ControlJson.Default.SaveResult);
+
     /// <summary>Serial output from <paramref name="offset"/> on, as far as there is any and it is still kept.</summary>
     public Task<SerialData> ReadSerialAsync(long offset, int maximum = ControlProtocol.MaximumSerialChunk) =>
         Call("serial-read", new SerialReadParameters(offset, maximum), ControlJson.Default.SerialReadParameters, ControlJson.Default.SerialData);

@@ -5,10 +5,7 @@ using WebVm.Vmm.Cpu.Soft.Exceptions;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
-/// <summary>
-/// DIV and IDIV. #DE for a divisor of 0 and for a quotient that does not fit; then nothing has changed. The flags, undefined in the SDM,
-/// are as on AMD processors: AF set, SF, ZF and PF clear, CF and OF kept.
-/// </summary>
+/// <summary>DIV and IDIV. #DE for a divisor of 0 and for a quotient that does not fit; then nothing has changed.</summary>
 internal static unsafe class DivideHandlers
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -74,7 +71,6 @@ internal static unsafe class DivideHandlers
                 cpu->State.Gpr[2] = (ulong)wideRemainder;
             }
 
-            SetFlags(cpu);
             return true;
         }
 
@@ -114,7 +110,6 @@ internal static unsafe class DivideHandlers
 
             cpu->State.Gpr[0] = (ulong)(long)wideQuotient;
             cpu->State.Gpr[2] = (ulong)(long)wideRemainder;
-            SetFlags(cpu);
             return true;
         }
 
@@ -155,13 +150,5 @@ internal static unsafe class DivideHandlers
     {
         RegisterFile.Write(cpu, RegisterFile.Rax, T.CreateTruncating(quotient));
         RegisterFile.Write(cpu, sizeof(T) == 1 ? RegisterFile.Ah : RegisterFile.Rdx, T.CreateTruncating(remainder));
-        SetFlags(cpu);
-    }
-
-    private static void SetFlags(CpuContext* cpu)
-    {
-        cpu->FlagZero = 1;
-        cpu->FlagSignParity = BitScanFlags.OddParity;
-        cpu->FlagCarries |= 8;
     }
 }

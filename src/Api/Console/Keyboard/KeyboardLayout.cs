@@ -1,0 +1,115 @@
+using System.Collections.Frozen;
+
+namespace WebVm.Api.Console.Keyboard;
+
+/// <summary>
+/// Which keys a guest with a certain keyboard layout needs pressed for a character. The tables follow the basic variants of
+/// xkeyboard-config (symbols us, de, fr), which Debian's installer configures too.
+/// </summary>
+public sealed class KeyboardLayout
+{
+    private const int Space = 57;
+    private const int Enter = 28;
+    private const int Tab = 15;
+    private const char None = '\0';
+
+    // evdev codes of the character keys, row by row: ` 1 … =, Q … ], A … ' \, < Z … /.
+    private static readonly int[][] Rows =
+    [
+        [41, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13],
+        [16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
+        [30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 43],
+        [86, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53],
+    ];
+
+    // What a dead key makes of a letter: accent, then pairs of letter and result.
+    private static readonly Dictionary<char, string> Compositions = new()
+    {
+        ['´'] = "aáeéiíoóuúyýAÁEÉIÍOÓUÚYÝ",
+        ['`'] = "aàeèiìoòuùAÀEÈIÌOÒUÙ",
+        ['^'] = "aâeêiîoôuûAÂEÊIÎOÔUÛ",
+        ['¨'] = "aäeëiïoöuüyÿAÄEËIÏOÖUÜ",
+    };
+
+    private readonly FrozenDictionary<char, KeyStroke[]> _strokes;
+
+    private KeyboardLayout(string name, string title, string dead, string[] plain, string[] shifted, string[] altGr)
+    {
+        Name = name;
+        Title = title;
+        var strokes = new Dictionary<char, KeyStroke[]>
+        {
+            [' '] = [new(Space)],
+            ['\n'] = [new(Enter)],
+            ['\t'] = [new(Tab)],
+        };
+        var accents = new Dictionary<char, KeyStroke>();
+        AddLevel(strokes, accents, dead, plain, KeyModifiers.None);
+        AddLevel(strokes, accents, dead, shifted, KeyModifiers.Shift);
+        AddLevel(strokes, accents, "", altGr, KeyModifiers.AltGr);
+        foreach (var (accent, stroke) in accents)
+        {
+            // A dead key and the space bar give the accent itself.
+            strokes.TryAdd(accent, [stroke, new(Space)]);
+            string pairs = Compositions[accent];
+            for (int i = 0; i < pairs.Length; i += 2)
+            {
+                strokes.TryAdd(pairs[i + 1], [stroke, strokes[pairs[i]][0]]);
+            }
+        }
+
+        _strokes = strokes.ToFrozenDictionary();
+    }
+
+    public static IReadOnlyList<KeyboardLayout> All { get; } =
+    [
+        new("us", "English (US)", "",
+            ["`1234567890-=", "qwertyuiop[]", "asdfghjkl;'\\", "\0zxcvbnm,./"],
+            ["~!@#$%^&*()_+", "QWERTYUIOP{}", "ASDFGHJKL:\"|", "\0ZXCVBNM<>?"],
+            ["", "", "", ""]),
+        new("de", "Deutsch", "^´`",
+            ["^1234567890ß´", "qwertzuiopü+", "asdfghjklöä#", "<yxcvbnm,.-"],
+            ["°!\"§$%&/()=?`", "QWERTZUIOPÜ*", "ASDFGHJKLÖÄ'", ">YXCVBNM;:_"],
+            ["\0¹²³¼½¬{[]}\\", "@\0€\0\0\0\0\0\0\0\0~", "", "|\0\0\0\0\0\0µ"]),
+        new("fr", "Français", "^¨",
+            ["²&é\"'(-è_çà)=", "azertyuiop^$", "qsdfghjklmù*", "<wxcvbn,;:!"],
+            ["\01234567890°+", "AZERTYUIOP¨£", "QSDFGHJKLM%µ", ">WXCVBN?./§"],
+            ["\0\0~#{[|`\\^@]}", "\0\0€\0\0\0\0\0\0\0\0¤", "", ""]),
+    ];
+
+    /// <summary>Short name, such as "us".</summary>
+    public string Name { get; }
+
+    /// <summary>The layout's name in its own language.</summary>
+    public string Title { get; }
+
+    public static KeyboardLayout? Find(string name) => All.FirstOrDefault(layout => layout.Name == name);
+
+    /// <summary>The keys for one character, in turn; false when the layout has no way to type it.</summary>
+    public bool TryGetStrokes(char character, out ReadOnlySpan<KeyStroke> strokes)
+    {
+        bool found = _strokes.TryGetValue(character, out var keys);
+        strokes = keys;
+        return found;
+    }
+
+    private static void AddLevel(Dictionary<char, KeyStroke[]> strokes, Dictionary<char, KeyStroke> accents, string dead, string[] rows, KeyModifiers modifiers)
+    {
+        for (int row = 0; row < rows.Length; row++)
+        {
+            for (int column = 0; column < rows[row].Length; column++)
+            {
+                char character = rows[row][column];
+                var stroke = new KeyStroke(Rows[row][column], modifiers);
+                if (dead.Contains(character, StringComparison.Ordinal) && character != None)
+                {
+                    accents[character] = stroke;
+                }
+                else if (character != None)
+                {
+                    strokes.TryAdd(character, [stroke]);
+                }
+            }
+        }
+    }
+}

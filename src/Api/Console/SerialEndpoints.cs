@@ -1,0 +1,148 @@
+using System.Buffers;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Conventions;
+using WebVm.Api.Identity;
+using WebVm.Api.Persistence;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Console;
+
+/// <summary><c>/vms/{id}/serial</c>: the persistent log of the serial port, and bytes to it.</summary>
+public static class SerialEndpoints
+{
+    /// <summary>Offset of the first byte of the answer, and of the byte behind the log's newest.</summary>
+    public const string OffsetHeader = "Serial-Offset";
+    public const string EndHeader = "Serial-End";
+
+    private const int ChunkBytes = 64 * 1024;
+    private const int MostInputBytes = 64 * 1024;
+    private static readonly TimeSpan InputPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan InputRetry = TimeSpan.FromMilliseconds(20);
+
+    public static void MapSerial(this IEndpointRouteBuilder api)
+    {
+        var group = api.MapGroup("/vms/{id:guid}/serial").WithTags("Console");
+        group.MapGet("/", ReadAsync).RequireScope(Scopes.ConsoleView).WithSummary("Read the serial log")
+            .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves. The log keeps the newest 16 MiB.");
+        group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port").Accepts<byte[]>("application/octet-stream", "text/plain");
+    }
+
+    private static async Task<IResult> ReadAsync(
+        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, long? offset, long? limit, bool? follow, CancellationToken cancellation)
+    {
+        if (limit is < 0)
+        {
+            return Problems.Invalid("?limit", "must not be negative");
+        }
+
+        if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        var journal = supervisor.Agent(id).Serial;
+        long position = offset switch
+        {
+            null => journal.First,
+            < 0 => Math.Max(journal.First, journal.End + offset.Value),
+            _ => Math.Clamp(offset.Value, journal.First, journal.End),
+        };
+        context.Response.Headers[OffsetHeader] = position.ToString(null, null);
+        context.Response.Headers[EndHeader] = journal.End.ToString(null, null);
+        // Never text/html, never sniffed: what a guest prints is nobody's page.
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-store";
+        await CopyAsync(context, journal, position, limit ?? long.MaxValue, follow == true, cancellation);
+        return Results.Empty;
+    }
+
+    private static async Task CopyAsync(HttpContext context, SerialJournal journal, long position, long left, bool follow, CancellationToken cancellation)
+    {
+        if (follow)
+        {
+            context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        }
+
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
+        try
+        {
+            while (left > 0)
+            {
+                var grown = journal.Grown;
+                int count = journal.Read(ref position, buffer.AsSpan(0, (int)Math.Min(left, ChunkBytes)));
+                if (count > 0)
+                {
+                    await context.Response.Body.WriteAsync(buffer.AsMemory(0, count), cancellation);
+                    position += count;
+                    left -= count;
+                }
+                else if (follow)
+                {
+                    await context.Response.Body.FlushAsync(cancellation);
+                    await grown.WaitAsync(cancellation);
+                }
+                else
+                {
+                    return;
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The client left.
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private static async Task<IResult> WriteAsync(Guid id, HttpContext context, VmSupervisor supervisor, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        using var body = new MemoryStream();
+        byte[] buffer = new byte[4096];
+        int read;
+        while ((read = await context.Request.Body.ReadAsync(buffer, cancellation)) > 0)
+        {
+            if (body.Length + read > MostInputBytes)
+            {
+                return Problems.Create(StatusCodes.Status413PayloadTooLarge, "too-large", "Too large", $"At most {MostInputBytes} bytes at once.");
+            }
+
+            body.Write(buffer, 0, read);
+        }
+
+        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        {
+            byte[] rest = body.ToArray();
+            var deadline = DateTimeOffset.UtcNow + InputPatience;
+            while (rest.Length > 0)
+            {
+                // The guest reads at its own speed; what its port cannot take yet waits here.
+                int taken = await client.WriteSerialAsync(rest[..Math.Min(rest.Length, ControlProtocol.MaximumSerialChunk)]);
+                rest = rest[taken..];
+                if (rest.Length > 0 && taken == 0)
+                {
+                    if (DateTimeOffset.UtcNow > deadline)
+                    {
+                        return Problems.Conflict($"The guest does not read its serial port; {rest.Length} bytes were not taken.");
+                    }
+
+                    await Task.Delay(InputRetry, cancellation);
+                }
+            }
+
+            return TypedResults.NoContent();
+        });
+    }
+}

@@ -1,0 +1,244 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using WebVm.Api.Conventions;
+using WebVm.Api.Events;
+using WebVm.Api.Hosting;
+using WebVm.Api.Identity;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Images;
+
+/// <summary><c>/images</c>: what VMs boot from.</summary>
+public static class ImageEndpoints
+{
+    /// <summary>Names as in the tus protocol: where the next byte belongs.</summary>
+    public const string OffsetHeader = "Upload-Offset";
+
+    public static void MapImages(this IEndpointRouteBuilder api)
+    {
+        var group = api.MapGroup("/images").WithTags("Images");
+        group.MapGet("/", ListAsync).RequireScope(Scopes.ImagesRead).WithSummary("List images by name");
+        group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.ImagesRead).WithSummary("Read an image");
+        group.MapPost("/", CreateAsync).RequireScope(Scopes.ImagesWrite).Idempotent().WithSummary("Announce an upload, or import from a URL")
+            .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.");
+        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Where an upload stands: Upload-Offset");
+        group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
+            .Accepts<byte[]>("application/octet-stream");
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses");
+    }
+
+    private static async Task<Ok<Page<ImageView>>> ListAsync(WebVmDbContext database, ImageKind? kind, CancellationToken cancellation)
+    {
+        var found = await database.Images.AsNoTracking().Where(i => kind == null || i.Kind == kind).OrderBy(i => i.Name).ToListAsync(cancellation);
+        var users = await UsersAsync(database, cancellation);
+        return TypedResults.Ok(new Page<ImageView>([.. found.Select(i => ImageView.From(i, users.GetValueOrDefault(i.Name, [])))], null));
+    }
+
+    private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
+        {
+            return Problems.NotFound("image", id);
+        }
+
+        response.SetETag(image.Revision);
+        return TypedResults.Ok(ImageView.From(image, (await UsersAsync(database, cancellation)).GetValueOrDefault(image.Name, [])));
+    }
+
+    private static async Task<IResult> CreateAsync(
+        CreateImage request, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, IOptions<ServiceOptions> options, CancellationToken cancellation)
+    {
+        var faults = Check(request, options.Value.MaxImageBytes);
+        if (faults.Count > 0)
+        {
+            return Problems.Invalid(faults);
+        }
+
+        var image = new Image
+        {
+            Name = request.Name,
+            Kind = request.Kind,
+            Description = request.Description ?? "",
+            Bytes = request.Bytes ?? 0,
+            Sha256 = request.Sha256?.ToLowerInvariant(),
+            SourceUrl = request.Url,
+        };
+        database.Images.Add(image);
+        var import = request.Url is null ? null : OperationRunner.Create(database, ImageImport.OperationKind, $"/api/v1/images/{image.Id}", null, context.User.Actor(), new ImageImport.Job(image.Id));
+        database.Record("image.created", $"/api/v1/images/{image.Id}", message: $"Image {image.Name} was announced");
+        try
+        {
+            await database.SaveChangesAsync(cancellation);
+        }
+        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        {
+            return Problems.NameTaken("image", request.Name);
+        }
+
+        store.Create(image.Id);
+        if (import is not null)
+        {
+            return await operations.AcceptedAsync(context, import);
+        }
+
+        context.Response.SetETag(image.Revision);
+        return TypedResults.Created($"/api/v1/images/{image.Id}", ImageView.From(image, []));
+    }
+
+    private static List<FieldFault> Check(CreateImage request, long limit)
+    {
+        var faults = Names.Check("/name", request.Name).ToList();
+        if (request.Kind == ImageKind.Bundle)
+        {
+            faults.Add(new("/kind", "must be kernel, initrd, disk or iso; bundles are built in"));
+        }
+
+        if (request.Sha256 is { } hash && (hash.Length != 64 || !hash.All(char.IsAsciiHexDigit)))
+        {
+            faults.Add(new("/sha256", "must be 64 hexadecimal digits"));
+        }
+
+        if (request.Url is null && request.Bytes is null)
+        {
+            faults.Add(new("/bytes", "is required for an upload"));
+        }
+        else if (request.Bytes is { } bytes && (bytes < 1 || bytes > limit))
+        {
+            faults.Add(new("/bytes", $"must be between 1 and {limit}"));
+        }
+
+        if (request.Url is { } url && !(Uri.TryCreate(url, UriKind.Absolute, out var parsed) && parsed.Scheme is "http" or "https"))
+        {
+            faults.Add(new("/url", "must be an http or https URL"));
+        }
+
+        return faults;
+    }
+
+    private static async Task<IResult> HeadContentAsync(Guid id, HttpResponse response, WebVmDbContext database, ImageStore store, CancellationToken cancellation)
+    {
+        if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
+        {
+            return Problems.NotFound("image", id);
+        }
+
+        response.Headers[OffsetHeader] = store.ReceivedBytes(id).ToString(null, null);
+        response.Headers["Upload-Length"] = image.Bytes.ToString(null, null);
+        response.Headers.CacheControl = "no-store";
+        return TypedResults.NoContent();
+    }
+
+    private static async Task<IResult> UploadAsync(
+        Guid id, [FromHeader(Name = OffsetHeader)] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
+    {
+        if (await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
+        {
+            return Problems.NotFound("image", id);
+        }
+
+        if (image.State != ImageState.Receiving || image.SourceUrl is not null)
+        {
+            return Problems.Conflict("The image is not waiting for an upload.");
+        }
+
+        long received = store.ReceivedBytes(id);
+        if (offset != received)
+        {
+            context.Response.Headers[OffsetHeader] = received.ToString(null, null);
+            return Problems.Conflict($"The next byte belongs at offset {received}.");
+        }
+
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = image.Bytes - offset;
+        }
+
+        try
+        {
+            received = await store.AppendAsync(id, offset, context.Request.Body, image.Bytes, null, cancellation);
+        }
+        catch (ImageTooLargeException failure)
+        {
+            return Problems.Create(StatusCodes.Status413PayloadTooLarge, "too-large", "Too large", failure.Message);
+        }
+        catch (IOException failure) when (failure is not BadHttpRequestException && !cancellation.IsCancellationRequested)
+        {
+            return Problems.Create(StatusCodes.Status507InsufficientStorage, "storage", "Not stored", $"{failure.Message} What was received before is kept.");
+        }
+
+        image.ReceivedBytes = received;
+        Operation? verify = null;
+        if (received == image.Bytes)
+        {
+            image.State = ImageState.Verifying;
+            image.Revision++;
+            verify = OperationRunner.Create(database, ImageVerification.OperationKind, $"/api/v1/images/{id}", null, context.User.Actor(), new ImageImport.Job(id));
+        }
+
+        await database.SaveChangesAsync(CancellationToken.None);
+        context.Response.Headers[OffsetHeader] = received.ToString(null, null);
+        return verify is null ? TypedResults.NoContent() : await operations.AcceptedAsync(context, verify);
+    }
+
+    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, ImageStore store, CancellationToken cancellation)
+    {
+        if (await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
+        {
+            return Problems.NotFound("image", id);
+        }
+
+        if (context.Request.CheckIfMatch(image.Revision) is { } stale)
+        {
+            return stale;
+        }
+
+        if (image.BuiltIn)
+        {
+            return Problems.Conflict("The image is part of WebVm.");
+        }
+
+        if ((await UsersAsync(database, cancellation)).TryGetValue(image.Name, out var users))
+        {
+            return Problems.Conflict($"The image is used by {string.Join(", ", users.Take(5))}{(users.Count > 5 ? $" and {users.Count - 5} more" : "")}.");
+        }
+
+        database.Images.Remove(image);
+        database.Record("image.deleted", $"/api/v1/images/{id}", message: $"Image {image.Name} was deleted");
+        await database.SaveChangesAsync(cancellation);
+        store.Delete(id);
+        return TypedResults.NoContent();
+    }
+
+    /// <summary>Names of the VMs that boot from each image, now or as they run.</summary>
+    private static async Task<Dictionary<string, IReadOnlyList<string>>> UsersAsync(WebVmDbContext database, CancellationToken cancellation)
+    {
+        var vms = await database.Vms.AsNoTracking().Select(vm => new { vm.Name, vm.Configuration, vm.RunningConfiguration }).ToListAsync(cancellation);
+        return vms
+            .SelectMany(vm => new[] { vm.Configuration.Boot, vm.RunningConfiguration?.Boot }.SelectMany(boot => new[] { boot?.Image, boot?.Kernel, boot?.Initrd }).OfType<string>().Distinct(), (vm, image) => (vm.Name, image))
+            .GroupBy(use => use.image, StringComparer.Ordinal)
+            .ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.Select(use => use.Name)], StringComparer.Ordinal);
+    }
+}
+
+/// <summary>An image as clients see it.</summary>
+public sealed record ImageView(
+    Guid Id, string Name, ImageKind Kind, ImageState State, string Description, long Bytes, long ReceivedBytes, string? Sha256, bool BuiltIn, string? SourceUrl,
+    string? Error, IReadOnlyList<string> UsedBy, DateTimeOffset CreatedAt)
+{
+    public static ImageView From(Image i, IReadOnlyList<string> usedBy) =>
+        new(i.Id, i.Name, i.Kind, i.State, i.Description, i.Bytes, i.ReceivedBytes, i.Sha256, i.BuiltIn, i.SourceUrl, i.Error, usedBy, i.CreatedAt);
+}
+
+/// <param name="Bytes">Size; needed for an upload, and the limit of an import.</param>
+/// <param name="Sha256">Checked when all bytes are there.</param>
+/// <param name="Url">Where to import from; none for an upload.</param>
+public sealed record CreateImage(string Name, ImageKind Kind, string? Description = null, long? Bytes = null, string? Sha256 = null, string? Url = null);

@@ -1,0 +1,76 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Options;
+using WebVm.Api.Hosting;
+
+namespace WebVm.Api.Images;
+
+/// <summary>Where images lie on disk: one folder an image, named by its id, so that no name from a client ever becomes a path.</summary>
+public sealed class ImageStore(IOptions<ServiceOptions> options)
+{
+    private const int CopyBufferBytes = 1 << 20;
+
+    public string Folder(Guid id) => Path.Combine(options.Value.ImagesFolder, id.ToString("N"));
+
+    /// <summary>The bytes of an image of any kind but bundle.</summary>
+    public string Content(Guid id) => Path.Combine(Folder(id), "content");
+
+    public string Kernel(Guid id) => Path.Combine(Folder(id), "kernel");
+
+    public string Initrd(Guid id) => Path.Combine(Folder(id), "initrd");
+
+    public string CommandLine(Guid id) => Path.Combine(Folder(id), "command-line");
+
+    public void Create(Guid id) => Directory.CreateDirectory(Folder(id));
+
+    public void Delete(Guid id)
+    {
+        if (Directory.Exists(Folder(id)))
+        {
+            Directory.Delete(Folder(id), recursive: true);
+        }
+    }
+
+    /// <summary>Bytes of the content that are safely on disk.</summary>
+    public long ReceivedBytes(Guid id) => File.Exists(Content(id)) ? new FileInfo(Content(id)).Length : 0;
+
+    /// <summary>Writes at an offset until the source ends. What arrived before a failure stays, so that the upload can go on from there.</summary>
+    /// <returns>Bytes of content afterwards.</returns>
+    /// <exception cref="ImageTooLargeException">More bytes came than <paramref name="limit"/>.</exception>
+    public async Task<long> AppendAsync(Guid id, long offset, Stream source, long limit, Func<long, Task>? progress, CancellationToken cancellation)
+    {
+        await using var file = new FileStream(Content(id), FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, bufferSize: 0);
+        file.Seek(offset, SeekOrigin.Begin);
+        byte[] buffer = new byte[CopyBufferBytes];
+        try
+        {
+            int read;
+            while ((read = await source.ReadAsync(buffer, cancellation)) > 0)
+            {
+                if (file.Position + read > limit)
+                {
+                    throw new ImageTooLargeException(limit);
+                }
+
+                await file.WriteAsync(buffer.AsMemory(0, read), CancellationToken.None);
+                if (progress is not null)
+                {
+                    await progress(file.Position);
+                }
+            }
+        }
+        finally
+        {
+            file.Flush(flushToDisk: true);
+        }
+
+        return file.Position;
+    }
+
+    public async Task<string> HashAsync(Guid id, CancellationToken cancellation)
+    {
+        await using var file = File.OpenRead(Content(id));
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellation));
+    }
+}
+
+public sealed class ImageTooLargeException(long limit) : Exception($"The image has more than {limit} bytes.");

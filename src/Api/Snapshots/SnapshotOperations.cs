@@ -1,0 +1,130 @@
+using System.Diagnostics;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Events;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Snapshots;
+
+/// <summary>Takes a snapshot. The guest stands still while its state is written, and goes on whether that worked or not.</summary>
+internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmFiles files) : IOperationHandler
+{
+    public const string OperationKind = "vm.snapshot.create";
+
+    public string Kind => OperationKind;
+
+    public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
+    {
+        var id = operation.VmId!.Value;
+        var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        var snapshot = await database.Snapshots.SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
+        if (snapshot.Complete)
+        {
+            return SnapshotView.From(snapshot);
+        }
+
+        try
+        {
+            var vm = await database.Vms.AsNoTracking().SingleAsync(v => v.Id == id, cancellation);
+            if (vm.RunId is { } runId)
+            {
+                var client = supervisor.Agent(id).Client ?? throw new OperationFailedException("The VM is not running any more.");
+                string target = files.Snapshot(id, snapshotId);
+                if (Directory.Exists(target))
+                {
+                    Directory.Delete(target, recursive: true);
+                }
+
+                await operation.ReportAsync(10, "Writing the machine's state");
+                snapshot.Bytes = await StateFolder.SaveAsync(client, files.Run(runId), target);
+            }
+
+            snapshot.Complete = true;
+            database.Record("snapshot.created", $"/api/v1/vms/{id}/snapshots/{snapshotId}", id, $"Snapshot {snapshot.Name} was taken");
+            await database.SaveChangesAsync(cancellation);
+            return SnapshotView.From(snapshot);
+        }
+        catch (Exception failure) when (failure is IOException or ControlException or OperationFailedException)
+        {
+            await database.Snapshots.Where(s => s.Id == snapshotId).ExecuteDeleteAsync(CancellationToken.None);
+            throw failure as OperationFailedException ?? new OperationFailedException($"The state was not saved: {failure.Message}", failure);
+        }
+    }
+}
+
+/// <summary>Takes a VM back to a snapshot: stops it, puts the snapshot's state where the next start finds it, starts it.</summary>
+internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter, VmFiles files) : IOperationHandler
+{
+    public const string OperationKind = "vm.snapshot.restore";
+
+    public string Kind => OperationKind;
+
+    public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
+    {
+        var id = operation.VmId!.Value;
+        var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        var snapshot = await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
+        var agent = supervisor.Agent(id);
+        await operation.ReportAsync(10, "Stopping the VM");
+        await DesireAsync(database, id, DesiredPower.Off, cancellation);
+        agent.Wake();
+        await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm is { RunId: null, Observed: not ObservedPower.Saved }, cancellation);
+
+        await operation.ReportAsync(40, "Copying the state");
+        if (snapshot.Bytes > 0)
+        {
+            await CopyAsync(files.Snapshot(id, snapshotId), files.Saved(id), cancellation);
+        }
+
+        var vm = await database.Vms.SingleAsync(v => v.Id == id, cancellation);
+        vm.Configuration = snapshot.Configuration;
+        vm.Desired = snapshot.Bytes > 0 ? DesiredPower.On : DesiredPower.Off;
+        vm.DesiredGeneration++;
+        vm.Revision++;
+        vm.UpdatedAt = DateTimeOffset.UtcNow;
+        database.Record("snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshotId}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}");
+        await database.SaveChangesAsync(cancellation);
+        agent.Wake();
+        if (snapshot.Bytes > 0)
+        {
+            await operation.ReportAsync(80, "Starting the VM");
+            await waiter.UntilAsync(id, agent, VmWaiter.Patience, v => v.Observed == ObservedPower.Running || (v is { RunId: null, Desired: DesiredPower.Off } ? throw new OperationFailedException(v.ObservedReason ?? "The VM did not start.") : false), cancellation);
+        }
+
+        return SnapshotView.From(snapshot);
+    }
+
+    private static Task<int> DesireAsync(WebVmDbContext database, Guid id, DesiredPower desired, CancellationToken cancellation) =>
+        database.Vms.Where(vm => vm.Id == id)
+            .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, desired).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), cancellation);
+
+    // cp keeps holes, and shares blocks where the file system can.
+    private static async Task CopyAsync(string from, string to, CancellationToken cancellation)
+    {
+        string partial = to + ".new";
+        if (Directory.Exists(partial))
+        {
+            Directory.Delete(partial, recursive: true);
+        }
+
+        using var copy = Process.Start(new ProcessStartInfo("cp", ["-a", "--sparse=always", "--reflink=auto", from, partial]) { RedirectStandardError = true })!;
+        string complaint = await copy.StandardError.ReadToEndAsync(cancellation);
+        await copy.WaitForExitAsync(cancellation);
+        if (copy.ExitCode != 0)
+        {
+            throw new OperationFailedException($"The snapshot could not be copied: {complaint.Trim()}");
+        }
+
+        if (Directory.Exists(to))
+        {
+            Directory.Delete(to, recursive: true);
+        }
+
+        Directory.Move(partial, to);
+    }
+}

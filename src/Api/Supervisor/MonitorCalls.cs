@@ -1,0 +1,31 @@
+using Microsoft.AspNetCore.Http;
+using WebVm.Api.Conventions;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Supervisor;
+
+/// <summary>Requests to a VM's monitor on behalf of a client.</summary>
+internal static class MonitorCalls
+{
+    /// <summary>Makes the call, and turns a monitor that is absent, lost or unwilling into the client's answer.</summary>
+    public static async Task<IResult> TryAsync(VmAgent agent, Func<ControlClient, Task<IResult>> call)
+    {
+        if (agent.Client is not { } client)
+        {
+            return Problems.Conflict("The VM is not running.");
+        }
+
+        try
+        {
+            return await call(client);
+        }
+        catch (ControlException refused)
+        {
+            return refused.Code == ControlErrorCode.BadRequest ? Problems.BadRequest(refused.Message) : Problems.Conflict(refused.Message);
+        }
+        catch (IOException)
+        {
+            return Problems.Conflict("The VM has just stopped.");
+        }
+    }
+}

@@ -1,0 +1,417 @@
+using System.Diagnostics;
+using System.Text.Json;
+using System.Threading.Channels;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging;
+using WebVm.Api.Events;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Supervisor;
+
+/// <summary>
+/// Drives one VM from what is observed to what is desired, one step at a time. Everything it needs to know is in the database and the
+/// run directory, so that it may be killed between any two steps and go on in another process.
+/// </summary>
+internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyncDisposable
+{
+    private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+
+    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly CancellationTokenSource _stop = new();
+    private ControlClient? _client;
+    private string? _attachedRun;
+    private long _launchedAt;
+    private Task _loop = Task.CompletedTask;
+    private volatile TaskCompletionSource _changed = NewSignal();
+
+    public SerialJournal Serial { get; } = new(services.Files.Folder(id));
+
+    /// <summary>The connection to the running monitor; null when there is none.</summary>
+    public ControlClient? Client => _client is { Closed.IsCompleted: false } client ? client : null;
+
+    /// <summary>Completes after the agent has next seen or done something.</summary>
+    public Task Changed => _changed.Task;
+
+    public void Start() => _loop = Task.Run(LoopAsync);
+
+    public void Wake() => _wake.Writer.TryWrite(true);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _loop;
+        Detach();
+        Serial.Dispose();
+        _stop.Dispose();
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private async Task LoopAsync()
+    {
+        Wake();
+        while (!_stop.IsCancellationRequested)
+        {
+            var pause = Heartbeat;
+            try
+            {
+                pause = await StepAsync(_stop.Token);
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception failure)
+            {
+                LogStepFailed(services.Log, failure, id);
+                pause = RetryDelay;
+            }
+
+            Interlocked.Exchange(ref _changed, NewSignal()).TrySetResult();
+            using var wait = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+            wait.CancelAfter(pause);
+            try
+            {
+                await _wake.Reader.ReadAsync(wait.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                // The pause is over, or the agent is stopped.
+            }
+        }
+    }
+
+    /// <summary>Looks, and does the next thing. Returns how long it may be before looking again.</summary>
+    private async Task<TimeSpan> StepAsync(CancellationToken cancellation)
+    {
+        await using var database = await services.Databases.CreateDbContextAsync(cancellation);
+        var vm = await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == id, cancellation);
+        if (vm is null)
+        {
+            Detach();
+            return Timeout.InfiniteTimeSpan;
+        }
+
+        return vm.RunId is null ? await WithoutRunAsync(database, vm, cancellation) : await WithRunAsync(database, vm, cancellation);
+    }
+
+    private async Task<TimeSpan> WithoutRunAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
+    {
+        Detach();
+        if (vm.Deleting || vm.Desired is DesiredPower.Off or DesiredPower.Saved)
+        {
+            if (vm.Desired == DesiredPower.Off && vm.Observed == ObservedPower.Saved)
+            {
+                DeleteFolder(services.Files.Saved(id));
+            }
+
+            var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(services.Files.Saved(id)) ? ObservedPower.Saved : ObservedPower.Off;
+            if (vm.Observed != rest && !(rest == ObservedPower.Off && vm.Observed is ObservedPower.Crashed or ObservedPower.Failed))
+            {
+                await ObserveAsync(database, vm, rest, null, cancellation);
+            }
+
+            return Heartbeat;
+        }
+
+        if (vm.RestartAt is { } at && at > DateTimeOffset.UtcNow)
+        {
+            var left = at - DateTimeOffset.UtcNow;
+            return left < Heartbeat ? left : Heartbeat;
+        }
+
+        // Whoever sets the run id first starts the machine.
+        string runId = RunDirectory.NewId();
+        int mine = await database.Vms.Where(v => v.Id == id && v.RunId == null && v.DesiredGeneration == vm.DesiredGeneration)
+            .ExecuteUpdateAsync(set => set.SetProperty(v => v.RunId, runId).SetProperty(v => v.RunningConfiguration, vm.Configuration).SetProperty(v => v.RestartAt, (DateTimeOffset?)null), cancellation);
+        if (mine == 1)
+        {
+            vm.RunId = runId;
+            await ObserveAsync(database, vm, ObservedPower.Starting, null, cancellation);
+        }
+
+        return TimeSpan.Zero;
+    }
+
+    private async Task<TimeSpan> WithRunAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
+    {
+        var run = services.Files.Run(vm.RunId!);
+        if (run.ReadExitCode() is { } code)
+        {
+            await EndAsync(database, vm, run, RunEnd.From(code, run.LogTail()), cancellation);
+            return TimeSpan.Zero;
+        }
+
+        if (!run.Launched && !run.IsAlive())
+        {
+            if (vm.Desired is DesiredPower.Off || vm.Deleting)
+            {
+                await EndAsync(database, vm, run, new RunEnd(false, false, "Stopped before it started."), cancellation);
+                return TimeSpan.Zero;
+            }
+
+            return await LaunchAsync(database, vm, run, cancellation);
+        }
+
+        if (Client is null || _attachedRun != vm.RunId)
+        {
+            return await AttachAsync(database, vm, run, cancellation);
+        }
+
+        return await DriveAsync(database, vm, run, Client, cancellation);
+    }
+
+    private async Task<TimeSpan> LaunchAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
+    {
+        try
+        {
+            // Only between this and the monitor's first breath may a killed service leave a run without a process: it is launched again.
+            if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > AttachPatience)
+            {
+                bool restore = Directory.Exists(services.Files.Saved(id));
+                var spec = await services.Specs.CreateAsync(vm, database, cancellation);
+                await SpecWriter.WriteAsync(run, spec, cancellation);
+                string[] source = restore ? ["--restore", services.Files.Saved(id)] : ["--spec", run.Spec];
+                services.Launcher.Launch(run, ["serve", "--control", run.Control, .. source]);
+                _launchedAt = Stopwatch.GetTimestamp();
+            }
+        }
+        catch (OperationFailedException failure)
+        {
+            await EndAsync(database, vm, run, new RunEnd(true, true, failure.Message), cancellation);
+        }
+
+        return StartPoll;
+    }
+
+    private async Task<TimeSpan> AttachAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
+    {
+        Detach();
+        if (!run.IsAlive())
+        {
+            // The exit code may have been written since we looked.
+            await EndAsync(database, vm, run, RunEnd.From(run.ReadExitCode(), run.LogTail()), cancellation);
+            return TimeSpan.Zero;
+        }
+
+        try
+        {
+            var client = await ControlClient.ConnectAsync(run.Control, cancellation);
+            client.Event += OnEvent;
+            _client = client;
+            _attachedRun = vm.RunId;
+            client.Start();
+            _ = client.Closed.ContinueWith(_ => Wake(), TaskScheduler.Default);
+            await client.SubscribeSerialAsync(Serial.Resume(vm.RunId!));
+            return TimeSpan.Zero;
+        }
+        catch (IOException) when (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) < AttachPatience)
+        {
+            _launchedAt = _launchedAt == 0 ? Stopwatch.GetTimestamp() : _launchedAt;
+            return StartPoll;
+        }
+        catch (IOException failure)
+        {
+            LogUnreachable(services.Log, id, failure.Message);
+            MonitorLauncher.Kill(run);
+            await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {AttachPatience.TotalSeconds:0} seconds."), cancellation);
+            return TimeSpan.Zero;
+        }
+    }
+
+    private async Task<TimeSpan> DriveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
+    {
+        MachineStatus status;
+        try
+        {
+            status = await client.StatusAsync().WaitAsync(AttachPatience, cancellation);
+        }
+        catch (IOException)
+        {
+            return StartPoll;
+        }
+
+        bool paused = status.State == "paused";
+        switch (vm.Desired)
+        {
+            case DesiredPower.Off:
+                await ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
+                await StopAsync(run, client);
+                return StartPoll;
+            case DesiredPower.Saved:
+                await SaveAsync(database, vm, run, client, cancellation);
+                return TimeSpan.Zero;
+            case DesiredPower.Paused when !paused:
+                await client.PauseAsync();
+                return TimeSpan.Zero;
+            case DesiredPower.On when paused:
+                await client.ResumeAsync();
+                return TimeSpan.Zero;
+        }
+
+        var seen = paused ? ObservedPower.Paused : ObservedPower.Running;
+        if (vm.Observed != seen)
+        {
+            if (vm.Observed == ObservedPower.Starting)
+            {
+                // The saved state is used up: another start from it would take the guest back in time.
+                DeleteFolder(services.Files.Saved(id));
+                await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, DateTimeOffset.UtcNow), cancellation);
+            }
+
+            await ObserveAsync(database, vm, seen, null, cancellation);
+        }
+
+        return Heartbeat;
+    }
+
+    private async Task SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
+    {
+        await ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
+        try
+        {
+            await client.PauseAsync();
+            string target = services.Files.Saved(id);
+            DeleteFolder(target);
+            await StateFolder.SaveAsync(client, run, target);
+        }
+        catch (Exception failure) when (failure is ControlException or IOException)
+        {
+            // Nothing is lost: the guest goes on, and its owner learns why.
+            await database.Vms.Where(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration)
+                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, DesiredPower.On), cancellation);
+            await ObserveAsync(database, vm, ObservedPower.Running, $"Not saved: {failure.Message}", cancellation);
+            return;
+        }
+
+        await StopAsync(run, client);
+        await FinishRunAsync(database, vm, run, cancellation);
+        await ObserveAsync(database, vm, ObservedPower.Saved, null, cancellation);
+    }
+
+    private static async Task StopAsync(RunDirectory run, ControlClient client)
+    {
+        try
+        {
+            await client.StopAsync().WaitAsync(StopPatience);
+            await client.Closed.WaitAsync(StopPatience);
+        }
+        catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
+        {
+            MonitorLauncher.Kill(run);
+        }
+
+        long start = Stopwatch.GetTimestamp();
+        while (run.IsAlive())
+        {
+            if (Stopwatch.GetElapsedTime(start) > StopPatience)
+            {
+                MonitorLauncher.Kill(run);
+            }
+
+            await Task.Delay(StartPoll);
+        }
+    }
+
+    /// <summary>Draws the consequences of a run's end: rest, or restart after a pause that grows.</summary>
+    private async Task EndAsync(WebVmDbContext database, Vm vm, RunDirectory run, RunEnd end, CancellationToken cancellation)
+    {
+        MonitorLauncher.Kill(run);
+        Detach();
+        bool asked = vm.Desired is DesiredPower.Off || vm.Deleting;
+        bool restart = !asked && end.ShouldRestart(vm.Configuration.Restart);
+        int count = vm.RestartCount + 1;
+        await FinishRunAsync(database, vm, run, cancellation);
+        if (restart)
+        {
+            DateTimeOffset? at = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(vm.RestartCount) : TimeSpan.FromSeconds(1));
+            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.RestartCount, count).SetProperty(v => v.RestartAt, at), cancellation);
+        }
+        else if (!asked)
+        {
+            await database.Vms.Where(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration)
+                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, DesiredPower.Off), cancellation);
+        }
+
+        var seen = asked ? ObservedPower.Off : end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off;
+        await ObserveAsync(database, vm, seen, asked ? null : end.Reason, cancellation);
+    }
+
+    private async Task FinishRunAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
+    {
+        string? runId = vm.RunId;
+        await database.Vms.Where(v => v.Id == id && v.RunId == runId)
+            .ExecuteUpdateAsync(set => set.SetProperty(v => v.RunId, (string?)null).SetProperty(v => v.RunningConfiguration, (VmConfiguration?)null).SetProperty(v => v.StartedAt, (DateTimeOffset?)null), cancellation);
+        vm.RunId = null;
+        _launchedAt = 0;
+        run.Delete();
+    }
+
+    private async Task ObserveAsync(WebVmDbContext database, Vm vm, ObservedPower seen, string? reason, CancellationToken cancellation)
+    {
+        if (vm.Observed == seen && vm.ObservedReason == reason)
+        {
+            return;
+        }
+
+        vm.Observed = seen;
+        vm.ObservedReason = reason;
+        var strategy = database.Database.CreateExecutionStrategy();
+        await strategy.ExecuteAsync(async () =>
+        {
+            database.ChangeTracker.Clear();
+            await using var transaction = await database.Database.BeginTransactionAsync(cancellation);
+            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason), cancellation);
+            database.Record($"vm.{seen.ToString().ToLowerInvariant()}", vm, reason);
+            await database.SaveChangesAsync(cancellation);
+            await transaction.CommitAsync(cancellation);
+        });
+    }
+
+    private void OnEvent(string name, JsonElement data)
+    {
+        if (name == ControlEvents.SerialOutput)
+        {
+            if (data.Deserialize(ControlJson.Default.SerialData) is { } serial && _attachedRun is { } run)
+            {
+                Serial.Append(run, serial.Offset, serial.Data);
+            }
+
+            return;
+        }
+
+        Wake();
+    }
+
+    private void Detach()
+    {
+        _client?.Dispose();
+        _client = null;
+        _attachedRun = null;
+    }
+
+    private static void DeleteFolder(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "VM {Id}: a step failed and will be repeated")]
+    private static partial void LogStepFailed(ILogger log, Exception failure, Guid id);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id}: its monitor cannot be reached and is killed: {Reason}")]
+    private static partial void LogUnreachable(ILogger log, Guid id, string reason);
+}
+
+/// <summary>What every agent needs.</summary>
+internal sealed record VmAgentServices(
+    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, ILogger<VmAgent> Log);

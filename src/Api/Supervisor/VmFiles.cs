@@ -1,0 +1,25 @@
+using Microsoft.Extensions.Options;
+using WebVm.Api.Hosting;
+
+namespace WebVm.Api.Supervisor;
+
+/// <summary>Where a VM's files lie.</summary>
+public sealed class VmFiles(IOptions<ServiceOptions> options)
+{
+    public string Folder(Guid vm) => Path.Combine(options.Value.VmsFolder, vm.ToString("N"));
+
+    /// <summary>State that the VM goes on from at its next start.</summary>
+    public string Saved(Guid vm) => Path.Combine(Folder(vm), "saved");
+
+    public string Snapshot(Guid vm, Guid snapshot) => Path.Combine(Folder(vm), "snapshots", snapshot.ToString("N"));
+
+    public RunDirectory Run(string runId) => new(Path.Combine(options.Value.Data, "run"), runId);
+
+    public void Delete(Guid vm)
+    {
+        if (Directory.Exists(Folder(vm)))
+        {
+            Directory.Delete(Folder(vm), recursive: true);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Conventions;
+using WebVm.Api.Identity;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
+
+namespace WebVm.Api.Vms;
+
+/// <summary><c>/vms/{id}/power</c>: on, off and what lies between.</summary>
+public static class PowerEndpoints
+{
+    public const int DefaultDeadline = 60;
+    public const int LongestDeadline = 3600;
+
+    public static void MapPower(this IEndpointRouteBuilder api)
+    {
+        var group = api.MapGroup("/vms/{id:guid}/power").WithTags("Power");
+        group.MapGet("/", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read where a VM's power stands");
+        group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).WithSummary("Switch on, off, shut down, reset, pause, resume or save")
+            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button and fails when the guest is still up at its deadline; with force it is then switched off.");
+    }
+
+    private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(Guid id, WebVmDbContext database, CancellationToken cancellation) =>
+        await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is { } vm ? TypedResults.Ok(VmPowerView.From(vm)) : Problems.NotFound("VM", id);
+
+    private static async Task<IResult> PutAsync(
+        Guid id, PowerRequest request, HttpContext context, WebVmDbContext database, OperationRunner operations, VmSupervisor supervisor, CancellationToken cancellation)
+    {
+        if (request.DeadlineSeconds is < 1 or > LongestDeadline)
+        {
+            return Problems.Invalid("/deadlineSeconds", $"must be between 1 and {LongestDeadline}");
+        }
+
+        if (!OperationEndpoints.TryGetWait(context.Request, out _))
+        {
+            return Problems.Invalid("?wait", $"must be between 0 and {OperationEndpoints.LongestWait} seconds");
+        }
+
+        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        if (PowerTransition.Refusal(vm, request.Action) is { } refusal)
+        {
+            return Problems.Conflict(refusal);
+        }
+
+        if (PowerTransition.Target(request.Action) is { } desired)
+        {
+            vm.Desired = desired;
+            vm.DesiredGeneration++;
+            vm.RestartCount = 0;
+            vm.RestartAt = null;
+        }
+
+        var operation = OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, context.User.Actor(),
+            new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration));
+        await database.SaveChangesAsync(cancellation);
+        supervisor.Wake(id);
+        return await operations.AcceptedAsync(context, operation);
+    }
+}
+
+public enum PowerAction
+{
+    On,
+
+    /// <summary>Pull the plug.</summary>
+    Off,
+
+    /// <summary>Press the power button and wait for the guest (ACPI 6.5 §4.8.3.1.1).</summary>
+    Shutdown,
+    Reset,
+    Pause,
+    Resume,
+
+    /// <summary>Save the machine's state to disk and switch off; on continues it.</summary>
+    Save,
+}
+
+/// <param name="DeadlineSeconds">How long a shutdown may take; 60 unless told.</param>
+/// <param name="Force">Switch off when the deadline of a shutdown has passed.</param>
+public sealed record PowerRequest(PowerAction Action, int? DeadlineSeconds = null, bool Force = false);

@@ -1,0 +1,121 @@
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Vms;
+
+/// <summary>The operation behind a power request: waits until the VM is where it was sent, and says why when it does not get there.</summary>
+internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter) : IOperationHandler
+{
+    public const string OperationKind = "vm.power";
+
+    public string Kind => OperationKind;
+
+    /// <summary>The state that an action asks for; null for an action that asks for none.</summary>
+    public static DesiredPower? Target(PowerAction action) => action switch
+    {
+        PowerAction.On or PowerAction.Resume => DesiredPower.On,
+        PowerAction.Off => DesiredPower.Off,
+        PowerAction.Pause => DesiredPower.Paused,
+        PowerAction.Save => DesiredPower.Saved,
+        _ => null,
+    };
+
+    /// <summary>Why the action makes no sense now; null when it does.</summary>
+    public static string? Refusal(Vm vm, PowerAction action)
+    {
+        bool up = vm.RunId is not null;
+        return action switch
+        {
+            _ when vm.Deleting => "The VM is being deleted.",
+            PowerAction.Shutdown or PowerAction.Reset when vm.Observed is not ObservedPower.Running => $"The VM is not running but {vm.Observed.ToString().ToLowerInvariant()}.",
+            PowerAction.Pause or PowerAction.Save when !up => "The VM is not running.",
+            PowerAction.Resume when vm.Observed != ObservedPower.Paused => "The VM is not paused.",
+            _ => null,
+        };
+    }
+
+    public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
+    {
+        var job = operation.Input<Job>();
+        var id = operation.VmId!.Value;
+        var agent = supervisor.Agent(id);
+        if (job.Action == PowerAction.Reset)
+        {
+            await CommandAsync(agent, client => client.ResetAsync());
+        }
+        else if (job.Action == PowerAction.Shutdown)
+        {
+            await ShutdownAsync(id, agent, job, operation, cancellation);
+        }
+        else
+        {
+            agent.Wake();
+            await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => Outcome(vm, job), cancellation);
+        }
+
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        return VmPowerView.From(await database.Vms.AsNoTracking().SingleAsync(vm => vm.Id == id, cancellation));
+    }
+
+    private async Task ShutdownAsync(Guid id, VmAgent agent, Job job, OperationContext operation, CancellationToken cancellation)
+    {
+        await CommandAsync(agent, client => client.PressPowerButtonAsync());
+        await operation.ReportAsync(10, "Power button pressed");
+        try
+        {
+            await waiter.UntilAsync(id, agent, TimeSpan.FromSeconds(job.DeadlineSeconds), vm => vm.RunId is null, cancellation);
+        }
+        catch (OperationFailedException) when (job.Force)
+        {
+            await operation.ReportAsync(90, "Deadline passed, switching off");
+            await using var database = await databases.CreateDbContextAsync(cancellation);
+            await database.Vms.Where(vm => vm.Id == id)
+                .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), cancellation);
+            agent.Wake();
+            await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm.RunId is null, cancellation);
+        }
+        catch (OperationFailedException)
+        {
+            throw new OperationFailedException($"The guest did not shut down within {job.DeadlineSeconds} seconds.");
+        }
+    }
+
+    private static bool Outcome(Vm vm, Job job)
+    {
+        if (vm.DesiredGeneration != job.Generation)
+        {
+            throw new OperationFailedException("Another power request came after this one.");
+        }
+
+        return job.Action switch
+        {
+            PowerAction.Off => vm.RunId is null && vm.Observed == ObservedPower.Off,
+            PowerAction.Save => vm.Observed == ObservedPower.Saved || (vm.Desired != DesiredPower.Saved ? throw new OperationFailedException(vm.ObservedReason ?? "The VM was not saved.") : false),
+            PowerAction.Pause => vm.Observed == ObservedPower.Paused || Ended(vm),
+            _ => vm.Observed == ObservedPower.Running || Ended(vm),
+        };
+    }
+
+    // False while there is hope.
+    private static bool Ended(Vm vm) => vm.RunId is null && vm.Desired == DesiredPower.Off
+        ? throw new OperationFailedException(vm.ObservedReason ?? "The machine ended.")
+        : false;
+
+    private static async Task CommandAsync(VmAgent agent, Func<ControlClient, Task> command)
+    {
+        try
+        {
+            await command(agent.Client ?? throw new OperationFailedException("The VM is not running."));
+        }
+        catch (Exception failure) when (failure is IOException or ControlException)
+        {
+            throw new OperationFailedException(failure.Message, failure);
+        }
+    }
+
+    public sealed record Job(PowerAction Action, int DeadlineSeconds, bool Force, long Generation);
+}

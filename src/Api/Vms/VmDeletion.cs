@@ -1,0 +1,38 @@
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Events;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Supervisor;
+
+namespace WebVm.Api.Vms;
+
+/// <summary>Deletes a VM: stops it, removes its files, then its row. Each step may be repeated.</summary>
+internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter, VmFiles files) : IOperationHandler
+{
+    public const string OperationKind = "vm.delete";
+
+    public string Kind => OperationKind;
+
+    public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
+    {
+        var id = operation.VmId!.Value;
+        var agent = supervisor.Agent(id);
+        agent.Wake();
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        if (await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm.RunId is null, cancellation);
+        }
+
+        await supervisor.ForgetAsync(id);
+        files.Delete(id);
+        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is { } vm)
+        {
+            database.Vms.Remove(vm);
+            database.Record("vm.deleted", vm, $"{vm.Name} was deleted");
+            await database.SaveChangesAsync(cancellation);
+        }
+
+        return null;
+    }
+}

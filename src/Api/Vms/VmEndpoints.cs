@@ -1,0 +1,209 @@
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using WebVm.Api.Conventions;
+using WebVm.Api.Events;
+using WebVm.Api.Identity;
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Vms;
+
+/// <summary><c>/vms</c>: virtual machines.</summary>
+public static class VmEndpoints
+{
+    public static void MapVms(this IEndpointRouteBuilder api)
+    {
+        var group = api.MapGroup("/vms").WithTags("VMs");
+        group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).WithSummary("List VMs by name")
+            .WithDescription("?q= part of the name; ?label=key or key=value, repeatable; ?state=; ?fields=id,name,…");
+        group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create a VM; a name is enough");
+        group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a VM");
+        group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).WithSummary("Change settings by JSON Merge Patch")
+            .Accepts<VmSettings>(MergePatch.ContentType, "application/json");
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first");
+        group.MapPost("/{id:guid}/clone", CloneAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create another VM with the same settings");
+    }
+
+    private static async Task<IResult> ListAsync(
+        HttpContext context, WebVmDbContext database, int? limit, string? cursor, string? fields, string? q, ObservedPower? state, CancellationToken cancellation)
+    {
+        var page = new PageRequest(limit, cursor, fields);
+        if (page.Validate() is { } fault)
+        {
+            return Problems.Invalid([fault]);
+        }
+
+        var query = database.Vms.AsNoTracking();
+        if (page.DecodeCursor() is { } last)
+        {
+            query = query.Where(vm => string.Compare(vm.Name, last) > 0);
+        }
+
+        if (q is { Length: > 0 })
+        {
+            string pattern = $"%{q.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal)}%";
+            query = query.Where(vm => EF.Functions.ILike(vm.Name, pattern));
+        }
+
+        if (state is { } wanted)
+        {
+            query = query.Where(vm => vm.Observed == wanted);
+        }
+
+        foreach (string? label in context.Request.Query["label"])
+        {
+            string[] parts = (label ?? "").Split('=', 2);
+            string json = parts.Length == 2 ? new JsonObject { [parts[0]] = parts[1] }.ToJsonString() : "{}";
+            query = parts.Length == 2
+                ? query.Where(vm => EF.Functions.JsonContains(vm.Labels, json))
+                : query.Where(vm => EF.Functions.JsonExists(vm.Labels, parts[0]));
+        }
+
+        var found = await query.OrderBy(vm => vm.Name).Take(page.Size + 1).ToListAsync(cancellation);
+        string? next = found.Count > page.Size ? PageRequest.EncodeCursor(found[page.Size - 1].Name) : null;
+        var result = new Page<VmView>([.. found.Take(page.Size).Select(VmView.From)], next);
+        return fields is null ? TypedResults.Ok(result) : TypedResults.Ok(page.Select(result));
+    }
+
+    private static async Task<Results<Ok<VmView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        context.Response.SetETag(vm.Revision);
+        return TypedResults.Ok(VmView.From(vm));
+    }
+
+    private static async Task<Results<Created<VmView>, ProblemHttpResult>> CreateAsync(VmSettings request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        var faults = await VmValidation.CheckAsync(request, database, cancellation);
+        return faults.Count > 0 ? Problems.Invalid(faults) : await AddAsync(request, context, database, cancellation);
+    }
+
+    private static async Task<Results<Created<VmView>, ProblemHttpResult>> CloneAsync(Guid id, CloneVm request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } original)
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        var settings = VmSettings.From(original) with { Name = request.Name, DeleteProtection = false };
+        var faults = await VmValidation.CheckAsync(settings, database, cancellation);
+        return faults.Count > 0 ? Problems.Invalid(faults) : await AddAsync(settings, context, database, cancellation);
+    }
+
+    private static async Task<Results<Created<VmView>, ProblemHttpResult>> AddAsync(VmSettings settings, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        var vm = new Vm { Name = settings.Name, Description = settings.Description, Labels = new(settings.Labels), Configuration = settings.ToConfiguration() };
+        database.Vms.Add(vm);
+        database.Record("vm.created", vm, $"{vm.Name} was created");
+        if (!await TrySaveAsync(database, cancellation))
+        {
+            return Problems.NameTaken("VM", settings.Name);
+        }
+
+        context.Response.SetETag(vm.Revision);
+        return TypedResults.Created($"/api/v1/vms/{vm.Id}", VmView.From(vm));
+    }
+
+    private static async Task<Results<Ok<VmView>, ProblemHttpResult>> PatchAsync(Guid id, JsonNode patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        if (context.Request.CheckIfMatch(vm.Revision) is { } stale)
+        {
+            return stale;
+        }
+
+        if (MergePatch.Apply(VmSettings.From(vm), patch, out var fault) is not { } changed)
+        {
+            return Problems.Invalid([fault!]);
+        }
+
+        var faults = await VmValidation.CheckAsync(changed, database, cancellation);
+        if (faults.Count > 0)
+        {
+            return Problems.Invalid(faults);
+        }
+
+        vm.Name = changed.Name;
+        vm.Description = changed.Description;
+        vm.Labels = new(changed.Labels);
+        vm.Configuration = changed.ToConfiguration();
+        vm.UpdatedAt = DateTimeOffset.UtcNow;
+        vm.Revision++;
+        database.Record("vm.changed", vm, $"{vm.Name} was changed");
+        try
+        {
+            if (!await TrySaveAsync(database, cancellation))
+            {
+                return Problems.NameTaken("VM", changed.Name);
+            }
+        }
+        catch (DbUpdateConcurrencyException)
+        {
+            long now = await database.Vms.AsNoTracking().Where(v => v.Id == id).Select(v => v.Revision).SingleOrDefaultAsync(cancellation);
+            return Problems.PreconditionFailed(ETags.Of(now));
+        }
+
+        context.Response.SetETag(vm.Revision);
+        return TypedResults.Ok(VmView.From(vm));
+    }
+
+    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, OperationRunner operations, bool? force, CancellationToken cancellation)
+    {
+        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        if (context.Request.CheckIfMatch(vm.Revision) is { } stale)
+        {
+            return stale;
+        }
+
+        if (vm.Configuration.DeleteProtection)
+        {
+            return Problems.Conflict("The VM is protected from deletion; set deleteProtection to false first.");
+        }
+
+        if (force != true && (vm.Desired is DesiredPower.On or DesiredPower.Paused || vm.RunId is not null))
+        {
+            return Problems.Conflict("The VM is running; shut it down first, or delete it with ?force=true.");
+        }
+
+        vm.Deleting = true;
+        vm.Desired = DesiredPower.Off;
+        vm.DesiredGeneration++;
+        vm.Revision++;
+        var operation = OperationRunner.Create(database, VmDeletion.OperationKind, $"/api/v1/vms/{id}", id, context.User.Actor());
+        await database.SaveChangesAsync(cancellation);
+        return await operations.AcceptedAsync(context, operation);
+    }
+
+    private static async Task<bool> TrySaveAsync(WebVmDbContext database, CancellationToken cancellation)
+    {
+        try
+        {
+            await database.SaveChangesAsync(cancellation);
+            return true;
+        }
+        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        {
+            return false;
+        }
+    }
+}
+
+public sealed record CloneVm(string Name);

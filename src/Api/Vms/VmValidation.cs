@@ -1,0 +1,200 @@
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Conventions;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Vms;
+
+/// <summary>Every fault of a VM's settings, each with its field.</summary>
+internal static class VmValidation
+{
+    public const int MostCpus = 64;
+    public const int MostNodes = 8;
+    public const long Mebibyte = 1L << 20;
+    public const long LeastMemory = 64 * Mebibyte;
+    public const long MostMemory = 256L << 30;
+    public const int LongestDescription = 4096;
+    public const int MostLabels = 64;
+    public const int LongestLabelValue = 255;
+
+    // COMMAND_LINE_SIZE of x86 less the terminator (Documentation/arch/x86/boot.rst, cmdline_size).
+    public const int LongestCommandLine = 2047;
+
+    public static async Task<List<FieldFault>> CheckAsync(VmSettings vm, WebVmDbContext database, CancellationToken cancellation)
+    {
+        List<FieldFault> faults = [.. Names.Check("/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckNuma(vm), .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
+        await CheckBootAsync(vm.Boot, database, faults, cancellation);
+        return faults;
+    }
+
+    private static IEnumerable<FieldFault> CheckDescription(VmSettings vm)
+    {
+        if (vm.Description.Length > LongestDescription)
+        {
+            yield return new("/description", $"has more than {LongestDescription} characters");
+        }
+
+        if (vm.Labels.Count > MostLabels)
+        {
+            yield return new("/labels", $"has more than {MostLabels} entries");
+        }
+
+        foreach (var (name, value) in vm.Labels)
+        {
+            string pointer = "/labels/" + name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+            foreach (var fault in Names.Check(pointer, name))
+            {
+                yield return fault with { Message = "has a name that " + fault.Message };
+            }
+
+            if (value is null || value.Length > LongestLabelValue)
+            {
+                yield return new(pointer, $"must be text of at most {LongestLabelValue} characters");
+            }
+        }
+    }
+
+    private static IEnumerable<FieldFault> CheckSize(VmSettings vm)
+    {
+        if (vm.Cpus is < 1 or > MostCpus)
+        {
+            yield return new("/cpus", $"must be between 1 and {MostCpus}");
+        }
+
+        if (vm.Memory is < LeastMemory or > MostMemory || vm.Memory % Mebibyte != 0)
+        {
+            yield return new("/memory", $"must be a multiple of 1 MiB between {LeastMemory} and {MostMemory} bytes");
+        }
+    }
+
+    private static IEnumerable<FieldFault> CheckNuma(VmSettings vm)
+    {
+        if (vm.Numa.Count == 0)
+        {
+            yield break;
+        }
+
+        if (vm.Numa.Count > MostNodes)
+        {
+            yield return new("/numa", $"has more than {MostNodes} nodes");
+            yield break;
+        }
+
+        var owner = new Dictionary<int, int>();
+        long memory = 0;
+        for (int n = 0; n < vm.Numa.Count; n++)
+        {
+            var node = vm.Numa[n];
+            foreach (int cpu in node.Cpus)
+            {
+                if (cpu < 0 || cpu >= vm.Cpus)
+                {
+                    yield return new($"/numa/{n}/cpus", $"names CPU {cpu}, but there are CPUs 0 to {vm.Cpus - 1}");
+                }
+                else if (!owner.TryAdd(cpu, n))
+                {
+                    yield return new($"/numa/{n}/cpus", $"names CPU {cpu}, which is in node {owner[cpu]} already");
+                }
+            }
+
+            if (node.Memory < Mebibyte || node.Memory % Mebibyte != 0)
+            {
+                yield return new($"/numa/{n}/memory", "must be a positive multiple of 1 MiB");
+            }
+
+            memory += Math.Clamp(node.Memory, 0, MostMemory);
+            if (node.Distances.Count != 0 && node.Distances.Count != vm.Numa.Count)
+            {
+                yield return new($"/numa/{n}/distances", $"must have one entry for each of the {vm.Numa.Count} nodes, or none");
+            }
+            else if (node.Distances.Where((distance, to) => to == n ? distance != 10 : distance is < 11 or > 254).Any())
+            {
+                yield return new($"/numa/{n}/distances", "must be 10 to the node itself and 11 to 254 to others");
+            }
+        }
+
+        if (owner.Count < vm.Cpus)
+        {
+            yield return new("/numa", $"leaves CPU {Enumerable.Range(0, vm.Cpus).First(cpu => !owner.ContainsKey(cpu))} without a node");
+        }
+
+        if (memory != vm.Memory)
+        {
+            yield return new("/numa", $"has nodes with {memory} bytes in all, but the VM has {vm.Memory}");
+        }
+    }
+
+    private static IEnumerable<FieldFault> CheckDisplay(DisplayConfiguration display)
+    {
+        if (display.Width is < 640 or > 2560 || display.Width % 8 != 0)
+        {
+            yield return new("/display/width", "must be a multiple of 8 between 640 and 2560");
+        }
+
+        if (display.Height is < 400 or > 1600)
+        {
+            yield return new("/display/height", "must be between 400 and 1600");
+        }
+    }
+
+    private static IEnumerable<FieldFault> CheckAutostart(AutostartConfiguration autostart)
+    {
+        if (autostart.Order is < 0 or > 10_000)
+        {
+            yield return new("/autostart/order", "must be between 0 and 10000");
+        }
+
+        if (autostart.DelaySeconds is < 0 or > 3600)
+        {
+            yield return new("/autostart/delaySeconds", "must be between 0 and 3600");
+        }
+    }
+
+    private static async Task CheckBootAsync(BootConfiguration boot, WebVmDbContext database, List<FieldFault> faults, CancellationToken cancellation)
+    {
+        if (boot.Kernel is null && boot.Initrd is not null)
+        {
+            faults.Add(new("/boot/initrd", "needs a kernel"));
+        }
+
+        if (boot.Kernel is null && boot.Image is null)
+        {
+            faults.Add(new("/boot", "needs an image or a kernel"));
+        }
+
+        if (boot.CommandLine is { } line && (line.Length > LongestCommandLine || line.Any(c => c is < ' ' or > '~')))
+        {
+            faults.Add(new("/boot/commandLine", $"must be at most {LongestCommandLine} printable ASCII characters"));
+        }
+
+        if (boot.Kernel is null)
+        {
+            await CheckImageAsync("/boot/image", boot.Image, ImageKind.Bundle, database, faults, cancellation);
+        }
+
+        await CheckImageAsync("/boot/kernel", boot.Kernel, ImageKind.Kernel, database, faults, cancellation);
+        await CheckImageAsync("/boot/initrd", boot.Initrd, ImageKind.Initrd, database, faults, cancellation);
+    }
+
+    private static async Task CheckImageAsync(string pointer, string? name, ImageKind kind, WebVmDbContext database, List<FieldFault> faults, CancellationToken cancellation)
+    {
+        if (name is null)
+        {
+            return;
+        }
+
+        var image = await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Name == name, cancellation);
+        if (image is null)
+        {
+            faults.Add(new(pointer, $"names \"{name}\", but there is no such image"));
+        }
+        else if (image.Kind != kind)
+        {
+            faults.Add(new(pointer, $"names \"{name}\", which is of kind {image.Kind.ToString().ToLowerInvariant()}, not {kind.ToString().ToLowerInvariant()}"));
+        }
+        else if (image.State != ImageState.Ready)
+        {
+            faults.Add(new(pointer, $"names \"{name}\", which is not complete yet"));
+        }
+    }
+}
