@@ -1,4 +1,6 @@
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Migrations;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -35,7 +37,10 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
             try
             {
                 await Task.Delay(ClusterCheckInterval, stoppingToken);
-                await cluster.EnsureRunningAsync(stoppingToken);
+                if (!cluster.LooksAlive())
+                {
+                    await cluster.EnsureRunningAsync(stoppingToken);
+                }
             }
             catch (OperationCanceledException)
             {
@@ -72,7 +77,8 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
 
         try
         {
-            var unknown = (await database.GetAppliedMigrationsAsync(cancellation)).Except(database.GetMigrations()).ToArray();
+            bool isNew = !await database.GetService<IHistoryRepository>().ExistsAsync(cancellation);
+            string[] unknown = isNew ? [] : [.. (await database.GetAppliedMigrationsAsync(cancellation)).Except(database.GetMigrations())];
             if (unknown.Length > 0)
             {
                 throw new ClusterException($"The database was used by a newer WebVm (migration {unknown[^1]} is not known here). Start that version, or restore a backup.");

@@ -74,6 +74,19 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
         }
     }
 
+    /// <summary>Whether the postmaster that the pid file names is there. Cheap: no process is started.</summary>
+    public bool LooksAlive()
+    {
+        try
+        {
+            return Directory.Exists("/proc/" + File.ReadLines(Path.Combine(DataFolder, "postmaster.pid")).First());
+        }
+        catch (Exception failure) when (failure is IOException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Stops the cluster cleanly. Harmless when it does not run.</summary>
     public async Task StopAsync(CancellationToken cancellation)
     {
@@ -181,32 +194,10 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
             WorkingDirectory = "/",
         };
         using var process = Process.Start(start) ?? throw new ClusterException($"{program} could not be started.");
-        var output = new StringBuilder();
-        process.OutputDataReceived += (_, line) => Append(output, line.Data);
-        process.ErrorDataReceived += (_, line) => Append(output, line.Data);
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        // Not to the end of the streams: the server that pg_ctl leaves behind may hold them open.
-        while (!process.HasExited)
-        {
-            await Task.Delay(20, cancellation);
-        }
-
-        lock (output)
-        {
-            return (process.ExitCode, output.ToString());
-        }
-    }
-
-    private static void Append(StringBuilder output, string? line)
-    {
-        lock (output)
-        {
-            if (line is not null && output.Length < 16384)
-            {
-                output.AppendLine(line);
-            }
-        }
+        var output = process.StandardOutput.ReadToEndAsync(cancellation);
+        var errors = process.StandardError.ReadToEndAsync(cancellation);
+        await process.WaitForExitAsync(cancellation);
+        return (process.ExitCode, await output + await errors);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Creating a PostgreSQL cluster in {Folder}")]
