@@ -17,12 +17,10 @@ namespace WebVm.Vmm.Machine.Assembly;
 public static class MachineAssembly
 {
     /// <exception cref="InvalidSpecException">The spec has faults.</exception>
-    /// <exception cref="BootException">The kernel or initrd cannot be read.</exception>
     /// <exception cref="EngineUnavailableException">The engine does not work on this host.</exception>
     public static VirtualMachine Assemble(MachineSpec spec)
     {
         spec = spec.Validated();
-        var source = spec.Boot is { } boot ? ReadBoot(boot) : null;
         var clock = new VirtualClock();
         var timers = new TimerService(clock);
         var memory = new GuestMemory();
@@ -45,7 +43,7 @@ public static class MachineAssembly
                 Engine = engine,
                 Signals = signals,
                 Serial = serial,
-                PowerOn = states => PowerOn(spec, memory, source, devices, states),
+                PowerOn = states => PowerOn(spec, memory, devices, states),
                 PowerButton = devices.PowerManagement.PressPowerButton,
             });
         }
@@ -57,6 +55,7 @@ public static class MachineAssembly
         }
     }
 
+    /// <exception cref="BootException">A file cannot be read.</exception>
     private static BootSource ReadBoot(BootSpec boot) => new()
     {
         Kernel = BootFile.Open(boot.Kernel),
@@ -64,7 +63,7 @@ public static class MachineAssembly
         CommandLine = boot.CommandLine,
     };
 
-    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, BootSource? source, StandardDevices devices, CpuStateBuffer states)
+    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, StandardDevices devices, CpuStateBuffer states)
     {
         foreach (var region in memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram))
         {
@@ -77,11 +76,8 @@ public static class MachineAssembly
             BootPlan.ApplyFirmware(states[index]);
         }
 
-        if (source is null)
-        {
-            throw new InvalidSpecException("/boot", "nothing to boot is given");
-        }
-
+        // Read anew at every reset: kernels are large, and resets are rare.
+        var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
         var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.Framebuffer);
         plan.Apply(states[0]);
     }

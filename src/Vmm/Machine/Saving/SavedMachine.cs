@@ -1,0 +1,44 @@
+using System.Text.Json;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Interrupts;
+
+namespace WebVm.Vmm.Machine.Saving;
+
+/// <summary>What machine.json of a saved state holds (docs/saved-state.md). The contents of memory lie in files beside it.</summary>
+internal sealed record SavedMachine
+{
+    /// <summary>Raised when an older build would misread.</summary>
+    public const int CurrentSchema = 1;
+
+    public const string FileName = "machine.json";
+
+    /// <summary>Bytes; a machine with 64 vCPUs and a full set of devices needs a fraction.</summary>
+    public const long MaximumLength = 64 << 20;
+
+    public required int Schema { get; init; }
+
+    /// <summary>Engine that executed the guest; any other may take over.</summary>
+    public required string Engine { get; init; }
+
+    /// <summary>When the state was taken, for people.</summary>
+    public required DateTimeOffset SavedAt { get; init; }
+
+    /// <summary>Nanoseconds of VM time.</summary>
+    public required long Clock { get; init; }
+
+    public required JsonElement Spec { get; init; }
+
+    /// <summary>By vCPU index.</summary>
+    public required IReadOnlyList<JsonElement> Vcpus { get; init; }
+
+    public required InterruptControllerState InterruptControllers { get; init; }
+
+    public required IReadOnlyList<DeviceState> Devices { get; init; }
+
+    public required IReadOnlyList<SavedRegion> Memory { get; init; }
+}
+
+/// <param name="Name">Name of the region; unique in the machine.</param>
+/// <param name="Size">Bytes, also of the file.</param>
+/// <param name="File">Name of the file with the contents, beside machine.json. Sparse.</param>
+internal sealed record SavedRegion(string Name, ulong Size, string File);

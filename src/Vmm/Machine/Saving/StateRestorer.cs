@@ -1,0 +1,138 @@
+using System.Text.Json;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Machine.Saving;
+
+/// <summary>Makes a machine of a saved state, on whatever engine. The directory is untrusted: everything in it is checked first.</summary>
+public static class StateRestorer
+{
+    /// <param name="engine">Engine to go on with; null for what the spec says.</param>
+    /// <returns>The machine, paused.</returns>
+    /// <exception cref="InvalidDataException">The directory holds no state that this build can read.</exception>
+    public static async Task<VirtualMachine> Restore(string directory, EngineChoice? engine = null)
+    {
+        var saved = Read(directory);
+        var spec = MachineSpecJson.Read(saved.Spec, out var faults)
+            ?? throw new InvalidDataException($"The spec in '{directory}' has faults:{Environment.NewLine}{string.Join(Environment.NewLine, faults)}");
+        if (saved.Vcpus.Count != spec.Cpus)
+        {
+            throw new InvalidDataException($"The state in '{directory}' has {saved.Vcpus.Count} vCPUs, its spec {spec.Cpus}.");
+        }
+
+        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine });
+        try
+        {
+            await machine.Restore(vcpus => Load(machine, vcpus, saved, directory)).ConfigureAwait(false);
+            return machine;
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
+    private static SavedMachine Read(string directory)
+    {
+        string path = Path.Combine(directory, SavedMachine.FileName);
+        try
+        {
+            if (new FileInfo(path).Length > SavedMachine.MaximumLength)
+            {
+                throw new InvalidDataException($"'{path}' is too long to be a saved machine.");
+            }
+
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { MaxDepth = 32 });
+            // The version first: another one may look different in every other way.
+            if (document.RootElement.ValueKind != JsonValueKind.Object || !document.RootElement.TryGetProperty("schema", out var schema)
+                || !schema.TryGetInt32(out int version))
+            {
+                throw new InvalidDataException($"'{path}' does not say which schema it follows.");
+            }
+
+            if (version != SavedMachine.CurrentSchema)
+            {
+                throw new InvalidDataException($"'{path}' follows schema {version}; this build reads schema {SavedMachine.CurrentSchema}.");
+            }
+
+            return document.RootElement.Deserialize<SavedMachine>(DeviceStateJson.Options) ?? throw new InvalidDataException($"'{path}' is empty.");
+        }
+        catch (Exception failure) when (failure is JsonException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidDataException($"'{path}' is no saved machine: {failure.Message}", failure);
+        }
+    }
+
+    private static unsafe void Load(VirtualMachine machine, VcpuGroup vcpus, SavedMachine saved, string directory)
+    {
+        using var states = new CpuStateBuffer(vcpus.Count);
+        for (int index = 0; index < states.Count; index++)
+        {
+            VcpuStateJson.Read(saved.Vcpus[index], states[index]);
+        }
+
+        if (saved.Clock < 0)
+        {
+            throw new InvalidDataException("The saved clock is negative.");
+        }
+
+        LoadMemory(machine, saved, directory);
+        // Controllers before devices: a line that a device drives again must not look like a new edge.
+        machine.Platform.Clock.Set(saved.Clock);
+        vcpus.Load(states);
+        machine.Platform.Engine.LoadInterruptControllers(saved.InterruptControllers);
+        machine.Platform.Devices.Load(saved.Devices);
+    }
+
+    private static void LoadMemory(VirtualMachine machine, SavedMachine saved, string directory)
+    {
+        var regions = StateSaver.RegionsOf(machine).ToDictionary(region => region.Name);
+        foreach (var region in saved.Memory)
+        {
+            if (!regions.Remove(region.Name, out var target))
+            {
+                throw new InvalidDataException($"The machine has no memory '{region.Name}', or the state has it twice.");
+            }
+
+            if (region.File != Path.GetFileName(region.File) || region.File is "" or "." or "..")
+            {
+                throw new InvalidDataException($"'{region.File}' is not the name of a file in the saved state.");
+            }
+
+            LoadRegion(target, region, Path.Combine(directory, region.File));
+        }
+
+        if (regions.Count > 0)
+        {
+            throw new InvalidDataException($"The state has no contents for memory '{string.Join("', '", regions.Keys)}'.");
+        }
+    }
+
+    private static void LoadRegion(GuestMemoryRegion target, SavedRegion saved, string path)
+    {
+        FileDescriptor file;
+        try
+        {
+            file = SparseFile.Open(path, write: false);
+        }
+        catch (LinuxException failure)
+        {
+            throw new InvalidDataException($"'{path}' cannot be read: {failure.Message}", failure);
+        }
+
+        using (file)
+        {
+            if (saved.Size != target.Size || (ulong)SparseFile.Length(file) != target.Size)
+            {
+                throw new InvalidDataException($"'{path}' is not of the {target.Size} bytes that memory '{target.Name}' has.");
+            }
+
+            SparseFile.Copy(file, target.File.Descriptor);
+        }
+    }
+}

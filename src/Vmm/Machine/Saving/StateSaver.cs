@@ -1,0 +1,127 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Machine.Saving;
+
+/// <summary>Writes a machine's complete state to a directory, at once or not at all; the machine goes on afterwards either way.</summary>
+public static class StateSaver
+{
+    /// <summary>Saves. A state that the directory holds already is replaced in one step.</summary>
+    /// <returns>Bytes of memory written; pages of zeros are not.</returns>
+    /// <exception cref="IOException">The directory is something else, or the host could not write; nothing is left behind.</exception>
+    public static Task<long> Save(VirtualMachine machine, string directory)
+    {
+        string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
+        return machine.WhileStill(vcpus => Save(machine, vcpus, final));
+    }
+
+    private static long Save(VirtualMachine machine, VcpuGroup vcpus, string final)
+    {
+        RefuseToReplace(final);
+        string parent = Path.GetDirectoryName(final) ?? throw new IOException($"'{final}' is no place for a saved state.");
+        string temporary = $"{final}.saving-{Environment.ProcessId}-{Guid.NewGuid():n}";
+        try
+        {
+            Directory.CreateDirectory(parent);
+            Directory.CreateDirectory(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            long written = WriteMemory(machine, temporary, out var regions);
+            WriteDescription(Path.Combine(temporary, SavedMachine.FileName), Describe(machine, vcpus, regions));
+            DurableFiles.SynchronizeDirectory(temporary);
+            bool replaced = DurableFiles.PublishReplacing(temporary, final);
+            DurableFiles.SynchronizeDirectory(parent);
+            if (replaced)
+            {
+                Directory.Delete(temporary, recursive: true);
+            }
+
+            return written;
+        }
+        catch (Exception failure)
+        {
+            Discard(temporary);
+            if (failure is LinuxException or UnauthorizedAccessException or InvalidOperationException)
+            {
+                throw new IOException($"The state cannot be saved to '{final}': {failure.Message}", failure);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Only a saved state or an empty directory is replaced: a slip of the hand must not cost a home directory.</summary>
+    private static void RefuseToReplace(string final)
+    {
+        if (File.Exists(final) || (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any() && !File.Exists(Path.Combine(final, SavedMachine.FileName))))
+        {
+            throw new IOException($"'{final}' exists and is no saved state.");
+        }
+    }
+
+    private static long WriteMemory(VirtualMachine machine, string directory, out List<SavedRegion> saved)
+    {
+        saved = [];
+        long written = 0;
+        foreach (var region in RegionsOf(machine))
+        {
+            string file = $"{region.Name}.memory";
+            using var target = SparseFile.Open(Path.Combine(directory, file), write: true);
+            written += SparseFile.Copy(region.File.Descriptor, target);
+            DurableFiles.Synchronize(target);
+            saved.Add(new SavedRegion(region.Name, region.Size, file));
+        }
+
+        return written;
+    }
+
+    internal static IEnumerable<GuestMemoryRegion> RegionsOf(VirtualMachine machine) =>
+        machine.Platform.Memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram).Concat(machine.Platform.Devices.MemoryRegions).Distinct();
+
+    private static unsafe SavedMachine Describe(VirtualMachine machine, VcpuGroup vcpus, List<SavedRegion> regions)
+    {
+        using var states = new CpuStateBuffer(vcpus.Count);
+        vcpus.Save(states);
+        var saved = new JsonObject[vcpus.Count];
+        for (int index = 0; index < saved.Length; index++)
+        {
+            saved[index] = VcpuStateJson.Write(states[index]);
+        }
+
+        return new SavedMachine
+        {
+            Schema = SavedMachine.CurrentSchema,
+            Engine = machine.EngineName,
+            SavedAt = DateTimeOffset.UtcNow,
+            Clock = machine.Time,
+            Spec = JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec)),
+            Vcpus = [.. saved.Select(state => JsonSerializer.SerializeToElement(state))],
+            InterruptControllers = machine.Platform.Engine.SaveInterruptControllers(),
+            Devices = machine.Platform.Devices.Save(),
+            Memory = regions,
+        };
+    }
+
+    private static void WriteDescription(string path, SavedMachine description)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(description, DeviceStateJson.Options);
+        using var file = SparseFile.Open(path, write: true);
+        SparseFile.Write(file, 0, json);
+        DurableFiles.Synchronize(file);
+    }
+
+    private static void Discard(string temporary)
+    {
+        try
+        {
+            Directory.Delete(temporary, recursive: true);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // What could not be created cannot be deleted either.
+        }
+    }
+}
