@@ -1,3 +1,5 @@
+using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Interrupts;
@@ -21,6 +23,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
     private readonly KvmControllerState _controllers;
     private readonly List<KvmVcpu> _vcpus = [];
     private KvmMsrs? _msrs;
+    private PhysicalMap? _assistMap;
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="clock">VM time, which the guest's paravirtual clock follows.</param>
@@ -37,6 +40,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
             ulong identity = IdentityMap;
             KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_IDENTITY_MAP_ADDR, &identity, nameof(KvmRequests.KVM_SET_IDENTITY_MAP_ADDR));
             EnableX2ApicIds();
+            ReportEmulationFailures();
             _interrupts = new KvmInterrupts(_vm);
             IoEvents = new KvmIoEvents(_vm);
             _controllers = new KvmControllerState(_vm, clock);
@@ -76,8 +80,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     internal KvmCpuid Cpuid { get; }
 
-    /// <summary>Completes instructions that this host's KVM cannot emulate; null to report them as failures.</summary>
-    internal IKvmAssist? Assist { get; set; }
+    /// <summary>Whether the soft interpreter completes instructions that this host's KVM cannot emulate; else they are failures.</summary>
+    public bool Assists { get; init; } = true;
 
     internal FileDescriptor Vm => _vm;
 
@@ -121,11 +125,32 @@ public sealed unsafe class KvmEngine : ICpuEngine
         _clock.Dispose();
         foreach (var vcpu in Snapshot())
         {
-            vcpu.Dispose();
+            vcpu.Unmap();
+        }
+
+        if (_assistMap is not null)
+        {
+            _memory.RemoveListener(_assistMap);
         }
 
         _vm.Dispose();
         Device.Dispose();
+    }
+
+    /// <summary>An interpreter for one vCPU, made when first needed: most hosts never need one.</summary>
+    internal KvmAssist? CreateAssist(KvmVcpuState state)
+    {
+        if (!Assists)
+        {
+            return null;
+        }
+
+        lock (_vcpus)
+        {
+            _assistMap ??= SoftInterpreter.CreateMap(_memory);
+        }
+
+        return new KvmAssist(state, _memory, _assistMap, Bus);
     }
 
     internal KvmVcpuState CreateState(int vcpu) => new(
@@ -149,6 +174,17 @@ public sealed unsafe class KvmEngine : ICpuEngine
         var request = new kvm_enable_cap { cap = KvmCapabilities.KVM_CAP_X2APIC_API };
         request.args[0] = KvmFlags.KVM_X2APIC_API_USE_32BIT_IDS | KvmFlags.KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
         if (Device.Capability(KvmCapabilities.KVM_CAP_X2APIC_API) != 0)
+        {
+            KvmCalls.Require(_vm.Number, KvmRequests.KVM_ENABLE_CAP, &request, nameof(KvmRequests.KVM_ENABLE_CAP));
+        }
+    }
+
+    /// <summary>KVM would answer an instruction of user code that it cannot emulate with #UD; it is to come to us instead.</summary>
+    private void ReportEmulationFailures()
+    {
+        var request = new kvm_enable_cap { cap = KvmCapabilities.KVM_CAP_EXIT_ON_EMULATION_FAILURE };
+        request.args[0] = 1;
+        if (Device.Capability(KvmCapabilities.KVM_CAP_EXIT_ON_EMULATION_FAILURE) != 0)
         {
             KvmCalls.Require(_vm.Number, KvmRequests.KVM_ENABLE_CAP, &request, nameof(KvmRequests.KVM_ENABLE_CAP));
         }

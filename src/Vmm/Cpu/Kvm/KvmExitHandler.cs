@@ -57,6 +57,12 @@ internal sealed unsafe class KvmExitHandler(IGuestBus bus, kvm_run* run, VcpuCou
         }
     }
 
+    /// <summary>The bytes at the instruction that KVM could not emulate; empty when it does not say.</summary>
+    public ReadOnlySpan<byte> Instruction =>
+        run->internal_error.ndata > 0 && (run->emulation_failure.flags & KvmExits.KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) != 0
+            ? new ReadOnlySpan<byte>(run->emulation_failure.insn_bytes, Math.Min((int)run->emulation_failure.insn_size, 15))
+            : default;
+
     /// <summary>The last exit in words, for the log.</summary>
     public string Describe() => run->exit_reason switch
     {
@@ -137,11 +143,5 @@ internal sealed unsafe class KvmExitHandler(IGuestBus bus, kvm_run* run, VcpuCou
         }
     }
 
-    private string InstructionBytes()
-    {
-        int count = Math.Min((int)run->emulation_failure.insn_size, 15);
-        return (run->emulation_failure.flags & KvmExits.KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) != 0
-            ? Convert.ToHexStringLower(new ReadOnlySpan<byte>(run->emulation_failure.insn_bytes, count))
-            : "bytes unknown";
-    }
+    private string InstructionBytes() => Instruction.IsEmpty ? "bytes unknown" : Convert.ToHexStringLower(Instruction);
 }

@@ -18,6 +18,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
     private readonly kvm_lapic_state _powerOnLapic;
     private kvm_lapic_state? _loadedLapic;
     private ulong _loadedDeadline;
+    private KvmAssist? _assist;
     private int _kicked;
 
     public KvmVcpu(KvmEngine engine, FileDescriptor descriptor, int index, uint apicId)
@@ -108,10 +109,17 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
             return;
         }
 
+        _assist?.Dispose();
         _kick.Dispose();
         _state.Dispose();
-        _ = MemoryCalls.Unmap(_run, (nuint)_runSize);
         _descriptor.Dispose();
+    }
+
+    /// <summary>The end of the engine. Until then a late <see cref="Kick"/> finds the page that it writes to.</summary>
+    internal void Unmap()
+    {
+        Dispose();
+        _ = MemoryCalls.Unmap(_run, (nuint)_runSize);
     }
 
     internal kvm_lapic_state GetLapic()
@@ -153,16 +161,10 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
                         continue;
                     case KvmExitHandler.Verdict.Shutdown:
                         return VcpuExit.Shutdown;
-                    case KvmExitHandler.Verdict.CannotEmulate when _engine.Assist is { } assist:
-                        if (assist.Complete(this))
-                        {
-                            continue;
-                        }
-
-                        Failure = assist.Failure ?? _exits.Describe();
-                        return VcpuExit.HostFailure;
+                    case KvmExitHandler.Verdict.CannotEmulate when TryAssist():
+                        continue;
                     default:
-                        Failure = _exits.Describe();
+                        Failure ??= _exits.Describe();
                         return VcpuExit.HostFailure;
                 }
             }
@@ -187,6 +189,29 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
                 Failure = new LinuxException(nameof(KvmRequests.KVM_RUN), error).Message;
                 return VcpuExit.HostFailure;
             }
+        }
+    }
+
+    /// <summary>Lets the interpreter execute the instruction that KVM cannot. False when it must not.</summary>
+    private bool TryAssist()
+    {
+        _assist ??= _engine.CreateAssist(_state);
+        if (_assist is null)
+        {
+            return false;
+        }
+
+        Counters.Assists++;
+        try
+        {
+            _assist.Complete(_exits.Instruction);
+            return true;
+        }
+        catch (LinuxException refused)
+        {
+            // KVM does not take the state that the instruction leads to.
+            Failure = $"{_exits.Describe()}, {_assist}: {refused.Message}";
+            return false;
         }
     }
 

@@ -93,7 +93,9 @@ internal sealed unsafe class KvmGuest : IDisposable
     public uint RunToEnd(int vcpu = 0)
     {
         Bus.OnEnd = Vcpus[vcpu].Kick;
+        Vcpus[vcpu].Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency);
         var exit = Vcpus[vcpu].Run();
+        Vcpus[vcpu].Deadline = 0;
         Assert.True(exit == VcpuExit.Kicked, $"{exit}: {Vcpus[vcpu].Failure}");
         return Bus.Ended ?? throw new InvalidOperationException("The guest was stopped before its end.");
     }

@@ -88,8 +88,8 @@ internal readonly unsafe struct ExtractField : IBitFieldOperation
         ulong value = start < sizeof(T) * 8 ? ulong.CreateTruncating(source) >> start : 0;
         T result = T.CreateTruncating(length < 64 ? value & ((1UL << length) - 1) : value);
         FlagEdits.SetShift(cpu, result, 0, 0);
-        // SF and PF are clear whatever the result.
-        cpu->FlagSignParity = BitScanFlags.OddParity;
+        // SF is clear whatever the result.
+        cpu->FlagSignParity = byte.CreateTruncating(result);
         return result;
     }
 }

@@ -5,7 +5,10 @@ using WebVm.Vmm.Cpu.Soft.Exceptions;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
-/// <summary>DIV and IDIV. #DE for a divisor of 0 and for a quotient that does not fit; then nothing has changed.</summary>
+/// <summary>
+/// DIV and IDIV. #DE for a divisor of 0 and for a quotient that does not fit; then nothing has changed. The flags, undefined in the SDM,
+/// are as on AMD processors: AF set, SF, ZF and PF clear, CF and OF kept.
+/// </summary>
 internal static unsafe class DivideHandlers
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -71,6 +74,7 @@ internal static unsafe class DivideHandlers
                 cpu->State.Gpr[2] = (ulong)wideRemainder;
             }
 
+            SetFlags(cpu);
             return true;
         }
 
@@ -110,6 +114,7 @@ internal static unsafe class DivideHandlers
 
             cpu->State.Gpr[0] = (ulong)(long)wideQuotient;
             cpu->State.Gpr[2] = (ulong)(long)wideRemainder;
+            SetFlags(cpu);
             return true;
         }
 
@@ -150,5 +155,13 @@ internal static unsafe class DivideHandlers
     {
         RegisterFile.Write(cpu, RegisterFile.Rax, T.CreateTruncating(quotient));
         RegisterFile.Write(cpu, sizeof(T) == 1 ? RegisterFile.Ah : RegisterFile.Rdx, T.CreateTruncating(remainder));
+        SetFlags(cpu);
+    }
+
+    private static void SetFlags(CpuContext* cpu)
+    {
+        cpu->FlagZero = 1;
+        cpu->FlagSignParity = BitScanFlags.OddParity;
+        cpu->FlagCarries |= 8;
     }
 }

@@ -125,7 +125,7 @@ internal unsafe interface IDoubleShiftOperation
         where T : unmanaged, IBinaryInteger<T>;
 }
 
-/// <summary>Counts above 16 on 16-bit operands, undefined in the SDM, go on with the filler from its start, as on AMD processors.</summary>
+/// <summary>Counts above 16 on 16-bit operands, undefined in the SDM, go on with the filler from its start and clear CF, as on AMD processors.</summary>
 internal readonly unsafe struct DoubleShiftLeft : IDoubleShiftOperation
 {
     public static T Apply<T>(CpuContext* cpu, T value, T filler, int count)
@@ -140,7 +140,12 @@ internal readonly unsafe struct DoubleShiftLeft : IDoubleShiftOperation
         {
             ulong window = (left << 32) | (right << 16) | right;
             result = window << count >> 32;
-            carry = (window >> (48 - count)) & 1;
+            carry = count > bits ? 0 : (window >> (48 - count)) & 1;
+            if (count >= bits)
+            {
+                FlagEdits.SetShift(cpu, T.CreateTruncating(result), carry, carry);
+                return T.CreateTruncating(result);
+            }
         }
         else
         {
@@ -168,7 +173,7 @@ internal readonly unsafe struct DoubleShiftRight : IDoubleShiftOperation
         {
             ulong window = (left << 32) | (left << 16) | right;
             result = window >> count;
-            carry = (window >> (count - 1)) & 1;
+            carry = count > bits ? 0 : (window >> (count - 1)) & 1;
         }
         else
         {
