@@ -1,3 +1,5 @@
+using WebVm.Vmm.Devices.Framework;
+
 namespace WebVm.Vmm.Devices.Serial;
 
 /// <summary>

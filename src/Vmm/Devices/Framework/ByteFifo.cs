@@ -1,4 +1,4 @@
-namespace WebVm.Vmm.Devices.Serial;
+namespace WebVm.Vmm.Devices.Framework;
 
 /// <summary>A FIFO of bytes with a fixed capacity. Not synchronised.</summary>
 internal sealed class ByteFifo(int capacity)

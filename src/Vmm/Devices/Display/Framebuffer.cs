@@ -1,0 +1,53 @@
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Devices.Display;
+
+/// <summary>
+/// The host's view of a display: its mode, its pixels and which of them changed. It maps the display memory by itself, so that it
+/// does not matter where the guest has it, or whether.
+/// </summary>
+public sealed unsafe class Framebuffer : IDisposable
+{
+    private readonly GuestMemory _memory;
+    private readonly BochsDisplay _display;
+    private readonly AddressReservation _mapping;
+
+    public Framebuffer(GuestMemory memory, BochsDisplay display)
+    {
+        _memory = memory;
+        _display = display;
+        _mapping = AddressReservation.Inaccessible(display.Memory.Size);
+        _mapping.Place(display.Memory.File, 0);
+    }
+
+    /// <summary>What is shown now, or null while the display is off.</summary>
+    public DisplayMode? Mode => _display.Mode;
+
+    /// <summary>Another value means that the mode may have changed and that everything has to be drawn anew.</summary>
+    public int ModeVersion => _display.ModeVersion;
+
+    /// <summary>Words of the bitmap that <see cref="CollectDirty"/> fills.</summary>
+    public int DirtyWords => (_display.Memory.PageCount + 63) / 64;
+
+    /// <summary>Switches the tracking of changed pages.</summary>
+    public void TrackChanges(bool enabled) => _memory.SetDirtyTracking(_display.Memory, enabled);
+
+    /// <summary>Sets the bits of the pages of display memory that the guest wrote to since the last call.</summary>
+    public void CollectDirty(Span<ulong> bitmap) => _memory.CollectDirty(_display.Memory, bitmap);
+
+    /// <summary>The pixels of one line as the guest has them. The guest may be changing them.</summary>
+    public ReadOnlySpan<byte> Line(DisplayMode mode, int line)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)line, (uint)mode.Height, nameof(line));
+        long start = mode.Offset + ((long)line * mode.Stride);
+        int length = mode.Width * mode.BytesPerPixel;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((ulong)(start + length), _display.Memory.Size, nameof(mode));
+        return new ReadOnlySpan<byte>(_mapping.Base + start, length);
+    }
+
+    /// <summary>Copies what is shown. Null while the display is off.</summary>
+    public Screenshot? Capture() => Mode is { } mode ? Screenshot.Of(this, mode) : null;
+
+    public void Dispose() => _mapping.Dispose();
+}
