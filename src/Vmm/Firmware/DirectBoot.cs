@@ -1,5 +1,6 @@
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Smbios;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware;
@@ -12,6 +13,11 @@ public static class DirectBoot
 {
     /// <summary>Where the ACPI root pointer lies: the first place of the system ROM segment (ACPI 6.5 §5.2.5.1).</summary>
     public const ulong AcpiRootPointer = MemoryMap.SystemRom;
+
+    /// <summary>The SMBIOS entry point follows (SMBIOS 3.6 §5.2.2: 0xf0000-0xfffff, 16-byte boundary), then its structures.</summary>
+    public const ulong SmbiosEntryPoint = AcpiRootPointer + 0x40;
+
+    private const ulong SmbiosStructures = AcpiRootPointer + 0x100;
 
     /// <param name="memory">With its RAM mapped at 0, and at <see cref="Devices.PlatformMap.HighMemory"/> if there is more.</param>
     /// <exception cref="BootException">A file is not bootable, broken, or does not fit the machine.</exception>
@@ -34,6 +40,14 @@ public static class DirectBoot
         ]);
         Write(memory, block, tables.Build(block));
         Write(memory, new(AcpiRootPointer), tables.BuildRootPointer(block));
+        byte[] inventory = SmbiosTables.Create(platform);
+        if (inventory.Length > (int)(MemoryMap.ExtendedMemory - SmbiosStructures))
+        {
+            throw new ArgumentException($"The machine's inventory has {inventory.Length} bytes and does not fit its place.", nameof(platform));
+        }
+
+        Write(memory, new(SmbiosStructures), inventory);
+        Write(memory, new(SmbiosEntryPoint), SmbiosTables.CreateEntryPoint(new(SmbiosStructures), inventory.Length));
         return BootLoader.Load(source, memory, map, new BootSurroundings
         {
             AcpiRootPointer = new(AcpiRootPointer),

@@ -19,6 +19,26 @@ public sealed record PlatformSerialPort(ushort Port, int Irq);
 /// <summary>Guest physical or port addresses that the PCI root passes on; the last one inclusive.</summary>
 public sealed record PlatformWindow(ulong First, ulong Last);
 
+/// <summary>What a guest's inventory shows of the machine: strings of printable ASCII, up to 64 characters.</summary>
+public sealed record PlatformIdentity
+{
+    public const int MaximumLength = 64;
+
+    public string Manufacturer { get; init; } = "WebVm";
+
+    public string Product { get; init; } = "WebVm PC";
+
+    public string Version { get; init; } = "1.0";
+
+    public string SerialNumber { get; init; } = "";
+
+    /// <summary>Zero for a machine without one.</summary>
+    public Guid Uuid { get; init; }
+
+    internal bool IsValid => new[] { Manufacturer, Product, Version, SerialNumber }.All(
+        text => text.Length <= MaximumLength && text.All(c => c is >= ' ' and <= '~'));
+}
+
 /// <summary>
 /// Everything that firmware tables say about a machine. What is not listed here is fixed by <see cref="PlatformMap"/>.
 /// </summary>
@@ -42,6 +62,8 @@ public sealed record PlatformDescription
 
     /// <summary>Row by row, <see cref="NodeCount"/> squared values of 10 or more; null for 10 and 20.</summary>
     public IReadOnlyList<IReadOnlyList<byte>>? Distances { get; init; }
+
+    public PlatformIdentity Identity { get; init; } = new();
 
     public bool Hpet { get; init; }
 
@@ -74,6 +96,7 @@ public sealed record PlatformDescription
         Require(Memory.All(range => range.Length > 0 && range.Base.Value < GuestMemory.AddressSpaceSize
             && range.Length <= GuestMemory.AddressSpaceSize - range.Base.Value), "a memory range is empty or leaves the address space");
         Require(SerialPorts.All(port => port.Irq is >= 0 and <= 15), "a serial port has an interrupt above 15");
+        Require(Identity.IsValid, $"the identity has a string that is not printable ASCII of at most {PlatformIdentity.MaximumLength} characters");
         if (Distances is { } rows)
         {
             Require(rows.Count == NodeCount && rows.All(row => row.Count == NodeCount), "the distances are not one row per node with one value per node");

@@ -57,24 +57,30 @@ public sealed class AcpiTable
     /// <summary>The table's bytes with addresses and checksum filled in.</summary>
     public byte[] Resolve(Func<AcpiTable, ulong> addressOf)
     {
+        byte[] bytes = FillPointers(addressOf);
+        if (ChecksumAt is { } at)
+        {
+            bytes[at] = Checksum(bytes);
+        }
+
+        return bytes;
+    }
+
+    /// <summary>The table's bytes with a value for each pointer and a checksum of 0, for somebody else to complete.</summary>
+    public byte[] FillPointers(Func<AcpiTable, ulong> valueOf)
+    {
         byte[] bytes = (byte[])Bytes.Clone();
         foreach (var pointer in _pointers)
         {
-            ulong address = addressOf(pointer.Target);
+            ulong value = valueOf(pointer.Target);
             if (pointer.Size == 4)
             {
-                BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(pointer.Offset), checked((uint)address));
+                BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(pointer.Offset), checked((uint)value));
             }
             else
             {
-                BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(pointer.Offset), address);
+                BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(pointer.Offset), value);
             }
-        }
-
-        if (ChecksumAt is { } at)
-        {
-            bytes[at] = 0;
-            bytes[at] = Checksum(bytes);
         }
 
         return bytes;

@@ -83,6 +83,9 @@ public sealed class AcpiTableSet
     /// <summary>Where a table lies when the block is at <paramref name="block"/>.</summary>
     public GuestPhysicalAddress AddressOf(AcpiTable table, GuestPhysicalAddress block) => block + (ulong)_offsets[table];
 
+    /// <summary>Where a table lies in the block.</summary>
+    public int OffsetOf(AcpiTable table) => _offsets[table];
+
     /// <summary>The block's contents for the given page-aligned address below 4 GiB.</summary>
     public byte[] Build(GuestPhysicalAddress block)
     {
