@@ -89,6 +89,9 @@ internal unsafe struct CpuContext
     public ulong BounceAddress;
 
     public byte BounceLocked;
+
+    /// <summary>The processor is in 64-bit mode.</summary>
+    public readonly bool IsCode64 => Mode >> 16 == 64;
 }
 
 /// <summary>Reasons to leave the dispatch loop at the next block boundary; bits of <see cref="CpuContext.Requests"/>.</summary>

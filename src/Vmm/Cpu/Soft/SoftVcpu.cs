@@ -50,6 +50,9 @@ internal sealed unsafe partial class SoftVcpu
 
     public uint ApicId { get; }
 
+    /// <summary>Processors of the VM, as CPUID's topology leaves tell.</summary>
+    public int ProcessorCount { get; set; } = 1;
+
     public GuestMemory Memory { get; }
 
     public PhysicalMap Map { get; }

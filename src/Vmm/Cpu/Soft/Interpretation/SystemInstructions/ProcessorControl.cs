@@ -1,13 +1,23 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
+using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
 
-/// <summary>HLT and its neighbours.</summary>
+/// <summary>HLT, PAUSE, CPUID, cache control, random numbers, FS and GS bases.</summary>
 internal static unsafe class ProcessorControl
 {
     private const MethodImplOptions Once = MethodImplOptions.AggressiveOptimization;
+
+    /// <summary>PAUSEs after which a spinning processor lets another one run: it may be the one that is waited for.</summary>
+    private const uint PausesPerYield = 512;
+
+    [ThreadStatic]
+    private static uint pauses;
 
     [MethodImpl(Once)]
     public static Operation* Halt(CpuContext* cpu, Operation* op)
@@ -20,5 +30,128 @@ internal static unsafe class ProcessorControl
         Faults.Leave(cpu, op);
         cpu->Outcome = Outcome.Halt;
         return null;
+    }
+
+    [MethodImpl(Once)]
+    public static Operation* Pause(CpuContext* cpu, Operation* op)
+    {
+        if (++pauses >= PausesPerYield)
+        {
+            pauses = 0;
+            Thread.Yield();
+        }
+
+        return op + 1;
+    }
+
+    [MethodImpl(Once)]
+    public static Operation* Identify(CpuContext* cpu, Operation* op)
+    {
+        var (eax, ebx, ecx, edx) = CpuidPolicy.Read(cpu, (uint)cpu->State.Gpr[0], (uint)cpu->State.Gpr[1]);
+        cpu->State.Gpr[0] = eax;
+        cpu->State.Gpr[3] = ebx;
+        cpu->State.Gpr[1] = ecx;
+        cpu->State.Gpr[2] = edx;
+        return op + 1;
+    }
+
+    /// <summary>Privileged and without effect here: INVD, WBINVD. Caches are always coherent.</summary>
+    [MethodImpl(Once)]
+    public static Operation* PrivilegedNothing(CpuContext* cpu, Operation* op) =>
+        cpu->Cpl != 0 ? Faults.Raise(cpu, op, ExceptionVector.GeneralProtection) : op + 1;
+
+    /// <summary>CLFLUSH and its kind: checked as a read, else without effect.</summary>
+    [MethodImpl(Once)]
+    public static Operation* FlushLine(CpuContext* cpu, Operation* op) =>
+        GuestAccess.TryRead(cpu, op, out byte _) ? op + 1 : Faults.Faulted(cpu, op);
+
+    [MethodImpl(Once)]
+    public static Operation* Nothing(CpuContext* cpu, Operation* op) => op + 1;
+
+    /// <summary>RDRAND, RDSEED: carry set for success, the other arithmetic flags clear.</summary>
+    [MethodImpl(Once)]
+    public static Operation* Random(CpuContext* cpu, Operation* op)
+    {
+        ulong value = 0;
+        RandomNumberGenerator.Fill(new Span<byte>(&value, sizeof(ulong)));
+        Operand.WriteRegister(cpu, op->Reg0, value, (int)op->Immediate);
+        LazyFlags.Write(cpu, LazyFlags.Cf);
+        return op + 1;
+    }
+
+    [MethodImpl(Once)]
+    public static Operation* ReadProcessorId(CpuContext* cpu, Operation* op)
+    {
+        *(ulong*)((byte*)cpu + op->Reg0) = (uint)cpu->State.Msr.TscAux;
+        return op + 1;
+    }
+
+    [MethodImpl(Once)]
+    public static Operation* ReadBase<TWidth>(CpuContext* cpu, Operation* op)
+        where TWidth : unmanaged, IBinaryInteger<TWidth>
+    {
+        if ((cpu->State.Cr4 & Cr4.Fsgsbase) == 0)
+        {
+            return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
+        }
+
+        Operand.WriteRegister(cpu, op->Reg0, Segments.Register(cpu, (SegmentIndex)op->Segment)->Base, sizeof(TWidth));
+        return op + 1;
+    }
+
+    [MethodImpl(Once)]
+    public static Operation* WriteBase<TWidth>(CpuContext* cpu, Operation* op)
+        where TWidth : unmanaged, IBinaryInteger<TWidth>
+    {
+        if ((cpu->State.Cr4 & Cr4.Fsgsbase) == 0)
+        {
+            return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
+        }
+
+        ulong value = ulong.CreateTruncating(*(TWidth*)((byte*)cpu + op->Reg0));
+        if (!SlowAccess.IsCanonical(cpu, value))
+        {
+            return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
+        }
+
+        Segments.Register(cpu, (SegmentIndex)op->Segment)->Base = value;
+        return op + 1;
+    }
+
+    [MethodImpl(Once)]
+    public static Operation* SwapGs(CpuContext* cpu, Operation* op)
+    {
+        if (cpu->Cpl != 0)
+        {
+            return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
+        }
+
+        var gs = Segments.Register(cpu, SegmentIndex.Gs);
+        (gs->Base, cpu->State.Msr.KernelGsBase) = (cpu->State.Msr.KernelGsBase, gs->Base);
+        return op + 1;
+    }
+
+    /// <summary>XGETBV.</summary>
+    [MethodImpl(Once)]
+    public static Operation* GetExtendedControl(CpuContext* cpu, Operation* op)
+    {
+        if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
+        {
+            return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
+        }
+
+        ulong value;
+        switch ((uint)cpu->State.Gpr[1])
+        {
+            case 0: value = cpu->State.Xcr0; break;
+
+            // What is in use: everything enabled, as nothing is tracked finer.
+            case 1: value = cpu->State.Xcr0; break;
+            default: return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
+        }
+
+        cpu->State.Gpr[0] = (uint)value;
+        cpu->State.Gpr[2] = value >> 32;
+        return op + 1;
     }
 }
