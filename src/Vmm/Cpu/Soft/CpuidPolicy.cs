@@ -120,15 +120,15 @@ internal static unsafe class CpuidPolicy
         };
         return type == 0
             ? default
-            : (type | (level << 5) | (1 << 8) | (sharing << 14) | cores, 63 | ((Ways - 1) << 22), sets - 1, 0);
+            : (type | (level << 5) | (1u << 8) | (sharing << 14) | cores, 63 | ((Ways - 1) << 22), sets - 1, 0u);
     }
 
     private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Topology(uint level, uint processors, uint coreBits, uint apicId) => level switch
     {
         // One thread a core; all cores in one package.
-        0 => (0, 1, 1 << 8, apicId),
-        1 => (coreBits, processors, (2 << 8) | 1, apicId),
-        _ => (0, 0, level & 0xff, apicId),
+        0 => (0u, 1u, 1u << 8, apicId),
+        1 => (coreBits, processors, (2u << 8) | 1, apicId),
+        _ => (0u, 0u, level & 0xff, apicId),
     };
 
     private static uint[] Words(string text, int length)

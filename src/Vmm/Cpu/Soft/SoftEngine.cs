@@ -41,6 +41,10 @@ public sealed class SoftEngine : ICpuEngine
         lock (_lock)
         {
             _vcpus = [.. _vcpus, vcpu];
+            foreach (var processor in _vcpus)
+            {
+                processor.ProcessorCount = _vcpus.Length;
+            }
         }
 
         return vcpu;
