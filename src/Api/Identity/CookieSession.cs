@@ -60,13 +60,15 @@ public static class CookieSession
 
     private static Task RedirectOrStatus(RedirectContext<CookieAuthenticationOptions> context, int status)
     {
-        if (context.Request.Path.StartsWithSegments("/api") || context.Request.Path.StartsWithSegments("/hubs"))
+        // Only a person who asks for a page is led to another; programs are told.
+        bool wantsPage = HttpMethods.IsGet(context.Request.Method) && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+        if (wantsPage)
         {
-            context.Response.StatusCode = status;
+            context.Response.Redirect(context.RedirectUri);
         }
         else
         {
-            context.Response.Redirect(context.RedirectUri);
+            context.Response.StatusCode = status;
         }
 
         return Task.CompletedTask;

@@ -1,0 +1,139 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class AccessTests(SharedService shared)
+{
+    // What anybody may ask for: whether the service lives, what it can do, and to be let in.
+    private static readonly string[] s_open = ["POST /api/v1/session"];
+
+    [Fact]
+    public async Task NoEndpointOfTheApiAnswersAStranger()
+    {
+        using var stranger = new HttpClient { BaseAddress = shared.Service.Address };
+        var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
+        int walked = 0;
+        foreach (var (path, methods) in document!["paths"]!.AsObject())
+        {
+            foreach (var (method, _) in methods!.AsObject())
+            {
+                if (s_open.Contains($"{method.ToUpperInvariant()} {path.TrimEnd('/')}"))
+                {
+                    continue;
+                }
+
+                string concrete = path.Replace("{id}", Guid.Empty.ToString(), StringComparison.Ordinal).Replace("{snapshot}", Guid.Empty.ToString(), StringComparison.Ordinal);
+                var (status, _, _) = await stranger.SendAsync(HttpMethod.Parse(method), concrete);
+                Assert.True(status == HttpStatusCode.Unauthorized, $"{method} {path} answered {(int)status} to a stranger.");
+                walked++;
+            }
+        }
+
+        Assert.True(walked > 25, $"Only {walked} endpoints were found.");
+        Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.SendAsync(HttpMethod.Get, "/metrics")).Status);
+    }
+
+    [Fact]
+    public async Task ATokenDoesWhatItsScopesSayAndNoMore()
+    {
+        using var reader = await WithTokenAsync(["vms:read"]);
+        Assert.Equal(HttpStatusCode.OK, (await reader.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
+        Assert.Equal(HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
+        Assert.Equal(HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Get, "/api/v1/users")).Status);
+        var (status, problem, _) = await reader.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = "more", scopes = new[] { "vms:write" } });
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Equal(["/scopes/0"], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task ARevokedTokenIsRefused()
+    {
+        var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName() });
+        using var client = Bearer((string)token!["token"]!);
+        Assert.Equal(HttpStatusCode.OK, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
+        await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/tokens/{token["id"]}");
+        Assert.Equal(HttpStatusCode.Unauthorized, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
+    }
+
+    [Fact]
+    public async Task AnExpiredTokenIsRefused()
+    {
+        var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), expiresAt = DateTimeOffset.UtcNow.AddSeconds(1.5) });
+        using var client = Bearer((string)token!["token"]!);
+        await Task.Delay(TimeSpan.FromSeconds(2), Rest.Cancellation);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
+    }
+
+    [Fact]
+    public async Task TokensAreNotStoredOrShownAgain()
+    {
+        var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName() });
+        string secret = (string)token!["token"]!;
+        var (_, list, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/tokens");
+        Assert.DoesNotContain(secret, list!.ToJsonString(), StringComparison.Ordinal);
+        Assert.DoesNotContain(secret, shared.Service.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task APasswordSignsInAndTheCookieEndsWithTheUser()
+    {
+        string name = Rest.NewName("user");
+        const string password = "correct horse battery staple";
+        var (_, user, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password });
+        using var browser = new HttpClient(new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
+        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" })).Status);
+        Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password })).Status);
+        Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
+        Assert.Equal(HttpStatusCode.Forbidden, (await browser.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
+        Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Delete, "/api/v1/session")).Status);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
+        Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{user!["id"]}")).Status);
+    }
+
+    [Theory]
+    [InlineData("Origin", "https://evil.example")]
+    [InlineData("Sec-Fetch-Site", "cross-site")]
+    public async Task AnotherSitesChangesAreRefused(string header, string value)
+    {
+        var (status, _, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, (header, value));
+        Assert.Equal(HttpStatusCode.Forbidden, status);
+        var own = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, ("Origin", shared.Service.Address.GetLeftPart(UriPartial.Authority)));
+        Assert.Equal(HttpStatusCode.Created, own.Status);
+    }
+
+    [Fact]
+    public async Task PagesCarryTheHeadersThatProtectThem()
+    {
+        using var answer = await shared.Client.GetAsync("/health/live", Rest.Cancellation);
+        Assert.Contains("script-src 'self'", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
+        Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
+        Assert.Equal("DENY", answer.Headers.GetValues("X-Frame-Options").Single());
+    }
+
+    [Fact]
+    public async Task TheLastAdministratorStays()
+    {
+        var (_, users, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
+        var admin = users!["items"]!.AsArray().Single(user => (string)user!["role"]! == "admin");
+        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{admin!["id"]}")).Status);
+        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{admin["id"]}", new { role = "viewer" })).Status);
+    }
+
+    private HttpClient Bearer(string token)
+    {
+        var client = new HttpClient { BaseAddress = shared.Service.Address };
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        return client;
+    }
+
+    private async Task<HttpClient> WithTokenAsync(string[] scopes)
+    {
+        using var answer = await shared.Client.PostAsJsonAsync("/api/v1/tokens", new { name = Rest.NewName(), scopes }, Rest.Cancellation);
+        var token = await answer.Content.ReadFromJsonAsync<JsonNode>(Rest.Cancellation);
+        return Bearer((string)token!["token"]!);
+    }
+}

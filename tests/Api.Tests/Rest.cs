@@ -1,0 +1,49 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>Requests as a REST client makes them.</summary>
+internal static class Rest
+{
+    private static int s_names;
+
+    public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    /// <summary>A resource name that no other test has.</summary>
+    public static string NewName(string prefix = "t") => $"{prefix}-{Environment.ProcessId}-{Interlocked.Increment(ref s_names)}";
+
+    public static async Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseHeaders Headers)> SendAsync(
+        this HttpClient client, HttpMethod method, string path, object? body = null, params (string Name, string Value)[] headers)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (body is not null)
+        {
+            request.Content = body is string text ? new StringContent(text, Encoding.UTF8, "application/json") : JsonContent.Create(body);
+        }
+
+        foreach (var (name, value) in headers)
+        {
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        using var response = await client.SendAsync(request, Cancellation);
+        string answer = await response.Content.ReadAsStringAsync(Cancellation);
+        bool json = response.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.Ordinal) == true;
+        return (response.StatusCode, json && answer.Length > 0 ? JsonNode.Parse(answer) : null, response.Headers);
+    }
+
+    /// <summary>The pointers of a validation problem, in order.</summary>
+    public static string[] Pointers(JsonNode? problem) => [.. problem!["errors"]!.AsArray().Select(error => (string)error!["pointer"]!)];
+
+    public static async Task<JsonNode> CreateVmAsync(this HttpClient client, object settings)
+    {
+        var (status, body, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/vms", settings);
+        Assert.Equal(HttpStatusCode.Created, status);
+        return body!;
+    }
+}

@@ -1,0 +1,58 @@
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using WebVm.Api.Persistence;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class SchemaTests(SharedService shared)
+{
+    private const string Describe =
+        """
+        SELECT 'column ' || table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(character_maximum_length::text, '') || ' ' || coalesce(collation_name, '')
+               || ' ' || is_nullable || ' ' || is_identity
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> '__EFMigrationsHistory'
+        UNION ALL
+        SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> '__EFMigrationsHistory'
+        UNION ALL
+        SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND conrelid::regclass::text NOT LIKE '%EFMigrationsHistory%'
+        ORDER BY 1
+        """;
+
+    [Fact]
+    public async Task TheMigrationsMakeTheSchemaThatTheModelDescribes()
+    {
+        var migrated = new NpgsqlConnectionStringBuilder
+        {
+            Host = Path.Combine(shared.Service.Data, "postgres", "run"),
+            Database = "webvm",
+            Username = "webvm",
+            Pooling = false,
+        };
+        var modelled = new NpgsqlConnectionStringBuilder(migrated.ConnectionString) { Database = "model" };
+        await using (var context = new WebVmDbContext(new DbContextOptionsBuilder<WebVmDbContext>().UseNpgsql(modelled.ConnectionString).Options))
+        {
+            await context.Database.EnsureCreatedAsync(Rest.Cancellation);
+        }
+
+        var expected = await ReadAsync(modelled.ConnectionString);
+        Assert.True(expected.Count > 50);
+        Assert.Equal(expected, await ReadAsync(migrated.ConnectionString));
+    }
+
+    private static async Task<List<string>> ReadAsync(string connectionString)
+    {
+        await using var connection = new NpgsqlConnection(connectionString);
+        await connection.OpenAsync(Rest.Cancellation);
+        await using var command = new NpgsqlCommand(Describe, connection);
+        await using var reader = await command.ExecuteReaderAsync(Rest.Cancellation);
+        var lines = new List<string>();
+        while (await reader.ReadAsync(Rest.Cancellation))
+        {
+            lines.Add(reader.GetString(0));
+        }
+
+        return lines;
+    }
+}

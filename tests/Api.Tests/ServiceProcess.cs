@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>A real service: the program itself, with a private PostgreSQL cluster, in a folder of its own.</summary>
+public sealed class ServiceProcess : IAsyncDisposable
+{
+    public const string AdminToken = "test-token-0123456789-0123456789-0123456789";
+
+    private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(30);
+
+    private readonly Dictionary<string, string> _settings;
+    private readonly bool _ownsData;
+    private Process? _process;
+    private StringWriter _output = new();
+
+    private ServiceProcess(string data, bool ownsData, Dictionary<string, string> settings)
+    {
+        Data = data;
+        _ownsData = ownsData;
+        _settings = settings;
+        int port = FreePort();
+        Address = new Uri($"http://127.0.0.1:{port}");
+        Client = new HttpClient { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(2) };
+        Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", AdminToken);
+    }
+
+    public string Data { get; }
+
+    public Uri Address { get; }
+
+    /// <summary>Authenticated with every right.</summary>
+    public HttpClient Client { get; }
+
+    public int ProcessId => _process!.Id;
+
+    /// <summary>All that the service has printed.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+            {
+                return _output.ToString();
+            }
+        }
+    }
+
+    public static async Task<ServiceProcess> StartAsync(string? data = null, Dictionary<string, string>? settings = null)
+    {
+        var service = new ServiceProcess(data ?? Directory.CreateTempSubdirectory("webvm-test-").FullName, data is null, settings ?? []);
+        // The private cluster runs under another account, and has to reach its folder.
+        File.SetUnixFileMode(service.Data, (UnixFileMode)Convert.ToInt32("755", 8));
+        await service.StartAgainAsync();
+        return service;
+    }
+
+    public async Task StartAgainAsync()
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["WEBVM_DATA"] = Data;
+        start.Environment["WEBVM_LISTEN"] = Address.ToString();
+        start.Environment["WEBVM_ADMIN_TOKEN"] = AdminToken;
+        foreach (var (name, value) in _settings)
+        {
+            start.Environment[name] = value;
+        }
+
+        _output = new StringWriter();
+        _process = Process.Start(start)!;
+        _process.OutputDataReceived += (_, line) => Keep(line.Data);
+        _process.ErrorDataReceived += (_, line) => Keep(line.Data);
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+        long began = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                using var ready = await Client.GetAsync("/health/ready");
+                if (ready.StatusCode == HttpStatusCode.OK)
+                {
+                    return;
+                }
+            }
+            catch (HttpRequestException)
+            {
+                // Not listening yet.
+            }
+
+            if (_process.HasExited || Stopwatch.GetElapsedTime(began) > StartPatience)
+            {
+                throw new InvalidOperationException($"The service did not start:\n{Output}");
+            }
+
+            await Task.Delay(100);
+        }
+    }
+
+    /// <summary>kill -9.</summary>
+    public async Task KillAsync()
+    {
+        _process!.Kill();
+        await _process.WaitForExitAsync();
+    }
+
+    /// <summary>What Ctrl-C does.</summary>
+    public async Task StopAsync()
+    {
+        if (_process is { HasExited: false })
+        {
+            using var signal = Process.Start("kill", ["-TERM", _process.Id.ToString(null, null)]);
+            await signal.WaitForExitAsync();
+            using var patience = new CancellationTokenSource(StopPatience);
+            await _process.WaitForExitAsync(patience.Token);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await StopAsync();
+        using (var stray = Process.Start(new ProcessStartInfo("pkill", ["-KILL", "-f", Data]) { RedirectStandardError = true })!)
+        {
+            await stray.WaitForExitAsync();
+        }
+
+        _process?.Dispose();
+        if (_ownsData)
+        {
+            Directory.Delete(Data, recursive: true);
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private void Keep(string? line)
+    {
+        lock (_output)
+        {
+            _output.WriteLine(line);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+using Xunit;
+
+[assembly: AssemblyFixture(typeof(WebVm.Api.Tests.SharedService))]
+
+namespace WebVm.Api.Tests;
+
+/// <summary>One service for all tests that can live side by side: each makes resources of its own.</summary>
+public sealed class SharedService : IAsyncLifetime
+{
+    public ServiceProcess Service { get; private set; } = null!;
+
+    public HttpClient Client => Service.Client;
+
+    public async ValueTask InitializeAsync() => Service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+
+    public ValueTask DisposeAsync() => Service.DisposeAsync();
+}

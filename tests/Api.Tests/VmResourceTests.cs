@@ -1,0 +1,222 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class VmResourceTests(SharedService shared)
+{
+    [Fact]
+    public async Task ANameIsEnoughToCreateAVm()
+    {
+        string name = Rest.NewName();
+        var (status, vm, headers) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name });
+        Assert.Equal(HttpStatusCode.Created, status);
+        Assert.Equal($"/api/v1/vms/{vm!["id"]}", headers.Location!.ToString());
+        Assert.Equal("\"1\"", headers.ETag!.Tag);
+        Assert.Equal("tiny", (string)vm["boot"]!["image"]!);
+        Assert.Equal("off", (string)vm["power"]!["state"]!);
+    }
+
+    [Fact]
+    public async Task EveryBadFieldIsNamed()
+    {
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new
+        {
+            name = "not a name",
+            cpus = 0,
+            memory = 5,
+            boot = new { image = "missing" },
+            display = new { width = 641, height = 1 },
+        });
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Equal(["/name", "/cpus", "/memory", "/display/width", "/display/height", "/boot/image"], Rest.Pointers(problem));
+        Assert.NotNull(problem!["traceId"]);
+    }
+
+    [Theory]
+    [InlineData("""{"name":"a","cpus":"two"}""", "/cpus")]
+    [InlineData("""{"name":"a","colour":"red"}""", "/colour")]
+    [InlineData("""{"name":"a","boot":{"disc":1}}""", "/boot/disc")]
+    [InlineData("""{"name":"a","engine":"qemu"}""", "/engine")]
+    public async Task AFieldOfTheWrongFormIsNamed(string body, string pointer)
+    {
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", body);
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Equal([pointer], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task NumaFaultsAreFound()
+    {
+        var (_, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new
+        {
+            name = Rest.NewName(),
+            cpus = 3,
+            memory = 512L << 20,
+            numa = new object[] { new { cpus = new[] { 0, 1 }, memory = 256L << 20 }, new { cpus = new[] { 1 }, memory = 128L << 20, distances = new[] { 20, 20 } } },
+        });
+        Assert.Equal(["/numa/1/cpus", "/numa/1/distances", "/numa", "/numa"], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task TwoVmsCannotHaveOneName()
+    {
+        string name = Rest.NewName();
+        await shared.Client.CreateVmAsync(new { name });
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name });
+        Assert.Equal(HttpStatusCode.Conflict, status);
+        Assert.Equal(["/name"], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task APatchChangesWhatItNamesAndNothingElse()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), description = "before", labels = new { tier = "web", zone = "a" } });
+        var (status, patched, headers) = await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", """{"cpus":2,"labels":{"zone":null}}""");
+        Assert.Equal(HttpStatusCode.OK, status);
+        Assert.Equal("\"2\"", headers.ETag!.Tag);
+        Assert.Equal(2, (int)patched!["cpus"]!);
+        Assert.Equal("before", (string)patched["description"]!);
+        Assert.Equal(["tier"], patched["labels"]!.AsObject().Select(label => label.Key));
+    }
+
+    [Fact]
+    public async Task OfTwoClientsThatChangeOneVmTheSecondIsTold()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
+        string path = $"/api/v1/vms/{vm["id"]}";
+        var (_, _, read) = await shared.Client.SendAsync(HttpMethod.Get, path);
+        string etag = read.ETag!.Tag;
+        var answers = await Task.WhenAll(Enumerable.Range(2, 8).Select(cpus =>
+            shared.Client.SendAsync(HttpMethod.Patch, path, new { cpus }, ("If-Match", etag))));
+        Assert.Equal(1, answers.Count(answer => answer.Status == HttpStatusCode.OK));
+        Assert.All(answers.Where(answer => answer.Status != HttpStatusCode.OK), answer => Assert.Equal(HttpStatusCode.PreconditionFailed, answer.Status));
+    }
+
+    [Fact]
+    public async Task AListIsPagedByNameWithoutGapOrRepetition()
+    {
+        string prefix = Rest.NewName("page");
+        for (int i = 0; i < 7; i++)
+        {
+            await shared.Client.CreateVmAsync(new { name = $"{prefix}-{i}", labels = new { group = prefix } });
+        }
+
+        var names = new List<string>();
+        string? cursor = null;
+        do
+        {
+            var (_, page, _) = await shared.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit=3&label=group={prefix}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
+            cursor = (string?)page["nextCursor"];
+        }
+        while (cursor is not null);
+        Assert.Equal(Enumerable.Range(0, 7).Select(i => $"{prefix}-{i}"), names);
+    }
+
+    [Fact]
+    public async Task AListShowsOnlyTheWantedFields()
+    {
+        string name = Rest.NewName("fields");
+        await shared.Client.CreateVmAsync(new { name });
+        var (_, page, _) = await shared.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?q={name.ToUpperInvariant()}&fields=name,cpus");
+        Assert.Equal(["cpus", "name"], page!["items"]![0]!.AsObject().Select(member => member.Key).Order());
+    }
+
+    [Theory]
+    [InlineData("?limit=0", "?limit")]
+    [InlineData("?cursor=%25%25", "?cursor")]
+    public async Task ABadQueryIsNamed(string query, string pointer)
+    {
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/vms" + query);
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Equal([pointer], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task ARepeatedPostWithOneIdempotencyKeyCreatesOneVm()
+    {
+        string name = Rest.NewName();
+        var key = ("Idempotency-Key", Guid.NewGuid().ToString());
+        var first = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key);
+        var second = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key);
+        Assert.Equal(HttpStatusCode.Created, second.Status);
+        Assert.Equal(first.Body!.ToJsonString(), second.Body!.ToJsonString());
+        var other = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, key);
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, other.Status);
+    }
+
+    [Fact]
+    public async Task AProtectedVmIsNotDeleted()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), deleteProtection = true });
+        string path = $"/api/v1/vms/{vm["id"]}";
+        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Delete, path)).Status);
+        await shared.Client.SendAsync(HttpMethod.Patch, path, new { deleteProtection = false });
+        var (status, operation, _) = await shared.Client.SendAsync(HttpMethod.Delete, path + "?wait=30");
+        Assert.Equal(HttpStatusCode.Accepted, status);
+        Assert.Equal("succeeded", (string)operation!["state"]!);
+        Assert.Equal(HttpStatusCode.NotFound, (await shared.Client.SendAsync(HttpMethod.Get, path)).Status);
+    }
+
+    [Fact]
+    public async Task ACloneHasTheSameSettingsUnderItsOwnName()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), cpus = 3, labels = new { a = "b" }, deleteProtection = true });
+        string name = Rest.NewName();
+        var (status, clone, _) = await shared.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/clone", new { name });
+        Assert.Equal(HttpStatusCode.Created, status);
+        Assert.Equal(name, (string)clone!["name"]!);
+        Assert.Equal(3, (int)clone["cpus"]!);
+        Assert.Equal("b", (string)clone["labels"]!["a"]!);
+        Assert.False((bool)clone["deleteProtection"]!);
+    }
+
+    [Fact]
+    public async Task EventsAreReplayedInOrderFromAnyPoint()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
+        await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "x" });
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);
+        patience.CancelAfter(TimeSpan.FromSeconds(20));
+        using var answer = await shared.Client.GetAsync($"/api/v1/events?after=0&vm={vm["id"]}", HttpCompletionOption.ResponseHeadersRead, patience.Token);
+        using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(patience.Token));
+        var types = new List<string>();
+        var ids = new List<long>();
+        while (types.Count < 2)
+        {
+            string line = await reader.ReadLineAsync(patience.Token) ?? throw new EndOfStreamException();
+            if (line.StartsWith("id: ", StringComparison.Ordinal))
+            {
+                ids.Add(long.Parse(line[4..], null));
+            }
+            else if (line.StartsWith("event: ", StringComparison.Ordinal))
+            {
+                types.Add(line[7..]);
+            }
+        }
+
+        Assert.Equal(["vm.created", "vm.changed"], types);
+        Assert.Equal(ids.Order(), ids);
+    }
+
+    [Fact]
+    public async Task ChangesAreAudited()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
+        await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "audited" });
+        var (_, page, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/audit?limit=200");
+        Assert.Contains(page!["items"]!.AsArray(), record => (string)record!["target"]! == $"/api/v1/vms/{vm["id"]}" && (string)record["action"]! == "PATCH" && (int)record["status"]! == 200);
+    }
+
+    [Fact]
+    public async Task AnOpenApiDescriptionCoversTheResources()
+    {
+        var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
+        Assert.StartsWith("3.1", (string)document!["openapi"]!, StringComparison.Ordinal);
+        JsonObject paths = document["paths"]!.AsObject();
+        Assert.Contains("/api/v1/vms/{id}", paths.Select(path => path.Key));
+        Assert.Contains("/api/v1/vms/{id}/power", paths.Select(path => path.Key));
+    }
+}
