@@ -1,5 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Vmm.Commands;
@@ -17,18 +20,43 @@ internal sealed class MachineOptions
     private readonly Option<string?> _initrd = new("--initrd") { Description = "initial RAM disk, or first Multiboot module", HelpName = "FILE" };
     private readonly Option<string?> _append = new("--append") { Description = "kernel command line", HelpName = "TEXT" };
     private readonly Option<string?> _display = new("--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
+    private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine counts then", HelpName = "DIR" };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _memory, _numa, _kernel, _initrd, _append, _display, _hpet])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore])
         {
             command.Options.Add(option);
         }
     }
 
+    /// <summary>Makes the machine that the options describe, or the saved one that they name. It has not run yet.</summary>
     /// <exception cref="InvalidSpecException">An option or the spec file is wrong.</exception>
-    public MachineSpec Read(ParseResult parsed)
+    /// <exception cref="InvalidDataException">The saved state cannot be read.</exception>
+    public VirtualMachine Assemble(ParseResult parsed)
+    {
+        if (parsed.GetValue(_restore) is not { } directory)
+        {
+            var spec = Read(parsed);
+            return spec.Boot is null ? throw new InvalidSpecException("--kernel", "nothing to boot is given") : MachineAssembly.Assemble(spec);
+        }
+
+        EngineChoice? engine = null;
+        if (parsed.GetValue(_engine) is { } text)
+        {
+            var faults = new List<SpecFault>();
+            engine = ReadEngine(text, faults);
+            if (faults.Count > 0)
+            {
+                throw new InvalidSpecException(faults);
+            }
+        }
+
+        return StateRestorer.Restore(directory, engine).GetAwaiter().GetResult();
+    }
+
+    private MachineSpec Read(ParseResult parsed)
     {
         var spec = parsed.GetValue(_spec) is { } file ? ReadFile(file) : new MachineSpec();
         var faults = new List<SpecFault>();

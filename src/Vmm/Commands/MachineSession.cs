@@ -1,28 +1,20 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Control;
-using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
-using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Vmm.Commands;
 
 /// <summary>One machine in this process, from assembly to exit code.</summary>
 internal sealed class MachineSession
 {
-    public required MachineSpec Spec { get; init; }
-
     public required SerialTarget Serial { get; init; }
 
     public string? ControlPath { get; init; }
 
-    public int Run()
+    /// <param name="assemble">Makes the machine: created, or restored and paused.</param>
+    public int Run(Func<VirtualMachine> assemble)
     {
-        if (Spec.Boot is null)
-        {
-            throw new InvalidSpecException("--kernel", "nothing to boot is given");
-        }
-
-        using var machine = MachineAssembly.Assemble(Spec);
+        using var machine = assemble();
         using var control = ControlPath is { } path ? new ControlServer(machine, path) : null;
         machine.Event += Report;
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, machine));
@@ -31,7 +23,7 @@ internal sealed class MachineSession
         MachineExit exit;
         using (Serial.Connect(machine))
         {
-            machine.Start().GetAwaiter().GetResult();
+            (machine.State == MachineState.Paused ? machine.Resume() : machine.Start()).GetAwaiter().GetResult();
             exit = machine.Completion.GetAwaiter().GetResult();
         }
 

@@ -18,11 +18,10 @@ internal static class RunVerb
         {
             var session = new MachineSession
             {
-                Spec = machine.Read(parsed),
                 Serial = SerialTarget.Parse(parsed.GetValue(serial)!),
                 ControlPath = parsed.GetValue(control),
             };
-            return session.Run();
+            return session.Run(() => machine.Assemble(parsed));
         });
         return command;
     }

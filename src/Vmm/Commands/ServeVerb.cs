@@ -16,11 +16,10 @@ internal static class ServeVerb
         {
             var session = new MachineSession
             {
-                Spec = machine.Read(parsed),
                 Serial = SerialTarget.Parse("none"),
                 ControlPath = parsed.GetValue(control),
             };
-            return session.Run();
+            return session.Run(() => machine.Assemble(parsed));
         });
         return command;
     }

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Vmm.Control;
@@ -31,6 +32,7 @@ internal sealed partial class ControlMethods
             ["reset"] = (_, _) => Await(machine.Reset()),
             ["power-button"] = (_, _) => Await(machine.PressPowerButton()),
             ["stop"] = (_, _) => Await(machine.Stop()),
+            ["save"] = (parameters, _) => Save(Read(parameters, ControlJson.Default.SaveParameters)),
             ["serial-read"] = (parameters, _) => SerialRead(Read(parameters, ControlJson.Default.SerialReadParameters)),
             ["serial-write"] = (parameters, _) => SerialWrite(Read(parameters, ControlJson.Default.SerialWriteParameters)),
             ["serial-subscribe"] = (parameters, outbox) => SerialSubscribe(Read(parameters, ControlJson.Default.SerialSubscribeParameters), outbox),
@@ -91,6 +93,17 @@ internal sealed partial class ControlMethods
         UnclaimedPorts = _machine.Platform.Bus.UnclaimedPorts,
         UnclaimedMmio = _machine.Platform.Bus.UnclaimedMmio,
     };
+
+    private ControlResult Save(SaveParameters parameters)
+    {
+        if (!Path.IsPathFullyQualified(parameters.Directory))
+        {
+            throw new ControlException(ControlErrorCode.BadRequest, $"'{parameters.Directory}' is not an absolute path");
+        }
+
+        long written = StateSaver.Save(_machine, parameters.Directory).GetAwaiter().GetResult();
+        return Value(new SaveResult(written), ControlJson.Default.SaveResult);
+    }
 
     private ControlResult SerialRead(SerialReadParameters parameters)
     {

@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Text.Json;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Vmm.Commands;
+
+/// <summary>webvm-vmm ctl: one request to a running machine.</summary>
+internal static class CtlVerb
+{
+    private static readonly TimeSpan s_connectLimit = TimeSpan.FromSeconds(10);
+
+    public static Command Create()
+    {
+        var path = new Argument<string>("socket") { Description = "the control socket of the machine", HelpName = "PATH" };
+        var command = new Command("ctl", "Ask a running machine for something over its control socket.");
+        command.Arguments.Add(path);
+        Add("status", "What the machine is and does.", async client => Print(await client.StatusAsync(), ControlJson.Default.MachineStatus));
+        Add("metrics", "Running totals.", async client => Print(await client.MetricsAsync(), ControlJson.Default.MachineMetrics));
+        Add("pause", "Let the guest stand still.", client => client.PauseAsync());
+        Add("resume", "Let a paused guest go on.", client => client.ResumeAsync());
+        Add("power-button", "Press the power button.", client => client.PressPowerButtonAsync());
+        Add("reset", "Press the reset button.", client => client.ResetAsync());
+        Add("stop", "End the machine, whatever the guest does.", client => client.StopAsync());
+        AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(Path.GetFullPath(directory)));
+        return command;
+
+        void Add(string name, string description, Func<ControlClient, Task> request)
+        {
+            var verb = new Command(name, description);
+            verb.SetAction(parsed => Ask(parsed.GetValue(path)!, request));
+            command.Subcommands.Add(verb);
+        }
+
+        void AddWith(string name, string what, string description, Func<ControlClient, string, Task> request)
+        {
+            var argument = new Argument<string>(what.ToLowerInvariant()) { HelpName = what };
+            var verb = new Command(name, description);
+            verb.Arguments.Add(argument);
+            verb.SetAction(parsed => Ask(parsed.GetValue(path)!, client => request(client, parsed.GetValue(argument)!)));
+            command.Subcommands.Add(verb);
+        }
+    }
+
+    private static int Ask(string path, Func<ControlClient, Task> request)
+    {
+        using var cancellation = new CancellationTokenSource(s_connectLimit);
+        using var client = ControlClient.ConnectAsync(path, cancellation.Token).GetAwaiter().GetResult().Start();
+        request(client).GetAwaiter().GetResult();
+        return ExitCode.Success;
+    }
+
+    private static void Print<T>(T value, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type)
+    {
+        using var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true });
+        JsonSerializer.Serialize(writer, value, type);
+        writer.Flush();
+        Console.WriteLine();
+    }
+}
