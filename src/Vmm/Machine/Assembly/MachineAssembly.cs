@@ -2,6 +2,7 @@ using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Machine.Consoles;
@@ -32,6 +33,7 @@ public static class MachineAssembly
             var signals = new MachineSignals();
             var serial = new SerialConsole();
             var devices = StandardDevices.Create(spec, memory, bus, engine, timers, signals, serial);
+            FirmwareConfiguration.Fill(devices.Configuration, Describe(spec), MemoryMap.Of(memory, []));
             return new VirtualMachine(new Platform
             {
                 Spec = spec,
@@ -43,6 +45,9 @@ public static class MachineAssembly
                 Engine = engine,
                 Signals = signals,
                 Serial = serial,
+                Keyboard = devices.Input,
+                Pointer = devices.Input,
+                Framebuffer = devices.Display is { } display ? new Framebuffer(memory, display) : null,
                 PowerOn = states => PowerOn(spec, memory, devices, states),
                 PowerButton = devices.PowerManagement.PressPowerButton,
             });
@@ -78,7 +83,7 @@ public static class MachineAssembly
 
         // Read anew at every reset: kernels are large, and resets are rare.
         var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
-        var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.Framebuffer);
+        var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.PrepareForBoot(memory));
         plan.Apply(states[0]);
     }
 
@@ -90,7 +95,6 @@ public static class MachineAssembly
         Distances = Distances(spec),
         Hpet = spec.Hpet,
         SerialPorts = [new(PlatformMap.Com1, PlatformMap.Com1Gsi)],
-        KeyboardController = StandardDevices.HasKeyboardController,
     };
 
     private static int NodeOf(MachineSpec spec, int cpu)

@@ -1,6 +1,8 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
@@ -31,6 +33,13 @@ internal sealed class Platform : IDisposable
     /// <summary>The far end of COM1.</summary>
     public required SerialConsole Serial { get; init; }
 
+    public IKeyboardInput? Keyboard { get; init; }
+
+    public IPointerInput? Pointer { get; init; }
+
+    /// <summary>The host's view of the display; null without one.</summary>
+    public Framebuffer? Framebuffer { get; init; }
+
     /// <summary>What firmware does at power-on and reset: fills (zeroed) guest memory and the vCPUs' states.</summary>
     public required Action<CpuStateBuffer> PowerOn { get; init; }
 
@@ -39,6 +48,7 @@ internal sealed class Platform : IDisposable
 
     public void Dispose()
     {
+        Framebuffer?.Dispose();
         Devices.Dispose();
         Engine.Dispose();
         Timers.Dispose();

@@ -4,8 +4,10 @@ using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Chipset;
 using WebVm.Vmm.Devices.Debugging;
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Devices.Serial;
@@ -21,22 +23,46 @@ namespace WebVm.Vmm.Machine.Assembly;
 /// <summary>The devices of a PC, wired to its interrupt lines and put into the device tree.</summary>
 internal sealed class StandardDevices
 {
-    public const bool HasKeyboardController = false;
+    private static readonly PciSlot s_displaySlot = new(1, 0);
 
     private const int LineCount = 24;
 
-    private StandardDevices(DeviceTree tree, AcpiPowerManagement powerManagement)
+    private readonly PciHostBridge _bridge;
+    private readonly DisplaySpec? _displaySpec;
+
+    private StandardDevices(DeviceTree tree, PciHostBridge bridge, DisplaySpec? displaySpec)
     {
         Tree = tree;
-        PowerManagement = powerManagement;
+        _bridge = bridge;
+        _displaySpec = displaySpec;
     }
 
     public DeviceTree Tree { get; }
 
-    public AcpiPowerManagement PowerManagement { get; }
+    public required AcpiPowerManagement PowerManagement { get; init; }
 
-    /// <summary>The display's memory as a kernel may draw on it from the start; null without display.</summary>
-    public LinearFramebuffer? Framebuffer { get; private init; }
+    public required I8042 Input { get; init; }
+
+    public BochsDisplay? Display { get; private init; }
+
+    public required FwCfgItems Configuration { get; init; }
+
+    /// <summary>
+    /// What firmware does with devices at power-on and reset: gives PCI functions their places, and switches the display on.
+    /// </summary>
+    /// <returns>The display's memory as a kernel may draw on it from the start; null without display.</returns>
+    public LinearFramebuffer? PrepareForBoot(GuestMemory memory)
+    {
+        PciResources.Assign(_bridge.RootBus);
+        if (Display is not { } display || _displaySpec is not { } spec)
+        {
+            return null;
+        }
+
+        memory.Clear(display.Memory);
+        var mode = display.SetMode(spec.Width, spec.Height);
+        return display.FramebufferAddress is { } address ? new LinearFramebuffer(address, mode.Width, mode.Height, mode.Stride) : null;
+    }
 
     public static StandardDevices Create(
         MachineSpec spec, GuestMemory memory, SystemBus bus, ICpuEngine engine, ITimerService timers, IMachineSignals signals, SerialConsole serial)
@@ -54,7 +80,10 @@ internal sealed class StandardDevices
         tree.Add(clock);
         tree.Add(new SystemControlPort(a20, signals));
         tree.Add(new Uart16550("uart0", PlatformMap.Com1, lines[PlatformMap.Com1Gsi], serial));
-        tree.Add(new FwCfg(memory, Configuration(spec)));
+        var configuration = BasicConfiguration(spec);
+        var input = new I8042(lines[PlatformMap.KeyboardGsi], lines[PlatformMap.MouseGsi], a20, signals);
+        tree.Add(input);
+        tree.Add(new FwCfg(memory, configuration));
         tree.Add(new Pvpanic(signals));
         tree.Add(new DebugExit(signals));
         // KVM answers for these chips itself.
@@ -78,12 +107,31 @@ internal sealed class StandardDevices
             }));
         }
 
-        return new StandardDevices(tree, powerManagement);
+        return new StandardDevices(tree, bridge, spec.Display)
+        {
+            PowerManagement = powerManagement,
+            Input = input,
+            Display = AddDisplay(spec, memory, bridge, tree),
+            Configuration = configuration,
+        };
     }
 
     private static ulong HighMemory(MachineSpec spec) => spec.Memory > PlatformMap.LowMemoryEnd ? spec.Memory - PlatformMap.LowMemoryEnd : 0;
 
-    private static FwCfgItems Configuration(MachineSpec spec)
+    private static BochsDisplay? AddDisplay(MachineSpec spec, GuestMemory memory, PciHostBridge bridge, DeviceTree tree)
+    {
+        if (spec.Display is not { } wanted)
+        {
+            return null;
+        }
+
+        var display = new BochsDisplay(memory, wanted.Width, wanted.Height);
+        bridge.Add(s_displaySlot, display.Function);
+        tree.Add(display);
+        return display;
+    }
+
+    private static FwCfgItems BasicConfiguration(MachineSpec spec)
     {
         var items = new FwCfgItems();
         items.Add(FwCfgKey.RamSize, spec.Memory);

@@ -1,5 +1,7 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Consoles;
@@ -60,6 +62,14 @@ public sealed class VirtualMachine : IDisposable
 
     /// <summary>COM1.</summary>
     public SerialConsole Serial => _platform.Serial;
+
+    /// <summary>The keyboard; null for a machine without.</summary>
+    public IKeyboardInput? Keyboard => _platform.Keyboard;
+
+    public IPointerInput? Pointer => _platform.Pointer;
+
+    /// <summary>The display's pixels; null for a machine without display.</summary>
+    public Framebuffer? Framebuffer => _platform.Framebuffer;
 
     internal Platform Platform => _platform;
 
