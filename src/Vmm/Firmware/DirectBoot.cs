@@ -38,6 +38,8 @@ public static class DirectBoot
             new MemoryMapEntry(block, AcpiTableSet.SharedSize, MemoryMapType.AcpiNvs),
             new MemoryMapEntry(block + AcpiTableSet.SharedSize, size - AcpiTableSet.SharedSize, MemoryMapType.AcpiReclaimable),
         ]);
+        Write(memory, new(BiosDataArea.Address), BiosDataArea.Create(platform));
+        Write(memory, new(MemoryMap.ExtendedBiosData), BiosDataArea.CreateExtended());
         Write(memory, block, tables.Build(block));
         Write(memory, new(AcpiRootPointer), tables.BuildRootPointer(block));
         byte[] inventory = SmbiosTables.Create(platform);
