@@ -35,6 +35,7 @@ internal sealed class Ps2Keyboard
     {
         _output.Clear();
         _awaitsArgumentOf = 0;
+        _lastSent = 0;
         _leds = 0;
         SetDefaults();
         _scanning = true;

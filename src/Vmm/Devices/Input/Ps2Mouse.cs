@@ -45,6 +45,7 @@ internal sealed class Ps2Mouse
     {
         _output.Clear();
         _awaitsArgumentOf = 0;
+        _lastSent = 0;
         _id = StandardId;
         _wrap = false;
         _buttons = PointerButtons.None;

@@ -1,0 +1,106 @@
+using System.Collections.Concurrent;
+using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Devices.Pci;
+using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Tests.Devices.Doubles;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Vmm.Tests.Devices.Hostile;
+
+/// <summary>Every device of the machine, as the machine puts them together, on a bus that tests drive instead of vCPUs.</summary>
+internal sealed class WholePlatform : IDisposable
+{
+    public const ulong RamSize = 4 << 20;
+
+    private readonly TimerService _timers;
+    private readonly SoftEngine _engine;
+    private readonly ConcurrentQueue<string> _faults = new();
+
+    public WholePlatform()
+    {
+        _timers = new TimerService(Clock);
+        if (!Memory.TryMap(Memory.CreateRegion("ram", GuestMemoryKind.Ram, RamSize), new GuestPhysicalAddress(0)))
+        {
+            throw new InvalidOperationException("RAM cannot be mapped.");
+        }
+
+        _engine = new SoftEngine(Memory, Bus, _timers);
+        _engine.CreateVcpu(0, 0);
+        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec() };
+        Tree = StandardDevices.Create(spec, Memory, Bus, _engine, _timers, Signals, Serial).Tree;
+        Bridge = (PciHostBridge)Tree.Find("pci")!.Device;
+        AddWhatTheMachineDoesNotHave();
+        Tree.DeviceFailed += failure => _faults.Enqueue($"{failure} {failure.Cause}");
+        Bus.Faulted += (window, exception) => _faults.Enqueue($"{window}: {exception}");
+        PowerUp();
+        Tree.Start();
+        Clock.Start();
+    }
+
+    public GuestMemory Memory { get; } = new();
+
+    public SystemBus Bus { get; } = new();
+
+    public VirtualClock Clock { get; } = new();
+
+    public RecordingSignals Signals { get; } = new();
+
+    public SerialConsole Serial { get; } = new();
+
+    public DeviceTree Tree { get; }
+
+    public PciHostBridge Bridge { get; }
+
+    /// <summary>What devices threw, if anything.</summary>
+    public IReadOnlyCollection<string> Faults => _faults;
+
+    public T Device<T>()
+        where T : class, IDevice => Tree.Nodes.Select(node => node.Device).OfType<T>().Single();
+
+    public void PowerUp()
+    {
+        Tree.PowerUp();
+        PciResources.Assign(Bridge.RootBus);
+    }
+
+    public void Dispose()
+    {
+        Clock.Stop();
+        Tree.Dispose();
+        _engine.Dispose();
+        _timers.Dispose();
+        Memory.Dispose();
+    }
+
+    private void AddWhatTheMachineDoesNotHave()
+    {
+        if (!Tree.Nodes.Any(node => node.Device is BochsDisplay))
+        {
+            var display = new BochsDisplay(Memory);
+            Tree.Add(display, Bridge.Name);
+            Bridge.Add(new PciSlot(1, 0), display.Function);
+        }
+
+        if (!Tree.Nodes.Any(node => node.Device is I8042))
+        {
+            Tree.Add(new I8042(Line(PlatformMap.KeyboardGsi), Line(PlatformMap.MouseGsi), new A20Gate(), Signals));
+        }
+
+        // A device with every kind of BAR and of interrupt, as the machine has none yet.
+        var everything = new TestPciDevice("everything", Memory, msix: 8);
+        Tree.Add(everything, Bridge.Name);
+        Bridge.Add(new PciSlot(9, 0), everything.Function);
+    }
+
+    private InterruptLine Line(int gsi) => new(_engine.Interrupts, gsi);
+}
