@@ -22,19 +22,17 @@ internal static unsafe partial class IntegerSelector
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
     {
+        if (instruction.Op0Kind == OpKind.Memory || instruction.Op1Kind == OpKind.Memory)
+        {
+            return Path(op) switch
+            {
+                MemoryPath.Direct => BinaryMemory<TOperation, T, DirectPath>(in instruction, op),
+                MemoryPath.Based => BinaryMemory<TOperation, T, BasedPath>(in instruction, op),
+                _ => BinaryMemory<TOperation, T, GeneralPath>(in instruction, op),
+            };
+        }
+
         bool register = instruction.Op1Kind == OpKind.Register;
-        if (instruction.Op0Kind != OpKind.Register)
-        {
-            return Locked(op)
-                ? register ? &BinaryHandlers.LockedMemoryRegister<TOperation, T> : &BinaryHandlers.LockedMemoryImmediate<TOperation, T>
-                : register ? &BinaryHandlers.MemoryRegister<TOperation, T> : &BinaryHandlers.MemoryImmediate<TOperation, T>;
-        }
-
-        if (instruction.Op1Kind == OpKind.Memory)
-        {
-            return &BinaryHandlers.RegisterMemory<TOperation, T>;
-        }
-
         if (!register)
         {
             return &BinaryHandlers.RegisterImmediate<TOperation, T>;
@@ -44,30 +42,46 @@ internal static unsafe partial class IntegerSelector
         return clears && op->Reg0 == op->Reg1 ? &BinaryHandlers.Clear<T> : &BinaryHandlers.RegisterRegister<TOperation, T>;
     }
 
-    private static Handler Compare<TOperation>(in Instruction instruction)
+    private static Handler BinaryMemory<TOperation, T, TPath>(in Instruction instruction, Operation* op)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
+    {
+        if (instruction.Op0Kind == OpKind.Register)
+        {
+            return &BinaryHandlers.RegisterMemory<TOperation, T, TPath>;
+        }
+
+        bool register = instruction.Op1Kind == OpKind.Register;
+        return Locked(op)
+            ? register ? &BinaryHandlers.LockedMemoryRegister<TOperation, T, TPath> : &BinaryHandlers.LockedMemoryImmediate<TOperation, T, TPath>
+            : register ? &BinaryHandlers.MemoryRegister<TOperation, T, TPath> : &BinaryHandlers.MemoryImmediate<TOperation, T, TPath>;
+    }
+
+    private static Handler Compare<TOperation>(in Instruction instruction, Operation* op)
         where TOperation : struct, IBinaryOperation => OperandSize(in instruction, 0) switch
         {
-            1 => Compare<TOperation, byte>(in instruction),
-            2 => Compare<TOperation, ushort>(in instruction),
-            4 => Compare<TOperation, uint>(in instruction),
-            _ => Compare<TOperation, ulong>(in instruction),
+            1 => Compare<TOperation, byte>(in instruction, op),
+            2 => Compare<TOperation, ushort>(in instruction, op),
+            4 => Compare<TOperation, uint>(in instruction, op),
+            _ => Compare<TOperation, ulong>(in instruction, op),
         };
 
-    private static Handler Compare<TOperation, T>(in Instruction instruction)
+    private static Handler Compare<TOperation, T>(in Instruction instruction, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
     {
+        if (instruction.Op0Kind == OpKind.Memory || instruction.Op1Kind == OpKind.Memory)
+        {
+            return Path(op) switch
+            {
+                MemoryPath.Direct => CompareMemory<TOperation, T, DirectPath>(in instruction),
+                MemoryPath.Based => CompareMemory<TOperation, T, BasedPath>(in instruction),
+                _ => CompareMemory<TOperation, T, GeneralPath>(in instruction),
+            };
+        }
+
         bool register = instruction.Op1Kind == OpKind.Register;
-        if (instruction.Op0Kind != OpKind.Register)
-        {
-            return register ? &CompareHandlers.MemoryRegister<TOperation, T> : &CompareHandlers.MemoryImmediate<TOperation, T>;
-        }
-
-        if (instruction.Op1Kind == OpKind.Memory)
-        {
-            return &CompareHandlers.RegisterMemory<TOperation, T>;
-        }
-
         if (!register)
         {
             return &CompareHandlers.RegisterImmediate<TOperation, T>;
@@ -77,6 +91,14 @@ internal static unsafe partial class IntegerSelector
             ? &CompareHandlers.TestSelf<T>
             : &CompareHandlers.RegisterRegister<TOperation, T>;
     }
+
+    private static Handler CompareMemory<TOperation, T, TPath>(in Instruction instruction)
+        where TOperation : struct, IBinaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath =>
+        instruction.Op0Kind == OpKind.Register ? &CompareHandlers.RegisterMemory<TOperation, T, TPath>
+        : instruction.Op1Kind == OpKind.Register ? &CompareHandlers.MemoryRegister<TOperation, T, TPath>
+        : &CompareHandlers.MemoryImmediate<TOperation, T, TPath>;
 
     private static Handler Unary<TOperation>(in Instruction instruction, Operation* op)
         where TOperation : struct, IUnaryOperation => OperandSize(in instruction, 0) switch
@@ -90,8 +112,18 @@ internal static unsafe partial class IntegerSelector
     private static Handler Unary<TOperation, T>(in Instruction instruction, Operation* op)
         where TOperation : struct, IUnaryOperation
         where T : unmanaged, IBinaryInteger<T> =>
-        instruction.Op0Kind == OpKind.Register ? &UnaryHandlers.Register<TOperation, T>
-            : Locked(op) ? &UnaryHandlers.LockedMemory<TOperation, T> : &UnaryHandlers.Memory<TOperation, T>;
+        instruction.Op0Kind == OpKind.Register ? &UnaryHandlers.Register<TOperation, T> : Path(op) switch
+        {
+            MemoryPath.Direct => UnaryMemory<TOperation, T, DirectPath>(op),
+            MemoryPath.Based => UnaryMemory<TOperation, T, BasedPath>(op),
+            _ => UnaryMemory<TOperation, T, GeneralPath>(op),
+        };
+
+    private static Handler UnaryMemory<TOperation, T, TPath>(Operation* op)
+        where TOperation : struct, IUnaryOperation
+        where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath =>
+        Locked(op) ? &UnaryHandlers.LockedMemory<TOperation, T, TPath> : &UnaryHandlers.Memory<TOperation, T, TPath>;
 
     private static Handler Shift<TOperation>(in Instruction instruction, Operation* op)
         where TOperation : struct, IShiftOperation => OperandSize(in instruction, 0) switch
@@ -118,7 +150,14 @@ internal static unsafe partial class IntegerSelector
             return register ? &ShiftHandlers.RegisterByZero<T> : &ShiftHandlers.MemoryByZero<T>;
         }
 
-        return register ? &ShiftHandlers.RegisterImmediate<TOperation, T> : &ShiftHandlers.MemoryImmediate<TOperation, T>;
+        if (register)
+        {
+            return &ShiftHandlers.RegisterImmediate<TOperation, T>;
+        }
+
+        return Path(op) == MemoryPath.Direct
+            ? &ShiftHandlers.MemoryImmediate<TOperation, T, DirectPath>
+            : &ShiftHandlers.MemoryImmediate<TOperation, T, GeneralPath>;
     }
 
     private static Handler DoubleShift<TOperation>(in Instruction instruction, Operation* op)

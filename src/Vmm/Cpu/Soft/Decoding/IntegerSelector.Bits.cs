@@ -9,44 +9,53 @@ using unsafe Handler = delegate*<CpuContext*, Operation*, Operation*>;
 /// <content>Conditions, single bits, bit fields.</content>
 internal static unsafe partial class IntegerSelector
 {
-    private static Handler Conditional(in Instruction instruction) => instruction.ConditionCode switch
+    private static Handler Conditional(in Instruction instruction, Operation* op) => instruction.ConditionCode switch
     {
-        ConditionCode.o => Conditional<IfOverflow>(in instruction),
-        ConditionCode.no => Conditional<Unless<IfOverflow>>(in instruction),
-        ConditionCode.b => Conditional<IfBelow>(in instruction),
-        ConditionCode.ae => Conditional<Unless<IfBelow>>(in instruction),
-        ConditionCode.e => Conditional<IfEqual>(in instruction),
-        ConditionCode.ne => Conditional<Unless<IfEqual>>(in instruction),
-        ConditionCode.be => Conditional<IfBelowOrEqual>(in instruction),
-        ConditionCode.a => Conditional<Unless<IfBelowOrEqual>>(in instruction),
-        ConditionCode.s => Conditional<IfSign>(in instruction),
-        ConditionCode.ns => Conditional<Unless<IfSign>>(in instruction),
-        ConditionCode.p => Conditional<IfParity>(in instruction),
-        ConditionCode.np => Conditional<Unless<IfParity>>(in instruction),
-        ConditionCode.l => Conditional<IfLess>(in instruction),
-        ConditionCode.ge => Conditional<Unless<IfLess>>(in instruction),
-        ConditionCode.le => Conditional<IfLessOrEqual>(in instruction),
-        _ => Conditional<Unless<IfLessOrEqual>>(in instruction),
+        ConditionCode.o => Conditional<IfOverflow>(in instruction, op),
+        ConditionCode.no => Conditional<Unless<IfOverflow>>(in instruction, op),
+        ConditionCode.b => Conditional<IfBelow>(in instruction, op),
+        ConditionCode.ae => Conditional<Unless<IfBelow>>(in instruction, op),
+        ConditionCode.e => Conditional<IfEqual>(in instruction, op),
+        ConditionCode.ne => Conditional<Unless<IfEqual>>(in instruction, op),
+        ConditionCode.be => Conditional<IfBelowOrEqual>(in instruction, op),
+        ConditionCode.a => Conditional<Unless<IfBelowOrEqual>>(in instruction, op),
+        ConditionCode.s => Conditional<IfSign>(in instruction, op),
+        ConditionCode.ns => Conditional<Unless<IfSign>>(in instruction, op),
+        ConditionCode.p => Conditional<IfParity>(in instruction, op),
+        ConditionCode.np => Conditional<Unless<IfParity>>(in instruction, op),
+        ConditionCode.l => Conditional<IfLess>(in instruction, op),
+        ConditionCode.ge => Conditional<Unless<IfLess>>(in instruction, op),
+        ConditionCode.le => Conditional<IfLessOrEqual>(in instruction, op),
+        _ => Conditional<Unless<IfLessOrEqual>>(in instruction, op),
     };
 
     /// <summary>SETcc and CMOVcc; other instructions with a condition (Jcc, LOOPcc, FCMOVcc, CMPccXADD) are not here.</summary>
-    private static Handler Conditional<TCondition>(in Instruction instruction)
+    private static Handler Conditional<TCondition>(in Instruction instruction, Operation* op)
         where TCondition : struct, ICondition
     {
-        bool register = instruction.OpCount == 2 && instruction.Op1Kind == OpKind.Register;
         return instruction.OpCount switch
         {
             1 when instruction.Op0Kind == OpKind.Register => &ConditionalHandlers.SetRegister<TCondition>,
             1 when instruction.Op0Kind == OpKind.Memory => &ConditionalHandlers.SetMemory<TCondition>,
             2 when instruction.Op0Register.IsGPR() => OperandSize(in instruction, 0) switch
             {
-                2 => register ? &ConditionalHandlers.MoveRegister<TCondition, ushort> : &ConditionalHandlers.MoveMemory<TCondition, ushort>,
-                4 => register ? &ConditionalHandlers.MoveRegister<TCondition, uint> : &ConditionalHandlers.MoveMemory<TCondition, uint>,
-                _ => register ? &ConditionalHandlers.MoveRegister<TCondition, ulong> : &ConditionalHandlers.MoveMemory<TCondition, ulong>,
+                2 => ConditionalMove<TCondition, ushort>(in instruction, op),
+                4 => ConditionalMove<TCondition, uint>(in instruction, op),
+                _ => ConditionalMove<TCondition, ulong>(in instruction, op),
             },
             _ => null,
         };
     }
+
+    private static Handler ConditionalMove<TCondition, T>(in Instruction instruction, Operation* op)
+        where TCondition : struct, ICondition
+        where T : unmanaged =>
+        instruction.Op1Kind == OpKind.Register ? &ConditionalHandlers.MoveRegister<TCondition, T> : Path(op) switch
+        {
+            MemoryPath.Direct => &ConditionalHandlers.MoveMemory<TCondition, T, DirectPath>,
+            MemoryPath.Based => &ConditionalHandlers.MoveMemory<TCondition, T, BasedPath>,
+            _ => &ConditionalHandlers.MoveMemory<TCondition, T, GeneralPath>,
+        };
 
     private static Handler BitTest(in Instruction instruction, Operation* op) => OperandSize(in instruction, 0) switch
     {
@@ -65,9 +74,7 @@ internal static unsafe partial class IntegerSelector
         }
 
         ImmediateToMask<T>(op);
-        return register
-            ? &CompareHandlers.RegisterImmediate<Interpretation.Integer.BitTest, T>
-            : &CompareHandlers.MemoryImmediate<Interpretation.Integer.BitTest, T>;
+        return Compare<Interpretation.Integer.BitTest, T>(in instruction, op);
     }
 
     private static Handler BitChange<TOperation>(in Instruction instruction, Operation* op)

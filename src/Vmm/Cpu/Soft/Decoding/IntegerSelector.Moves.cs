@@ -51,7 +51,7 @@ internal static unsafe partial class IntegerSelector
                 return &MoveHandlers.OffsetRegister<T>;
             }
 
-            return instruction.Op1Kind == OpKind.Register ? &MoveHandlers.MemoryRegister<T> : &MoveHandlers.MemoryImmediate<T>;
+            return MoveMemory<T>(in instruction, op);
         }
 
         if (instruction.Op1Kind == OpKind.Memory)
@@ -62,39 +62,61 @@ internal static unsafe partial class IntegerSelector
                 return &MoveHandlers.RegisterOffset<T>;
             }
 
-            return &MoveHandlers.RegisterMemory<T>;
+            return MoveMemory<T>(in instruction, op);
         }
 
         return instruction.Op1Kind == OpKind.Register ? &MoveHandlers.RegisterRegister<T> : &MoveHandlers.RegisterImmediate<T>;
     }
 
-    private static Handler ZeroExtend(in Instruction instruction) =>
-        OperandSize(in instruction, 1) == 1 ? Extend<byte>(in instruction) : Extend<ushort>(in instruction);
+    private static Handler MoveMemory<T>(in Instruction instruction, Operation* op)
+        where T : unmanaged, IBinaryInteger<T> => Path(op) switch
+        {
+            MemoryPath.Direct => MoveMemory<T, DirectPath>(in instruction),
+            MemoryPath.Based => MoveMemory<T, BasedPath>(in instruction),
+            _ => MoveMemory<T, GeneralPath>(in instruction),
+        };
 
-    private static Handler SignExtend(in Instruction instruction) => OperandSize(in instruction, 1) switch
+    private static Handler MoveMemory<T, TPath>(in Instruction instruction)
+        where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath =>
+        instruction.Op0Kind == OpKind.Register ? &MoveHandlers.RegisterMemory<T, TPath>
+        : instruction.Op1Kind == OpKind.Register ? &MoveHandlers.MemoryRegister<T, TPath> : &MoveHandlers.MemoryImmediate<T, TPath>;
+
+    private static Handler ZeroExtend(in Instruction instruction, Operation* op) =>
+        OperandSize(in instruction, 1) == 1 ? Extend<byte>(in instruction, op) : Extend<ushort>(in instruction, op);
+
+    private static Handler SignExtend(in Instruction instruction, Operation* op) => OperandSize(in instruction, 1) switch
     {
-        1 => Extend<sbyte>(in instruction),
-        2 => Extend<short>(in instruction),
-        _ => Extend<int>(in instruction),
+        1 => Extend<sbyte>(in instruction, op),
+        2 => Extend<short>(in instruction, op),
+        _ => Extend<int>(in instruction, op),
     };
 
-    private static Handler Extend<TFrom>(in Instruction instruction)
-        where TFrom : unmanaged, IBinaryInteger<TFrom>
-    {
-        bool register = instruction.Op1Kind == OpKind.Register;
-        return OperandSize(in instruction, 0) switch
+    private static Handler Extend<TFrom>(in Instruction instruction, Operation* op)
+        where TFrom : unmanaged, IBinaryInteger<TFrom> => OperandSize(in instruction, 0) switch
         {
-            2 => register ? &MoveHandlers.ExtendRegister<TFrom, ushort> : &MoveHandlers.ExtendMemory<TFrom, ushort>,
-            4 => register ? &MoveHandlers.ExtendRegister<TFrom, uint> : &MoveHandlers.ExtendMemory<TFrom, uint>,
-            _ => register ? &MoveHandlers.ExtendRegister<TFrom, ulong> : &MoveHandlers.ExtendMemory<TFrom, ulong>,
+            2 => Extend<TFrom, ushort>(in instruction, op),
+            4 => Extend<TFrom, uint>(in instruction, op),
+            _ => Extend<TFrom, ulong>(in instruction, op),
         };
-    }
 
-    private static Handler LoadAddress(in Instruction instruction) => instruction.Op0Register.GetSize() switch
+    private static Handler Extend<TFrom, TTo>(in Instruction instruction, Operation* op)
+        where TFrom : unmanaged, IBinaryInteger<TFrom>
+        where TTo : unmanaged, IBinaryInteger<TTo> =>
+        instruction.Op1Kind == OpKind.Register ? &MoveHandlers.ExtendRegister<TFrom, TTo> : Path(op) switch
+        {
+            MemoryPath.Direct => &MoveHandlers.ExtendMemory<TFrom, TTo, DirectPath>,
+            MemoryPath.Based => &MoveHandlers.ExtendMemory<TFrom, TTo, BasedPath>,
+            _ => &MoveHandlers.ExtendMemory<TFrom, TTo, GeneralPath>,
+        };
+
+    private static Handler LoadAddress(in Instruction instruction, Operation* op) => instruction.Op0Register.GetSize() switch
     {
         2 => &MoveHandlers.LoadEffectiveAddress<ushort>,
         4 => &MoveHandlers.LoadEffectiveAddress<uint>,
-        _ => &MoveHandlers.LoadEffectiveAddress<ulong>,
+        _ => (op->Flags & (OperationFlags.Address16 | OperationFlags.Address32)) == 0
+            ? &MoveHandlers.LoadEffectiveAddress64
+            : &MoveHandlers.LoadEffectiveAddress<ulong>,
     };
 
     private static Handler SwappedMove(in Instruction instruction)
@@ -108,11 +130,17 @@ internal static unsafe partial class IntegerSelector
         };
     }
 
-    private static Handler Push(in Instruction instruction) => instruction.StackPointerIncrement switch
+    private static Handler Push(in Instruction instruction, Operation* op) => instruction.StackPointerIncrement switch
     {
         -2 => Push<ushort>(in instruction),
         -4 => Push<uint>(in instruction),
-        _ => Push<ulong>(in instruction),
+        // An operand of 64 bits goes with a stack pointer of 64 bits.
+        _ => instruction.Op0Kind switch
+        {
+            OpKind.Register when instruction.Op0Register.IsGPR() => &StackHandlers.PushRegisterDirect<ulong>,
+            OpKind.Register or OpKind.Memory => Push<ulong>(in instruction),
+            _ => &StackHandlers.PushImmediateDirect<ulong>,
+        },
     };
 
     private static Handler Push<T>(in Instruction instruction)
@@ -124,7 +152,7 @@ internal static unsafe partial class IntegerSelector
             _ => &StackHandlers.PushImmediate<T>,
         };
 
-    private static Handler Pop(in Instruction instruction)
+    private static Handler Pop(in Instruction instruction, Operation* op)
     {
         bool register = instruction.Op0Kind == OpKind.Register;
         if (register && instruction.Op0Register.IsSegmentRegister())
@@ -136,45 +164,60 @@ internal static unsafe partial class IntegerSelector
         {
             2 => register ? &StackHandlers.PopRegister<ushort> : &StackHandlers.PopMemory<ushort>,
             4 => register ? &StackHandlers.PopRegister<uint> : &StackHandlers.PopMemory<uint>,
-            _ => register ? &StackHandlers.PopRegister<ulong> : &StackHandlers.PopMemory<ulong>,
+            _ => register ? &StackHandlers.PopRegisterDirect<ulong> : &StackHandlers.PopMemory<ulong>,
         };
     }
 
-    private static Handler Exchange(in Instruction instruction)
+    private static Handler Exchange(in Instruction instruction, Operation* op) => OperandSize(in instruction, 0) switch
     {
-        bool register = instruction.Op0Kind == OpKind.Register && instruction.Op1Kind == OpKind.Register;
-        return OperandSize(in instruction, 0) switch
-        {
-            1 => register ? &ExchangeHandlers.RegisterRegister<byte> : &ExchangeHandlers.MemoryRegister<byte>,
-            2 => register ? &ExchangeHandlers.RegisterRegister<ushort> : &ExchangeHandlers.MemoryRegister<ushort>,
-            4 => register ? &ExchangeHandlers.RegisterRegister<uint> : &ExchangeHandlers.MemoryRegister<uint>,
-            _ => register ? &ExchangeHandlers.RegisterRegister<ulong> : &ExchangeHandlers.MemoryRegister<ulong>,
-        };
-    }
+        1 => Exchange<byte>(in instruction, op),
+        2 => Exchange<ushort>(in instruction, op),
+        4 => Exchange<uint>(in instruction, op),
+        _ => Exchange<ulong>(in instruction, op),
+    };
 
-    private static Handler ExchangeAdd(in Instruction instruction)
-    {
-        bool register = instruction.Op0Kind == OpKind.Register;
-        return OperandSize(in instruction, 0) switch
+    private static Handler Exchange<T>(in Instruction instruction, Operation* op)
+        where T : unmanaged =>
+        instruction.Op0Kind == OpKind.Register && instruction.Op1Kind == OpKind.Register ? &ExchangeHandlers.RegisterRegister<T> : Path(op) switch
         {
-            1 => register ? &ExchangeHandlers.AddRegister<byte> : &ExchangeHandlers.AddMemory<byte>,
-            2 => register ? &ExchangeHandlers.AddRegister<ushort> : &ExchangeHandlers.AddMemory<ushort>,
-            4 => register ? &ExchangeHandlers.AddRegister<uint> : &ExchangeHandlers.AddMemory<uint>,
-            _ => register ? &ExchangeHandlers.AddRegister<ulong> : &ExchangeHandlers.AddMemory<ulong>,
+            MemoryPath.Direct => &ExchangeHandlers.MemoryRegister<T, DirectPath>,
+            MemoryPath.Based => &ExchangeHandlers.MemoryRegister<T, BasedPath>,
+            _ => &ExchangeHandlers.MemoryRegister<T, GeneralPath>,
         };
-    }
 
-    private static Handler CompareExchange(in Instruction instruction)
+    private static Handler ExchangeAdd(in Instruction instruction, Operation* op) => OperandSize(in instruction, 0) switch
     {
-        bool register = instruction.Op0Kind == OpKind.Register;
-        return OperandSize(in instruction, 0) switch
+        1 => ExchangeAdd<byte>(in instruction, op),
+        2 => ExchangeAdd<ushort>(in instruction, op),
+        4 => ExchangeAdd<uint>(in instruction, op),
+        _ => ExchangeAdd<ulong>(in instruction, op),
+    };
+
+    private static Handler ExchangeAdd<T>(in Instruction instruction, Operation* op)
+        where T : unmanaged, IBinaryInteger<T> =>
+        instruction.Op0Kind == OpKind.Register ? &ExchangeHandlers.AddRegister<T> : Path(op) switch
         {
-            1 => register ? &ExchangeHandlers.CompareRegister<byte> : &ExchangeHandlers.CompareMemory<byte>,
-            2 => register ? &ExchangeHandlers.CompareRegister<ushort> : &ExchangeHandlers.CompareMemory<ushort>,
-            4 => register ? &ExchangeHandlers.CompareRegister<uint> : &ExchangeHandlers.CompareMemory<uint>,
-            _ => register ? &ExchangeHandlers.CompareRegister<ulong> : &ExchangeHandlers.CompareMemory<ulong>,
+            MemoryPath.Direct => &ExchangeHandlers.AddMemory<T, DirectPath>,
+            MemoryPath.Based => &ExchangeHandlers.AddMemory<T, BasedPath>,
+            _ => &ExchangeHandlers.AddMemory<T, GeneralPath>,
         };
-    }
+
+    private static Handler CompareExchange(in Instruction instruction, Operation* op) => OperandSize(in instruction, 0) switch
+    {
+        1 => CompareExchange<byte>(in instruction, op),
+        2 => CompareExchange<ushort>(in instruction, op),
+        4 => CompareExchange<uint>(in instruction, op),
+        _ => CompareExchange<ulong>(in instruction, op),
+    };
+
+    private static Handler CompareExchange<T>(in Instruction instruction, Operation* op)
+        where T : unmanaged, IBinaryInteger<T> =>
+        instruction.Op0Kind == OpKind.Register ? &ExchangeHandlers.CompareRegister<T> : Path(op) switch
+        {
+            MemoryPath.Direct => &ExchangeHandlers.CompareMemory<T, DirectPath>,
+            MemoryPath.Based => &ExchangeHandlers.CompareMemory<T, BasedPath>,
+            _ => &ExchangeHandlers.CompareMemory<T, GeneralPath>,
+        };
 
     private static Handler String(in Instruction instruction, Operation* op) =>
         (op->Flags & OperationFlags.Address16) != 0 ? String<ushort>(in instruction, op)

@@ -1,5 +1,6 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -27,18 +28,18 @@ internal static unsafe partial class IntegerSelector
             case Mnemonic.And: return Binary<And>(in instruction, op);
             case Mnemonic.Or: return Binary<Or>(in instruction, op);
             case Mnemonic.Xor: return Binary<Xor>(in instruction, op);
-            case Mnemonic.Cmp: return Compare<Subtract>(in instruction);
-            case Mnemonic.Test: return Compare<And>(in instruction);
+            case Mnemonic.Cmp: return Compare<Subtract>(in instruction, op);
+            case Mnemonic.Test: return Compare<And>(in instruction, op);
             case Mnemonic.Inc: return Unary<Increment>(in instruction, op);
             case Mnemonic.Dec: return Unary<Decrement>(in instruction, op);
             case Mnemonic.Neg: return Unary<Negate>(in instruction, op);
             case Mnemonic.Not: return Unary<Not>(in instruction, op);
             case Mnemonic.Mov: return Move(in instruction, op);
-            case Mnemonic.Movzx: return ZeroExtend(in instruction);
-            case Mnemonic.Movsx or Mnemonic.Movsxd: return SignExtend(in instruction);
-            case Mnemonic.Lea: return LoadAddress(in instruction);
-            case Mnemonic.Push: return Push(in instruction);
-            case Mnemonic.Pop: return Pop(in instruction);
+            case Mnemonic.Movzx: return ZeroExtend(in instruction, op);
+            case Mnemonic.Movsx or Mnemonic.Movsxd: return SignExtend(in instruction, op);
+            case Mnemonic.Lea: return LoadAddress(in instruction, op);
+            case Mnemonic.Push: return Push(in instruction, op);
+            case Mnemonic.Pop: return Pop(in instruction, op);
             case Mnemonic.Shl or Mnemonic.Sal: return Shift<ShiftLeft>(in instruction, op);
             case Mnemonic.Shr: return Shift<ShiftRight>(in instruction, op);
             case Mnemonic.Sar: return Shift<ShiftRightArithmetic>(in instruction, op);
@@ -53,9 +54,9 @@ internal static unsafe partial class IntegerSelector
             case Mnemonic.Mulx: return MultiplyFlagless(in instruction);
             case Mnemonic.Div: return DivideUnsigned(in instruction);
             case Mnemonic.Idiv: return DivideSigned(in instruction);
-            case Mnemonic.Xchg: return Exchange(in instruction);
-            case Mnemonic.Xadd: return ExchangeAdd(in instruction);
-            case Mnemonic.Cmpxchg: return CompareExchange(in instruction);
+            case Mnemonic.Xchg: return Exchange(in instruction, op);
+            case Mnemonic.Xadd: return ExchangeAdd(in instruction, op);
+            case Mnemonic.Cmpxchg: return CompareExchange(in instruction, op);
             case Mnemonic.Bt: return BitTest(in instruction, op);
             case Mnemonic.Bts: return BitChange<BitSet>(in instruction, op);
             case Mnemonic.Btr: return BitChange<BitReset>(in instruction, op);
@@ -71,7 +72,7 @@ internal static unsafe partial class IntegerSelector
 
         if (instruction.ConditionCode != ConditionCode.None)
         {
-            return Conditional(in instruction);
+            return Conditional(in instruction, op);
         }
 
         if (instruction.IsStringInstruction)
@@ -119,7 +120,7 @@ internal static unsafe partial class IntegerSelector
                 {
                     Code.Leavew => &StackHandlers.Leave<ushort>,
                     Code.Leaved => &StackHandlers.Leave<uint>,
-                    _ => &StackHandlers.Leave<ulong>,
+                    _ => &StackHandlers.LeaveDirect,
                 };
             case Mnemonic.Daa: return &DecimalHandlers.AdjustAfterAddition;
             case Mnemonic.Das: return &DecimalHandlers.AdjustAfterSubtraction;
@@ -139,7 +140,7 @@ internal static unsafe partial class IntegerSelector
                     _ => &MoveHandlers.ByteSwap<ulong>,
                 };
             case Mnemonic.Movnti:
-                return OperandSize(in instruction, 1) == 8 ? &MoveHandlers.MemoryRegister<ulong> : &MoveHandlers.MemoryRegister<uint>;
+                return OperandSize(in instruction, 1) == 8 ? &MoveHandlers.MemoryRegister<ulong, GeneralPath> : &MoveHandlers.MemoryRegister<uint, GeneralPath>;
             case Mnemonic.Cmpxchg8b: return &WideExchangeHandlers.CompareExchange8;
             case Mnemonic.Cmpxchg16b: return &WideExchangeHandlers.CompareExchange16;
             case Mnemonic.Bound:
@@ -162,6 +163,20 @@ internal static unsafe partial class IntegerSelector
         instruction.GetOpKind(operand) == OpKind.Register
             ? instruction.GetOpRegister(operand).GetSize()
             : instruction.MemorySize.GetSize();
+
+    /// <summary>How handlers get to memory; see <see cref="IMemoryPath"/>.</summary>
+    private enum MemoryPath
+    {
+        Direct,
+        Based,
+        General,
+    }
+
+    private static MemoryPath Path(Operation* op) =>
+        (op->Flags & OperationFlags.Flat) != 0 ? MemoryPath.Direct
+        : (op->Flags & (OperationFlags.Long | OperationFlags.Address32)) == OperationFlags.Long
+            && op->Segment is (byte)SegmentIndex.Fs or (byte)SegmentIndex.Gs ? MemoryPath.Based
+        : MemoryPath.General;
 
     private static bool Locked(Operation* op) => (op->Flags & OperationFlags.Lock) != 0;
 }

@@ -26,13 +26,14 @@ internal static unsafe class BinaryHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* RegisterMemory<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* RegisterMemory<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out T right))
+        if (!TPath.TryRead(cpu, op, out T right))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? RegisterMemory<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), right));
@@ -40,63 +41,63 @@ internal static unsafe class BinaryHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* MemoryRegister<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MemoryRegister<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         *host = TOperation.Apply(cpu, *host, RegisterFile.Read<T>(cpu, op->Reg0));
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* MemoryImmediate<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         *host = TOperation.Apply(cpu, *host, T.CreateTruncating(op->Immediate));
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* LockedMemoryRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* LockedMemoryRegister<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? LockedMemoryRegister<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         Atomics.Update<TOperation, T>(cpu, host, RegisterFile.Read<T>(cpu, op->Reg0));
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* LockedMemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* LockedMemoryImmediate<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? LockedMemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         Atomics.Update<TOperation, T>(cpu, host, T.CreateTruncating(op->Immediate));
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     /// <summary>XOR and SUB of a register with itself.</summary>

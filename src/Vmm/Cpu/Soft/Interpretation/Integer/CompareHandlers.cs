@@ -26,13 +26,14 @@ internal static unsafe class CompareHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* RegisterMemory<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* RegisterMemory<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out T right))
+        if (!TPath.TryRead(cpu, op, out T right))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? RegisterMemory<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), right);
@@ -40,13 +41,14 @@ internal static unsafe class CompareHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryRegister<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* MemoryRegister<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out T left))
+        if (!TPath.TryRead(cpu, op, out T left))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MemoryRegister<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         TOperation.Apply(cpu, left, RegisterFile.Read<T>(cpu, op->Reg0));
@@ -54,13 +56,14 @@ internal static unsafe class CompareHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* MemoryImmediate<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out T left))
+        if (!TPath.TryRead(cpu, op, out T left))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         TOperation.Apply(cpu, left, T.CreateTruncating(op->Immediate));

@@ -31,13 +31,14 @@ internal static unsafe class ConditionalHandlers
 
     /// <summary>Memory is read whether or not the condition holds.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MoveMemory<TCondition, T>(CpuContext* cpu, Operation* op)
+    public static Operation* MoveMemory<TCondition, T, TPath>(CpuContext* cpu, Operation* op)
         where TCondition : struct, ICondition
         where T : unmanaged
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out T value))
+        if (!TPath.TryRead(cpu, op, out T value))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MoveMemory<TCondition, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         RegisterFile.Write(cpu, op->Reg0, TCondition.Holds(cpu) ? value : RegisterFile.Read<T>(cpu, op->Reg0));

@@ -20,18 +20,18 @@ internal static unsafe class ExchangeHandlers
 
     /// <summary>XCHG with memory locks by itself (SDM Vol. 3A §8.1.2.1).</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryRegister<T>(CpuContext* cpu, Operation* op)
+    public static Operation* MemoryRegister<T, TPath>(CpuContext* cpu, Operation* op)
         where T : unmanaged
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MemoryRegister<T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         T before = Interlocked.Exchange(ref *host, RegisterFile.Read<T>(cpu, op->Reg0));
-        GuestAccess.EndUpdate(cpu, op, host);
         RegisterFile.Write(cpu, op->Reg0, before);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -47,12 +47,13 @@ internal static unsafe class ExchangeHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* AddMemory<T>(CpuContext* cpu, Operation* op)
+    public static Operation* AddMemory<T, TPath>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? AddMemory<T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         T right = RegisterFile.Read<T>(cpu, op->Reg0);
@@ -67,9 +68,8 @@ internal static unsafe class ExchangeHandlers
             *host = Add.Apply(cpu, left, right);
         }
 
-        GuestAccess.EndUpdate(cpu, op, host);
         RegisterFile.Write(cpu, op->Reg0, left);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     /// <summary>Only the register that is written changes: on failure the accumulator, even if of 32 bits (AMD APM Vol. 3, CMPXCHG).</summary>
@@ -94,12 +94,13 @@ internal static unsafe class ExchangeHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* CompareMemory<T>(CpuContext* cpu, Operation* op)
+    public static Operation* CompareMemory<T, TPath>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? CompareMemory<T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         T accumulator = RegisterFile.Read<T>(cpu, RegisterFile.Rax);
@@ -118,13 +119,12 @@ internal static unsafe class ExchangeHandlers
             }
         }
 
-        GuestAccess.EndUpdate(cpu, op, host);
         Subtract.Apply(cpu, accumulator, value);
         if (accumulator != value)
         {
             RegisterFile.Write(cpu, RegisterFile.Rax, value);
         }
 
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 }

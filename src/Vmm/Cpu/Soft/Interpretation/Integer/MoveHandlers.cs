@@ -26,12 +26,13 @@ internal static unsafe class MoveHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* RegisterMemory<T>(CpuContext* cpu, Operation* op)
+    public static Operation* RegisterMemory<T, TPath>(CpuContext* cpu, Operation* op)
         where T : unmanaged
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out T value))
+        if (!TPath.TryRead(cpu, op, out T value))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? RegisterMemory<T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         RegisterFile.Write(cpu, op->Reg0, value);
@@ -39,14 +40,42 @@ internal static unsafe class MoveHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryRegister<T>(CpuContext* cpu, Operation* op)
-        where T : unmanaged =>
-        GuestAccess.TryWrite(cpu, op, RegisterFile.Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+    public static Operation* MemoryRegister<T, TPath>(CpuContext* cpu, Operation* op)
+        where T : unmanaged
+        where TPath : struct, IMemoryPath
+    {
+        if (!TPath.IsFast)
+        {
+            return GuestAccess.TryWrite(cpu, op, RegisterFile.Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+        }
+
+        if (!TPath.TryOpen(cpu, op, out T* host))
+        {
+            return MemoryRegister<T, GeneralPath>(cpu, op);
+        }
+
+        *host = RegisterFile.Read<T>(cpu, op->Reg0);
+        return TPath.Close(cpu, op, host);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryImmediate<T>(CpuContext* cpu, Operation* op)
-        where T : unmanaged, IBinaryInteger<T> =>
-        GuestAccess.TryWrite(cpu, op, T.CreateTruncating(op->Immediate)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+    public static Operation* MemoryImmediate<T, TPath>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
+    {
+        if (!TPath.IsFast)
+        {
+            return GuestAccess.TryWrite(cpu, op, T.CreateTruncating(op->Immediate)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+        }
+
+        if (!TPath.TryOpen(cpu, op, out T* host))
+        {
+            return MemoryImmediate<T, GeneralPath>(cpu, op);
+        }
+
+        *host = T.CreateTruncating(op->Immediate);
+        return TPath.Close(cpu, op, host);
+    }
 
     /// <summary>MOV from an absolute 64-bit offset, which is in the immediate.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -80,16 +109,25 @@ internal static unsafe class MoveHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* ExtendMemory<TFrom, TTo>(CpuContext* cpu, Operation* op)
+    public static Operation* ExtendMemory<TFrom, TTo, TPath>(CpuContext* cpu, Operation* op)
         where TFrom : unmanaged, IBinaryInteger<TFrom>
         where TTo : unmanaged, IBinaryInteger<TTo>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryRead(cpu, op, out TFrom value))
+        if (!TPath.TryRead(cpu, op, out TFrom value))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? ExtendMemory<TFrom, TTo, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         RegisterFile.Write(cpu, op->Reg0, TTo.CreateTruncating(value));
+        return Dispatch.Next(cpu, op);
+    }
+
+    /// <summary>LEA of 64 bits with 64-bit addresses.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* LoadEffectiveAddress64(CpuContext* cpu, Operation* op)
+    {
+        RegisterFile.Write(cpu, op->Reg0, CachedAccess.Offset(cpu, op));
         return Dispatch.Next(cpu, op);
     }
 

@@ -31,18 +31,18 @@ internal static unsafe class ShiftHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* MemoryImmediate<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IShiftOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? MemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         *host = TOperation.Apply(cpu, *host, (int)op->Immediate);
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -23,6 +23,68 @@ internal static unsafe class StackHandlers
         where T : unmanaged =>
         GuestAccess.TryRead(cpu, op, out T value) && GuestAccess.TryPush(cpu, op, value) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
 
+    /// <summary>With a 64-bit stack pointer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* PushRegisterDirect<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged
+    {
+        ulong offset = cpu->State.Gpr[4] - (ulong)sizeof(T);
+        if (!CachedAccess.TryOpen(cpu, offset, out T* host))
+        {
+            return PushRegister<T>(cpu, op);
+        }
+
+        *host = RegisterFile.Read<T>(cpu, op->Reg0);
+        cpu->State.Gpr[4] = offset;
+        return CachedAccess.Close(cpu, op, (byte*)host);
+    }
+
+    /// <summary>With a 64-bit stack pointer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* PushImmediateDirect<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        ulong offset = cpu->State.Gpr[4] - (ulong)sizeof(T);
+        if (!CachedAccess.TryOpen(cpu, offset, out T* host))
+        {
+            return PushImmediate<T>(cpu, op);
+        }
+
+        *host = T.CreateTruncating(op->Immediate);
+        cpu->State.Gpr[4] = offset;
+        return CachedAccess.Close(cpu, op, (byte*)host);
+    }
+
+    /// <summary>With a 64-bit stack pointer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* PopRegisterDirect<T>(CpuContext* cpu, Operation* op)
+        where T : unmanaged
+    {
+        ulong offset = cpu->State.Gpr[4];
+        if (!CachedAccess.TryRead(cpu, offset, out T value))
+        {
+            return PopRegister<T>(cpu, op);
+        }
+
+        cpu->State.Gpr[4] = offset + (ulong)sizeof(T);
+        RegisterFile.Write(cpu, op->Reg0, value);
+        return Dispatch.Next(cpu, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* LeaveDirect(CpuContext* cpu, Operation* op)
+    {
+        ulong offset = cpu->State.Gpr[5];
+        if (!CachedAccess.TryRead(cpu, offset, out ulong value))
+        {
+            return Leave<ulong>(cpu, op);
+        }
+
+        cpu->State.Gpr[4] = offset + 8;
+        cpu->State.Gpr[5] = value;
+        return Dispatch.Next(cpu, op);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* PushSelector<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T> =>

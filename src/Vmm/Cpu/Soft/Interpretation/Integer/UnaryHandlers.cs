@@ -17,32 +17,32 @@ internal static unsafe class UnaryHandlers
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* Memory<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* Memory<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IUnaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? Memory<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         *host = TOperation.Apply(cpu, *host);
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* LockedMemory<TOperation, T>(CpuContext* cpu, Operation* op)
+    public static Operation* LockedMemory<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IUnaryOperation
         where T : unmanaged, IBinaryInteger<T>
+        where TPath : struct, IMemoryPath
     {
-        if (!GuestAccess.TryBeginUpdate(cpu, op, out T* host))
+        if (!TPath.TryOpen(cpu, op, out T* host))
         {
-            return Faults.Faulted(cpu, op);
+            return TPath.IsFast ? LockedMemory<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         Atomics.Update<TOperation, T>(cpu, host);
-        GuestAccess.EndUpdate(cpu, op, host);
-        return Dispatch.Next(cpu, op);
+        return TPath.Close(cpu, op, host);
     }
 }
