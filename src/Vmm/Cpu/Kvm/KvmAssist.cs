@@ -66,7 +66,7 @@ internal sealed unsafe class KvmAssist : IDisposable
 
         if (all)
         {
-            _transfer.Load(_state, withTsc: false);
+            _transfer.Load(_state, withTsc: false, initialize: false);
             return;
         }
 
@@ -74,7 +74,7 @@ internal sealed unsafe class KvmAssist : IDisposable
         if (!new ReadOnlySpan<byte>(&_before->Xsave, sizeof(XsaveArea)).SequenceEqual(new ReadOnlySpan<byte>(&_state->Xsave, sizeof(XsaveArea)))
             || _before->Xcr0 != _state->Xcr0)
         {
-            _transfer.LoadExtended(_state);
+            _transfer.LoadExtended(_state, initialize: false);
         }
     }
 

@@ -14,34 +14,83 @@ internal sealed unsafe class KvmCpuid
     private const uint SavedComponents = 7;
 
     private const uint ExtendedTopology = 0xb;
-    private const uint ExtendedState = 0xd;
+    private const uint ExtendedStateLeaf = 0xd;
     private const uint ExtendedTopologyV2 = 0x1f;
 
-    private readonly kvm_cpuid_entry2[] _leaves;
+    private readonly kvm_cpuid_entry2[] _hostExtendedState;
+    private kvm_cpuid_entry2[] _leaves;
+    private bool _compared;
 
-    private KvmCpuid(kvm_cpuid_entry2[] leaves, ulong components)
+    private KvmCpuid(kvm_cpuid_entry2[] leaves, kvm_cpuid_entry2[] hostExtendedState, ulong components)
     {
         _leaves = leaves;
+        _hostExtendedState = hostExtendedState;
         Components = components;
     }
 
-    /// <summary>The bits that guests may set in XCR0.</summary>
-    public ulong Components { get; }
+    /// <summary>The bits that guests may set in XCR0. Final once the first vCPU has its CPUID.</summary>
+    public ulong Components { get; private set; }
+
+    /// <summary>This host's components beyond x87 and SSE, by number (leaf 0xd): where XSAVE stores each, and how large it is.</summary>
+    public IEnumerable<(int Component, uint Offset, uint Size, bool Aligned)> ExtendedState =>
+        _hostExtendedState
+            .Where(leaf => (Components >> (int)leaf.index & 1) != 0)
+            .Select(leaf => ((int)leaf.index, leaf.ebx, leaf.eax, (leaf.ecx & 2) != 0));
 
     public IReadOnlyList<kvm_cpuid_entry2> Leaves => _leaves;
 
     public static KvmCpuid ForHost(KvmDevice device)
     {
         var supported = device.SupportedCpuid();
-        uint components = supported.Where(leaf => leaf is { function: ExtendedState, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
+        uint components = supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
         bool deadline = device.Capability(KvmCapabilities.KVM_CAP_TSC_DEADLINE_TIMER) != 0;
-        return new KvmCpuid([.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline))], components | 1);
+        return new KvmCpuid(
+            [.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline))],
+            [.. supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: >= 2 })],
+            components | 1);
     }
 
     /// <summary>Gives a vCPU its CPUID. Before its first run.</summary>
     public void Apply(FileDescriptor vcpu, uint apicId, int vcpuCount)
     {
-        var leaves = For(apicId, vcpuCount);
+        Set(vcpu, For(apicId, vcpuCount));
+        if (!_compared)
+        {
+            _compared = true;
+            AdoptHostExtendedState(vcpu, () => Set(vcpu, For(apicId, vcpuCount)));
+        }
+    }
+
+    /// <summary>
+    /// A KVM that cannot intercept CPUID shows its guests the host's leaf 0xd whatever was set. Then the guest will use all of the
+    /// host's components, and has to find each described.
+    /// </summary>
+    private void AdoptHostExtendedState(FileDescriptor vcpu, Action setAgain)
+    {
+        var shown = Get(vcpu).FirstOrDefault(leaf => leaf is { function: ExtendedStateLeaf, index: 0 });
+        if ((shown.eax & ~Components) != 0)
+        {
+            Components = shown.eax;
+            _leaves = [.. _leaves.Where(leaf => leaf is not { function: ExtendedStateLeaf, index: >= 2 }), .. _hostExtendedState];
+            setAgain();
+        }
+    }
+
+    private static kvm_cpuid_entry2[] Get(FileDescriptor vcpu)
+    {
+        const int maxEntries = 256;
+        byte[] buffer = new byte[sizeof(kvm_cpuid2) + (maxEntries * sizeof(kvm_cpuid_entry2))];
+        fixed (byte* start = buffer)
+        {
+            var list = (kvm_cpuid2*)start;
+            list->nent = maxEntries;
+            KvmCalls.Require(vcpu.Number, KvmRequests.KVM_GET_CPUID2, list, nameof(KvmRequests.KVM_GET_CPUID2));
+            return new ReadOnlySpan<kvm_cpuid_entry2>(list + 1, (int)list->nent).ToArray();
+        }
+    }
+
+    private static void Set(FileDescriptor vcpu, kvm_cpuid_entry2[] leaves)
+    {
         byte[] buffer = new byte[sizeof(kvm_cpuid2) + (leaves.Length * sizeof(kvm_cpuid_entry2))];
         fixed (byte* start = buffer)
         {
@@ -120,7 +169,7 @@ internal sealed unsafe class KvmCpuid
 
         // Performance monitoring, SGX, processor trace, AMX.
         { function: 0xa or 0x12 or 0x14 or 0x1d or 0x1e } => false,
-        { function: ExtendedState, index: > 2 } => false,
+        { function: ExtendedStateLeaf, index: > 2 } => false,
 
         // Nested virtualization, encrypted guests.
         { function: 0x8000000a or 0x8000001f } => false,
@@ -148,12 +197,12 @@ internal sealed unsafe class KvmCpuid
                 leaf.eax &= (components & 4) != 0 ? ~(1u << 5) : 0; // AVX512_BF16
                 leaf.edx &= ~((1u << 18) | (1u << 19) | (1u << 21)); // CET_SSS, AVX10, APX
                 break;
-            case (ExtendedState, 0):
+            case (ExtendedStateLeaf, 0):
                 leaf.eax = components;
                 leaf.edx = 0;
                 leaf.ebx = leaf.ecx = (components & 4) != 0 ? 832u : 576u;
                 break;
-            case (ExtendedState, 1):
+            case (ExtendedStateLeaf, 1):
                 // XSAVEOPT, XSAVEC, XGETBV(1); no supervisor state.
                 leaf.eax &= 7;
                 leaf.ebx = (components & 4) != 0 ? 832u : 576u;

@@ -89,7 +89,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
 
     public void Load(CpuState* source)
     {
-        _state.Load(source, withTsc: true);
+        _state.Load(source, withTsc: true, initialize: true);
         _loadedDeadline = source->Msr.TscDeadline;
 
         // The local APIC's mode is in the base MSR just loaded, and its timer in the time stamp counter.

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
@@ -11,16 +12,18 @@ internal sealed unsafe class KvmVcpuState : IDisposable
     private const ulong LongModeActive = 1 << 10;
     private const ulong PaeBit = 1 << 5;
     private const ulong PagingBit = 1UL << 31;
+    private const ulong OurComponents = 7; // x87, SSE and AVX have room in XsaveArea.
 
     private readonly int _vcpu;
     private readonly bool _hasPdptrs;
     private readonly ulong _components;
+    private ulong _foundBitmap;
     private readonly int _xsaveSize;
     private readonly void* _xsave;
     private readonly KvmMsrs _msrs;
     private readonly KvmMsrs.Buffer _buffer;
 
-    /// <param name="components">The bits of XCR0 that guests may set: at most what <see cref="XsaveArea"/> has room for.</param>
+    /// <param name="components">The bits of XCR0 that guests may set: those that <see cref="XsaveArea"/> has no room for stay within KVM.</param>
     /// <param name="xsaveSize">Bytes that KVM_GET_XSAVE2 gives on this host.</param>
     public KvmVcpuState(int vcpu, KvmMsrs msrs, bool hasPdptrs, ulong components, int xsaveSize)
     {
@@ -70,22 +73,23 @@ internal sealed unsafe class KvmVcpuState : IDisposable
     /// <summary>x87 and vector registers, and XCR0.</summary>
     public void SaveExtended(CpuState* to)
     {
-        nuint request = _xsaveSize > sizeof(kvm_xsave) ? KvmRequests.KVM_GET_XSAVE2 : KvmRequests.KVM_GET_XSAVE;
-        Require(request, _xsave, nameof(KvmRequests.KVM_GET_XSAVE));
+        _foundBitmap = ((XsaveArea*)Unsafe.AsPointer(ref ReadExtended()[0]))->StateBitmap;
         NativeMemory.Copy(_xsave, &to->Xsave, XsaveBytes);
         // KVM fills in the initial values of components that are in their initial state, so all of the area counts. Components that it
         // has no room for are not in use: CPUID does not offer them.
-        to->Xsave.StateBitmap = _components;
+        to->Xsave.StateBitmap = _components & OurComponents;
         to->Xsave.CompactedBitmap = 0;
         kvm_xcrs control;
         Require(KvmRequests.KVM_GET_XCRS, &control, nameof(KvmRequests.KVM_GET_XCRS));
         to->Xcr0 = control.nr_xcrs > 0 ? control.xcr0.value : 1;
     }
 
-    public void Load(CpuState* from, bool withTsc)
+    /// <param name="withTsc">Whether the time stamp counter is set too.</param>
+    /// <param name="initialize">See <see cref="LoadExtended"/>.</param>
+    public void Load(CpuState* from, bool withTsc, bool initialize)
     {
         LoadRegisters(from);
-        LoadExtended(from);
+        LoadExtended(from, initialize);
         kvm_debugregs debug = default;
         for (int i = 0; i < 4; i++)
         {
@@ -118,19 +122,48 @@ internal sealed unsafe class KvmVcpuState : IDisposable
         Require(KvmRequests.KVM_SET_VCPU_EVENTS, &events, nameof(KvmRequests.KVM_SET_VCPU_EVENTS));
     }
 
-    public void LoadExtended(CpuState* from)
+    /// <summary>Replaces what <see cref="XsaveArea"/> holds.</summary>
+    /// <param name="initialize">Components that it has no room for go to their initial state; else they stay as <see cref="SaveExtended"/> found them.</param>
+    public void LoadExtended(CpuState* from, bool initialize)
     {
         var control = new kvm_xcrs { nr_xcrs = 1, xcr0 = new kvm_xcr { value = (from->Xcr0 & _components) | 1 } };
         Require(KvmRequests.KVM_SET_XCRS, &control, nameof(KvmRequests.KVM_SET_XCRS));
-
-        // KVM_SET_XSAVE writes every component that KVM knows, so those that our format lacks go to their initial state.
-        NativeMemory.Clear(_xsave, (nuint)_xsaveSize);
-        NativeMemory.Copy(&from->Xsave, _xsave, XsaveBytes);
         var area = (XsaveArea*)_xsave;
-        area->StateBitmap = _components;
+        ulong others = 0;
+        if (initialize)
+        {
+            NativeMemory.Clear(_xsave, (nuint)_xsaveSize);
+        }
+        else
+        {
+            others = _foundBitmap & ~OurComponents;
+        }
+
+        NativeMemory.Copy(&from->Xsave, _xsave, XsaveBytes);
+        area->StateBitmap = (_components & OurComponents) | others;
         area->CompactedBitmap = 0;
         area->Mxcsr &= 0xffff;
         Require(KvmRequests.KVM_SET_XSAVE, _xsave, nameof(KvmRequests.KVM_SET_XSAVE));
+    }
+
+    /// <summary>All of the extended state as KVM has it, in XSAVE's standard format; valid until the next transfer.</summary>
+    public Span<byte> ReadExtended()
+    {
+        nuint request = _xsaveSize > sizeof(kvm_xsave) ? KvmRequests.KVM_GET_XSAVE2 : KvmRequests.KVM_GET_XSAVE;
+        Require(request, _xsave, nameof(KvmRequests.KVM_GET_XSAVE));
+        return new Span<byte>(_xsave, _xsaveSize);
+    }
+
+    /// <summary>Gives KVM what <see cref="ReadExtended"/> gave out and the caller has changed.</summary>
+    public void WriteExtended() => Require(KvmRequests.KVM_SET_XSAVE, _xsave, nameof(KvmRequests.KVM_SET_XSAVE));
+
+    /// <summary>The physical address of a linear one as the guest's page tables have it now; null when it is not mapped.</summary>
+    public (ulong Physical, bool Writable)? Translate(ulong linear)
+    {
+        var translation = new kvm_translation { linear_address = linear };
+        return KvmCalls.Control(_vcpu, KvmRequests.KVM_TRANSLATE, &translation) == 0 && translation.valid != 0
+            ? (translation.physical_address, translation.writeable != 0)
+            : null;
     }
 
     public bool TryReadMsr(uint index, out ulong value) => _buffer.TryRead(_vcpu, index, out value);

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+using WebVm.Vmm.Host.Native;
+
+namespace WebVm.Vmm.Host;
+
+/// <summary>What the host has for locking a monitor in, and for doing I/O on its behalf. Asked, not used.</summary>
+public sealed record SandboxFeatures
+{
+    /// <summary>Filters can kill the process (seccomp(2)).</summary>
+    public required bool Seccomp { get; init; }
+
+    /// <summary>Version of Landlock's interface; 0 when absent.</summary>
+    public required int Landlock { get; init; }
+
+    /// <summary>Users without privileges may make user namespaces (user_namespaces(7)).</summary>
+    public required bool UserNamespaces { get; init; }
+
+    public required bool NetworkNamespaces { get; init; }
+
+    /// <summary>Page faults handled in user space, at least those of user mode (userfaultfd(2)).</summary>
+    public required bool Userfaultfd { get; init; }
+
+    public required bool IoUring { get; init; }
+
+    public required bool ProcessDescriptors { get; init; }
+
+    public required bool VhostNet { get; init; }
+
+    public required bool VhostVsock { get; init; }
+
+    /// <summary>Open files at most.</summary>
+    public required ulong DescriptorLimit { get; init; }
+
+    public static SandboxFeatures Probe() => new()
+    {
+        Seccomp = HasSeccompAction(SandboxCalls.SECCOMP_RET_KILL_PROCESS),
+        Landlock = (int)Math.Max(0, SandboxCalls.Call(SandboxCalls.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
+        UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0,
+        NetworkNamespaces = File.Exists("/proc/self/ns/net"),
+        Userfaultfd = Descriptor(SandboxCalls.Call(SandboxCalls.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | FileCalls.O_CLOEXEC, 0, 0)),
+        // With no parameters the call fails with EFAULT where it exists and may be used.
+        IoUring = SandboxCalls.Call(SandboxCalls.SYS_io_uring_setup, 1, 0, 0) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EFAULT,
+        ProcessDescriptors = Descriptor(SandboxCalls.Call(SandboxCalls.SYS_pidfd_open, (nuint)Environment.ProcessId, 0, 0)),
+        VhostNet = CanOpen("/dev/vhost-net"),
+        VhostVsock = CanOpen("/dev/vhost-vsock"),
+        DescriptorLimit = LimitOfDescriptors(),
+    };
+
+    /// <summary>Whether a device node opens for reading and writing.</summary>
+    public static bool CanOpen(string path) => Descriptor(FileCalls.Open(path, FileCalls.O_RDWR | FileCalls.O_CLOEXEC | FileCalls.O_NONBLOCK, 0));
+
+    private static bool Descriptor(nint result)
+    {
+        if (result < 0)
+        {
+            return false;
+        }
+
+        new FileDescriptor((int)result).Dispose();
+        return true;
+    }
+
+    private static unsafe bool HasSeccompAction(uint action) =>
+        SandboxCalls.Call(SandboxCalls.SYS_seccomp, SandboxCalls.SECCOMP_GET_ACTION_AVAIL, 0, (nuint)(&action)) == 0;
+
+    private static unsafe ulong LimitOfDescriptors()
+    {
+        rlimit limit;
+        return ThreadCalls.GetLimit(ThreadCalls.RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+    }
+
+    private static long Number(string path, long otherwise = 0) =>
+        File.Exists(path) && long.TryParse(File.ReadAllText(path), System.Globalization.CultureInfo.InvariantCulture, out long value) ? value : otherwise;
+}
