@@ -65,7 +65,7 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
     public int PreferredHeight { get; private set; }
 
     /// <summary>Where the guest finds the pixels now: for the boot protocols' description of the screen.</summary>
-    public GuestPhysicalAddress? FramebufferAddress => Function.Bars[0]?.MappedAt is { } address ? new GuestPhysicalAddress(address) : null;
+    public GuestPhysicalAddress? FramebufferAddress => Function.AddressOf(0) is { } address ? new GuestPhysicalAddress(address) : null;
 
     /// <summary>Advances with every change of a register that can change the mode.</summary>
     public int ModeVersion => Volatile.Read(ref _modeVersion);

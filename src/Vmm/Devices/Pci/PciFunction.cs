@@ -76,6 +76,9 @@ public sealed class PciFunction
         }
     }
 
+    /// <summary>Where the guest's registers place a BAR, or null while its kind of access is disabled. Also while the function is not connected.</summary>
+    public ulong? AddressOf(int index) => _bars[index] is { } bar ? DecodedAddress(index, bar) : null;
+
     public void AddBar(int index, PciBar bar)
     {
         bool wide = bar.Kind == PciBarKind.Memory64;

@@ -187,6 +187,22 @@ public sealed class PciTests : IDisposable
     }
 
     [Fact]
+    public void The_place_of_a_BAR_is_known_before_the_guest_starts()
+    {
+        var device = new TestPciDevice("a", _memory);
+        _tree.Add(device, "pci");
+        _bridge.Add(new PciSlot(3, 0), device.Function);
+        _tree.PowerUp();
+        Assert.Null(device.Function.AddressOf(0));
+        PciResources.Assign(_bridge.RootBus);
+        ulong? address = device.Function.AddressOf(0);
+        Assert.NotNull(address);
+        Assert.Null(device.Region.Base);
+        _tree.Start();
+        Assert.Equal(address, device.Region.Base?.Value);
+    }
+
+    [Fact]
     public void INTx_reaches_the_line_of_its_slot_and_obeys_the_disable_bit()
     {
         var device = new TestPciDevice("a", _memory, pin: 2);
