@@ -12,10 +12,10 @@ internal static unsafe class CpuidPolicy
 
     /// <summary>
     /// IA32_ARCH_CAPABILITIES: an interpreter has no speculation to leak from, so guests need no mitigations. RDCL_NO, IBRS_ALL,
-    /// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO.
+    /// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
     /// </summary>
     public const ulong ArchCapabilities = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8)
-        | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 24) | (1 << 26) | (1 << 27);
+        | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 24) | (1 << 26) | (1 << 27) | (1UL << 62);
 
     /// <summary>CR4 bits that may be set.</summary>
     public const ulong Cr4Supported = Cr4.Supported;
@@ -79,8 +79,11 @@ internal static unsafe class CpuidPolicy
             case 6: return (1 << 2, 0, 0, 0);
             case 7: return subleaf switch
             {
-                0 => (1, Leaf7Ebx | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx, Leaf7Edx),
+                0 => (2, Leaf7Ebx | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx, Leaf7Edx),
                 1 => (VectorFeatures.Leaf7Subleaf1Eax, 0, 0, 0),
+
+                // BHI_CTRL: Linux clears branch history in software on every system call unless a control bit can do it.
+                2 => (0, 0, 0, 1 << 4),
                 _ => default,
             };
             case 0xb: return Topology(subleaf, processors, coreBits, apicId);

@@ -115,7 +115,7 @@ internal static unsafe class ModelSpecificRegisterAccess
                 return true;
             case Msr.Efer: return TrySetEfer(cpu, value);
             case Msr.Star: registers.Star = value; return true;
-            case Msr.Sfmask: registers.Sfmask = (uint)value; return value >> 32 == 0;
+            case Msr.Sfmask: registers.Sfmask = (uint)value; return true;
             case Msr.Lstar: return TrySetAddress(cpu, ref registers.Lstar, value);
             case Msr.Cstar: return TrySetAddress(cpu, ref registers.Cstar, value);
             case Msr.KernelGsBase: return TrySetAddress(cpu, ref registers.KernelGsBase, value);
@@ -124,15 +124,12 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.FsBase: return TrySetAddress(cpu, ref Segments.Register(cpu, SegmentIndex.Fs)->Base, value);
             case Msr.GsBase: return TrySetAddress(cpu, ref Segments.Register(cpu, SegmentIndex.Gs)->Base, value);
             case Msr.SysenterCs: registers.SysenterCs = (uint)value; return true;
-            case Msr.TscAux:
-                registers.TscAux = value;
-                return value >> 32 == 0;
+            case Msr.TscAux: registers.TscAux = (uint)value; return true;
             case Msr.Pat: return TrySetPat(cpu, value);
             case Msr.MiscEnable: registers.MiscEnable = value; return true;
             case Msr.Xss: return value == 0;
             case Msr.SpecCtrl:
-                registers.SpecCtrl = value & 7;
-                return (value & ~7UL) == 0;
+                return TrySetSpeculation(ref registers, value);
             case Msr.PredictionCommand or Msr.FlushCommand: return (value & ~1UL) == 0;
             case Msr.BiosSignature or Msr.MachineCheckStatus or Msr.DebugControl: return true;
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
@@ -156,6 +153,19 @@ internal static unsafe class ModelSpecificRegisterAccess
             vcpu.Tlb.FlushAll(cpu);
         }
 
+        return true;
+    }
+
+    /// <summary>IBRS, STIBP, SSBD, BHI_DIS_S: kept, without effect.</summary>
+    private static bool TrySetSpeculation(ref ModelSpecificRegisters registers, ulong value)
+    {
+        const ulong Known = 1 | 2 | 4 | (1 << 10);
+        if ((value & ~Known) != 0)
+        {
+            return false;
+        }
+
+        registers.SpecCtrl = value;
         return true;
     }
 

@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Cpu.Soft;
+
+/// <summary>Figures, not assertions: run explicitly.</summary>
+public sealed unsafe class SpeedTests
+{
+    [Fact(Explicit = true)]
+    public void IntegerLoop() => Measure("integer loop", 20_000_000, a =>
+    {
+        var again = a.CreateLabel();
+        a.Label(ref again);
+        a.add(rax, rcx);
+        a.xor(rdx, rax);
+        a.lea(rbx, __[rax + rdx * 2 + 5]);
+        a.cmp(rbx, rsi);
+        a.sub(rcx, 1);
+        a.jne(again);
+        a.hlt();
+    }, 6);
+
+    [Fact(Explicit = true)]
+    public void MemoryLoop() => Measure("load/store loop", 20_000_000, a =>
+    {
+        var again = a.CreateLabel();
+        a.Label(ref again);
+        a.mov(rax, __[rdi]);
+        a.add(rax, rcx);
+        a.mov(__[rdi], rax);
+        a.cmp(rax, rsi);
+        a.dec(rcx);
+        a.jne(again);
+        a.hlt();
+    }, 6);
+
+    [Fact(Explicit = true)]
+    public void CallLoop() => Measure("call/return loop", 10_000_000, a =>
+    {
+        var again = a.CreateLabel();
+        var routine = a.CreateLabel();
+        a.Label(ref again);
+        a.call(routine);
+        a.sub(rcx, 1);
+        a.jne(again);
+        a.hlt();
+        for (int i = 0; i < 4096; i++)
+        {
+            a.nop();
+        }
+
+        a.Label(ref routine);
+        a.push(rbx);
+        a.mov(rbx, rcx);
+        a.pop(rbx);
+        a.ret();
+    }, 7);
+
+    private static void Measure(string name, ulong iterations, Action<Assembler> program, int instructions)
+    {
+        using var machine = new LongModeProcessor();
+        machine.Place(program);
+        for (int round = 0; round < 2; round++)
+        {
+            machine.Cpu->State.Rip = LongModeProcessor.Code;
+            machine.Cpu->State.Activity = 0;
+            machine.Gpr(1) = round == 0 ? 100_000 : iterations;
+            machine.Gpr(7) = LongModeProcessor.Data;
+            ulong before = machine.Cpu->Instructions;
+            long start = Stopwatch.GetTimestamp();
+            machine.RunToHalt();
+            double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            ulong count = machine.Cpu->Instructions - before;
+            if (round == 1)
+            {
+                Console.Error.WriteLine($"{name}: {count / seconds / 1e6:F0} MIPS ({seconds / iterations * 1e9:F2} ns per round of {instructions})");
+            }
+        }
+    }
+}
