@@ -1,7 +1,9 @@
+using WebVm.Vmm.Devices.Input;
+
 namespace WebVm.Api.Console.Keyboard;
 
-/// <summary>One key with the modifiers held, by evdev key codes (linux/input-event-codes.h).</summary>
-public readonly record struct KeyStroke(int Key, KeyModifiers Modifiers = KeyModifiers.None);
+/// <summary>One physical key with the modifiers held.</summary>
+public readonly record struct KeyStroke(KeyCode Key, KeyModifiers Modifiers = KeyModifiers.None);
 
 [Flags]
 public enum KeyModifiers

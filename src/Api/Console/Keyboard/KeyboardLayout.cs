@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using WebVm.Vmm.Devices.Input;
 
 namespace WebVm.Api.Console.Keyboard;
 
@@ -8,18 +9,15 @@ namespace WebVm.Api.Console.Keyboard;
 /// </summary>
 public sealed class KeyboardLayout
 {
-    private const int Space = 57;
-    private const int Enter = 28;
-    private const int Tab = 15;
     private const char None = '\0';
 
-    // evdev codes of the character keys, row by row: ` 1 … =, Q … ], A … ' \, < Z … /.
-    private static readonly int[][] Rows =
+    // The character keys, row by row, by what a US keyboard has on them.
+    private static readonly KeyCode[][] Rows =
     [
-        [41, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13],
-        [16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
-        [30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 43],
-        [86, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53],
+        [KeyCode.Backquote, KeyCode.Digit1, KeyCode.Digit2, KeyCode.Digit3, KeyCode.Digit4, KeyCode.Digit5, KeyCode.Digit6, KeyCode.Digit7, KeyCode.Digit8, KeyCode.Digit9, KeyCode.Digit0, KeyCode.Minus, KeyCode.Equal],
+        [KeyCode.KeyQ, KeyCode.KeyW, KeyCode.KeyE, KeyCode.KeyR, KeyCode.KeyT, KeyCode.KeyY, KeyCode.KeyU, KeyCode.KeyI, KeyCode.KeyO, KeyCode.KeyP, KeyCode.BracketLeft, KeyCode.BracketRight],
+        [KeyCode.KeyA, KeyCode.KeyS, KeyCode.KeyD, KeyCode.KeyF, KeyCode.KeyG, KeyCode.KeyH, KeyCode.KeyJ, KeyCode.KeyK, KeyCode.KeyL, KeyCode.Semicolon, KeyCode.Quote, KeyCode.Backslash],
+        [KeyCode.IntlBackslash, KeyCode.KeyZ, KeyCode.KeyX, KeyCode.KeyC, KeyCode.KeyV, KeyCode.KeyB, KeyCode.KeyN, KeyCode.KeyM, KeyCode.Comma, KeyCode.Period, KeyCode.Slash],
     ];
 
     // What a dead key makes of a letter: accent, then pairs of letter and result.
@@ -39,9 +37,9 @@ public sealed class KeyboardLayout
         Title = title;
         var strokes = new Dictionary<char, KeyStroke[]>
         {
-            [' '] = [new(Space)],
-            ['\n'] = [new(Enter)],
-            ['\t'] = [new(Tab)],
+            [' '] = [new(KeyCode.Space)],
+            ['\n'] = [new(KeyCode.Enter)],
+            ['\t'] = [new(KeyCode.Tab)],
         };
         var accents = new Dictionary<char, KeyStroke>();
         AddLevel(strokes, accents, dead, plain, KeyModifiers.None);
@@ -50,7 +48,7 @@ public sealed class KeyboardLayout
         foreach (var (accent, stroke) in accents)
         {
             // A dead key and the space bar give the accent itself.
-            strokes.TryAdd(accent, [stroke, new(Space)]);
+            strokes.TryAdd(accent, [stroke, new(KeyCode.Space)]);
             string pairs = Compositions[accent];
             for (int i = 0; i < pairs.Length; i += 2)
             {

@@ -1,0 +1,58 @@
+/** Sends keys by their place on the keyboard, so that the guest's own layout decides what they mean. */
+export class Keyboard {
+  private readonly down = new Set<string>();
+
+  constructor(private readonly target: HTMLElement, private readonly send: (code: string, pressed: boolean) => void) {
+    target.addEventListener("keydown", this.pressed);
+    target.addEventListener("keyup", this.released);
+    target.addEventListener("blur", this.releaseAll);
+    window.addEventListener("blur", this.releaseAll);
+  }
+
+  dispose(): void {
+    this.releaseAll();
+    this.target.removeEventListener("keydown", this.pressed);
+    this.target.removeEventListener("keyup", this.released);
+    this.target.removeEventListener("blur", this.releaseAll);
+    window.removeEventListener("blur", this.releaseAll);
+  }
+
+  /** Presses keys in turn and releases them in the opposite order. */
+  chord(codes: readonly string[]): void {
+    codes.forEach(code => this.send(code, true));
+    [...codes].reverse().forEach(code => this.send(code, false));
+  }
+
+  private readonly pressed = (event: KeyboardEvent): void => {
+    if (event.code === "" || event.isComposing) {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    // Windows sends a phantom ControlLeft with AltGr, in the same instant: the guest must not see Ctrl+AltGr.
+    if (event.code === "AltRight" && event.getModifierState("AltGraph") && this.down.delete("ControlLeft")) {
+      this.send("ControlLeft", false);
+    }
+    this.down.add(event.code);
+    this.send(event.code, true);
+  };
+
+  private readonly released = (event: KeyboardEvent): void => {
+    event.preventDefault();
+    event.stopPropagation();
+    // Some systems report PrintScreen only when it is released.
+    if (event.code === "PrintScreen" && !this.down.has(event.code)) {
+      this.send(event.code, true);
+    }
+    this.down.delete(event.code);
+    this.send(event.code, false);
+  };
+
+  /** A key released while another window has the focus is never reported: let all go now. */
+  private readonly releaseAll = (): void => {
+    for (const code of this.down) {
+      this.send(code, false);
+    }
+    this.down.clear();
+  };
+}
