@@ -22,6 +22,9 @@ internal static class CtlVerb
         Add("reset", "Press the reset button.", client => client.ResetAsync());
         Add("stop", "End the machine, whatever the guest does.", client => client.StopAsync());
         AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(Path.GetFullPath(directory)));
+        AddWith("screenshot", "FILE", "Write the screen to a PNG file.", async (client, file) => await File.WriteAllBytesAsync(file, await client.ScreenshotAsync()));
+        AddWith("send-text", "TEXT", "Type text on a United States keyboard.", async (client, text) => Taken(await client.SendTextAsync(text), text.Length));
+        command.Subcommands.Add(SendKeys(path));
         return command;
 
         void Add(string name, string description, Func<ControlClient, Task> request)
@@ -38,6 +41,23 @@ internal static class CtlVerb
             verb.Arguments.Add(argument);
             verb.SetAction(parsed => Ask(parsed.GetValue(path)!, client => request(client, parsed.GetValue(argument)!)));
             command.Subcommands.Add(verb);
+        }
+    }
+
+    private static Command SendKeys(Argument<string> path)
+    {
+        var keys = new Argument<string[]>("keys") { HelpName = "KEYS", Arity = ArgumentArity.OneOrMore };
+        var verb = new Command("send-keys", "Press keys in turn: a, F1, ctrl-alt-delete, ...");
+        verb.Arguments.Add(keys);
+        verb.SetAction(parsed => Ask(parsed.GetValue(path)!, async client => Taken(await client.SendKeysAsync(parsed.GetValue(keys)!), parsed.GetValue(keys)!.Length)));
+        return verb;
+    }
+
+    private static void Taken(int taken, int given)
+    {
+        if (taken < given)
+        {
+            Console.Error.WriteLine($"webvm-vmm: the guest took {taken} of {given}");
         }
     }
 

@@ -11,6 +11,8 @@ internal sealed class MachineSession
 
     public string? ControlPath { get; init; }
 
+    public string? ScreenshotPath { get; init; }
+
     /// <param name="assemble">Makes the machine: created, or restored and paused.</param>
     public int Run(Func<VirtualMachine> assemble)
     {
@@ -27,12 +29,30 @@ internal sealed class MachineSession
             exit = machine.Completion.GetAwaiter().GetResult();
         }
 
+        if (ScreenshotPath is { } picture)
+        {
+            TakeScreenshot(machine, picture);
+        }
+
         if (exit.Kind is not (ExitKind.PowerOff or ExitKind.Stopped or ExitKind.DebugExit))
         {
             Console.Error.WriteLine($"webvm-vmm: {exit.Message}");
         }
 
         return exit.Code;
+    }
+
+    private static void TakeScreenshot(VirtualMachine machine, string path)
+    {
+        if (machine.Framebuffer?.Capture() is { } shot)
+        {
+            using var file = new FileStream(path, FileMode.Create, FileAccess.Write);
+            shot.WritePng(file);
+        }
+        else
+        {
+            Console.Error.WriteLine($"webvm-vmm: no screenshot: {(machine.Framebuffer is null ? "the machine has no display" : "the display is off")}");
+        }
     }
 
     private static void Stop(PosixSignalContext context, VirtualMachine machine)

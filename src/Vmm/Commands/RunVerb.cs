@@ -10,16 +10,19 @@ internal static class RunVerb
         var machine = new MachineOptions();
         var serial = new Option<string>("--serial") { Description = "where the serial port ends", HelpName = "none|stdio|file:PATH|unix:PATH", DefaultValueFactory = _ => "stdio" };
         var control = new Option<string?>("--control") { Description = "serve a control socket there (see ctl)", HelpName = "PATH" };
+        var screenshot = new Option<string?>("--screenshot-on-exit") { Description = "write the last screen there as PNG", HelpName = "FILE.png" };
         var command = new Command("run", "Run a virtual machine until it ends. Exit code: 0 powered off, 2 bad input, 3 guest crashed, 4 host failed.");
         machine.AddTo(command);
         command.Options.Add(serial);
         command.Options.Add(control);
+        command.Options.Add(screenshot);
         command.SetAction(parsed =>
         {
             var session = new MachineSession
             {
                 Serial = SerialTarget.Parse(parsed.GetValue(serial)!),
                 ControlPath = parsed.GetValue(control),
+                ScreenshotPath = parsed.GetValue(screenshot),
             };
             return session.Run(() => machine.Assemble(parsed));
         });

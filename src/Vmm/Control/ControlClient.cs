@@ -135,6 +135,68 @@ public sealed class ControlClient : IDisposable
     public async Task<int> WriteSerialAsync(byte[] data) =>
         (await Call("serial-write", new SerialWriteParameters(data), ControlJson.Default.SerialWriteParameters, ControlJson.Default.SerialWriteResult)).Written;
 
+    /// <param name="keys">Keys or combinations in turn, such as "a" or "ctrl-alt-delete".</param>
+    /// <returns>How many the guest took.</returns>
+    public async Task<int> SendKeysAsync(params IReadOnlyList<string> keys) =>
+        (await Call("send-keys", new SendKeysParameters(keys), ControlJson.Default.SendKeysParameters, ControlJson.Default.InputResult)).Taken;
+
+    /// <summary>Types on a United States keyboard.</summary>
+    /// <returns>Characters typed.</returns>
+    public async Task<int> SendTextAsync(string text) =>
+        (await Call("send-text", new SendTextParameters(text), ControlJson.Default.SendTextParameters, ControlJson.Default.InputResult)).Taken;
+
+    public async Task<int> SendKeyEventsAsync(params IReadOnlyList<KeyEvent> events) =>
+        (await Call("key-events", new KeyEventsParameters(events), ControlJson.Default.KeyEventsParameters, ControlJson.Default.InputResult)).Taken;
+
+    /// <summary>Releases all keys, as when a viewer loses the focus.</summary>
+    public Task ReleaseKeysAsync() => Send("release-keys", null);
+
+    public async Task<bool> SendPointerAsync(PointerParameters pointer) =>
+        (await Call("pointer", pointer, ControlJson.Default.PointerParameters, ControlJson.Default.InputResult)).Taken > 0;
+
+    /// <summary>The screen as a PNG file.</summary>
+    public async Task<byte[]> ScreenshotAsync()
+    {
+        const long longest = 256 << 20;
+        var (result, descriptors) = await Fetch("screenshot", 1, ControlJson.Default.ScreenshotResult);
+        using var file = descriptors[0];
+        if (result.Length is < 0 or > longest)
+        {
+            throw new ControlProtocolException($"A picture of {result.Length} bytes is announced.");
+        }
+
+        var png = new byte[result.Length];
+        for (int at = 0; at < png.Length;)
+        {
+            int count = SparseFile.Read(file, at, png.AsSpan(at));
+            at += count > 0 ? count : throw new ControlProtocolException("The picture is shorter than announced.");
+        }
+
+        return png;
+    }
+
+    /// <summary>Shares the display's memory. While at least one client has attached, changes are tracked.</summary>
+    public async Task<DisplayView> AttachDisplayAsync()
+    {
+        var (result, descriptors) = await Fetch("display-attach", 2, ControlJson.Default.DisplayAttachResult);
+        try
+        {
+            return new DisplayView(MemoryFile.Adopt(descriptors[0], result.FramebufferSize), MemoryFile.Adopt(descriptors[1], result.MapSize));
+        }
+        catch (InvalidDataException wrong)
+        {
+            descriptors[0].Dispose();
+            descriptors[1].Dispose();
+            throw new ControlProtocolException(wrong.Message);
+        }
+    }
+
+    public Task DetachDisplayAsync() => Send("display-detach", null);
+
+    /// <summary>Tells the guest's monitor the viewer's size.</summary>
+    public Task PreferDisplayAsync(int width, int height) =>
+        Send("display-prefer", new DisplayPreferParameters(width, height), ControlJson.Default.DisplayPreferParameters);
+
     public void Dispose()
     {
         _connection.Abort();

@@ -78,9 +78,10 @@ public sealed record MachineStatus
 /// <param name="Kind">"powerOff", "stopped", "crash", "hostFailure" or "debugExit".</param>
 public sealed record ExitStatus(string Kind, int Code, string Message);
 
+/// <param name="BitsPerPixel">16 (r5g6b5), 24 (b, g, r) or 32 (b, g, r, unused).</param>
 /// <param name="Stride">Bytes from one line to the next.</param>
 /// <param name="Offset">Bytes from the start of the framebuffer's memory to the first visible pixel.</param>
-public sealed record DisplayGeometry(int Width, int Height, int Stride, long Offset);
+public sealed record DisplayGeometry(int Width, int Height, int BitsPerPixel, int Stride, int Offset);
 
 /// <summary>Running totals since power-on.</summary>
 public sealed record MachineMetrics
@@ -119,20 +120,27 @@ public sealed record SendKeysParameters(IReadOnlyList<string> Keys);
 
 public sealed record SendTextParameters(string Text);
 
-/// <param name="Codes">Physical keys as evdev numbers them (linux/input-event-codes.h), pressed or released in turn.</param>
-public sealed record KeyEventsParameters(IReadOnlyList<KeyEvent> Codes);
+/// <param name="Events">Physical keys by their names in KeyboardEvent.code, such as "KeyA", pressed or released in turn.</param>
+public sealed record KeyEventsParameters(IReadOnlyList<KeyEvent> Events);
 
-public sealed record KeyEvent(int Code, bool Pressed);
+public sealed record KeyEvent(string Code, bool Pressed);
 
-/// <param name="X">Relative motion.</param>
-/// <param name="Buttons">Bit 0 left, 1 right, 2 middle.</param>
-public sealed record PointerParameters(int X, int Y, int Wheel, int Buttons);
+/// <param name="DeltaX">Relative motion in pixels; right and down are positive.</param>
+/// <param name="Wheel">Steps of the wheel towards the user.</param>
+/// <param name="Buttons">Buttons that are down: bit 0 left, 1 right, 2 middle, 3 back, 4 forward.</param>
+public sealed record PointerParameters(int DeltaX, int DeltaY, int Wheel, int Buttons);
+
+/// <param name="Taken">Keys, characters or events that the guest took; fewer than given when it does not listen.</param>
+public sealed record InputResult(int Taken);
+
+/// <summary>The size of the viewer: what the monitor asks the guest for from now on.</summary>
+public sealed record DisplayPreferParameters(int Width, int Height);
 
 /// <summary>The PNG file is in the descriptor that comes with the reply.</summary>
 public sealed record ScreenshotResult(int Width, int Height, long Length);
 
-/// <summary>Two descriptors come with the reply: the framebuffer's memory, then the <see cref="DisplayMap"/>.</summary>
-public sealed record DisplayAttachResult(DisplayGeometry Geometry, long FramebufferSize, long MapSize);
+/// <summary>Two descriptors come with the reply, both of memory with a fixed size: the framebuffer's, then the display map's.</summary>
+public sealed record DisplayAttachResult(ulong FramebufferSize, ulong MapSize);
 
 public sealed record StateChange(string State);
 
@@ -156,6 +164,9 @@ public sealed record TextEvent(string Text);
 [JsonSerializable(typeof(SendTextParameters))]
 [JsonSerializable(typeof(KeyEventsParameters))]
 [JsonSerializable(typeof(PointerParameters))]
+[JsonSerializable(typeof(InputResult))]
+[JsonSerializable(typeof(DisplayGeometry))]
+[JsonSerializable(typeof(DisplayPreferParameters))]
 [JsonSerializable(typeof(ScreenshotResult))]
 [JsonSerializable(typeof(DisplayAttachResult))]
 [JsonSerializable(typeof(StateChange))]

@@ -37,6 +37,15 @@ internal sealed partial class ControlMethods
             ["serial-write"] = (parameters, _) => SerialWrite(Read(parameters, ControlJson.Default.SerialWriteParameters)),
             ["serial-subscribe"] = (parameters, outbox) => SerialSubscribe(Read(parameters, ControlJson.Default.SerialSubscribeParameters), outbox),
             ["serial-unsubscribe"] = (_, outbox) => SerialSubscribe(new SerialSubscribeParameters(-1), outbox),
+            ["send-keys"] = (parameters, _) => SendKeys(Read(parameters, ControlJson.Default.SendKeysParameters)),
+            ["send-text"] = (parameters, _) => SendText(Read(parameters, ControlJson.Default.SendTextParameters)),
+            ["key-events"] = (parameters, _) => KeyEvents(Read(parameters, ControlJson.Default.KeyEventsParameters)),
+            ["release-keys"] = (_, _) => ReleaseKeys(),
+            ["pointer"] = (parameters, _) => Pointer(Read(parameters, ControlJson.Default.PointerParameters)),
+            ["screenshot"] = (_, _) => Screenshot(),
+            ["display-attach"] = (_, outbox) => DisplayAttach(outbox),
+            ["display-detach"] = (_, outbox) => DisplayDetach(outbox),
+            ["display-prefer"] = (parameters, _) => DisplayPrefer(Read(parameters, ControlJson.Default.DisplayPreferParameters)),
         };
     }
 
@@ -82,6 +91,7 @@ internal sealed partial class ControlMethods
         Memory = _machine.Spec.Memory,
         Time = _machine.Time,
         SerialEnd = SerialLog.End,
+        Display = Geometry(),
         Exit = _machine.Exit is { } exit ? ControlEvents.Status(exit) : null,
     };
 

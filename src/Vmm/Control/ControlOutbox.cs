@@ -18,6 +18,9 @@ internal sealed class ControlOutbox(SerialLog? serial)
 
     public readonly record struct Entry(ControlMessage Message, FileDescriptor[] Descriptors);
 
+    /// <summary>The client looks at the display. Used by the client's own thread.</summary>
+    public bool DisplayAttached { get; set; }
+
     /// <summary>Whether a message waits or is being sent.</summary>
     public bool Pending
     {

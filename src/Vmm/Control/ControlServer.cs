@@ -36,6 +36,11 @@ public sealed class ControlServer : IDisposable
             serial.Grew += SerialGrew;
         }
 
+        if (machine.DisplayPublisher is { } display)
+        {
+            display.ModeChanged += ForwardMode;
+        }
+
         new Thread(AcceptLoop) { Name = "control accept", IsBackground = true }.Start();
     }
 
@@ -58,6 +63,11 @@ public sealed class ControlServer : IDisposable
         if (_methods.SerialLog is { } serial)
         {
             serial.Grew -= SerialGrew;
+        }
+
+        if (_machine.DisplayPublisher is { } display)
+        {
+            display.ModeChanged -= ForwardMode;
         }
 
         _listener.Dispose();
@@ -182,6 +192,12 @@ public sealed class ControlServer : IDisposable
         {
             ForEach(session => session.Notify(message));
         }
+    }
+
+    private void ForwardMode()
+    {
+        var message = ControlMethods.ModeEvent(_methods.Geometry());
+        ForEach(session => session.Notify(message));
     }
 
     private void SerialGrew() => ForEach(session => session.SerialGrew());

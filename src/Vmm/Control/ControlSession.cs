@@ -106,6 +106,7 @@ internal sealed class ControlSession : IDisposable
         }
 
         _outbox.Close();
+        _methods.Forget(_outbox);
         Abort();
         _sender.Join();
         Dispose();

@@ -17,6 +17,14 @@ public sealed partial class FileDescriptor : SafeHandleMinusOneIsInvalid
     /// <summary>The bare number, valid only while this owner is alive.</summary>
     public int Number => (int)handle;
 
+    /// <summary>Another descriptor of the same open file, with an owner of its own.</summary>
+    public FileDescriptor Duplicate()
+    {
+        using var held = new HandleLease(this);
+        int copy = Native.MemoryCalls.Control(held.Number, Native.FileCalls.F_DUPFD_CLOEXEC, 0);
+        return copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy);
+    }
+
     protected override bool ReleaseHandle() => Close((int)handle) == 0;
 
     [LibraryImport("libc", EntryPoint = "close")]

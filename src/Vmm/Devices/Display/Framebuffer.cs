@@ -21,11 +21,17 @@ public sealed unsafe class Framebuffer : IDisposable
         _mapping.Place(display.Memory.File, 0);
     }
 
+    /// <summary>The display memory.</summary>
+    public GuestMemoryRegion Memory => _display.Memory;
+
     /// <summary>What is shown now, or null while the display is off.</summary>
     public DisplayMode? Mode => _display.Mode;
 
     /// <summary>Another value means that the mode may have changed and that everything has to be drawn anew.</summary>
     public int ModeVersion => _display.ModeVersion;
+
+    /// <summary>The viewer's size changed: what the monitor asks the guest for from now on. Sizes beyond what an EDID can say are cut.</summary>
+    public void Prefer(int width, int height) => _display.SetPreferredMode(Math.Min(width, Edid.MaximumWidth), Math.Min(height, Edid.MaximumHeight));
 
     /// <summary>Words of the bitmap that <see cref="CollectDirty"/> fills.</summary>
     public int DirtyWords => (_display.Memory.PageCount + 63) / 64;

@@ -6,6 +6,7 @@ namespace WebVm.Vmm.Host.Native;
 [NativeConstants("fcntl.h", "unistd.h", "stdio.h", "linux/falloc.h")]
 internal static unsafe partial class FileCalls
 {
+    public const int F_DUPFD_CLOEXEC = 1030;
     public const int AT_FDCWD = -100;
     public const int AT_SYMLINK_FOLLOW = 0x400;
     public const int O_RDONLY = 0;

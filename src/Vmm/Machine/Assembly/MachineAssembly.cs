@@ -34,6 +34,7 @@ public static class MachineAssembly
             var serial = new SerialConsole();
             var devices = StandardDevices.Create(spec, memory, bus, engine, timers, signals, serial);
             FirmwareConfiguration.Fill(devices.Configuration, Describe(spec), MemoryMap.Of(memory, []));
+            var framebuffer = devices.Display is { } display ? new Framebuffer(memory, display) : null;
             return new VirtualMachine(new Platform
             {
                 Spec = spec,
@@ -47,7 +48,8 @@ public static class MachineAssembly
                 Serial = serial,
                 Keyboard = devices.Input,
                 Pointer = devices.Input,
-                Framebuffer = devices.Display is { } display ? new Framebuffer(memory, display) : null,
+                Framebuffer = framebuffer,
+                DisplayPublisher = framebuffer is null ? null : new DisplayPublisher(framebuffer),
                 PowerOn = states => PowerOn(spec, memory, devices, states),
                 PowerButton = devices.PowerManagement.PressPowerButton,
             });

@@ -40,6 +40,8 @@ internal sealed class Platform : IDisposable
     /// <summary>The host's view of the display; null without one.</summary>
     public Framebuffer? Framebuffer { get; init; }
 
+    public DisplayPublisher? DisplayPublisher { get; init; }
+
     /// <summary>What firmware does at power-on and reset: fills (zeroed) guest memory and the vCPUs' states.</summary>
     public required Action<CpuStateBuffer> PowerOn { get; init; }
 
@@ -48,6 +50,7 @@ internal sealed class Platform : IDisposable
 
     public void Dispose()
     {
+        DisplayPublisher?.Dispose();
         Framebuffer?.Dispose();
         Devices.Dispose();
         Engine.Dispose();

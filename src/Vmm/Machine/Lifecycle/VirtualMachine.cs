@@ -71,6 +71,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>The display's pixels; null for a machine without display.</summary>
     public Framebuffer? Framebuffer => _platform.Framebuffer;
 
+    /// <summary>Shares the display with viewers; null for a machine without display.</summary>
+    public DisplayPublisher? DisplayPublisher => _platform.DisplayPublisher;
+
     internal Platform Platform => _platform;
 
     /// <summary>Powers the machine on: firmware fills memory, vCPU 0 starts.</summary>
