@@ -21,7 +21,7 @@ public sealed partial class FileDescriptor : SafeHandleMinusOneIsInvalid
     public FileDescriptor Duplicate()
     {
         using var held = new HandleLease(this);
-        int copy = Native.MemoryCalls.Control(held.Number, Native.FileCalls.F_DUPFD_CLOEXEC, 0);
+        int copy = Native.MemoryCalls.FileControl(held.Number, Native.FileCalls.F_DUPFD_CLOEXEC, 0);
         return copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy);
     }
 

@@ -34,7 +34,7 @@ public sealed class MemoryFile : IDisposable
         }
 
         // Whoever maps the file relies on its size: a file that shrank would kill a reader in another process by SIGBUS.
-        if (MemoryCalls.Control(descriptor, MemoryCalls.F_ADD_SEALS, MemoryCalls.F_SEAL_SHRINK | MemoryCalls.F_SEAL_GROW) != 0)
+        if (MemoryCalls.FileControl(descriptor, MemoryCalls.F_ADD_SEALS, MemoryCalls.F_SEAL_SHRINK | MemoryCalls.F_SEAL_GROW) != 0)
         {
             var failure = LinuxException.Last("fcntl");
             owner.Dispose();
@@ -48,7 +48,7 @@ public sealed class MemoryFile : IDisposable
     /// <exception cref="InvalidDataException">Not a memory file whose size is fixed, or not of the size that was announced.</exception>
     public static MemoryFile Adopt(FileDescriptor descriptor, ulong size)
     {
-        int seals = MemoryCalls.Control(descriptor.Number, MemoryCalls.F_GET_SEALS, 0);
+        int seals = MemoryCalls.FileControl(descriptor.Number, MemoryCalls.F_GET_SEALS, 0);
         if (seals < 0 || (seals & MemoryCalls.F_SEAL_SHRINK) == 0 || size == 0 || (ulong)SparseFile.Length(descriptor) != size)
         {
             throw new InvalidDataException("The descriptor is not that of a memory file with a fixed size.");
