@@ -19,12 +19,15 @@ internal sealed unsafe class KvmAssist : IDisposable
     private const byte DebugException = 1;
 
     private readonly KvmVcpuState _transfer;
+    private readonly KvmExtendedStateAssist? _extended;
     private readonly SoftInterpreter _interpreter;
     private readonly CpuState* _state;
     private readonly CpuState* _before;
 
-    public KvmAssist(KvmVcpuState transfer, GuestMemory memory, PhysicalMap map, IGuestBus bus)
+    /// <param name="extended">Does the XSAVE family where guests use components that the interpreter lacks; else null.</param>
+    public KvmAssist(KvmVcpuState transfer, GuestMemory memory, PhysicalMap map, IGuestBus bus, KvmExtendedStateAssist? extended)
     {
+        _extended = extended;
         _transfer = transfer;
         _interpreter = new SoftInterpreter(memory, map, bus);
         _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState) * 2, 64);
@@ -51,6 +54,12 @@ internal sealed unsafe class KvmAssist : IDisposable
         _state->PendingEvent = 0;
         _state->InterruptShadow = 0;
         *_before = *_state;
+        if (_extended is not null && _extended.TryComplete(_state, instruction))
+        {
+            _transfer.LoadRegisters(_state);
+            return;
+        }
+
         var result = _interpreter.Step(_state, 1);
         switch (result.Outcome)
         {

@@ -37,6 +37,9 @@ internal sealed unsafe class KvmCpuid
             .Where(leaf => (Components >> (int)leaf.index & 1) != 0)
             .Select(leaf => ((int)leaf.index, leaf.ebx, leaf.eax, (leaf.ecx & 2) != 0));
 
+    /// <summary>Guests may use components that <see cref="State.XsaveArea"/> has no room for.</summary>
+    public bool HasForeignComponents => (Components & ~(ulong)SavedComponents) != 0;
+
     public IReadOnlyList<kvm_cpuid_entry2> Leaves => _leaves;
 
     public static KvmCpuid ForHost(KvmDevice device)

@@ -150,7 +150,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
             _assistMap ??= SoftInterpreter.CreateMap(_memory);
         }
 
-        return new KvmAssist(state, _memory, _assistMap, Bus);
+        var extended = Cpuid.HasForeignComponents ? new KvmExtendedStateAssist(state, _memory, Cpuid) : null;
+        return new KvmAssist(state, _memory, _assistMap, Bus, extended);
     }
 
     internal KvmVcpuState CreateState(int vcpu) => new(

@@ -136,6 +136,9 @@ internal sealed class RecordingBus : IGuestBus
 
     public ConcurrentDictionary<ulong, ulong> Answers { get; } = new();
 
+    /// <summary>Notes nothing.</summary>
+    public bool Quiet { get; set; }
+
     public Action? OnEnd { get; set; }
 
     public Action<ushort>? OnWrite { get; set; }
@@ -144,6 +147,11 @@ internal sealed class RecordingBus : IGuestBus
 
     public uint ReadPort(ushort port, int size)
     {
+        if (Quiet)
+        {
+            return 0;
+        }
+
         Accesses.Enqueue($"in {port:x} {size}");
         return (uint)Answers.GetValueOrDefault(port, 0x44332211u) & (uint)Mask(size);
     }

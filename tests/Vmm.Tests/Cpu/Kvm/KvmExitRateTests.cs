@@ -1,0 +1,43 @@
+using WebVm.Vmm.Cpu;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Cpu.Kvm;
+
+public sealed class KvmExitRateTests(ITestOutputHelper output)
+{
+    [Fact]
+    public void AnsweringExitsAllocatesNothing()
+    {
+        using var guest = new KvmGuest();
+        guest.Load("mov dx, 0x123\n again: in al, dx\n out 0xf4, al\n jmp again");
+        guest.Bus.Quiet = true;
+        int left = 2000;
+        guest.Bus.OnEnd = () =>
+        {
+            if (--left <= 0)
+            {
+                guest.Vcpu.Kick();
+            }
+        };
+        Assert.Equal(VcpuExit.Kicked, guest.Vcpu.Run());
+        left = 2000;
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        var exit = guest.Vcpu.Run();
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.Equal((VcpuExit.Kicked, 0L), (exit, allocated));
+    }
+
+    [Fact(Explicit = true)]
+    public void ExitsPerSecondBesideAMinimalLoopInC()
+    {
+        using (new KvmGuest())
+        {
+        }
+
+        const int exits = 100_000;
+        double minimal = KvmExitRate.Minimal(exits);
+        double ours = KvmExitRate.Ours(exits);
+        output.WriteLine($"C {minimal:F0}/s, ours {ours:F0}/s, {minimal / ours:F2} times");
+        Assert.True(ours > minimal / 2);
+    }
+}
