@@ -1,0 +1,2 @@
+// Guests are heavy: one at a time gives each the machine, and steady times.
+[assembly: Xunit.CollectionBehavior(DisableTestParallelization = true)]
