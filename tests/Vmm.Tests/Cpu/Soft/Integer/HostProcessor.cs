@@ -9,7 +9,7 @@ namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 /// The best oracle there is: runs one user-mode instruction on the host's processor with all registers and the arithmetic flags loaded
 /// before and stored after. The instruction must not fault or branch.
 /// </summary>
-internal sealed unsafe class HostProcessor : IDisposable
+internal sealed unsafe class HostProcessor : IReferenceProcessor
 {
     /// <summary>The arithmetic flags and DF: what user code may set without effect on the test itself.</summary>
     public const ulong LoadedFlags = 0xcd5;
@@ -53,10 +53,7 @@ internal sealed unsafe class HostProcessor : IDisposable
         NativeMemory.AlignedFree(_frame);
     }
 
-    /// <summary>
-    /// The frame's absolute address goes into R15 before (its value is loaded last, by a slot in the code's own reach) and comes back by
-    /// the host stack pointer, which is kept in XMM15: no general instruction touches it.
-    /// </summary>
+    /// <summary>The frame's address and the host's stack pointer wait in vector registers, which no general instruction touches.</summary>
     private byte[] Trampoline(ReadOnlySpan<byte> instruction)
     {
         var a = new Assembler(64);

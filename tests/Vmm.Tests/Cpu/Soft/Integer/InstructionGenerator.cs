@@ -2,27 +2,32 @@ using Iced.Intel;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 
-/// <summary>Makes random instructions of a given opcode for 64-bit mode. Never names RSP, and memory operands are simple enough to aim.</summary>
-internal sealed class InstructionGenerator(Random random)
+/// <summary>Makes random instructions of a given opcode for 64-bit or 32-bit code. Never names RSP, and memory operands are simple enough to aim.</summary>
+internal sealed class InstructionGenerator(Random random, int bitness)
 {
-    private static readonly Register[] _bases =
-        [Register.RAX, Register.RCX, Register.RDX, Register.RBX, Register.RBP, Register.RSI, Register.RDI,
-         Register.R8, Register.R9, Register.R10, Register.R11, Register.R12, Register.R13, Register.R14, Register.R15];
-
     /// <summary>False if an operand is of a kind that is not made here.</summary>
     public bool TryCreate(Code code, bool memory, out Instruction instruction)
     {
         instruction = new Instruction { Code = code };
         var info = code.ToOpCode();
+        // In 64-bit code now and then with 32-bit addresses.
+        bool wide = bitness == 64 && random.Next(4) != 0;
+        if (code is Code.Enterw_imm16_imm8 or Code.Enterd_imm16_imm8 or Code.Enterq_imm16_imm8)
+        {
+            SetImmediate(ref instruction, 0, OpKind.Immediate16, random.Next(256));
+            SetImmediate(ref instruction, 1, OpKind.Immediate8_2nd, random.Next(40));
+            return true;
+        }
+
         for (int i = 0; i < info.OpCount; i++)
         {
             switch (info.GetOpKind(i))
             {
-                case OpCodeOperandKind.r8_or_mem: RegisterOrMemory(ref instruction, i, Byte(), memory); break;
-                case OpCodeOperandKind.r16_or_mem: RegisterOrMemory(ref instruction, i, Word(), memory); break;
-                case OpCodeOperandKind.r32_or_mem: RegisterOrMemory(ref instruction, i, DoubleWord(), memory); break;
-                case OpCodeOperandKind.r64_or_mem: RegisterOrMemory(ref instruction, i, QuadWord(), memory); break;
-                case OpCodeOperandKind.mem: Memory(ref instruction, i); break;
+                case OpCodeOperandKind.r8_or_mem: RegisterOrMemory(ref instruction, i, Byte(), memory, wide); break;
+                case OpCodeOperandKind.r16_or_mem: RegisterOrMemory(ref instruction, i, Word(), memory, wide); break;
+                case OpCodeOperandKind.r32_or_mem: RegisterOrMemory(ref instruction, i, DoubleWord(), memory, wide); break;
+                case OpCodeOperandKind.r64_or_mem: RegisterOrMemory(ref instruction, i, QuadWord(), memory, wide); break;
+                case OpCodeOperandKind.mem: Memory(ref instruction, i, wide); break;
                 case OpCodeOperandKind.r8_reg or OpCodeOperandKind.r8_opcode: SetRegister(ref instruction, i, Byte()); break;
                 case OpCodeOperandKind.r16_reg or OpCodeOperandKind.r16_opcode or OpCodeOperandKind.r16_rm:
                     SetRegister(ref instruction, i, Word());
@@ -47,11 +52,11 @@ internal sealed class InstructionGenerator(Random random)
                 case OpCodeOperandKind.imm32: SetImmediate(ref instruction, i, OpKind.Immediate32, (uint)random.NextInt64()); break;
                 case OpCodeOperandKind.imm32sex64: SetImmediate(ref instruction, i, OpKind.Immediate32to64, (int)random.NextInt64()); break;
                 case OpCodeOperandKind.imm64: SetImmediate(ref instruction, i, OpKind.Immediate64, random.NextInt64(long.MinValue, long.MaxValue)); break;
-                case OpCodeOperandKind.seg_rSI: instruction.SetOpKind(i, OpKind.MemorySegRSI); break;
-                case OpCodeOperandKind.es_rDI: instruction.SetOpKind(i, OpKind.MemoryESRDI); break;
+                case OpCodeOperandKind.seg_rSI: instruction.SetOpKind(i, wide ? OpKind.MemorySegRSI : OpKind.MemorySegESI); break;
+                case OpCodeOperandKind.es_rDI: instruction.SetOpKind(i, wide ? OpKind.MemoryESRDI : OpKind.MemoryESEDI); break;
                 case OpCodeOperandKind.seg_rBX_al:
                     instruction.SetOpKind(i, OpKind.Memory);
-                    instruction.MemoryBase = Register.RBX;
+                    instruction.MemoryBase = wide ? Register.RBX : Register.EBX;
                     instruction.MemoryIndex = Register.AL;
                     break;
                 default: return false;
@@ -73,11 +78,11 @@ internal sealed class InstructionGenerator(Random random)
         instruction.SetImmediate(operand, value);
     }
 
-    private void RegisterOrMemory(ref Instruction instruction, int operand, Register register, bool memory)
+    private void RegisterOrMemory(ref Instruction instruction, int operand, Register register, bool memory, bool wide)
     {
         if (memory)
         {
-            Memory(ref instruction, operand);
+            Memory(ref instruction, operand, wide);
         }
         else
         {
@@ -85,17 +90,18 @@ internal sealed class InstructionGenerator(Random random)
         }
     }
 
-    private void Memory(ref Instruction instruction, int operand)
+    private void Memory(ref Instruction instruction, int operand, bool wide)
     {
         instruction.SetOpKind(operand, OpKind.Memory);
-        instruction.MemoryBase = _bases[random.Next(_bases.Length)];
-        instruction.MemoryDisplSize = 8;
-        instruction.MemoryDisplacement64 = (ulong)(long)random.Next(-300, 300);
+        instruction.MemoryBase = Address(wide);
+        instruction.MemoryDisplSize = wide ? 8 : 4;
+        long displacement = random.Next(-300, 300);
+        instruction.MemoryDisplacement64 = wide ? (ulong)displacement : (uint)displacement;
         if (random.Next(2) == 0)
         {
             do
             {
-                instruction.MemoryIndex = _bases[random.Next(_bases.Length)];
+                instruction.MemoryIndex = Address(wide);
             }
             while (instruction.MemoryIndex == instruction.MemoryBase);
 
@@ -103,8 +109,15 @@ internal sealed class InstructionGenerator(Random random)
         }
     }
 
+    private Register Address(bool wide) => (wide ? Register.RAX : Register.EAX) + Number();
+
     private Register Byte()
     {
+        if (bitness != 64)
+        {
+            return Register.AL + random.Next(8);
+        }
+
         while (true)
         {
             var register = Register.AL + random.Next(20);
@@ -123,7 +136,7 @@ internal sealed class InstructionGenerator(Random random)
 
     private int Number()
     {
-        int number = random.Next(15);
+        int number = random.Next(bitness == 64 ? 15 : 7);
         return number >= 4 ? number + 1 : number;
     }
 }

@@ -4,28 +4,21 @@ using WebVm.Vmm.Cpu.Soft.Exceptions;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
-/// <summary>DAA, DAS, AAA, AAS, AAM, AAD (SDM Vol. 2A). OF, undefined, is cleared.</summary>
+/// <summary>DAA, DAS, AAA, AAS, AAM, AAD (SDM Vol. 2A). Undefined flags are those of the additions inside, as on AMD processors.</summary>
 internal static unsafe class DecimalHandlers
 {
+    /// <summary>6 in AL and 1 in AH.</summary>
+    private const ushort AsciiStep = 0x106;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* AdjustAfterAddition(CpuContext* cpu, Operation* op)
     {
         byte before = RegisterFile.Read<byte>(cpu, RegisterFile.Rax);
-        bool carry = LazyFlags.Carry(cpu);
-        bool adjust = (before & 15) > 9 || LazyFlags.Adjust(cpu);
-        byte result = before;
-        if (adjust)
-        {
-            result += 6;
-        }
-
-        bool carryOut = before > 0x99 || carry;
-        if (carryOut)
-        {
-            result += 0x60;
-        }
-
-        Finish(cpu, result, carryOut, adjust);
+        bool carry = LazyFlags.Carry(cpu) || before > 0x99;
+        bool adjust = LazyFlags.Adjust(cpu) || (before & 15) > 9;
+        byte adjustment = (byte)((adjust ? 6 : 0) + (carry ? 0x60 : 0));
+        byte result = (byte)(before + adjustment);
+        Finish(cpu, result, carry, adjust, ((before ^ result) & (adjustment ^ result) & 0x80) != 0);
         return Dispatch.Next(cpu, op);
     }
 
@@ -33,23 +26,11 @@ internal static unsafe class DecimalHandlers
     public static Operation* AdjustAfterSubtraction(CpuContext* cpu, Operation* op)
     {
         byte before = RegisterFile.Read<byte>(cpu, RegisterFile.Rax);
-        bool carry = LazyFlags.Carry(cpu);
-        bool adjust = (before & 15) > 9 || LazyFlags.Adjust(cpu);
-        bool carryOut = false;
-        byte result = before;
-        if (adjust)
-        {
-            carryOut = carry || before < 6;
-            result -= 6;
-        }
-
-        if (before > 0x99 || carry)
-        {
-            result -= 0x60;
-            carryOut = true;
-        }
-
-        Finish(cpu, result, carryOut, adjust);
+        bool carry = LazyFlags.Carry(cpu) || before > 0x99;
+        bool adjust = LazyFlags.Adjust(cpu) || (before & 15) > 9;
+        byte adjustment = (byte)((adjust ? 6 : 0) + (carry ? 0x60 : 0));
+        byte result = (byte)(before - adjustment);
+        Finish(cpu, result, carry || (adjust && before < 6), adjust, ((before ^ adjustment) & (before ^ result) & 0x80) != 0);
         return Dispatch.Next(cpu, op);
     }
 
@@ -58,7 +39,7 @@ internal static unsafe class DecimalHandlers
     {
         ushort ax = RegisterFile.Read<ushort>(cpu, RegisterFile.Rax);
         bool adjust = (ax & 15) > 9 || LazyFlags.Adjust(cpu);
-        FinishAscii(cpu, adjust ? (ushort)(ax + 0x106) : ax, adjust);
+        FinishAscii(cpu, Add.Apply<ushort>(cpu, ax, adjust ? AsciiStep : (ushort)0), adjust);
         return Dispatch.Next(cpu, op);
     }
 
@@ -67,7 +48,7 @@ internal static unsafe class DecimalHandlers
     {
         ushort ax = RegisterFile.Read<ushort>(cpu, RegisterFile.Rax);
         bool adjust = (ax & 15) > 9 || LazyFlags.Adjust(cpu);
-        FinishAscii(cpu, adjust ? (ushort)(ax - 0x106) : ax, adjust);
+        FinishAscii(cpu, Subtract.Apply<ushort>(cpu, ax, adjust ? AsciiStep : (ushort)0), adjust);
         return Dispatch.Next(cpu, op);
     }
 
@@ -90,22 +71,26 @@ internal static unsafe class DecimalHandlers
     public static Operation* AsciiBeforeDivision(CpuContext* cpu, Operation* op)
     {
         ushort ax = RegisterFile.Read<ushort>(cpu, RegisterFile.Rax);
-        byte result = (byte)(ax + ((ax >> 8) * (byte)op->Immediate));
+        byte result = Add.Apply(cpu, (byte)ax, (byte)((ax >> 8) * (byte)op->Immediate));
         RegisterFile.Write(cpu, RegisterFile.Rax, (ushort)result);
-        LazyFlags.SetLogic(cpu, result);
         return Dispatch.Next(cpu, op);
     }
 
-    private static void Finish(CpuContext* cpu, byte result, bool carry, bool adjust)
+    private static void Finish(CpuContext* cpu, byte result, bool carry, bool adjust, bool overflow)
     {
         RegisterFile.Write(cpu, RegisterFile.Rax, result);
         LazyFlags.SetLogic(cpu, result);
-        cpu->FlagCarries = (carry ? 3UL << 62 : 0) | (adjust ? 8UL : 0);
+        FlagEdits.SetCarryOverflow(cpu, carry ? 1UL : 0, overflow ? 1UL : 0);
+        SetAdjust(cpu, adjust);
     }
 
+    /// <summary>CF and AF both say whether there was an adjustment.</summary>
     private static void FinishAscii(CpuContext* cpu, ushort ax, bool adjust)
     {
         RegisterFile.Write(cpu, RegisterFile.Rax, (ushort)(ax & 0xff0f));
-        FlagEdits.Replace(cpu, LazyFlags.Cf | LazyFlags.Af, adjust ? LazyFlags.Cf | LazyFlags.Af : 0);
+        FlagEdits.SetCarry(cpu, adjust);
+        SetAdjust(cpu, adjust);
     }
+
+    private static void SetAdjust(CpuContext* cpu, bool adjust) => cpu->FlagCarries = (cpu->FlagCarries & ~8UL) | (adjust ? 8UL : 0);
 }
