@@ -1,0 +1,259 @@
+using System.Text;
+using Iced.Intel;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Tests.Cpu.Differential;
+
+/// <summary>
+/// Runs random streams on the host's processor and on another one from the same state, and finds the instruction that made a difference.
+/// A stream is run whole; after an exception it continues behind the unit that raised it.
+/// </summary>
+internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine subject, int bitness, int maximumFindings = 20)
+{
+    private const int UnitsPerStream = 48;
+    private const int UserBytes = Ring3Layout.DataSize + Ring3Layout.StackSize;
+
+    private readonly InstructionPool _pool = new(bitness);
+    private readonly Ring3State _start = new();
+    private readonly Ring3State _expected = new();
+    private readonly Ring3State _actual = new();
+    private readonly byte[] _startMemory = new byte[UserBytes];
+    private readonly Dictionary<string, string> _findings = [];
+    private readonly Dictionary<string, int> _counts = [];
+
+    /// <summary>Instructions executed on each processor.</summary>
+    public long Instructions { get; private set; }
+
+    public int FindingCount => _findings.Count;
+
+    /// <summary>Executes about so many instructions, seeded.</summary>
+    public void Execute(int seed, long instructions)
+    {
+        for (int i = 0; Instructions < instructions && _findings.Count < maximumFindings; i++)
+        {
+            ExecuteStream(unchecked((seed * 1_000_003) + i));
+        }
+    }
+
+    /// <summary>One stream of its own seed, as a finding names it.</summary>
+    public void ExecuteStream(int seed)
+    {
+        var random = new Random(seed);
+        var stream = new InstructionStream(random, _pool, bitness, UnitsPerStream);
+        Execute(stream, random, seed);
+    }
+
+    public void Execute(InstructionStream stream, Random random, int seed)
+    {
+        Randomize(random);
+        Load(stream.Bytes);
+        int unit = 0;
+        while (unit < stream.Units.Count)
+        {
+            Snapshot();
+            int next;
+            string? failure = TryRunBoth(stream.Units[unit].Offset);
+            if (failure == null && Ring3Comparison.AreEqual(_expected, _actual) && Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory) == null)
+            {
+                next = UnitBehind(stream, _expected.Rip, unit);
+            }
+            else
+            {
+                next = Locate(stream, unit, seed, failure);
+            }
+
+            for (int i = unit; i < next; i++)
+            {
+                Instructions += stream.Units[i].Instructions;
+            }
+
+            unit = next;
+            _start.CopyFrom(_expected);
+            _start.Rflags &= ~0x10000UL;
+        }
+    }
+
+    /// <summary>What differed, for a failure message.</summary>
+    public string Report()
+    {
+        var text = new StringBuilder($"{Instructions} instructions; {_findings.Count} kinds of difference (expected | actual)\n");
+        foreach (var (name, finding) in _findings)
+        {
+            text.Append($"--- {name} ({_counts[name]} times) {finding}\n");
+        }
+
+        return text.ToString();
+    }
+
+    private string? TryRunBoth(int offset)
+    {
+        _expected.CopyFrom(_start);
+        _actual.CopyFrom(_start);
+        _expected.Rip = _actual.Rip = Ring3Layout.Code + (ulong)offset;
+        oracle.Run(_expected);
+        try
+        {
+            subject.Run(_actual);
+            return null;
+        }
+        catch (InvalidOperationException failure)
+        {
+            return failure.Message + "\n";
+        }
+    }
+
+    /// <summary>Runs unit by unit from the last snapshot until one makes a difference; returns the unit behind it.</summary>
+    private int Locate(InstructionStream stream, int first, int seed, string? failure)
+    {
+        Restore();
+        for (int i = first; i < stream.Units.Count; i++)
+        {
+            StreamUnit unit = stream.Units[i];
+            Isolate(stream, unit);
+            Snapshot();
+            failure = TryRunBoth(unit.Offset);
+            string differences = failure ?? Ring3Comparison.Describe(_expected, _actual);
+            differences += Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory);
+            Load(stream.Bytes);
+            if (differences.Length != 0)
+            {
+                Add(stream, unit, seed, differences);
+                CopyMemory();
+                return i + 1;
+            }
+
+            _start.CopyFrom(_expected);
+            _start.Rflags &= ~0x10000UL;
+            if (_expected.Rip != Ring3Layout.Code + (ulong)(unit.Offset + unit.Length))
+            {
+                // An exception inside: both continue behind the unit.
+                _start.Rip = 0;
+            }
+        }
+
+        // Not seen one by one: the difference needs the run as a whole (a block's flags, self-modification).
+        Add(stream, stream.Units[first], seed, "a difference that single steps do not show\n" + failure);
+        CopyMemory();
+        return stream.Units.Count;
+    }
+
+    private void Add(InstructionStream stream, StreamUnit unit, int seed, string differences)
+    {
+        string name = unit.Subject.Code.ToString();
+        _counts[name] = _counts.GetValueOrDefault(name) + 1;
+        if (_findings.ContainsKey(name))
+        {
+            return;
+        }
+
+        var text = new StringBuilder();
+        text.Append($"seed {seed}, bytes {Convert.ToHexString(stream.Bytes.Slice(unit.Offset, unit.Length))}\n");
+        var decoder = Decoder.Create(bitness, new ByteArrayCodeReader(stream.Bytes.Slice(unit.Offset, unit.Length).ToArray()));
+        decoder.IP = Ring3Layout.Code + (ulong)unit.Offset;
+        while (decoder.IP < Ring3Layout.Code + (ulong)(unit.Offset + unit.Length))
+        {
+            decoder.Decode(out Instruction instruction);
+            text.Append($"  {instruction.IP:x} {instruction}\n");
+        }
+
+        text.Append($"before: rflags {_start.Rflags:x} mxcsr {BitConverter.ToUInt32(_start.Xsave, 24):x} fcw {BitConverter.ToUInt16(_start.Xsave, 0):x}")
+            .Append($" fsw {BitConverter.ToUInt16(_start.Xsave, 2):x} ftw {_start.Xsave[4]:x}\n");
+        for (int i = 0; i < unit.Subject.OpCount; i++)
+        {
+            if (unit.Subject.GetOpKind(i) == OpKind.Register)
+            {
+                text.Append(Before(unit.Subject.GetOpRegister(i)));
+            }
+        }
+
+        text.Append(differences);
+        _findings.Add(name, text.ToString());
+    }
+
+    private string Before(Register register) =>
+        register.IsGPR() && !register.IsGPR8() ? $"  {register} {_start.Gpr[register.GetNumber()]:x}\n"
+        : register.IsXMM() || register.IsYMM() ? $"  {register} {Convert.ToHexString(_start.Xsave, 160 + (register.GetNumber() * 16), 16)}\n"
+        : register.IsST() ? $"  {register} {Convert.ToHexString(_start.Xsave, 32 + (register.GetNumber() * 16), 10)}\n"
+        : string.Empty;
+
+    private static int UnitBehind(InstructionStream stream, ulong rip, int from)
+    {
+        int offset = (int)(rip - Ring3Layout.Code);
+        for (int i = from; i < stream.Units.Count; i++)
+        {
+            if (offset < stream.Units[i].Offset + stream.Units[i].Length)
+            {
+                return i + 1;
+            }
+        }
+
+        return stream.Units.Count;
+    }
+
+    private void Randomize(Random random)
+    {
+        _start.Compatibility = bitness == 32;
+        for (int i = 0; i < 16; i++)
+        {
+            _start.Gpr[i] = RandomValue.Integer(random) & (bitness == 32 ? uint.MaxValue : ulong.MaxValue);
+        }
+
+        _start.Rflags = 0x202 | ((ulong)random.Next() & 0x8d5);
+        RandomValue.Fill(random, _start.Xsave);
+        _start.Xsave.AsSpan(0, 32).Clear();
+        _start.Xsave.AsSpan(416).Slice(0, 160).Clear();
+        BitConverter.TryWriteBytes(_start.Xsave, (ushort)(0x40 | (random.Next(4) != 0 ? 0x3f : random.Next(0x40)) | (random.Next(16) << 8)));
+        BitConverter.TryWriteBytes(_start.Xsave.AsSpan(2), (ushort)(random.Next(8) << 11));
+        _start.Xsave[4] = random.Next(3) == 0 ? (byte)0 : (byte)random.Next(256);
+        uint mxcsr = (uint)((random.Next(4) != 0 ? 0x1f80 : random.Next(0x40) << 7) | (random.Next(4) << 13) | (random.Next(4) == 0 ? 0x8040 : 0));
+        BitConverter.TryWriteBytes(_start.Xsave.AsSpan(24), mxcsr);
+        BitConverter.TryWriteBytes(_start.Xsave.AsSpan(512), 7UL);
+        for (int i = 0; i < 8; i++)
+        {
+            RandomValue.Extended(random, _start.Xsave.AsSpan(32 + (i * 16), 10));
+            _start.Xsave.AsSpan(42 + (i * 16), 6).Clear();
+        }
+
+        RandomValue.Fill(random, new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize));
+        new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize).Clear();
+        CopyMemory();
+    }
+
+    private void Load(ReadOnlySpan<byte> code)
+    {
+        oracle.Memory.TryWrite(new GuestPhysicalAddress(Ring3Layout.Code), code);
+        subject.Memory.TryWrite(new GuestPhysicalAddress(Ring3Layout.Code), code);
+    }
+
+    /// <summary>Ends the code behind one unit.</summary>
+    private void Isolate(InstructionStream stream, StreamUnit unit)
+    {
+        byte[] code = stream.Bytes.ToArray();
+        int end = unit.Offset + unit.Length;
+        code[end] = 0x0f;
+        code[end + 1] = 0x0b;
+        Load(code);
+    }
+
+    private void Snapshot()
+    {
+        new ReadOnlySpan<byte>(oracle.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize).CopyTo(_startMemory);
+        new ReadOnlySpan<byte>(oracle.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize).CopyTo(_startMemory.AsSpan(Ring3Layout.DataSize));
+    }
+
+    private void Restore()
+    {
+        _startMemory.AsSpan(0, Ring3Layout.DataSize).CopyTo(new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize));
+        _startMemory.AsSpan(Ring3Layout.DataSize).CopyTo(new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize));
+        CopyMemory();
+    }
+
+    /// <summary>Gives the subject the oracle's memory.</summary>
+    private void CopyMemory()
+    {
+        Buffer.MemoryCopy(
+            oracle.Memory.HostBase + Ring3Layout.Data, subject.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize, Ring3Layout.DataSize);
+        Buffer.MemoryCopy(
+            oracle.Memory.HostBase + Ring3Layout.Stack, subject.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize, Ring3Layout.StackSize);
+    }
+}

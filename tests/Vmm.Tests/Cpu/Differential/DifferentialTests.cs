@@ -1,0 +1,34 @@
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Cpu.Differential;
+
+/// <summary>The soft engine against the host's own processor, which KVM lets us run user code on.</summary>
+public sealed class DifferentialTests
+{
+    private const string NoKvm = "There is no /dev/kvm to compare with.";
+
+    public static bool HasKvm => KvmRing3Machine.IsAvailable;
+
+    [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
+    public void RandomStreamsEndAlikeOnBothProcessors() => Compare(seed: 1, instructions: 20_000);
+
+    [Fact(Explicit = true)]
+    public void AMillionRandomInstructionsEndAlikeOnBothProcessors()
+    {
+        int seed = int.TryParse(Environment.GetEnvironmentVariable("WEBVM_SEED"), out int given) ? given : 2;
+        long count = long.TryParse(Environment.GetEnvironmentVariable("WEBVM_COUNT"), out long asked) ? asked : 1_200_000;
+        Compare(seed, count);
+    }
+
+    private static void Compare(int seed, long instructions)
+    {
+        using var oracle = new KvmRing3Machine();
+        using var subject = new SoftRing3Machine();
+        var run = new DifferentialRun(oracle, subject, bitness: 64);
+
+        run.Execute(seed, instructions);
+
+        Assert.True(run.FindingCount == 0, run.Report());
+        TestContext.Current.TestOutputHelper?.WriteLine(run.Report());
+    }
+}
