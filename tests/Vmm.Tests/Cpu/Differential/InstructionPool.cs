@@ -89,12 +89,11 @@ internal sealed class InstructionPool
         for (int i = 0; i < info.OpCount; i++)
         {
             OpCodeOperandKind kind = info.GetOpKind(i);
-            bool loadsSegment = kind is OpCodeOperandKind.seg_reg or OpCodeOperandKind.es or OpCodeOperandKind.ss or OpCodeOperandKind.ds
-                    or OpCodeOperandKind.fs or OpCodeOperandKind.gs
-                && i == 0 && code.Mnemonic() != Mnemonic.Push;
+            bool segment = kind is OpCodeOperandKind.seg_reg or OpCodeOperandKind.es or OpCodeOperandKind.cs or OpCodeOperandKind.ss
+                or OpCodeOperandKind.ds or OpCodeOperandKind.fs or OpCodeOperandKind.gs;
             bool branch16 = kind is OpCodeOperandKind.br16_1 or OpCodeOperandKind.br16_2;
             bool far = kind is OpCodeOperandKind.farbr2_2 or OpCodeOperandKind.farbr4_2;
-            if (loadsSegment || branch16 || far || kind is OpCodeOperandKind.cr_reg or OpCodeOperandKind.dr_reg)
+            if (segment || branch16 || far || kind is OpCodeOperandKind.cr_reg or OpCodeOperandKind.dr_reg)
             {
                 return false;
             }
@@ -102,7 +101,7 @@ internal sealed class InstructionPool
 
         // Far indirect branches, and near ones with an operand size that the vendors disagree on.
         string name = code.ToString();
-        return !(info.OpKind0 == OpCodeOperandKind.mem && code.Mnemonic() is Mnemonic.Call or Mnemonic.Jmp && name.Contains("_m1", StringComparison.Ordinal))
+        return !(info.OpCount > 0 && info.GetOpKind(0) == OpCodeOperandKind.mem && code.Mnemonic() is Mnemonic.Call or Mnemonic.Jmp && name.Contains("_m1", StringComparison.Ordinal))
             && !(bitness == 64 && code is Code.Call_rm16 or Code.Jmp_rm16 or Code.Retnw or Code.Retnw_imm16)
             && !(code is Code.Retnw or Code.Retnw_imm16 or Code.Call_rm16 or Code.Jmp_rm16);
     }

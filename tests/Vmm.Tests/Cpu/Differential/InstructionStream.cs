@@ -12,7 +12,8 @@ internal readonly record struct StreamUnit(int Offset, int Length, Instruction S
 /// <summary>A random stream of user code in units, ended by UD2.</summary>
 internal sealed class InstructionStream
 {
-    private const ulong TrapFlag = 1 << 8;
+    // TF would single-step; NT does not survive every kernel's way into user code.
+    private const ulong TrapAndNestedTask = (1 << 8) | (1 << 14);
     private const ulong ArithmeticFlags = 0x8d5;
 
     private readonly Random _random;
@@ -155,7 +156,7 @@ internal sealed class InstructionStream
         switch (subject.Mnemonic)
         {
             case Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq:
-                int flags = (int)((ulong)_random.Next() & ~TrapFlag);
+                int flags = (int)((ulong)_random.Next() & ~TrapAndNestedTask);
                 _unit.Add(Instruction.Create(_bitness == 64 ? Code.Pushq_imm32 : Code.Pushd_imm32, flags));
                 break;
             case Mnemonic.Ldmxcsr or Mnemonic.Vldmxcsr when _random.Next(4) != 0:
@@ -196,6 +197,16 @@ internal sealed class InstructionStream
         Instruction save = subject;
         save.Code = code;
         _unit.Add(save);
+        HideUndefinedMemory(save);
+        if (subject.Mnemonic is Mnemonic.Xrstor or Mnemonic.Xrstor64)
+        {
+            // A valid header of the standard format.
+            StoreDword(subject, (uint)_random.Next(8), 512);
+            for (int offset = 516; offset < 536; offset += 4)
+            {
+                StoreDword(subject, 0, offset);
+            }
+        }
     }
 
     private void StoreTarget(in Instruction subject, ulong target)
@@ -243,8 +254,7 @@ internal sealed class InstructionStream
     {
         switch (subject.Mnemonic)
         {
-            case Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64
-                or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+            case Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64:
                 StoreDword(subject, 0, 6, word: true);
                 for (int offset = 8; offset < 24; offset += 4)
                 {

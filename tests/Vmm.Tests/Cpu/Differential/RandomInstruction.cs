@@ -8,6 +8,8 @@ namespace WebVm.Vmm.Tests.Cpu.Differential;
 /// </summary>
 internal sealed class RandomInstruction(Random random, int bitness)
 {
+    private const int StateSize = 1024;
+
     private Instruction _instruction;
 
     /// <summary>Registers to set before.</summary>
@@ -325,14 +327,23 @@ internal sealed class RandomInstruction(Random random, int bitness)
     private int AccessSize()
     {
         string name = _instruction.Code.ToString();
-        return name.Contains("256", StringComparison.Ordinal) || name.Contains("ymm", StringComparison.Ordinal) ? 32
+        return _instruction.Mnemonic.ToString().StartsWith("Sha", StringComparison.Ordinal) ? StateSize
+            : name.Contains("256", StringComparison.Ordinal) || name.Contains("ymm", StringComparison.Ordinal) ? 32
             : name.Contains("128", StringComparison.Ordinal) || name.Contains("xmm", StringComparison.Ordinal) ? 16
-            : name.Contains("512byte", StringComparison.Ordinal) || name.StartsWith('X') ? 1024
+            : name.Contains("512byte", StringComparison.Ordinal) || name.StartsWith("Xsave", StringComparison.Ordinal)
+                || name.StartsWith("Xrstor", StringComparison.Ordinal) ? StateSize
             : 8;
     }
 
     private ulong PickAddress(int size)
     {
+        if (size >= StateSize)
+        {
+            // Where in a long operand a fault is reported is every processor's own business.
+            ulong misaligned = random.Next(16) == 0 ? 8UL : 0;
+            return Ring3Layout.Data + ((ulong)random.Next(Ring3Layout.DataSize - (2 * StateSize)) & ~63UL) + misaligned;
+        }
+
         int draw = random.Next(100);
         if (draw < 3)
         {
@@ -358,8 +369,8 @@ internal sealed class RandomInstruction(Random random, int bitness)
             return Ring3Layout.Data + 0x1000 - (ulong)random.Next(size + 1);
         }
 
-        ulong offset = (ulong)random.Next(Ring3Layout.DataSize - 1100);
-        ulong alignment = size >= 1024 ? 64UL : size >= 16 && random.Next(8) != 0 ? (ulong)size : random.Next(2) == 0 ? 8UL : 1UL;
+        ulong offset = (ulong)random.Next(Ring3Layout.DataSize - 300);
+        ulong alignment = size >= 16 && random.Next(8) != 0 ? (ulong)size : random.Next(2) == 0 ? 8UL : 1UL;
         return Ring3Layout.Data + (offset & ~(alignment - 1));
     }
 

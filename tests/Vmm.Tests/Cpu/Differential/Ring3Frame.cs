@@ -6,8 +6,8 @@ namespace WebVm.Vmm.Tests.Cpu.Differential;
 /// <summary>The control registers both processors run with.</summary>
 internal static class Ring3Controls
 {
-    /// <summary>PG, WP, NE, ET, MP, PE.</summary>
-    public const ulong Cr0 = 0x80010033;
+    /// <summary>PG, AM, WP, NE, ET, MP, PE.</summary>
+    public const ulong Cr0 = 0x80050033;
 
     /// <summary>PAE, OSFXSR, OSXMMEXCPT, OSXSAVE.</summary>
     public const ulong Cr4 = 0x40620;

@@ -1,5 +1,6 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -46,6 +47,10 @@ internal static unsafe partial class VectorSelector
                 break;
             case Code.VEX_Vstmxcsr_m32:
                 handler = &ControlStatus.StoreMxcsr<AvxAccess>;
+                break;
+            case Code.Wait:
+                // Iced counts it among the 8086's own instructions.
+                handler = &X87Control.Fwait;
                 break;
             case Code.Emms:
                 handler = &ControlStatus.Emms;

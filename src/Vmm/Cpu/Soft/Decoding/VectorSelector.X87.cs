@@ -10,9 +10,6 @@ internal static unsafe partial class VectorSelector
         ulong layout = mode.Protected ? 0 : X87Environment.RealMode;
         switch (instruction.Code)
         {
-            case Code.Wait:
-                operation->Handler = &X87Control.Fwait;
-                return true;
             case Code.Fninit:
                 operation->Handler = &X87Control.Fninit;
                 return true;

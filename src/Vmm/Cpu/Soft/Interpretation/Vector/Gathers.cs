@@ -24,18 +24,10 @@ internal static unsafe class Gathers
         ulong start = *(ulong*)((byte*)cpu + op->Base) + (ulong)op->Displacement;
         int count = (int)op->Immediate;
 
-        // All mask elements become all ones or all zeros first, so that a fault leaves a usable mask.
         for (int i = 0; i < count; i++)
         {
             byte* mask = VectorRegisters.Element(cpu, op->Reg1, i * sizeof(T));
-            bool selected = (mask[sizeof(T) - 1] & 0x80) != 0;
-            new Span<byte>(mask, sizeof(T)).Fill(selected ? (byte)0xff : (byte)0);
-        }
-
-        for (int i = 0; i < count; i++)
-        {
-            byte* mask = VectorRegisters.Element(cpu, op->Reg1, i * sizeof(T));
-            if (*mask == 0)
+            if ((mask[sizeof(T) - 1] & 0x80) == 0)
             {
                 continue;
             }

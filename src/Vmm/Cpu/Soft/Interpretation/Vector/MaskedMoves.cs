@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 using WebVm.Vmm.Cpu.State;
 
@@ -61,7 +62,7 @@ internal static unsafe class MaskedMoves
 
             if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, Wrap(op, offset + (ulong)i), out T value))
             {
-                return Faults.Faulted(cpu, op);
+                return Fault(cpu, op, i);
             }
 
             *(T*)(result + i) = value;
@@ -87,7 +88,7 @@ internal static unsafe class MaskedMoves
                 && !GuestAccess.TryWriteAt(
                     cpu, op, (SegmentIndex)op->Segment, Wrap(op, offset + (ulong)i), *(T*)VectorRegisters.Element(cpu, op->Reg1, i)))
             {
-                return Faults.Faulted(cpu, op);
+                return Fault(cpu, op, i);
             }
         }
 
@@ -102,11 +103,28 @@ internal static unsafe class MaskedMoves
             if ((mask[i] & 0x80) != 0
                 && !GuestAccess.TryWriteAt(cpu, op, (SegmentIndex)op->Segment, Wrap(op, offset + (ulong)i), source[i]))
             {
+                ReportOperand(cpu, i);
                 return false;
             }
         }
 
         return true;
+    }
+
+    private static Operation* Fault(CpuContext* cpu, Operation* op, int element)
+    {
+        ReportOperand(cpu, element);
+        return Faults.Faulted(cpu, op);
+    }
+
+    /// <summary>CR2 is to name the operand (or where it enters the faulting page), not the element at <paramref name="offset"/>.</summary>
+    private static void ReportOperand(CpuContext* cpu, int offset)
+    {
+        if (cpu->Exception == ExceptionVector.PageFault)
+        {
+            ulong page = cpu->ExceptionAddress & ~0xfffUL;
+            cpu->ExceptionAddress = Math.Max(page, cpu->ExceptionAddress - (ulong)offset);
+        }
     }
 
     private static bool IsSelected<T>(byte* mask)

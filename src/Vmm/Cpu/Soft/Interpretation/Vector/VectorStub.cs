@@ -66,8 +66,9 @@ internal static class VectorStub
             code.Add(Instruction.Create(Code.Mov_rm64_r64, Memory(Scratch, VectorScratch.FlagsOffset), Register.R10));
         }
 
-        // Operand 0 is the only explicit destination of every form that comes here.
-        if (original.GetOpKind(0) == OpKind.Register)
+        // Operand 0 is the only explicit destination of every form that comes here; comparisons have none.
+        OpAccess access = new InstructionInfoFactory().GetInfo(original).GetOpAccess(0);
+        if (original.GetOpKind(0) == OpKind.Register && access is not (OpAccess.Read or OpAccess.None or OpAccess.CondRead))
         {
             Store(code, instruction.GetOpRegister(0), _pointers[0], vex);
         }

@@ -55,6 +55,13 @@ internal static unsafe class X87Arithmetic
             return Refuse(cpu, op);
         }
 
+        // A store that an exception may suppress still needs memory to store to.
+        bool mayBeSuppressed = (cpu->State.Xsave.ControlWord & X87State.ExceptionFlags) != X87State.ExceptionFlags;
+        if (mayBeSuppressed && !GuestAccess.TryTouch<T>(cpu, op))
+        {
+            return Faults.Faulted(cpu, op);
+        }
+
         byte* before = stackalloc byte[X87Bytes];
         Unsafe.CopyBlock(before, &cpu->State.Xsave, X87Bytes);
         Execute(cpu, op, GuestAccess.EffectiveAddress(cpu, op));
