@@ -14,6 +14,9 @@ internal unsafe struct CpuContext
     /// <summary>What host stubs work with; 64-byte aligned, as its place behind <see cref="State"/> makes it.</summary>
     public Interpretation.Vector.VectorScratch Vector;
 
+    /// <summary>Bounce buffer of read-modify-write accesses that guest memory cannot take in place. Aligned by its place: CMPXCHG16B faults otherwise.</summary>
+    public fixed byte Bounce[64];
+
     /// <summary>Zero flag: set when this is 0. See <see cref="Interpretation.LazyFlags"/>.</summary>
     public ulong FlagZero;
 
@@ -81,9 +84,6 @@ internal unsafe struct CpuContext
 
     /// <summary>1 while guest memory may be touched; 0 outside <see cref="SoftVcpu.Run"/>, asleep and in calls of the bus.</summary>
     public int InGuest;
-
-    /// <summary>Bounce buffer of read-modify-write accesses that guest memory cannot take in place.</summary>
-    public fixed byte Bounce[64];
 
     /// <summary>Where the bounce buffer came from, and whether the global lock is held.</summary>
     public ulong BounceAddress;

@@ -20,6 +20,19 @@ public sealed class DifferentialTests
         Compare(seed, count);
     }
 
+    [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
+    public void APlantedMistakeIsFoundAndNamed()
+    {
+        using var oracle = new KvmRing3Machine();
+        using var subject = new PlantedMistake(new SoftRing3Machine());
+        var run = new DifferentialRun(oracle, subject, bitness: 64, maximumFindings: 1);
+
+        run.Execute(seed: 3, instructions: 20_000);
+
+        Assert.Equal(1, run.FindingCount);
+        Assert.Contains("--- Adc_", run.Report(), StringComparison.Ordinal);
+    }
+
     private static void Compare(int seed, long instructions)
     {
         using var oracle = new KvmRing3Machine();

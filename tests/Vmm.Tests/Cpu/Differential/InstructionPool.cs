@@ -79,9 +79,11 @@ internal sealed class InstructionPool
     private static bool IsUsable(Code code, int bitness, bool privileged)
     {
         OpCodeInfo info = code.ToOpCode();
+
+        // MOVSXD with a 16-bit operand reads two bytes on Intel's processors and four on AMD's.
         if (!info.IsInstruction || info.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX)
             || !(bitness == 64 ? info.Mode64 : info.Mode32) || _excluded.Contains(code.Mnemonic())
-            || info.IsPrivileged != privileged || !IsOffered(code))
+            || info.IsPrivileged != privileged || !IsOffered(code) || code == Code.Movsxd_r16_rm16)
         {
             return false;
         }

@@ -115,6 +115,7 @@ internal sealed class InstructionStream
         ComposeSubject(ref subject, target);
         HideUndefinedMemory(subject);
         HideUndefinedFlags(subject);
+        RestoreStackPointer(subject);
         return true;
     }
 
@@ -162,6 +163,15 @@ internal sealed class InstructionStream
             case Mnemonic.Ldmxcsr or Mnemonic.Vldmxcsr when _random.Next(4) != 0:
                 StoreDword(subject, (uint)(_random.Next(0x10000) | (_random.Next(4) != 0 ? 0x1f80 : 0)));
                 break;
+            case Mnemonic.Dpps or Mnemonic.Dppd or Mnemonic.Vdpps or Mnemonic.Vdppd:
+                // With exceptions unmasked, which flags are set depends on which of the sums is formed first.
+                Instruction mask = Instruction.Create(Code.Ldmxcsr_m32, new MemoryOperand(Ring3Layout.Stack, _bitness == 64 ? 8 : 4));
+                StoreDword(mask, 0x1f80 | ((uint)_random.Next(4) << 13));
+                _unit.Add(mask);
+                break;
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64:
+                UseVectorState();
+                break;
             case Mnemonic.Xrstor:
                 Precede(subject, Code.Xsave_mem);
                 break;
@@ -192,8 +202,13 @@ internal sealed class InstructionStream
             : Instruction.Create(Code.VEX_Vpsrlq_ymm_ymm_imm8, ymm, ymm, 55));
     }
 
+    /// <summary>Which components count as in use when they hold nothing but zeros is each processor's own business.</summary>
+    private void UseVectorState() =>
+        _unit.Add(Instruction.Create(Code.VEX_Vpcmpeqd_ymm_ymm_ymmm256, Register.YMM7, Register.YMM7, Register.YMM7));
+
     private void Precede(in Instruction subject, Code code)
     {
+        UseVectorState();
         Instruction save = subject;
         save.Code = code;
         _unit.Add(save);
@@ -277,6 +292,23 @@ internal sealed class InstructionStream
                 }
 
                 break;
+        }
+    }
+
+    /// <summary>A result in RSP is kept in memory; some kernels emulate user code once RSP is no address.</summary>
+    private void RestoreStackPointer(in Instruction subject)
+    {
+        for (int i = 0; i < subject.OpCount; i++)
+        {
+            if (subject.GetOpKind(i) == OpKind.Register && subject.GetOpRegister(i).GetFullRegister() == Register.RSP)
+            {
+                var top = new MemoryOperand(Ring3Layout.Stack + 0x1ff0, _bitness == 64 ? 8 : 4);
+                _unit.Add(_bitness == 64
+                    ? Instruction.Create(Code.Mov_rm64_r64, top, Register.RSP)
+                    : Instruction.Create(Code.Mov_rm32_r32, top, Register.ESP));
+                Set(Register.RSP, Ring3Layout.Stack + 0x1000);
+                return;
+            }
         }
     }
 

@@ -87,7 +87,7 @@ internal sealed class RandomInstruction(Random random, int bitness)
                 return Need(Register.RDI, PickAddress(8));
             case OpCodeOperandKind.seg_rDI:
                 _instruction.SetOpKind(i, bitness == 64 ? OpKind.MemorySegRDI : OpKind.MemorySegEDI);
-                return Need(Register.RDI, PickAddress(16));
+                return Need(Register.RDI, PickAddress(StateSize));
             case OpCodeOperandKind.seg_rBX_al:
                 _instruction.SetOpKind(i, OpKind.Memory);
                 _instruction.MemoryBase = bitness == 64 ? Register.RBX : Register.EBX;
@@ -261,8 +261,8 @@ internal sealed class RandomInstruction(Random random, int bitness)
         {
             rest = (uint)rest;
 
-            // Garbage above the address size must not matter.
-            rest |= bitness == 64 && random.Next(2) == 0 ? (ulong)random.NextInt64() << 32 : 0;
+            // Garbage above the address size must not matter (but RSP is better an address: see DifferentialRun).
+            rest |= bitness == 64 && number != 4 && random.Next(2) == 0 ? (ulong)random.NextInt64() << 32 : 0;
         }
 
         return Need(Register.RAX + number, rest);
@@ -327,7 +327,8 @@ internal sealed class RandomInstruction(Random random, int bitness)
     private int AccessSize()
     {
         string name = _instruction.Code.ToString();
-        return _instruction.Mnemonic.ToString().StartsWith("Sha", StringComparison.Ordinal) ? StateSize
+        return _instruction.Mnemonic.ToString().StartsWith("Sha", StringComparison.Ordinal)
+            || _instruction.Mnemonic is Mnemonic.Fnsave or Mnemonic.Frstor or Mnemonic.Fnstenv or Mnemonic.Fldenv ? StateSize
             : name.Contains("256", StringComparison.Ordinal) || name.Contains("ymm", StringComparison.Ordinal) ? 32
             : name.Contains("128", StringComparison.Ordinal) || name.Contains("xmm", StringComparison.Ordinal) ? 16
             : name.Contains("512byte", StringComparison.Ordinal) || name.StartsWith("Xsave", StringComparison.Ordinal)
@@ -339,9 +340,8 @@ internal sealed class RandomInstruction(Random random, int bitness)
     {
         if (size >= StateSize)
         {
-            // Where in a long operand a fault is reported is every processor's own business.
-            ulong misaligned = random.Next(16) == 0 ? 8UL : 0;
-            return Ring3Layout.Data + ((ulong)random.Next(Ring3Layout.DataSize - (2 * StateSize)) & ~63UL) + misaligned;
+            // Where in a long operand a fault is reported, and whether SHA needs alignment, is every processor's own business.
+            return Ring3Layout.Data + ((ulong)random.Next(Ring3Layout.DataSize - (2 * StateSize)) & ~63UL);
         }
 
         int draw = random.Next(100);

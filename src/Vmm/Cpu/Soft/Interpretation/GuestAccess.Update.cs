@@ -68,6 +68,12 @@ internal static unsafe partial class GuestAccess
     {
         host = null;
         available = 0;
+        if (cpu->TlbTag == Tlb.NoSpace)
+        {
+            // The alignment check, which comes before paging, and data breakpoints need every single access.
+            return true;
+        }
+
         if (!Segments.TryLinear(cpu, op, segment, offset, 1, write, out ulong linear))
         {
             return false;

@@ -158,6 +158,7 @@ internal static unsafe partial class GuestAccess
     public static bool TryTouch<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged =>
         Segments.TryLinear(cpu, op, (SegmentIndex)op->Segment, EffectiveAddress(cpu, op), (uint)sizeof(T), write: true, out ulong linear)
+        && SlowAccess.TryCheck(cpu, (SegmentIndex)op->Segment, linear, (uint)sizeof(T), write: true)
         && SlowAccess.TryProbe(cpu, linear, (uint)sizeof(T), write: true);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

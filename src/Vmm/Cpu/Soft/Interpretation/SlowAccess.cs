@@ -65,7 +65,7 @@ internal static unsafe class SlowAccess
         }
 
         if (cpu->Cpl == 3 && (cpu->State.Rflags & RflagsBits.Ac) != 0 && (cpu->State.Cr0 & Cr0.Am) != 0
-            && size <= 8 && (linear & (size - 1)) != 0)
+            && (linear & (RequiredAlignment(size) - 1)) != 0)
         {
             Faults.Record(cpu, ExceptionVector.AlignmentCheck);
             return false;
@@ -78,6 +78,15 @@ internal static unsafe class SlowAccess
 
         return true;
     }
+
+    /// <summary>What the alignment check asks of an operand (SDM Vol. 3A §6.15, table 6-7); for a vector, 16 bytes at most.</summary>
+    private static uint RequiredAlignment(uint size) => size switch
+    {
+        10 => 8,
+        2 or 4 or 8 or 16 => size,
+        32 => 16,
+        _ => 1,
+    };
 
     /// <summary>Translates one linear address, entering the result into the translation cache; false with #PF recorded.</summary>
     public static bool TryTranslate(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out ulong physical, out PhysicalKind kind)

@@ -27,7 +27,7 @@ internal sealed unsafe class Tlb : IDisposable
     private const int PcidCount = 4096;
 
     /// <summary>Never in a tag: makes every access miss.</summary>
-    private const uint NoSpace = 0xfff;
+    public const uint NoSpace = 0xfff;
 
     private readonly TlbEntry* _tables;
     private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];

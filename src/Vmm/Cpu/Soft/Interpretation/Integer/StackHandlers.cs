@@ -229,11 +229,13 @@ internal static unsafe class StackHandlers
         }
 
         GuestAccess.SetStackPointer(cpu, op, cpu->State.Gpr[4] - (op->Immediate & 0xffff));
-        // The page under the new stack pointer must be writable, or the instruction faults as a whole.
-        if (!GuestAccess.TryGetSpan(cpu, op, SegmentIndex.Ss, GuestAccess.StackPointer(cpu, op), 1, write: true, out _, out _))
+        // A write to the new top of the stack must be possible, or the instruction faults as a whole.
+        if (!GuestAccess.TryBeginUpdateAt(cpu, op, SegmentIndex.Ss, GuestAccess.StackPointer(cpu, op), out T* top))
         {
             return false;
         }
+
+        GuestAccess.EndUpdate(cpu, op, top);
 
         RegisterFile.Write(cpu, RegisterFile.Rbp, T.CreateTruncating(newFrame));
         return true;

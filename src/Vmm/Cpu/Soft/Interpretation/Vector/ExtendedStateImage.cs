@@ -20,12 +20,16 @@ internal unsafe ref struct ExtendedStateImage
     private readonly CpuContext* _cpu;
     private readonly Operation* _op;
     private readonly ulong _offset;
+    private readonly bool _aligned32;
 
     public ExtendedStateImage(CpuContext* cpu, Operation* op)
     {
         _cpu = cpu;
         _op = op;
         _offset = GuestAccess.EffectiveAddress(cpu, op);
+
+        // FXSAVE's image is aligned to 16 bytes only, and pieces must not be misaligned (the alignment check could be on).
+        _aligned32 = (_offset & 31) == 0;
     }
 
     /// <summary>XMM and YMM registers that exist in this mode.</summary>
@@ -36,7 +40,7 @@ internal unsafe ref struct ExtendedStateImage
     {
         for (int i = start; i < end;)
         {
-            if (end - i >= 32)
+            if (_aligned32 && end - i >= 32)
             {
                 if (!GuestAccess.TryWriteAt(_cpu, _op, Segment, Address(i), Unsafe.ReadUnaligned<Vector256<byte>>(image + i)))
                 {
@@ -44,6 +48,15 @@ internal unsafe ref struct ExtendedStateImage
                 }
 
                 i += 32;
+            }
+            else if ((i & 15) == 0 && end - i >= 16)
+            {
+                if (!GuestAccess.TryWriteAt(_cpu, _op, Segment, Address(i), Unsafe.ReadUnaligned<Vector128<byte>>(image + i)))
+                {
+                    return false;
+                }
+
+                i += 16;
             }
             else
             {
@@ -64,7 +77,7 @@ internal unsafe ref struct ExtendedStateImage
     {
         for (int i = start; i < end;)
         {
-            if (end - i >= 32)
+            if (_aligned32 && end - i >= 32)
             {
                 if (!GuestAccess.TryReadAt(_cpu, _op, Segment, Address(i), out Vector256<byte> piece))
                 {
@@ -73,6 +86,16 @@ internal unsafe ref struct ExtendedStateImage
 
                 Unsafe.WriteUnaligned(image + i, piece);
                 i += 32;
+            }
+            else if ((i & 15) == 0 && end - i >= 16)
+            {
+                if (!GuestAccess.TryReadAt(_cpu, _op, Segment, Address(i), out Vector128<byte> piece))
+                {
+                    return false;
+                }
+
+                Unsafe.WriteUnaligned(image + i, piece);
+                i += 16;
             }
             else
             {

@@ -29,18 +29,14 @@ internal static unsafe class Gathers
             byte* mask = VectorRegisters.Element(cpu, op->Reg1, i * sizeof(T));
             if ((mask[sizeof(T) - 1] & 0x80) == 0)
             {
+                new Span<byte>(mask, sizeof(T)).Clear();
                 continue;
             }
 
             byte* indexElement = VectorRegisters.Element(cpu, indexSlot, i * sizeof(TIndex));
             long index = sizeof(TIndex) == 4 ? *(int*)indexElement : *(long*)indexElement;
             ulong offset = start + ((ulong)index << op->Scale);
-            if ((op->Flags & OperationFlags.Address32) != 0)
-            {
-                offset = (uint)offset;
-            }
-
-            if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, offset, out T value))
+            if (!ElementAccess.TryRead(cpu, op, offset, out T value))
             {
                 return Faults.Faulted(cpu, op);
             }

@@ -30,15 +30,11 @@ internal static unsafe class MaskedMoves
             return MmxAccess.Refuse(cpu, op);
         }
 
-        byte* source = MmxRegister(cpu, op->Reg0);
-        byte* mask = MmxRegister(cpu, op->Reg1);
-        if (!StoreBytes(cpu, op, source, mask, 8))
-        {
-            return Faults.Faulted(cpu, op);
-        }
-
+        // The transition to MMX comes first, even when the store faults.
         X87State.EnterMmx(cpu);
-        return op + 1;
+        return StoreBytes(cpu, op, VectorRegisters.Pointer(cpu, op->Reg0), VectorRegisters.Pointer(cpu, op->Reg1), 8)
+            ? op + 1
+            : Faults.Faulted(cpu, op);
     }
 
     /// <summary>VMASKMOVPS and its kind, memory to register. Reg0 the destination, Reg1 the mask, <see cref="Operation.Immediate"/> bytes.</summary>
@@ -60,9 +56,9 @@ internal static unsafe class MaskedMoves
                 continue;
             }
 
-            if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, Wrap(op, offset + (ulong)i), out T value))
+            if (!ElementAccess.TryRead(cpu, op, offset + (ulong)i, out T value))
             {
-                return Fault(cpu, op, i);
+                return Faults.Faulted(cpu, op);
             }
 
             *(T*)(result + i) = value;
@@ -82,13 +78,23 @@ internal static unsafe class MaskedMoves
         }
 
         ulong offset = GuestAccess.EffectiveAddress(cpu, op);
+
+        // All of them or none: where the operand crosses into another page, that is asked first.
+        bool crosses = ((offset ^ (offset + op->Immediate)) & ~0xfffUL) != 0;
+        for (int i = 0; crosses && i < (int)op->Immediate; i += sizeof(T))
+        {
+            if (IsSelected<T>(VectorRegisters.Element(cpu, op->Reg0, i)) && !ElementAccess.TryTouch<T>(cpu, op, offset + (ulong)i))
+            {
+                return Faults.Faulted(cpu, op);
+            }
+        }
+
         for (int i = 0; i < (int)op->Immediate; i += sizeof(T))
         {
             if (IsSelected<T>(VectorRegisters.Element(cpu, op->Reg0, i))
-                && !GuestAccess.TryWriteAt(
-                    cpu, op, (SegmentIndex)op->Segment, Wrap(op, offset + (ulong)i), *(T*)VectorRegisters.Element(cpu, op->Reg1, i)))
+                && !ElementAccess.TryWrite(cpu, op, offset + (ulong)i, *(T*)VectorRegisters.Element(cpu, op->Reg1, i)))
             {
-                return Fault(cpu, op, i);
+                return Faults.Faulted(cpu, op);
             }
         }
 
@@ -101,7 +107,7 @@ internal static unsafe class MaskedMoves
         for (int i = 0; i < count; i++)
         {
             if ((mask[i] & 0x80) != 0
-                && !GuestAccess.TryWriteAt(cpu, op, (SegmentIndex)op->Segment, Wrap(op, offset + (ulong)i), source[i]))
+                && !GuestAccess.TryWriteAt(cpu, op, (SegmentIndex)op->Segment, ElementAccess.Wrap(op, offset + (ulong)i), source[i]))
             {
                 ReportOperand(cpu, i);
                 return false;
@@ -109,12 +115,6 @@ internal static unsafe class MaskedMoves
         }
 
         return true;
-    }
-
-    private static Operation* Fault(CpuContext* cpu, Operation* op, int element)
-    {
-        ReportOperand(cpu, element);
-        return Faults.Faulted(cpu, op);
     }
 
     /// <summary>CR2 is to name the operand (or where it enters the faulting page), not the element at <paramref name="offset"/>.</summary>
@@ -129,15 +129,4 @@ internal static unsafe class MaskedMoves
 
     private static bool IsSelected<T>(byte* mask)
         where T : unmanaged => (mask[sizeof(T) - 1] & 0x80) != 0;
-
-    private static byte* MmxRegister(CpuContext* cpu, byte slot)
-    {
-        int physical = (slot - VectorRegisters.FirstMmxSlot) / 2;
-        return cpu->State.Xsave.St + (((physical - X87State.Top(cpu)) & 7) * 16);
-    }
-
-    private static ulong Wrap(Operation* op, ulong offset) =>
-        (op->Flags & OperationFlags.Address32) != 0 ? (uint)offset
-        : (op->Flags & OperationFlags.Address16) != 0 ? (ushort)offset
-        : offset;
 }

@@ -30,7 +30,7 @@ internal static unsafe class SimdFault
         VectorScratch* scratch = &cpu->Vector;
         uint mxcsr = cpu->State.Xsave.Mxcsr;
         scratch->HostMxcsr = AllMasked;
-        if ((mxcsr & AllMasked) != AllMasked)
+        if (!AllMaskedBy(mxcsr))
         {
             return TryCallUnmasked(cpu, form, operand0, operand1, operand2, operand3);
         }
@@ -40,6 +40,9 @@ internal static unsafe class SimdFault
         cpu->State.Xsave.Mxcsr = mxcsr | (scratch->ResultMxcsr & Flags);
         return true;
     }
+
+    /// <summary>Whether no exception can be raised under that MXCSR.</summary>
+    public static bool AllMaskedBy(uint mxcsr) => (mxcsr & AllMasked) == AllMasked;
 
     /// <summary>#XM, or #UD when the guest's system does not know it (CR4.OSXMMEXCPT).</summary>
     public static Operation* Raise(CpuContext* cpu, Operation* op) =>

@@ -114,6 +114,12 @@ internal static unsafe class StubHandlers
         byte* operand2 = VectorRegisters.Pointer(cpu, op->Reg1);
         if ((form->Flags & VectorFormFlags.Float) != 0)
         {
+            // A store that an exception may suppress still needs memory to store to.
+            if (!SimdFault.AllMaskedBy(mxcsr) && !GuestAccess.TryTouch<T>(cpu, op))
+            {
+                return Faults.Faulted(cpu, op);
+            }
+
             if (!SimdFault.TryCall(cpu, form, memory, operand1, operand2, memory))
             {
                 return SimdFault.Raise(cpu, op);
