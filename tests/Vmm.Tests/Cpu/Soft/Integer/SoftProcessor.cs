@@ -11,24 +11,47 @@ namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 /// <summary>The soft engine's processor, one instruction at a time: flat 64-bit or 32-bit protected mode, or real mode.</summary>
 internal sealed unsafe class SoftProcessor : IDisposable
 {
-    /// <summary>Where instructions are put.</summary>
+    /// <summary>Where instructions are put in protected and long mode.</summary>
     public const ulong CodeAddress = 0x10000;
+
+    /// <summary>The same in real mode.</summary>
+    public const ulong RealModeCodeAddress = 0x1000;
 
     /// <summary>Bytes of guest memory, all of them mapped one to one.</summary>
     public const ulong MemorySize = 1 << 30;
 
     private const ulong TableBase = 0x1000;
 
-    private readonly GuestMemory _memory = new();
+    private readonly GuestMemory _memory;
+    private readonly bool _ownsMemory;
     private readonly SoftVcpu _vcpu;
     private readonly CpuState _initial;
+    private readonly ulong _codeAddress;
 
     public SoftProcessor(int bitness)
+        : this(bitness, new GuestMemory(), bitness == 16 ? RealModeCodeAddress : CodeAddress)
     {
+        _ownsMemory = true;
+    }
+
+    /// <summary>A further processor on the same memory; its instructions lie elsewhere.</summary>
+    public SoftProcessor(SoftProcessor other)
+        : this(64, other._memory, other._codeAddress + 0x1000)
+    {
+    }
+
+    private SoftProcessor(int bitness, GuestMemory memory, ulong codeAddress)
+    {
+        _memory = memory;
+        _codeAddress = codeAddress;
         var map = new PhysicalMap(_ => { });
         _memory.AddListener(map);
-        var region = _memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
-        Assert.True(_memory.TryMap(region, new GuestPhysicalAddress(0)));
+        if (_memory.Regions.Count == 0)
+        {
+            var region = _memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
+            Assert.True(_memory.TryMap(region, new GuestPhysicalAddress(0)));
+        }
+
         _vcpu = new SoftVcpu(0, 0, _memory, map, new SilentBus());
         CpuState state;
         _vcpu.Save(&state);
@@ -79,12 +102,7 @@ internal sealed unsafe class SoftProcessor : IDisposable
     /// <summary>Executes one instruction. False if it raised an exception.</summary>
     public bool Run(ReadOnlySpan<byte> instruction, ref ProcessorState state)
     {
-        ulong address = CodeAddress;
-        if ((_initial.Cr0 & 1) == 0)
-        {
-            address = 0x1000;
-        }
-
+        ulong address = _codeAddress;
         instruction.CopyTo(new Span<byte>(Memory + address, 16));
         var cpu = _initial;
         for (int i = 0; i < 16; i++)
@@ -113,10 +131,20 @@ internal sealed unsafe class SoftProcessor : IDisposable
         return outcome != Outcome.Exception;
     }
 
+    /// <summary>Takes the 2 MiB page at an address out of the page tables of 64-bit mode.</summary>
+    public void Unmap(ulong address)
+    {
+        ((ulong*)(Memory + TableBase))[1024 + (address >> 21)] = 0;
+        _vcpu.Tlb.FlushAll(_vcpu.Context);
+    }
+
     public void Dispose()
     {
         _vcpu.Dispose();
-        _memory.Dispose();
+        if (_ownsMemory)
+        {
+            _memory.Dispose();
+        }
     }
 
     /// <summary>One to one in 2 MiB pages.</summary>
