@@ -39,6 +39,8 @@ internal static unsafe class CpuReset
         state->Msr = kept.Msr;
         state->Xsave = kept.Xsave;
         state->Xcr0 = kept.Xcr0;
+        // A start-up message that came before this INIT was acted on is for the processor that it leaves behind.
+        state->PendingSipi = kept.PendingSipi;
     }
 
     /// <summary>SIPI: real mode at <paramref name="vector"/> &lt;&lt; 12.</summary>
