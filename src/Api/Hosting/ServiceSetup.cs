@@ -7,6 +7,8 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.SignalR;
+using Microsoft.AspNetCore.SignalR.Protocol;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -20,6 +22,7 @@ using WebVm.Api.Identity;
 using WebVm.Api.Metrics;
 using WebVm.Api.Operations;
 using WebVm.Api.Console;
+using WebVm.Api.Console.MessagePack;
 using WebVm.Api.Images;
 using WebVm.Api.Persistence;
 using WebVm.Api.Snapshots;
@@ -97,9 +100,11 @@ public static class ServiceSetup
         api.MapPower();
         api.MapSnapshots();
         api.MapSerial();
+        api.MapConsole();
         api.MapMetrics();
         api.MapImages();
         app.MapSignInLink();
+        app.MapHub<ConsoleHub>(ConsoleEndpoints.HubPath);
         app.MapHealth();
         app.MapPrometheus();
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
@@ -127,6 +132,7 @@ public static class ServiceSetup
     {
         services.AddDataProtection().PersistKeysToFileSystem(new DirectoryInfo(options.KeysFolder)).SetApplicationName("webvm");
         services.AddSingleton<SignInLinks>();
+        services.AddSingleton<ConsoleTickets>();
         services.AddAuthentication("Any")
             .AddPolicyScheme("Any", null, scheme => scheme.ForwardDefaultSelector = context =>
                 context.Request.Headers.Authorization.Count > 0 || (context.Request.Path.StartsWithSegments("/hubs") && context.Request.Query.ContainsKey("access_token"))
@@ -156,6 +162,13 @@ public static class ServiceSetup
         services.AddSingleton<VmWaiter>();
         services.AddSingleton<VmSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<VmSupervisor>());
+        services.AddSingleton<ConsoleRooms>();
+        services.AddSignalR(signalR =>
+        {
+            signalR.MaximumReceiveMessageSize = 256 * 1024;
+            signalR.EnableDetailedErrors = false;
+        });
+        services.AddSingleton<IHubProtocol, MessagePackHubProtocol>();
         services.AddSingleton<MetricsSampler>();
         services.AddHostedService(provider => provider.GetRequiredService<MetricsSampler>());
         services.AddSingleton<IOperationHandler, PowerTransition>();

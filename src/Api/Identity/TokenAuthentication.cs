@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Authentication;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using WebVm.Api.Console;
 using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -19,6 +20,7 @@ public sealed class TokenAuthentication(
     UrlEncoder encoder,
     WebVmDbContext database,
     IOptions<ServiceOptions> service,
+    ConsoleTickets tickets,
     TimeProvider time)
     : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
 {
@@ -38,6 +40,11 @@ public sealed class TokenAuthentication(
             && CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(token)), SHA256.HashData(Encoding.UTF8.GetBytes(preset))))
         {
             return Success("preset-token", Guid.Empty, Role.Admin, Scopes.All);
+        }
+
+        if (token.StartsWith(ConsoleTickets.Prefix, StringComparison.Ordinal))
+        {
+            return ReadTicket(token);
         }
 
         byte[] hash = Secrets.HashToken(token);
@@ -61,6 +68,19 @@ public sealed class TokenAuthentication(
         Response.StatusCode = 401;
         Response.Headers.WWWAuthenticate = "Bearer";
         return Task.CompletedTask;
+    }
+
+    /// <summary>Console tickets open the hubs, and there one VM; nothing else.</summary>
+    private AuthenticateResult ReadTicket(string text)
+    {
+        if (!Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal) || tickets.Read(text) is not { } ticket)
+        {
+            return AuthenticateResult.Fail("The console ticket is over.");
+        }
+
+        var identity = Principals.Identity(SchemeName, ticket.Name, ticket.User, ticket.Role, ticket.Scopes);
+        identity.AddClaim(new Claim(ConsoleTickets.VmClaim, ticket.Vm.ToString()));
+        return AuthenticateResult.Success(new AuthenticationTicket(new ClaimsPrincipal(identity), SchemeName));
     }
 
     private AuthenticateResult Success(string name, Guid id, Role role, IReadOnlyList<string> scopes) =>

@@ -12,6 +12,7 @@ internal sealed class TileGrid
 
     private readonly TileEncoder _encoder = new();
     private readonly uint[] _pixels;
+    private readonly uint[] _line;
     private readonly byte[]?[] _encoded;
     private readonly int[] _lengths;
     private readonly long[] _changed;
@@ -22,6 +23,7 @@ internal sealed class TileGrid
         Columns = (width + Size - 1) / Size;
         Rows = (height + Size - 1) / Size;
         _pixels = new uint[width * height];
+        _line = new uint[width];
         _encoded = new byte[]?[Columns * Rows];
         _lengths = new int[Columns * Rows];
         _changed = new long[Columns * Rows];
@@ -45,31 +47,28 @@ internal sealed class TileGrid
     public ReadOnlySpan<byte> Encoded(int tile) => _encoded[tile].AsSpan(0, _lengths[tile]);
 
     /// <summary>Takes in the screen as it is now.</summary>
-    /// <param name="source">The framebuffer's visible part.</param>
-    /// <param name="stride">Pixels from one line to the next.</param>
     /// <param name="frame">Number of this frame.</param>
-    /// <param name="rowMayHaveChanged">Whether a row of tiles, by its number, has to be looked at.</param>
     /// <returns>Number of tiles that changed.</returns>
-    public int Update(ReadOnlySpan<uint> source, int stride, long frame, Func<int, bool> rowMayHaveChanged)
+    public int Update(IScreenSource source, long frame)
     {
         int changes = 0;
+        Span<bool> changed = stackalloc bool[Columns];
         for (int row = 0; row < Rows; row++)
         {
-            if (!rowMayHaveChanged(row))
+            int top = row * Size;
+            int height = Math.Min(Size, Height - top);
+            if (!source.MayHaveChanged(top, height) && _changed[row * Columns] >= 0)
             {
                 continue;
             }
 
-            int top = row * Size;
-            int height = Math.Min(Size, Height - top);
+            Compare(source, top, height, changed);
             for (int column = 0; column < Columns; column++)
             {
-                int left = column * Size;
-                int width = Math.Min(Size, Width - left);
                 int tile = (row * Columns) + column;
-                if (CopyIfChanged(source[((top * stride) + left)..], stride, left, top, width, height) || _changed[tile] < 0)
+                if (changed[column] || _changed[tile] < 0)
                 {
-                    Encode(tile, left, top, width, height);
+                    Encode(tile, column * Size, top, Math.Min(Size, Width - (column * Size)), height);
                     _changed[tile] = frame;
                     changes++;
                 }
@@ -77,6 +76,27 @@ internal sealed class TileGrid
         }
 
         return changes;
+    }
+
+    /// <summary>Copies a row of tiles, and finds which of them differ from the copy before.</summary>
+    private void Compare(IScreenSource source, int top, int height, Span<bool> changed)
+    {
+        changed.Clear();
+        for (int y = top; y < top + height; y++)
+        {
+            source.ReadLine(y, _line);
+            var before = _pixels.AsSpan(y * Width, Width);
+            for (int column = 0; column < Columns; column++)
+            {
+                int left = column * Size;
+                int width = Math.Min(Size, Width - left);
+                if (!MemoryMarshal.AsBytes(_line.AsSpan(left, width)).SequenceEqual(MemoryMarshal.AsBytes(before.Slice(left, width))))
+                {
+                    _line.AsSpan(left, width).CopyTo(before[left..]);
+                    changed[column] = true;
+                }
+            }
+        }
     }
 
     // Encoded from the copy: the guest may be writing at this moment, and what is sent has to be what is compared with next time.
@@ -92,21 +112,14 @@ internal sealed class TileGrid
         data.CopyTo(buffer);
         _lengths[tile] = data.Length;
     }
+}
 
-    private bool CopyIfChanged(ReadOnlySpan<uint> source, int stride, int left, int top, int width, int height)
-    {
-        bool changed = false;
-        for (int y = 0; y < height; y++)
-        {
-            var now = source.Slice(y * stride, width);
-            var before = _pixels.AsSpan(((top + y) * Width) + left, width);
-            if (!MemoryMarshal.AsBytes(now).SequenceEqual(MemoryMarshal.AsBytes((ReadOnlySpan<uint>)before)))
-            {
-                now.CopyTo(before);
-                changed = true;
-            }
-        }
+/// <summary>A screen whose pixels can be read.</summary>
+internal interface IScreenSource
+{
+    /// <summary>False only when none of the lines has changed since the last update.</summary>
+    bool MayHaveChanged(int top, int height);
 
-        return changed;
-    }
+    /// <summary>Reads a line as 0x00RRGGBB.</summary>
+    void ReadLine(int y, Span<uint> line);
 }

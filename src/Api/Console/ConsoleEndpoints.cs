@@ -1,0 +1,127 @@
+using System.Security.Claims;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Console.Keyboard;
+using WebVm.Api.Conventions;
+using WebVm.Api.Identity;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Devices.Input;
+
+namespace WebVm.Api.Console;
+
+/// <summary>Screen and keyboard of a VM by plain requests, and tickets for the console hub.</summary>
+public static class ConsoleEndpoints
+{
+    public const string HubPath = "/hubs/console";
+
+    private const int MostKeys = 256;
+
+    public static void MapConsole(this IEndpointRouteBuilder api)
+    {
+        var group = api.MapGroup("/vms/{id:guid}").WithTags("Console");
+        group.MapPost("/console", OpenAsync).RequireScope(Scopes.ConsoleView).WithSummary("Make a short-lived console session for a browser")
+            .WithDescription("Connect a SignalR client (MessagePack) to the hub with ?access_token=ticket within two minutes.");
+        group.MapGet("/screenshot", ScreenshotAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen as a PNG file").Produces(200, contentType: "image/png");
+        group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Press keys and chords, such as enter, ctrl-alt-delete");
+        group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Type text on the keyboard, by the guest's layout");
+        api.MapGet("/keyboard-layouts", Layouts).RequireScope(Scopes.ConsoleView).WithTags("Console").WithSummary("The layouts that text can be typed with");
+    }
+
+    private static async Task<Results<Ok<ConsoleSessionView>, ProblemHttpResult>> OpenAsync(Guid id, HttpContext context, WebVmDbContext database, ConsoleTickets tickets, TimeProvider time, CancellationToken cancellation)
+    {
+        if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        var caller = context.User;
+        string[] scopes = [.. new[] { Scopes.ConsoleView, Scopes.ConsoleControl }.Where(caller.Has)];
+        var role = Enum.TryParse<Role>(caller.FindFirstValue(ClaimTypes.Role), out var parsed) ? parsed : Role.Viewer;
+        string ticket = tickets.Create(new ConsoleTickets.Ticket(id, caller.UserId(), caller.Actor(), role, scopes));
+        context.Response.Headers.CacheControl = "no-store";
+        return TypedResults.Ok(new ConsoleSessionView(HubPath, ticket, time.GetUtcNow() + ConsoleTickets.Lifetime, scopes.Contains(Scopes.ConsoleControl)));
+    }
+
+    private static async Task<IResult> ScreenshotAsync(Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    {
+        if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        context.Response.Headers.CacheControl = "no-store";
+        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client => TypedResults.Bytes(await client.ScreenshotAsync(), "image/png"));
+    }
+
+    private static async Task<IResult> KeysAsync(Guid id, SendKeys request, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    {
+        var faults = request.Keys.Select((keys, index) => (keys, index)).Where(entry => !KeyNames.TryParseCombination(entry.keys, out _))
+            .Select(entry => new FieldFault($"/keys/{entry.index}", "is no key or chord such as \"a\", \"enter\" or \"ctrl-alt-delete\"")).ToList();
+        if (request.Keys.Count is 0 or > MostKeys)
+        {
+            faults.Add(new("/keys", $"must have 1 to {MostKeys} entries"));
+        }
+
+        if (faults.Count > 0)
+        {
+            return Problems.Invalid(faults);
+        }
+
+        if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        {
+            int taken = await client.SendKeysAsync(request.Keys);
+            return taken == request.Keys.Count ? TypedResults.NoContent() : Problems.Conflict($"The guest does not listen to its keyboard; it took {taken} of {request.Keys.Count}.");
+        });
+    }
+
+    private static async Task<IResult> TextAsync(Guid id, SendText request, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    {
+        if (KeyboardLayout.Find(request.Layout) is not { } layout)
+        {
+            return Problems.Invalid("/layout", $"must be one of {string.Join(", ", KeyboardLayout.All.Select(known => known.Name))}");
+        }
+
+        if (request.Text.Length is 0 or > Typist.LongestText)
+        {
+            return Problems.Invalid("/text", $"must have 1 to {Typist.LongestText} characters");
+        }
+
+        string missing = Typist.Missing(request.Text, layout);
+        if (missing.Length > 0)
+        {
+            return Problems.Invalid("/text", $"has characters that the layout \"{layout.Name}\" cannot type: {missing}");
+        }
+
+        if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
+        {
+            return Problems.NotFound("VM", id);
+        }
+
+        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+            await Typist.TypeAsync(client, request.Text, layout, cancellation) ? TypedResults.NoContent() : Problems.Conflict("The guest does not listen to its keyboard."));
+    }
+
+    private static Ok<Page<KeyboardLayoutView>> Layouts() =>
+        TypedResults.Ok(new Page<KeyboardLayoutView>([.. KeyboardLayout.All.Select(layout => new KeyboardLayoutView(layout.Name, layout.Title))], null));
+}
+
+/// <param name="Ticket">The hub's access token.</param>
+public sealed record ConsoleSessionView(string Hub, string Ticket, DateTimeOffset ExpiresAt, bool MayControl);
+
+/// <param name="Keys">Keys or chords, pressed in turn.</param>
+public sealed record SendKeys(IReadOnlyList<string> Keys);
+
+/// <param name="Layout">The keyboard layout that the guest is set to.</param>
+public sealed record SendText(string Text, string Layout = "us");
+
+public sealed record KeyboardLayoutView(string Name, string Title);

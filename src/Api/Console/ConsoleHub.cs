@@ -1,0 +1,186 @@
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.SignalR;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Console.Display;
+using WebVm.Api.Console.Keyboard;
+using WebVm.Api.Conventions;
+using WebVm.Api.Identity;
+using WebVm.Api.Persistence;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Control;
+using WebVm.Vmm.Devices.Input;
+
+namespace WebVm.Api.Console;
+
+/// <summary>
+/// The console in the browser, over SignalR with MessagePack. One connection is for one screen or one serial port. The server calls
+/// "frame", "off", "presence" and "serial"; what the frame holds is described at <see cref="Viewer"/>.
+/// </summary>
+[Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
+internal sealed class ConsoleHub(ConsoleRooms rooms, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
+{
+    private const int SerialChunkBytes = 32 * 1024;
+    private const int LargestWrite = 64 * 1024;
+    private const int FarthestMotion = 1 << 14;
+
+    private Session? Current
+    {
+        get => Context.Items.TryGetValue(typeof(Session), out object? session) ? (Session?)session : null;
+        set => Context.Items[typeof(Session)] = value;
+    }
+
+    /// <summary>Watches a VM's screen, and controls it if nobody else does and the caller may.</summary>
+    public async Task OpenDisplay(Guid vm, bool viewOnly)
+    {
+        await CheckAsync(vm);
+        bool mayControl = !viewOnly && Context.User!.Has(Scopes.ConsoleControl);
+        var viewer = new Viewer(Context.ConnectionId, Context.User!.Actor(), mayControl, Clients.Caller);
+        var room = rooms.Room(vm);
+        Current = new Session(vm, room, viewer, null);
+        await room.JoinAsync(viewer);
+    }
+
+    /// <summary>A frame has been painted; the next may come.</summary>
+    public void Acknowledge(long frame) => Current?.Viewer?.Acknowledge((uint)frame);
+
+    /// <summary>A key by its place (KeyboardEvent.code) went down or up. Only the controller's keys count.</summary>
+    public Task Key(string code, bool pressed) =>
+        Enum.TryParse<KeyCode>(code, out var key) && Enum.IsDefined(key) && key.ToString() == code
+            ? InputAsync(client => client.SendKeyEventsAsync(new KeyEvent(code, pressed)))
+            : Task.CompletedTask;
+
+    public Task Pointer(int x, int y, int wheel, int buttons) => InputAsync(client => client.SendPointerAsync(new PointerParameters(
+        Math.Clamp(x, -FarthestMotion, FarthestMotion), Math.Clamp(y, -FarthestMotion, FarthestMotion), Math.Clamp(wheel, -100, 100), buttons & 7)));
+
+    public async Task TakeControl()
+    {
+        if (Current is { Room: { } room, Viewer: { } viewer })
+        {
+            await room.TakeControlAsync(viewer);
+        }
+    }
+
+    /// <summary>Types text with the guest's keyboard layout.</summary>
+    /// <returns>The characters that the layout cannot type; nothing is typed unless there are none.</returns>
+    public async Task<string> Paste(string text, string layout)
+    {
+        if (KeyboardLayout.Find(layout) is not { } keyboard || text.Length > Typist.LongestText)
+        {
+            throw new HubException("The layout is unknown or the text is too long.");
+        }
+
+        string missing = Typist.Missing(text, keyboard);
+        if (missing.Length == 0)
+        {
+            await InputAsync(client => Typist.TypeAsync(client, text, keyboard, Context.ConnectionAborted));
+        }
+
+        return missing;
+    }
+
+    /// <summary>Follows a VM's serial log from an offset on; a negative one counts from the end.</summary>
+    public async Task OpenSerial(Guid vm, long offset)
+    {
+        await CheckAsync(vm);
+        Current = new Session(vm, null, null, supervisor.Agent(vm).Serial);
+        _ = FollowAsync(supervisor.Agent(vm).Serial, offset, Clients.Caller, Context.ConnectionAborted);
+    }
+
+    public async Task WriteSerial(byte[] data)
+    {
+        if (Current is not { Serial: not null } session || !Context.User!.Has(Scopes.ConsoleControl) || data.Length > LargestWrite)
+        {
+            return;
+        }
+
+        try
+        {
+            for (int at = 0; at < data.Length && supervisor.Agent(session.Vm).Client is { } client;)
+            {
+                int taken = await client.WriteSerialAsync(data[at..]);
+                at += taken;
+                if (taken == 0)
+                {
+                    await Task.Delay(10, Context.ConnectionAborted);
+                }
+            }
+        }
+        catch (Exception failure) when (failure is IOException or ControlException or OperationCanceledException)
+        {
+            // The machine or the viewer is gone, and with it the reason to write.
+        }
+    }
+
+    public override async Task OnDisconnectedAsync(Exception? exception)
+    {
+        if (Current is { Room: { } room, Viewer: { } viewer })
+        {
+            await room.LeaveAsync(viewer);
+        }
+
+        await base.OnDisconnectedAsync(exception);
+    }
+
+    private static async Task FollowAsync(SerialJournal journal, long offset, ISingleClientProxy client, CancellationToken gone)
+    {
+        byte[] buffer = new byte[SerialChunkBytes];
+        long position = offset < 0 ? Math.Max(journal.First, journal.End + offset) : offset;
+        try
+        {
+            while (!gone.IsCancellationRequested)
+            {
+                var grown = journal.Grown;
+                int count = journal.Read(ref position, buffer);
+                if (count == 0)
+                {
+                    await grown.WaitAsync(gone);
+                    continue;
+                }
+
+                await client.SendAsync("serial", position, buffer[..count], gone);
+                position += count;
+            }
+        }
+        catch (Exception failure) when (failure is OperationCanceledException or ObjectDisposedException)
+        {
+            // The viewer left, or the VM was deleted.
+        }
+    }
+
+    private async Task CheckAsync(Guid vm)
+    {
+        if (Current is not null)
+        {
+            throw new HubException("This connection is in use already.");
+        }
+
+        if (Context.User!.FindFirst(ConsoleTickets.VmClaim) is { } bound && bound.Value != vm.ToString())
+        {
+            throw new HubException("This console session is for another VM.");
+        }
+
+        await using var database = await databases.CreateDbContextAsync(Context.ConnectionAborted);
+        if (!await database.Vms.AnyAsync(v => v.Id == vm, Context.ConnectionAborted))
+        {
+            throw new HubException("There is no such VM.");
+        }
+    }
+
+    /// <summary>Input of the controller goes to the machine; anybody else's goes nowhere.</summary>
+    private async Task InputAsync(Func<ControlClient, Task> send)
+    {
+        if (Current is { Room: { } room, Viewer: { } viewer } && room.IsController(viewer) && room.Agent.Client is { } client)
+        {
+            try
+            {
+                await send(client);
+            }
+            catch (Exception failure) when (failure is IOException or ControlException or OperationCanceledException)
+            {
+                // The machine stopped in this moment; there is nobody left to press keys for.
+            }
+        }
+    }
+
+    private sealed record Session(Guid Vm, ConsoleRoom? Room, Viewer? Viewer, SerialJournal? Serial);
+}

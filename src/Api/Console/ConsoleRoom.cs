@@ -1,0 +1,209 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.SignalR;
+using Microsoft.Extensions.Logging;
+using WebVm.Api.Console.Display;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Console;
+
+/// <summary>Everybody who watches one VM's screen, and the loop that feeds them. Nothing runs while nobody watches.</summary>
+internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
+{
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan AbsencePoll = TimeSpan.FromMilliseconds(250);
+
+    private readonly Lock _lock = new();
+    private Viewer[] _viewers = [];
+    private Viewer? _controller;
+    private bool _feeding;
+    private bool _off;
+    private long _frames;
+    private long _bytes;
+
+    /// <summary>Frames taken from the screen, and bytes sent to viewers, since the service's start.</summary>
+    public (long Frames, long Bytes) Totals => (Volatile.Read(ref _frames), Volatile.Read(ref _bytes));
+
+    public VmAgent Agent => agent;
+
+    public async Task JoinAsync(Viewer viewer)
+    {
+        bool off;
+        lock (_lock)
+        {
+            _viewers = [.. _viewers, viewer];
+            _controller ??= viewer.MayControl ? viewer : null;
+            off = _off;
+            if (!_feeding)
+            {
+                _feeding = true;
+                _ = Task.Run(FeedAsync);
+            }
+        }
+
+        if (off)
+        {
+            await viewer.Client.SendAsync("off");
+        }
+
+        await AnnounceAsync();
+    }
+
+    public async Task LeaveAsync(Viewer viewer)
+    {
+        bool controlled;
+        lock (_lock)
+        {
+            _viewers = [.. _viewers.Where(other => other != viewer)];
+            controlled = _controller == viewer;
+            if (controlled)
+            {
+                _controller = _viewers.FirstOrDefault(other => other.MayControl);
+            }
+        }
+
+        if (controlled)
+        {
+            await ReleaseKeysAsync();
+        }
+
+        await AnnounceAsync();
+    }
+
+    public bool IsController(Viewer viewer) => Volatile.Read(ref _controller) == viewer;
+
+    public async Task TakeControlAsync(Viewer viewer)
+    {
+        if (!viewer.MayControl)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            _controller = viewer;
+        }
+
+        await ReleaseKeysAsync();
+        await AnnounceAsync();
+    }
+
+    private async Task ReleaseKeysAsync()
+    {
+        try
+        {
+            await (agent.Client?.ReleaseKeysAsync() ?? Task.CompletedTask);
+        }
+        catch (Exception failure) when (failure is IOException or ControlException)
+        {
+            // The machine has no keyboard any more: nothing is pressed.
+        }
+    }
+
+    private async Task AnnounceAsync()
+    {
+        Viewer[] viewers;
+        Viewer? controller;
+        lock (_lock)
+        {
+            (viewers, controller) = (_viewers, _controller);
+        }
+
+        string[] names = [.. viewers.Select(viewer => viewer.Name)];
+        await Task.WhenAll(viewers.Select(viewer => viewer.Client.SendAsync("presence", names, controller?.Name ?? "", viewer == controller)));
+    }
+
+    private async Task FeedAsync()
+    {
+        while (TryGoOn())
+        {
+            try
+            {
+                if (agent.Client is { } client)
+                {
+                    using var screen = new MonitorScreen(await client.AttachDisplayAsync());
+                    await FeedFromAsync(client, screen);
+                    await client.DetachDisplayAsync();
+                    continue;
+                }
+            }
+            catch (Exception failure) when (failure is IOException or ControlException or ObjectDisposedException)
+            {
+                LogDisplayLost(log, failure.Message);
+            }
+
+            await SetOffAsync(true);
+            await Task.WhenAny(agent.Changed, Task.Delay(AbsencePoll));
+        }
+    }
+
+    private async Task FeedFromAsync(ControlClient client, MonitorScreen screen)
+    {
+        using var timer = new PeriodicTimer(Tick);
+        TileGrid? grid = null;
+        long frame = 0;
+        long changedAt = 0;
+        while (!client.Closed.IsCompleted && await timer.WaitForNextTickAsync() && Volatile.Read(ref _viewers).Length > 0)
+        {
+            if (screen.Begin(out bool fresh) is not { } mayHaveChanged)
+            {
+                grid = null;
+                await SetOffAsync(true);
+                continue;
+            }
+
+            if (_off)
+            {
+                await SetOffAsync(false);
+            }
+
+            if (fresh || grid is null)
+            {
+                grid = new TileGrid(screen.Mode.Width, screen.Mode.Height);
+            }
+
+            if (mayHaveChanged)
+            {
+                if (grid.Update(screen, frame + 1) > 0)
+                {
+                    frame++;
+                    changedAt = Stopwatch.GetTimestamp();
+                    Volatile.Write(ref _frames, _frames + 1);
+                }
+
+                screen.End();
+            }
+
+            foreach (var viewer in Volatile.Read(ref _viewers))
+            {
+                Volatile.Write(ref _bytes, _bytes + viewer.SendIfReady(grid, frame, changedAt));
+            }
+        }
+    }
+
+    private bool TryGoOn()
+    {
+        lock (_lock)
+        {
+            _feeding = _viewers.Length > 0;
+            return _feeding;
+        }
+    }
+
+    private async Task SetOffAsync(bool off)
+    {
+        if (_off == off)
+        {
+            return;
+        }
+
+        _off = off;
+        if (off)
+        {
+            await Task.WhenAll(Volatile.Read(ref _viewers).Select(viewer => viewer.Client.SendAsync("off")));
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A display is lost: {Reason}")]
+    private static partial void LogDisplayLost(ILogger log, string reason);
+}
