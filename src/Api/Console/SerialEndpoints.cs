@@ -29,7 +29,8 @@ public static class SerialEndpoints
         var group = api.MapGroup("/vms/{id:guid}/serial").WithTags("Console");
         group.MapGet("/", ReadAsync).RequireScope(Scopes.ConsoleView).WithSummary("Read the serial log")
             .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves. The log keeps the newest 16 MiB.");
-        group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port").Accepts<byte[]>("application/octet-stream", "text/plain");
+        group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port")
+            .WithDescription("The body is sent as it is, whatever its content type.");
     }
 
     private static async Task<IResult> ReadAsync(
