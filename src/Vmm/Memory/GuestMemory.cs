@@ -24,6 +24,9 @@ public sealed unsafe class GuestMemory : IDisposable
     private const int PageShift = GuestPhysicalAddress.PageShift;
     private const ulong PageMask = GuestPhysicalAddress.PageSize - 1;
 
+    /// <summary>Every 16th observed store to a code page ends its observation.</summary>
+    private const uint ForgetCodeMask = 15;
+
     private readonly AddressReservation _space = AddressReservation.Inaccessible(AddressSpaceSize);
     private readonly AddressReservation _flags = AddressReservation.Zeroed(AddressSpaceSize >> PageShift);
     private readonly AddressReservation _versions = AddressReservation.Zeroed((AddressSpaceSize >> PageShift) * sizeof(uint));
@@ -264,6 +267,13 @@ public sealed unsafe class GuestMemory : IDisposable
         byte flags = Volatile.Read(ref PageFlags[page]);
         if ((flags & (byte)Memory.PageFlags.Code) != 0)
         {
+            // A page written again and again holds data by now: forget that it held code. The flag goes before the version: who reads the
+            // new version then finds the flag clear, and who read the old one is stale.
+            if ((PageVersions[page] & ForgetCodeMask) == ForgetCodeMask)
+            {
+                ChangeFlags(page, clear: Memory.PageFlags.Code, set: Memory.PageFlags.None);
+            }
+
             BumpVersion(page);
         }
 
@@ -277,13 +287,15 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <returns>The version that the decoded code belongs to.</returns>
     public uint WatchCode(ulong page)
     {
-        if ((PageFlags[page] & (byte)Memory.PageFlags.Code) == 0)
+        // The version first: see StoreObserved.
+        uint version = Volatile.Read(ref PageVersions[page]);
+        if ((Volatile.Read(ref PageFlags[page]) & (byte)Memory.PageFlags.Code) == 0)
         {
             ChangeFlags(page, clear: Memory.PageFlags.None, set: Memory.PageFlags.Code);
             Interlocked.MemoryBarrierProcessWide();
         }
 
-        return Volatile.Read(ref PageVersions[page]);
+        return version;
     }
 
     /// <summary>Switches dirty tracking of a region; when on, pages written before the first collection are not reported.</summary>

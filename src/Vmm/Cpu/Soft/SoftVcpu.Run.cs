@@ -264,7 +264,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     private bool TryExecute()
     {
         bool trapFlag = (_cpu->State.Rflags & RflagsBits.Tf) != 0;
-        bool single = trapFlag || _codeBreakpoints || _cpu->State.InterruptShadow != 0 || _cpu->PendingDebug != 0;
+        bool single = trapFlag || _codeBreakpoints || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0 || _cpu->PendingDebug != 0;
         Outcome outcome;
         if (!single)
         {

@@ -151,7 +151,6 @@ internal static unsafe partial class IntegerSelector
             case Mnemonic.Lfence or Mnemonic.Sfence or Mnemonic.Cldemote:
                 return &MiscellaneousHandlers.Nothing;
             case Mnemonic.Mfence: return &MiscellaneousHandlers.FullFence;
-            case Mnemonic.Pause: return &MiscellaneousHandlers.Pause;
             case Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb: return &MiscellaneousHandlers.FlushLine;
             case Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2: return &MiscellaneousHandlers.Undefined;
             default: return null;

@@ -18,14 +18,6 @@ internal static unsafe class MiscellaneousHandlers
         return Dispatch.Next(cpu, op);
     }
 
-    /// <summary>PAUSE: the guest waits for another of its processors, which may want the host's.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* Pause(CpuContext* cpu, Operation* op)
-    {
-        Thread.SpinWait(1);
-        return Dispatch.Next(cpu, op);
-    }
-
     /// <summary>CLFLUSH, CLFLUSHOPT, CLWB: nothing to flush, but the address must be readable.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* FlushLine(CpuContext* cpu, Operation* op) =>

@@ -14,7 +14,7 @@ internal static unsafe class ProcessorControl
     private const MethodImplOptions Once = MethodImplOptions.AggressiveOptimization;
 
     /// <summary>PAUSEs after which a spinning processor lets another one run: it may be the one that is waited for.</summary>
-    private const uint PausesPerYield = 512;
+    private const uint PausesPerYield = 32;
 
     [ThreadStatic]
     private static uint pauses;
@@ -59,14 +59,6 @@ internal static unsafe class ProcessorControl
     [MethodImpl(Once)]
     public static Operation* PrivilegedNothing(CpuContext* cpu, Operation* op) =>
         cpu->Cpl != 0 ? Faults.Raise(cpu, op, ExceptionVector.GeneralProtection) : op + 1;
-
-    /// <summary>CLFLUSH and its kind: checked as a read, else without effect.</summary>
-    [MethodImpl(Once)]
-    public static Operation* FlushLine(CpuContext* cpu, Operation* op) =>
-        GuestAccess.TryRead(cpu, op, out byte _) ? op + 1 : Faults.Faulted(cpu, op);
-
-    [MethodImpl(Once)]
-    public static Operation* Nothing(CpuContext* cpu, Operation* op) => op + 1;
 
     /// <summary>RDRAND, RDSEED: carry set for success, the other arithmetic flags clear.</summary>
     [MethodImpl(Once)]
@@ -128,30 +120,6 @@ internal static unsafe class ProcessorControl
 
         var gs = Segments.Register(cpu, SegmentIndex.Gs);
         (gs->Base, cpu->State.Msr.KernelGsBase) = (cpu->State.Msr.KernelGsBase, gs->Base);
-        return op + 1;
-    }
-
-    /// <summary>XGETBV.</summary>
-    [MethodImpl(Once)]
-    public static Operation* GetExtendedControl(CpuContext* cpu, Operation* op)
-    {
-        if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
-        {
-            return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
-        }
-
-        ulong value;
-        switch ((uint)cpu->State.Gpr[1])
-        {
-            case 0: value = cpu->State.Xcr0; break;
-
-            // What is in use: everything enabled, as nothing is tracked finer.
-            case 1: value = cpu->State.Xcr0; break;
-            default: return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
-        }
-
-        cpu->State.Gpr[0] = (uint)value;
-        cpu->State.Gpr[2] = value >> 32;
         return op + 1;
     }
 }

@@ -16,14 +16,12 @@ internal static unsafe partial class SystemSelector
             case Mnemonic.Pause: return Select(operation, &ProcessorControl.Pause);
             case Mnemonic.Cpuid: return Select(operation, &ProcessorControl.Identify);
             case Mnemonic.Invd or Mnemonic.Wbinvd or Mnemonic.Wbnoinvd: return Select(operation, &ProcessorControl.PrivilegedNothing);
-            case Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb: return Select(operation, &ProcessorControl.FlushLine);
             case Mnemonic.Rdrand or Mnemonic.Rdseed:
                 operation->Immediate = OperandBytes(in instruction);
                 return Select(operation, &ProcessorControl.Random);
             case Mnemonic.Rdpid: return Select(operation, &ProcessorControl.ReadProcessorId);
             case Mnemonic.Rdfsbase or Mnemonic.Rdgsbase or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase: return SelectBase(in instruction, operation);
             case Mnemonic.Swapgs: return Select(operation, &ProcessorControl.SwapGs);
-            case Mnemonic.Xgetbv: return Select(operation, &ProcessorControl.GetExtendedControl);
             case Mnemonic.Xsetbv: return Select(operation, &ControlRegisters.SetExtendedControl);
             case Mnemonic.Clts: return Select(operation, &ControlRegisters.ClearTaskSwitched);
             case Mnemonic.Lmsw: return EndsOperand(in instruction, operation, &ControlRegisters.LoadMachineStatus);

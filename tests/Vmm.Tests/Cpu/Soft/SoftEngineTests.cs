@@ -1,0 +1,223 @@
+using System.Diagnostics;
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Cpu.Soft;
+
+/// <summary>The engine as the machine uses it: threads, interrupts, sleep, deadlines, several processors.</summary>
+public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
+{
+    private readonly GuestMemory _memory = new();
+    private readonly TimerService _timers;
+    private readonly SoftEngine _engine;
+    private readonly VirtualClock _clock = new();
+
+    public SoftEngineTests()
+    {
+        Assert.True(_memory.TryMap(_memory.CreateRegion("ram", GuestMemoryKind.Ram, 1 << 20), new GuestPhysicalAddress(0)));
+        _timers = new TimerService(_clock);
+        _engine = new SoftEngine(_memory, this, _timers);
+        _clock.Start();
+    }
+
+    [Fact]
+    public void ASpinningGuestYieldsAtItsDeadline()
+    {
+        using var cpu = _engine.CreateVcpu(0, 0);
+        Begin(cpu, [0xfa, 0xeb, 0xfe]);
+        cpu.Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency / 1000);
+        Assert.Equal(VcpuExit.DeadlineReached, cpu.Run());
+        Assert.True(Stopwatch.GetTimestamp() >= cpu.Deadline);
+    }
+
+    [Fact]
+    public void ASleepingGuestYieldsAtItsDeadlineAndToAKick()
+    {
+        using var cpu = _engine.CreateVcpu(0, 0);
+        Begin(cpu, [0xfa, 0xf4]);
+        cpu.Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency / 1000);
+        Assert.Equal(VcpuExit.DeadlineReached, cpu.Run());
+        cpu.Deadline = 0;
+        using var kick = new Timer(_ => cpu.Kick(), null, 20, Timeout.Infinite);
+        Assert.Equal(VcpuExit.Kicked, cpu.Run());
+    }
+
+    [Fact]
+    public void AKickBeforeTheRunIsNotLost()
+    {
+        using var cpu = _engine.CreateVcpu(0, 0);
+        Begin(cpu, [0xeb, 0xfe]);
+        cpu.Kick();
+        Assert.Equal(VcpuExit.Kicked, cpu.Run());
+    }
+
+    [Fact]
+    public void AnInterruptWakesFromHaltAndReturnsBehindIt()
+    {
+        using var cpu = _engine.CreateVcpu(0, 0);
+        // The handler at 0x600 counts and ends the interrupt at the 8259A; the program halts three times and then spins.
+        Assert.True(_memory.TryWrite<uint>(new GuestPhysicalAddress(0x25 * 4), 0x0000_0600));
+        Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x600), [0xfe, 0x06, 0x00, 0x05, 0xb0, 0x20, 0xe6, 0x20, 0xcf]));
+        Begin(cpu, [0xfb, 0xf4, 0xf4, 0xf4, 0xc6, 0x06, 0x01, 0x05, 0x01, 0xeb, 0xfe]);
+        var pics = _engine.Controllers.Pics;
+        WritePic(pics);
+        var thread = new Thread(() => cpu.Run()) { IsBackground = true };
+        thread.Start();
+        for (int i = 0; i < 3; i++)
+        {
+            // Only then is it the halt that the interrupt ends.
+            Assert.True(SpinWait.SpinUntil(() => cpu.Counters.HaltExits == i + 1, 10_000), $"halt {i}: {Describe(cpu)}");
+            byte before = Read(0x500);
+            _engine.Interrupts.SetLine(5, true);
+            Assert.True(SpinWait.SpinUntil(() => Read(0x500) != before, 10_000), $"interrupt {i}: {Describe(cpu)}");
+            _engine.Interrupts.SetLine(5, false);
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => Read(0x501) == 1, 10_000));
+        cpu.Kick();
+        thread.Join();
+        Assert.Equal(3, Read(0x500));
+        Assert.True(cpu.Counters.HaltExits >= 3);
+    }
+
+    [Fact]
+    public void ProcessorsAreStartedByInitAndStartUp()
+    {
+        using var first = _engine.CreateVcpu(0, 0);
+        using var second = _engine.CreateVcpu(1, 1);
+        // The second adds 1 to [0x500] under LOCK a thousand times in step with the first, then marks [0x510] and halts.
+        byte[] add = [0xb9, 0xe8, 0x03, 0xf0, 0xff, 0x06, 0x00, 0x05, 0xe2, 0xf9];
+        Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x8000), [0x31, 0xc0, 0x8e, 0xd8, .. add, 0xc6, 0x06, 0x10, 0x05, 0x01, 0xfa, 0xf4]));
+        Begin(first, [.. add, 0xc6, 0x06, 0x11, 0x05, 0x01, 0xfa, 0xf4]);
+        var threads = new[] { new Thread(() => first.Run()) { IsBackground = true }, new Thread(() => second.Run()) { IsBackground = true } };
+        Array.ForEach(threads, thread => thread.Start());
+        _engine.Controllers.Apics.Send(new ApicMessage(1, false, ApicDeliveryMode.Init, 0, false));
+        _engine.Controllers.Apics.Send(new ApicMessage(1, false, ApicDeliveryMode.StartUp, 8, false));
+        bool done = SpinWait.SpinUntil(() => Read(0x510) == 1 && Read(0x511) == 1, 10_000);
+        first.Kick();
+        second.Kick();
+        Array.ForEach(threads, thread => thread.Join());
+        Assert.True(done);
+        Assert.True(_memory.TryRead(new GuestPhysicalAddress(0x500), out ushort sum));
+        Assert.Equal(2000, sum);
+    }
+
+    [Fact]
+    public void RunningAllocatesNothing()
+    {
+        using var cpu = _engine.CreateVcpu(0, 0);
+        // Loads, stores, calls, a port and an MMIO access in an endless loop.
+        Begin(cpu, [0xb9, 0x10, 0x00, 0x50, 0x58, 0xa1, 0x00, 0x05, 0xa3, 0x02, 0x05, 0xe8, 0x00, 0x00, 0x58, 0xe4, 0x80, 0xe2, 0xf1, 0xeb, 0xec]);
+        Warm(cpu, 300);
+        long allocated = 0;
+        ulong instructions = 0;
+        var thread = new Thread(() =>
+        {
+            Warm(cpu, 50);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            ulong start = ((SoftVcpu)cpu).Context->Instructions;
+            cpu.Run();
+            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            instructions = ((SoftVcpu)cpu).Context->Instructions - start;
+        });
+        thread.Start();
+        Thread.Sleep(400);
+        cpu.Kick();
+        thread.Join();
+        Assert.True(instructions > 100_000);
+        Assert.Equal(0, allocated);
+    }
+
+    [Fact]
+    public void StateSurvivesSaveAndLoad()
+    {
+        using var cpu = _engine.CreateVcpu(0, 0);
+        Begin(cpu, [0xf9, 0xb8, 0x34, 0x12, 0xeb, 0xfe]);
+        cpu.Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency / 1000);
+        cpu.Run();
+        CpuState* state = (CpuState*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+        cpu.Save(state);
+        Assert.Equal(1UL, state->Rflags & 1);
+        Assert.Equal(0x1234UL, state->Gpr[0] & 0xffff);
+        Assert.Equal(0x7004UL, state->Rip);
+        state->Gpr[3] = 0x77;
+        cpu.Load(state);
+        *state = default;
+        cpu.Save(state);
+        Assert.Equal(0x77UL, state->Gpr[3]);
+        Assert.Equal(1UL, state->Rflags & 1);
+        System.Runtime.InteropServices.NativeMemory.AlignedFree(state);
+    }
+
+    uint IGuestBus.ReadPort(ushort port, int size) => 0xff;
+
+    void IGuestBus.WritePort(ushort port, int size, uint value)
+    {
+        if (port == 0x20)
+        {
+            _engine.Controllers.Pics.Write(secondary: false, 0, (byte)value);
+        }
+    }
+
+    ulong IGuestBus.ReadMmio(GuestPhysicalAddress address, int size) => ulong.MaxValue;
+
+    void IGuestBus.WriteMmio(GuestPhysicalAddress address, int size, ulong value)
+    {
+    }
+
+    public void Dispose()
+    {
+        _engine.Dispose();
+        _timers.Dispose();
+        _memory.Dispose();
+    }
+
+    private static string Describe(IVirtualCpu cpu)
+    {
+        var context = ((SoftVcpu)cpu).Context;
+        return $"{cpu.Failure} rip {context->State.Rip:x} {context->State.Activity} rflags {context->State.Rflags:x} requests {context->Requests:x}"
+            + $" latched {context->InterruptLatched} shadow {context->State.InterruptShadow} instructions {context->Instructions}"
+            + $" pending {((SoftVcpu)cpu).Apic!.HasPending}";
+    }
+
+    private static void Warm(IVirtualCpu cpu, int milliseconds)
+    {
+        cpu.Deadline = Stopwatch.GetTimestamp() + (milliseconds * Stopwatch.Frequency / 1000);
+        cpu.Run();
+        cpu.Deadline = 0;
+    }
+
+    private byte Read(ulong address)
+    {
+        Assert.True(_memory.TryRead(new GuestPhysicalAddress(address), out byte value));
+        return value;
+    }
+
+    /// <summary>Real mode code at 0:0x7000 with a stack below.</summary>
+    private void Begin(IVirtualCpu cpu, ReadOnlySpan<byte> code)
+    {
+        Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x7000), code));
+        CpuState* state = (CpuState*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+        cpu.Save(state);
+        state->Segments[SegmentIndex.Cs].Base = 0;
+        state->Segments[SegmentIndex.Cs].Selector = 0;
+        state->Rip = 0x7000;
+        state->Gpr[4] = 0x6ff0;
+        cpu.Load(state);
+        System.Runtime.InteropServices.NativeMemory.AlignedFree(state);
+    }
+
+    private static void WritePic(PicPair pics)
+    {
+        pics.Write(secondary: false, 0, 0x11);
+        pics.Write(secondary: false, 1, 0x20);
+        pics.Write(secondary: false, 1, 4);
+        pics.Write(secondary: false, 1, 1);
+        pics.Write(secondary: false, 1, 0);
+    }
+}
