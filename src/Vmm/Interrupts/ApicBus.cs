@@ -40,6 +40,48 @@ public sealed class ApicBus
         return accepted;
     }
 
+    /// <summary>Wakes the processor with that id out of HLT, or out of its next one, with no interrupt (KVM's paravirtual kick).</summary>
+    public void Unhalt(uint apicId)
+    {
+        foreach (var apic in Volatile.Read(ref _apics))
+        {
+            if (apic.ApicId == apicId)
+            {
+                apic.Unhalt();
+            }
+        }
+    }
+
+    /// <summary>Sends one interrupt to the processors whose ids are set in a bitmap (KVM's paravirtual IPI).</summary>
+    /// <param name="low">Ids from <paramref name="first"/> on.</param>
+    /// <param name="high">Ids from <paramref name="first"/> + <paramref name="width"/> on.</param>
+    /// <param name="width">Bits that count in each half.</param>
+    /// <param name="command">Vector and delivery mode as in the interrupt command register.</param>
+    /// <returns>How many accepted it, or -KVM_EINVAL.</returns>
+    public long SendToBitmap(ulong low, ulong high, uint first, int width, uint command)
+    {
+        const uint ShorthandAndDestinationMode = (3 << 18) | (1 << 11);
+        const long Invalid = -22;
+        var mode = (ApicDeliveryMode)((command >> 8) & 7);
+        if ((command & ShorthandAndDestinationMode) != 0 || mode is ApicDeliveryMode.Reserved or ApicDeliveryMode.ExternalInterrupt)
+        {
+            return Invalid;
+        }
+
+        long accepted = 0;
+        foreach (var apic in Volatile.Read(ref _apics))
+        {
+            uint bit = apic.ApicId - first;
+            bool addressed = bit < (uint)width ? (low >> (int)bit & 1) != 0 : bit < (uint)width * 2 && (high >> (int)(bit - (uint)width) & 1) != 0;
+            if (apic.ApicId >= first && addressed && apic.Accept(mode, (byte)command, level: false))
+            {
+                accepted++;
+            }
+        }
+
+        return accepted;
+    }
+
     /// <summary>Sets the level of the 8259A pair's output.</summary>
     public void SetExternalInterruptLine(bool asserted)
     {

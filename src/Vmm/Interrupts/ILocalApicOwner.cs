@@ -19,6 +19,9 @@ public interface ILocalApicOwner
     /// <summary>SIPI: a vCPU that waits for it starts at <paramref name="vector"/> &lt;&lt; 12.</summary>
     void StartUp(byte vector);
 
+    /// <summary>The vCPU leaves HLT, or does not enter its next one, as if an interrupt had come and gone.</summary>
+    void Unhalt();
+
     /// <summary>The VM time, in nanoseconds, at which the vCPU's time stamp counter reaches that value. Called on the vCPU's thread.</summary>
     long ClockAtTsc(ulong tsc);
 }

@@ -180,6 +180,7 @@ public sealed partial class LocalApic
 
     private bool TryRead(int offset, out uint value)
     {
+        SynchronizeEnd();
         switch (offset)
         {
             case R.CurrentCount:
@@ -215,6 +216,7 @@ public sealed partial class LocalApic
                 TaskPriority = (byte)value;
                 return true;
             case R.EndOfInterrupt:
+                WithdrawEnd();
                 EndOfInterrupt();
                 return true;
             case R.SpuriousVector:

@@ -9,6 +9,7 @@ public sealed partial class LocalApic
     /// <summary>The registers; <see cref="Base"/> and <see cref="TscDeadline"/> are saved with the vCPU's other MSRs.</summary>
     public LocalApicState Save()
     {
+        Settle();
         var page = MemoryMarshal.AsBytes<uint>(_registers).ToArray();
         MemoryMarshal.Write(page.AsSpan(R.Id), Id);
         MemoryMarshal.Write(page.AsSpan(R.LogicalDestination), LogicalId);
@@ -26,7 +27,8 @@ public sealed partial class LocalApic
 
         ulong tscDeadline = _timer.TscDeadline;
         uint[] saved = MemoryMarshal.Cast<byte, uint>(state.Registers).ToArray();
-        Init();
+        WithdrawEnd();
+        ResetRegisters();
         foreach (int offset in (ReadOnlySpan<int>)[R.TaskPriority, R.SpuriousVector, R.ErrorStatus, R.InterruptCommand, R.InterruptCommandHigh])
         {
             _registers[offset / 4] = saved[offset / 4];

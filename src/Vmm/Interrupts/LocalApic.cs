@@ -49,13 +49,23 @@ public sealed partial class LocalApic : IDisposable
         SetLint0(bus.ExternalInterruptLine);
     }
 
+    /// <summary>What connects it with the others.</summary>
+    public ApicBus Bus => _bus;
+
     /// <summary>The x2APIC id; its low 8 bits are the xAPIC id.</summary>
     public uint ApicId { get; }
 
     /// <summary>
     /// An interrupt can be taken as soon as RFLAGS.IF and the interrupt shadow allow. Only on the vCPU's thread (or while it sleeps).
     /// </summary>
-    public bool HasPending => IsExternalPending || DeliverableVector() >= 0;
+    public bool HasPending
+    {
+        get
+        {
+            SynchronizeEnd();
+            return IsExternalPending || DeliverableVector() >= 0;
+        }
+    }
 
     /// <summary>The class and subclass that interrupts must exceed to be taken (PPR).</summary>
     public byte ProcessorPriority => (byte)_registers[R.ProcessorPriority / 4];
@@ -66,6 +76,7 @@ public sealed partial class LocalApic : IDisposable
         get => (byte)_registers[R.TaskPriority / 4];
         set
         {
+            SynchronizeEnd();
             _registers[R.TaskPriority / 4] = value;
             UpdateProcessorPriority();
             SignalIfPending();
@@ -115,14 +126,27 @@ public sealed partial class LocalApic : IDisposable
             }
         }
 
+        SynchronizeEnd();
         int vector = DeliverableVector();
-        if (vector >= 0)
+        if (vector < 0)
         {
-            Interlocked.And(ref Word(R.InterruptRequest, vector), ~Bit(vector));
-            Word(R.InService, vector) |= Bit(vector);
-            UpdateProcessorPriority();
+            if (_endOffered && Highest(R.InterruptRequest) >= 0)
+            {
+                WithdrawEnd();
+            }
+
+            return -1;
         }
 
+        if (_endOffered)
+        {
+            WithdrawEnd();
+        }
+
+        Interlocked.And(ref Word(R.InterruptRequest, vector), ~Bit(vector));
+        Word(R.InService, vector) |= Bit(vector);
+        UpdateProcessorPriority();
+        OfferEnd(vector);
         return vector;
     }
 
@@ -141,6 +165,20 @@ public sealed partial class LocalApic : IDisposable
 
     /// <summary>What INIT does to the APIC: everything but its id and mode (SDM Vol. 3A §11.4.7.3, §11.12.5.1). On the vCPU's thread.</summary>
     public void Init()
+    {
+        _endOffered = false;
+        _endMemory = null;
+        ResetRegisters();
+    }
+
+    /// <summary>Detaches the APIC from the bus: its vCPU is removed.</summary>
+    public void Dispose()
+    {
+        _bus.Detach(this);
+        _timer.Dispose();
+    }
+
+    private void ResetRegisters()
     {
         Array.Clear(_registers);
         _timer.Reset();
@@ -163,12 +201,7 @@ public sealed partial class LocalApic : IDisposable
         }
     }
 
-    /// <summary>Detaches the APIC from the bus: its vCPU is removed.</summary>
-    public void Dispose()
-    {
-        _bus.Detach(this);
-        _timer.Dispose();
-    }
+    internal void Unhalt() => _owner.Unhalt();
 
     /// <summary>Whether a message with that destination is for this APIC (SDM Vol. 3A §11.6.2, §11.12.9, §11.12.10).</summary>
     internal bool IsAddressed(uint destination, bool logical)

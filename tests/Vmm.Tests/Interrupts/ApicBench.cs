@@ -91,6 +91,8 @@ internal sealed class ApicBench : IDisposable
 
         public void StartUp(byte vector) => Events.Enqueue($"sipi {vector:x2}");
 
+        public void Unhalt() => Events.Enqueue("unhalt");
+
         // A TSC of 2 GHz that started with the clock.
         public long ClockAtTsc(ulong tsc) => (long)Math.Min(tsc / 2, long.MaxValue);
 

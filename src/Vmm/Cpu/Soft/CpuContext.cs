@@ -116,4 +116,7 @@ internal enum CpuRequests
 
     /// <summary>Blocks of one instruction are being executed: no chaining.</summary>
     Step = 1 << 8,
+
+    /// <summary>Leave HLT without an interrupt.</summary>
+    Unhalt = 1 << 9,
 }

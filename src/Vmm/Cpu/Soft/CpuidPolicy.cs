@@ -1,5 +1,6 @@
 using System.Text;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft;
@@ -43,7 +44,6 @@ internal static unsafe class CpuidPolicy
 
     private static readonly uint[] Brand = Words("WebVm soft processor", 48);
     private static readonly uint[] Vendor = Words("GenuineIntel", 12);
-    private static readonly uint[] Hypervisor = Words("WebVmWebVm", 12);
 
     /// <summary>XCR0 bits that may be set.</summary>
     public static ulong Xcr0Supported => VectorFeatures.Xcr0Supported;
@@ -53,10 +53,9 @@ internal static unsafe class CpuidPolicy
     {
         const uint BasicMaximum = 0x16;
         const uint ExtendedMaximum = 0x8000_0008;
-        const uint HypervisorMaximum = 0x4000_0000;
 
         // Beyond the maximum: the highest basic leaf, as Intel's processors do.
-        if (leaf is > BasicMaximum and < HypervisorMaximum or > HypervisorMaximum + 0xff and < 0x8000_0000 or > ExtendedMaximum)
+        if (leaf is > BasicMaximum and < KvmLeaves.First or > KvmLeaves.First + 0xff and < 0x8000_0000 or > ExtendedMaximum)
         {
             leaf = BasicMaximum;
         }
@@ -90,7 +89,7 @@ internal static unsafe class CpuidPolicy
             case 0xd: return VectorFeatures.ExtendedStateLeaf(subleaf, cpu->State.Xcr0);
             case 0x15: return (1, 1, TimeStampCounter.Frequency, 0);
             case 0x16: return (TimeStampCounter.Frequency / 1_000_000, TimeStampCounter.Frequency / 1_000_000, 100, 0);
-            case HypervisorMaximum: return (HypervisorMaximum, Hypervisor[0], Hypervisor[1], Hypervisor[2]);
+            case >= KvmLeaves.First and <= KvmLeaves.Last: return KvmLeaves.Read(leaf);
             case 0x8000_0000: return (ExtendedMaximum, 0, 0, 0);
             case 0x8000_0001: return (0, 0, LongModeEcx, LongModeEdx);
             case >= 0x8000_0002 and <= 0x8000_0004:

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
@@ -52,13 +53,20 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     {
     }
 
-    void ILocalApicOwner.Init() => Request(CpuRequests.Init);
+    void ILocalApicOwner.Init()
+    {
+        // A start-up message that came before is not the one that the reset processor waits for.
+        Volatile.Write(ref _startUpVector, 0);
+        Request(CpuRequests.Init);
+    }
 
     void ILocalApicOwner.StartUp(byte vector)
     {
         Volatile.Write(ref _startUpVector, 0x100 | vector);
         Request(CpuRequests.Sipi);
     }
+
+    void ILocalApicOwner.Unhalt() => Request(CpuRequests.Unhalt);
 
     long ILocalApicOwner.ClockAtTsc(ulong tsc) => TimeStampCounter.ClockAt(_cpu, tsc);
 
@@ -97,6 +105,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         EnterGuest();
         try
         {
+            ResumeParavirtual();
             return RunLoop();
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
@@ -106,6 +115,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         }
         finally
         {
+            Apic?.Settle();
             Volatile.Write(ref _cpu->InGuest, 0);
             Counters.Instructions = (long)_cpu->Instructions;
             Current = null;
@@ -415,7 +425,13 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
             _cpu->State.NmiPending = 1;
         }
 
+        if ((requests & CpuRequests.Unhalt) != 0)
+        {
+            _unhalted = true;
+        }
+
         TakeActivityEvents();
+        UpdateStealTime();
         if ((requests & CpuRequests.Kick) != 0)
         {
             Interlocked.And(ref _cpu->Requests, ~(int)CpuRequests.Kick);
@@ -445,6 +461,8 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
             state.PendingInit = 0;
             CpuReset.Init(_cpu, Index == 0);
             Apic?.Init();
+            KvmRegisters.Reset(_cpu);
+            _unhalted = false;
             StateReplaced();
         }
 
@@ -457,10 +475,11 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         // Elsewhere a start-up message is dropped (SDM Vol. 3A §8.4.3).
         state.PendingSipi = 0;
         if (state.Activity == VcpuActivity.Halted
-            && ((state.NmiPending != 0 && state.NmiBlocked == 0)
+            && (_unhalted || (state.NmiPending != 0 && state.NmiBlocked == 0)
                 || (_cpu->InterruptLatched != 0 && (state.Rflags & RflagsBits.If) != 0 && Apic is { HasPending: true })))
         {
             state.Activity = VcpuActivity.Active;
+            _unhalted = false;
         }
     }
 
@@ -538,6 +557,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     private void DisposeRunState()
     {
         _deadlineTimer?.Dispose();
+        _stealTime.Dispose();
         _wake.Dispose();
         Apic?.Dispose();
     }

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
@@ -98,7 +99,7 @@ internal static unsafe class ModelSpecificRegisterAccess
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
             case >= LocalApic.MsrX2Apic and <= LocalApic.MsrX2ApicLast:
                 return SoftVcpu.Of(cpu).Apic is { } apic && apic.TryReadMsr(msr, out value);
-            default: return Mtrrs.TryRead(cpu, msr, out value);
+            default: return Mtrrs.TryRead(cpu, msr, out value) || KvmRegisters.TryRead(cpu, msr, out value);
         }
     }
 
@@ -135,7 +136,7 @@ internal static unsafe class ModelSpecificRegisterAccess
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
             case >= LocalApic.MsrX2Apic and <= LocalApic.MsrX2ApicLast:
                 return TryWriteApic(cpu, msr, value);
-            default: return Mtrrs.TryWrite(cpu, msr, value);
+            default: return Mtrrs.TryWrite(cpu, msr, value) || KvmRegisters.TryWrite(cpu, msr, value);
         }
     }
 
@@ -174,6 +175,7 @@ internal static unsafe class ModelSpecificRegisterAccess
         cpu->State.Msr.TscAdjust += value - TimeStampCounter.Read(cpu);
         TimeStampCounter.Write(cpu, value);
         SoftVcpu.Of(cpu).Apic?.TscAdjusted();
+        KvmRegisters.UpdateClock(cpu);
     }
 
     private static bool TrySetEfer(CpuContext* cpu, ulong value)

@@ -55,6 +55,13 @@ internal static unsafe class ProcessorControl
         return op + 1;
     }
 
+    [MethodImpl(Once)]
+    public static Operation* Hypercall(CpuContext* cpu, Operation* op)
+    {
+        Paravirtualization.KvmHypercalls.Execute(cpu);
+        return op + 1;
+    }
+
     /// <summary>Privileged and without effect here: INVD, WBINVD. Caches are always coherent.</summary>
     [MethodImpl(Once)]
     public static Operation* PrivilegedNothing(CpuContext* cpu, Operation* op) =>
