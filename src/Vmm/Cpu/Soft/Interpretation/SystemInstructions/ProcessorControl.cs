@@ -59,7 +59,7 @@ internal static unsafe class ProcessorControl
     public static Operation* Hypercall(CpuContext* cpu, Operation* op)
     {
         Paravirtualization.KvmHypercalls.Execute(cpu);
-        return op + 1;
+        return Faults.Leave(cpu, op);
     }
 
     /// <summary>Privileged and without effect here: INVD, WBINVD. Caches are always coherent.</summary>

@@ -28,7 +28,7 @@ internal static unsafe partial class SystemSelector
             case Mnemonic.Smsw: return SelectOperand(in instruction, operation, &ControlRegisters.StoreMachineStatus);
             case Mnemonic.Invlpg: return Ends(operation, &ControlRegisters.InvalidatePage);
             case Mnemonic.Invpcid: return Ends(operation, &ControlRegisters.InvalidatePcid);
-            case Mnemonic.Vmcall or Mnemonic.Vmmcall: return Select(operation, &ProcessorControl.Hypercall);
+            case Mnemonic.Vmcall or Mnemonic.Vmmcall: return Ends(operation, &ProcessorControl.Hypercall);
             case Mnemonic.Rdmsr: return Select(operation, &ModelSpecificRegisterAccess.Read);
             case Mnemonic.Wrmsr: return Ends(operation, &ModelSpecificRegisterAccess.Write);
             case Mnemonic.Rdtsc: return Select(operation, &ModelSpecificRegisterAccess.ReadTimeStamp);
