@@ -58,6 +58,7 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
     private Source _outputFrom;
     private bool _lastWasCommand;
     private bool _translatingBreak;
+    private bool _started;
 
     /// <summary>The command whose argument comes with the next write to the data port; 0 for none.</summary>
     private byte _awaitsArgumentOf;
@@ -113,11 +114,28 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
         }
     }
 
+    public void Start()
+    {
+        lock (_lock)
+        {
+            _started = true;
+        }
+    }
+
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _started = false;
+        }
+    }
+
     public bool SendKey(KeyCode key, bool pressed)
     {
         lock (_lock)
         {
-            bool sent = _keyboard.Send(key, pressed);
+            // What is saved while the machine stands still must not change any more.
+            bool sent = _started && _keyboard.Send(key, pressed);
             FillOutput();
             return sent;
         }
@@ -127,8 +145,11 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
     {
         lock (_lock)
         {
-            _keyboard.ReleaseAll();
-            FillOutput();
+            if (_started)
+            {
+                _keyboard.ReleaseAll();
+                FillOutput();
+            }
         }
     }
 
@@ -136,7 +157,7 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
     {
         lock (_lock)
         {
-            bool sent = _mouse.Move(deltaX, deltaY, wheel, buttons);
+            bool sent = _started && _mouse.Move(deltaX, deltaY, wheel, buttons);
             FillOutput();
             return sent;
         }

@@ -13,7 +13,11 @@ public sealed partial class I8042Tests
     private readonly A20Gate _a20 = new();
     private readonly I8042 _controller;
 
-    public I8042Tests() => _controller = new I8042(_router.Line(1), _router.Line(12), _a20, _signals);
+    public I8042Tests()
+    {
+        _controller = new I8042(_router.Line(1), _router.Line(12), _a20, _signals);
+        _controller.Start();
+    }
 
     [Fact]
     public void The_controller_answers_the_probe_of_Linux_and_firmware()
@@ -241,6 +245,8 @@ public sealed partial class I8042Tests
         other.Load(state);
         Assert.Equivalent(state, other.Save(), strict: true);
         Assert.True(router[1]);
+        Assert.False(other.SendKey(KeyCode.Delete, false));
+        other.Start();
         Assert.True(other.SendKey(KeyCode.Delete, false));
         Assert.Equal(2, other.Leds);
         Assert.Throws<InvalidDataException>(() => other.Load(state with { OutputFrom = 9 }));

@@ -1,0 +1,113 @@
+using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+using Xunit;
+
+namespace WebVm.Guest.Tests;
+
+public sealed class DisplayAndInputTests
+{
+    private static readonly string[] s_drivers =
+        ["drm", "drm_kms_helper", "ttm", "drm_ttm_helper", "drm_vram_helper", "bochs", "psmouse", "qemu_fw_cfg", "pvpanic", "pvpanic-mmio"];
+
+    [Fact]
+    public async Task The_framebuffer_shows_a_console_that_the_keyboard_types_on()
+    {
+        await using var guest = await GuestSession.Start(new MachineSpec
+        {
+            Engine = EngineChoice.Soft,
+            Memory = 256UL << 20,
+            Display = new DisplaySpec(800, 600),
+            Boot = Images.Linux("tiny", "console=tty0 console=ttyS0", "vmlinuz"),
+        });
+        guest.WaitForShell();
+        Assert.Equal("0 EFI VGA", guest.Run("cat /proc/fb"));
+        Assert.Contains("AT Translated Set 2 keyboard", guest.Run("cat /proc/bus/input/devices"), StringComparison.Ordinal);
+
+        int before = LitPixels(guest);
+        Assert.True(before > 1000, $"Only {before} pixels of the screen are lit.");
+        Type(guest, "clear; echo 'Typed: [~|{}]' > /tmp/typed; cat /tmp/typed\n");
+        Assert.Equal("Typed: [~|{}]", guest.Run("while [ ! -s /tmp/typed ]; do sleep 0.1; done; cat /tmp/typed; sleep 0.5"));
+        int after = LitPixels(guest);
+        Assert.True(after > 100 && after < before, $"{before} pixels were lit before the screen was cleared, {after} after.");
+
+        // The kernel takes the function away, finds it again by sizing its BARs, and the pixels are where they were.
+        string resources = guest.Run("cat /sys/bus/pci/devices/0000:00:01.0/resource");
+        guest.Run("echo 1 > /sys/bus/pci/devices/0000:00:01.0/remove");
+        Assert.Equal("0000:00:00.0", guest.Run("ls /sys/bus/pci/devices"));
+        guest.Run("echo 1 > /sys/bus/pci/rescan");
+        Assert.Equal(resources, guest.Run("cat /sys/bus/pci/devices/0000:00:01.0/resource"));
+    }
+
+    /// <summary>Needs the image "generic" and its package in the cache.</summary>
+    [Fact(Explicit = true)]
+    public async Task The_generic_kernels_own_drivers_find_display_mouse_fw_cfg_and_pvpanic()
+    {
+        using var modules = KernelModules.OfGenericKernel(s_drivers);
+        await using var guest = await GuestSession.Start(new MachineSpec
+        {
+            Engine = EngineChoice.Soft,
+            Memory = 512UL << 20,
+            Display = new DisplaySpec(1280, 800),
+            Boot = Images.Linux("generic", "console=tty0 console=ttyS0") with { Initrd = modules.Initramfs },
+        });
+        guest.WaitForShell();
+        guest.Run($"cd /modules; for m in {string.Join(' ', s_drivers)}; do insmod $m.ko; done; sleep 3");
+        Assert.Equal("0 bochs-drmdrmfb", guest.Run("cat /proc/fb"));
+        Assert.StartsWith("1280x800\n", guest.Run("cat /sys/class/drm/card0-Virtual-1/modes"), StringComparison.Ordinal);
+        Assert.Equal(new DisplayMode(1280, 800, 32, 5120, 0), guest.Machine.Framebuffer!.Mode);
+        Assert.True(LitPixels(guest) > 1000);
+        Assert.Contains("e820", guest.Run("ls /sys/firmware/qemu_fw_cfg/by_name/etc"), StringComparison.Ordinal);
+
+        Assert.Contains("ImExPS/2 Generic Explorer Mouse", guest.Run("cat /proc/bus/input/devices"), StringComparison.Ordinal);
+        guest.Type("dd if=/dev/input/event2 bs=24 count=4 2>/dev/null | hexdump -v -e '24/1 \"%02x \" \"\\n\"'; echo MO''VED\n");
+        await Task.Delay(2000);
+        Assert.True(guest.Machine.Pointer!.SendPointer(10, -5, 1, PointerButtons.Left));
+        int start = guest.Log.Length;
+        guest.WaitFor("MOVED");
+        string events = guest.Log[start..];
+        // linux/input-event-codes.h: EV_REL REL_WHEEL -1, EV_KEY BTN_LEFT 1, EV_REL REL_X 10, EV_REL REL_Y -5.
+        Assert.Contains("02 00 08 00 ff ff ff ff", events, StringComparison.Ordinal);
+        Assert.Contains("01 00 10 01 01 00 00 00", events, StringComparison.Ordinal);
+        Assert.Contains("02 00 00 00 0a 00 00 00", events, StringComparison.Ordinal);
+        Assert.Contains("02 00 01 00 fb ff ff ff", events, StringComparison.Ordinal);
+        guest.Type("echo c > /proc/sysrq-trigger\n");
+        await Task.Delay(5000);
+        Assert.Contains(guest.Events, happened => happened.Kind == MachineEventKind.Panic);
+    }
+
+    private static int LitPixels(GuestSession guest)
+    {
+        var picture = guest.Machine.Framebuffer!.Capture() ?? throw new InvalidOperationException("The display is off.");
+        int lit = 0;
+        for (int at = 0; at < picture.Pixels.Length; at += Screenshot.BytesPerPixel)
+        {
+            lit += picture.Pixels[at] > 127 ? 1 : 0;
+        }
+
+        return lit;
+    }
+
+    private static void Type(GuestSession guest, string text)
+    {
+        var keyboard = guest.Machine.Keyboard!;
+        foreach (char character in text)
+        {
+            Assert.True(UsLayout.TryMap(character, out var key, out bool shift));
+            if (shift)
+            {
+                Assert.True(keyboard.SendKey(KeyCode.ShiftLeft, pressed: true));
+            }
+
+            Assert.True(keyboard.SendKey(key, pressed: true));
+            Assert.True(keyboard.SendKey(key, pressed: false));
+            if (shift)
+            {
+                Assert.True(keyboard.SendKey(KeyCode.ShiftLeft, pressed: false));
+            }
+
+            Thread.Sleep(2);
+        }
+    }
+}
