@@ -19,6 +19,9 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
     private const int SimdFault = 19;
     private const int MxcsrOffset = 24;
     private const int PrecisionFlag = 1 << 5;
+    private const uint InitialMxcsr = 0x1f80;
+    private const int XmmOffset = 160;
+    private const int XmmBytes = 256;
 
     // KVM without hardware virtualization takes a #GP of user code for an instruction to emulate; if it does not know it, the guest gets #UD.
     private readonly bool _hidesProtectionFaults = HidesProtectionFaults(oracle);
@@ -136,6 +139,13 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
                 _actual.Xsave[MxcsrOffset] &= (byte)(_expected.Xsave[MxcsrOffset] | ~PrecisionFlag);
             }
 
+            if (BitConverter.ToUInt32(_actual.Xsave, MxcsrOffset) == InitialMxcsr
+                && !_expected.Xsave.AsSpan(XmmOffset, XmmBytes).ContainsAnyExcept((byte)0))
+            {
+                // With SSE state in its initial configuration the kernel may hand out the MXCSR that it saved last.
+                BitConverter.TryWriteBytes(_expected.Xsave.AsSpan(MxcsrOffset), InitialMxcsr);
+            }
+
             return null;
         }
         catch (InvalidOperationException failure)
@@ -182,7 +192,22 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             return UnitBehind(stream, _expected.Rip, first);
         }
 
-        Add(stream, stream.Units[first], seed, "a difference that single steps do not show, from here on:\n" + together);
+        // Reproducible, but only in company: find the shortest run that shows it.
+        for (int last = first; last < stream.Units.Count; last++)
+        {
+            Restore(whole);
+            _start.CopyFrom(wholeStart);
+            Isolate(stream, stream.Units[last]);
+            failure = TryRunBoth(stream.Units[first].Offset);
+            string differences = failure ?? (Ring3Comparison.Describe(_expected, _actual) + Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory));
+            Load(stream.Bytes);
+            if (differences.Length != 0 || last == stream.Units.Count - 1)
+            {
+                Add(stream, stream.Units[last], seed, $"only behind the {last - first} units before it:\n{differences}{together}");
+                break;
+            }
+        }
+
         CopyMemory();
         return stream.Units.Count;
     }

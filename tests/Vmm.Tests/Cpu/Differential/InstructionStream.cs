@@ -270,6 +270,11 @@ internal sealed class InstructionStream
         switch (subject.Mnemonic)
         {
             case Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64:
+                if (subject.Mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64)
+                {
+                    StoreDword(subject, 0, 512);
+                }
+
                 StoreDword(subject, 0, 6, word: true);
                 for (int offset = 8; offset < 24; offset += 4)
                 {

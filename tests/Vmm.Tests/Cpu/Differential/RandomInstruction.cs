@@ -310,7 +310,10 @@ internal sealed class RandomInstruction(Random random, int bitness)
                 // A count above the operand size has no defined result.
                 _instruction.Immediate8 &= 15;
                 return _instruction.Op2Kind != OpKind.Register || Need(Register.RCX, (ulong)random.Next(16));
-            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+            case Mnemonic.Xsavec or Mnemonic.Xsavec64:
+                // Whether x87 state counts as in use, and so is stored, is every processor's own business.
+                return Need(Register.RAX, (ulong)random.Next(8) & 6) && Need(Register.RDX, 0);
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
                 return Need(Register.RAX, (ulong)random.Next(8)) && Need(Register.RDX, 0);
             case Mnemonic.Pcmpestri or Mnemonic.Pcmpestrm or Mnemonic.Vpcmpestri or Mnemonic.Vpcmpestrm when random.Next(2) == 0:
                 return Need(Register.RAX, (ulong)random.Next(-20, 20)) && Need(Register.RDX, (ulong)random.Next(-20, 20));

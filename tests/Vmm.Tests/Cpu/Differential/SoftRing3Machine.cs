@@ -58,6 +58,9 @@ internal sealed unsafe class SoftRing3Machine : IRing3Machine, IGuestBus
 
     public GuestMemory Memory { get; }
 
+    /// <summary>Runs with another CR0 from now on.</summary>
+    public void ChangeControls(Func<ulong, ulong> change) => _state->Cr0 = change(_state->Cr0);
+
     public void Run(Ring3State state)
     {
         for (int i = 0; i < 16; i++)

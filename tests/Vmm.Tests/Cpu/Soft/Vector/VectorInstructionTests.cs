@@ -82,6 +82,40 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
+    public void WithoutNumericErrorReportingAPendingExceptionIsIgnored()
+    {
+        _machine.ChangeControls(cr0 => cr0 & ~(1UL << 5));
+        var state = Start();
+        state.Xsave[0] = 0x7b;
+
+        Run(state, a =>
+        {
+            a.fld1();
+            a.fldz();
+            a.fdivp(st1, st0);
+            a.fldpi();
+            a.fnstsw(ax);
+        });
+
+        Assert.Equal(InvalidOpcode, state.Vector);
+        Assert.NotEqual(0UL, state.Gpr[0] & 0x84);
+        Assert.Equal(0x7b, state.Xsave[0]);
+    }
+
+    [Theory]
+    [InlineData(1UL << 3, 7)]
+    [InlineData(1UL << 2, 6)]
+    public void ControlBitsForbidVectorCode(ulong bit, int vector)
+    {
+        _machine.ChangeControls(cr0 => cr0 | bit);
+        var state = Start();
+
+        Run(state, a => a.addps(xmm0, xmm1));
+
+        Assert.Equal((vector, Ring3Layout.Code), (state.Vector, state.Rip));
+    }
+
+    [Fact]
     public void AStoreThatFaultsLeavesTheX87StackAlone()
     {
         var state = Start();

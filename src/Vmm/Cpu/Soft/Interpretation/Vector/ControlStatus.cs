@@ -1,5 +1,7 @@
+using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
@@ -7,6 +9,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 /// <summary>MXCSR, EMMS, VZEROUPPER, VZEROALL.</summary>
 internal static unsafe class ControlStatus
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadMxcsr<TAccess>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
     {
@@ -26,15 +29,17 @@ internal static unsafe class ControlStatus
         }
 
         cpu->State.Xsave.Mxcsr = value;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* StoreMxcsr<TAccess>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess =>
         !TAccess.IsAllowed(cpu) ? TAccess.Refuse(cpu, op)
-        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.Mxcsr) ? op + 1
+        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.Mxcsr) ? Dispatch.Next(cpu, op)
         : Faults.Faulted(cpu, op);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Emms(CpuContext* cpu, Operation* op)
     {
         if (!MmxAccess.IsAllowed(cpu))
@@ -44,9 +49,10 @@ internal static unsafe class ControlStatus
 
         X87State.EnterMmx(cpu);
         cpu->State.Xsave.TagWord = 0;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* ZeroUpper(CpuContext* cpu, Operation* op)
     {
         if (!AvxAccess.IsAllowed(cpu))
@@ -55,9 +61,10 @@ internal static unsafe class ControlStatus
         }
 
         new Span<byte>(cpu->State.Xsave.YmmHigh, 16 * ExtendedStateImage.RegisterCount(op)).Clear();
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* ZeroAll(CpuContext* cpu, Operation* op)
     {
         if (!AvxAccess.IsAllowed(cpu))
@@ -68,21 +75,24 @@ internal static unsafe class ControlStatus
         int bytes = 16 * ExtendedStateImage.RegisterCount(op);
         new Span<byte>(cpu->State.Xsave.Xmm, bytes).Clear();
         new Span<byte>(cpu->State.Xsave.YmmHigh, bytes).Clear();
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>Prefetches: a hint that cannot fault.</summary>
-    public static Operation* Ignore(CpuContext* cpu, Operation* op) => op + 1;
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Operation* Ignore(CpuContext* cpu, Operation* op) => Dispatch.Next(cpu, op);
 
     /// <summary>MFENCE, LFENCE, SFENCE: a full fence serves all three.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fence(CpuContext* cpu, Operation* op)
     {
         Interlocked.MemoryBarrier();
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>MOVNTI: an ordinary store; the hint is about caches only.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* StoreInteger<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged =>
-        GuestAccess.TryWrite(cpu, op, *(T*)VectorRegisters.Pointer(cpu, op->Reg0)) ? op + 1 : Faults.Faulted(cpu, op);
+        GuestAccess.TryWrite(cpu, op, *(T*)VectorRegisters.Pointer(cpu, op->Reg0)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
 }

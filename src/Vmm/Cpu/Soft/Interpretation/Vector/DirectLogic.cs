@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 
@@ -43,6 +44,7 @@ internal readonly struct VectorMinimumBytes : IVectorFunction
 /// <summary>Frequent legacy-encoded logic without a stub: the inner loops of string functions.</summary>
 internal static unsafe class DirectLogic
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Registers<TFunction>(CpuContext* cpu, Operation* op)
         where TFunction : struct, IVectorFunction
     {
@@ -53,9 +55,10 @@ internal static unsafe class DirectLogic
 
         var destination = (Vector128<byte>*)VectorRegisters.Pointer(cpu, op->Reg0);
         *destination = TFunction.Apply(*destination, *(Vector128<byte>*)VectorRegisters.Pointer(cpu, op->Reg1));
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Memory<TFunction>(CpuContext* cpu, Operation* op)
         where TFunction : struct, IVectorFunction
     {
@@ -71,10 +74,11 @@ internal static unsafe class DirectLogic
 
         var destination = (Vector128<byte>*)VectorRegisters.Pointer(cpu, op->Reg0);
         *destination = TFunction.Apply(*destination, right);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>PMOVMSKB.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* SignMask(CpuContext* cpu, Operation* op)
     {
         if (!SseAccess.IsAllowed(cpu))
@@ -84,6 +88,6 @@ internal static unsafe class DirectLogic
 
         var source = *(Vector128<byte>*)VectorRegisters.Pointer(cpu, op->Reg1);
         *(ulong*)VectorRegisters.Pointer(cpu, op->Reg0) = source.ExtractMostSignificantBits();
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 
@@ -11,6 +12,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 internal static unsafe class DirectMoves
 {
     /// <summary>XMM register to XMM register, or YMM to YMM for <c>T</c> = Vector256.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Copy<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged
@@ -32,10 +34,11 @@ internal static unsafe class DirectMoves
             *(Vector128<byte>*)(destination + VectorRegisters.HighHalf) = default;
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>Memory to register; what lies above <c>T</c> in the XMM register becomes zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Load<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged =>
@@ -44,6 +47,7 @@ internal static unsafe class DirectMoves
         : Faults.Faulted(cpu, op);
 
     /// <summary>The same, #GP unless aligned to the operand's size.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadAligned<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged =>
@@ -52,21 +56,24 @@ internal static unsafe class DirectMoves
         : Faults.Faulted(cpu, op);
 
     /// <summary>Register to memory; for <c>T</c> narrower than 128 bits its low part. Reg0 is the source.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Store<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged =>
         !TAccess.IsAllowed(cpu) ? TAccess.Refuse(cpu, op)
-        : GuestAccess.TryWrite(cpu, op, Read<T>(cpu, op->Reg0)) ? op + 1
+        : GuestAccess.TryWrite(cpu, op, Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op)
         : Faults.Faulted(cpu, op);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* StoreAligned<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged =>
         !TAccess.IsAllowed(cpu) ? TAccess.Refuse(cpu, op)
-        : GuestAccess.TryWriteAligned(cpu, op, Read<T>(cpu, op->Reg0)) ? op + 1
+        : GuestAccess.TryWriteAligned(cpu, op, Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op)
         : Faults.Faulted(cpu, op);
 
     /// <summary>MOVLPS, MOVLPD, MOVHPS, MOVHPD from memory: one half of the XMM register. <see cref="Operation.Reg0"/> names the half.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadHalf(CpuContext* cpu, Operation* op)
     {
         if (!SseAccess.IsAllowed(cpu))
@@ -80,10 +87,11 @@ internal static unsafe class DirectMoves
         }
 
         *(ulong*)VectorRegisters.Pointer(cpu, op->Reg0) = value;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>General register to XMM register, zero extended: MOVD, MOVQ.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* FromGeneral<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged =>
@@ -92,6 +100,7 @@ internal static unsafe class DirectMoves
             : TAccess.Refuse(cpu, op);
 
     /// <summary>XMM register to general register, zero extended.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* ToGeneral<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged
@@ -103,7 +112,7 @@ internal static unsafe class DirectMoves
 
         ulong value = *(ulong*)VectorRegisters.Pointer(cpu, op->Reg1);
         *(ulong*)VectorRegisters.Pointer(cpu, op->Reg0) = sizeof(T) == 4 ? (uint)value : value;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -131,7 +140,7 @@ internal static unsafe class DirectMoves
             var whole = Unsafe.BitCast<T, Vector256<byte>>(value);
             *(Vector128<byte>*)register = whole.GetLower();
             *(Vector128<byte>*)(register + VectorRegisters.HighHalf) = whole.GetUpper();
-            return op + 1;
+            return Dispatch.Next(cpu, op);
         }
 
         if (sizeof(T) < 16)
@@ -145,6 +154,6 @@ internal static unsafe class DirectMoves
             *(Vector128<byte>*)(register + VectorRegisters.HighHalf) = default;
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 }

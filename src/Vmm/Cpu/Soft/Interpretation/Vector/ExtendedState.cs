@@ -1,5 +1,7 @@
+using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 using WebVm.Vmm.Cpu.State;
 
@@ -14,6 +16,7 @@ internal static unsafe class ExtendedState
     private const uint XsaveAlignment = 64;
     private const ulong SseAndAvx = VectorFeatures.StateSse | VectorFeatures.StateAvx;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fxsave(CpuContext* cpu, Operation* op)
     {
         if (!CheckFx(cpu, op))
@@ -24,9 +27,10 @@ internal static unsafe class ExtendedState
         XsaveArea image;
         ExtendedStateImage.FillX87(cpu, &image, op->Immediate != 0);
         int end = XsaveArea.XmmOffset + (16 * ExtendedStateImage.RegisterCount(op));
-        return new ExtendedStateImage(cpu, op).TryWrite((byte*)&image, 0, end) ? op + 1 : Faults.Faulted(cpu, op);
+        return new ExtendedStateImage(cpu, op).TryWrite((byte*)&image, 0, end) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fxrstor(CpuContext* cpu, Operation* op)
     {
         if (!CheckFx(cpu, op))
@@ -54,13 +58,16 @@ internal static unsafe class ExtendedState
             Copy(image.Xmm, cpu->State.Xsave.Xmm, op);
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Xsave(CpuContext* cpu, Operation* op) => SaveStandard(cpu, op, optimized: false);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Xsaveopt(CpuContext* cpu, Operation* op) => SaveStandard(cpu, op, optimized: true);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Xsavec(CpuContext* cpu, Operation* op)
     {
         if (!CheckXsave(cpu, op))
@@ -85,9 +92,10 @@ internal static unsafe class ExtendedState
         var target = new ExtendedStateImage(cpu, op);
         bool done = WriteComponents(target, &image, op, stored, (stored & VectorFeatures.StateSse) != 0)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 16);
-        return done ? op + 1 : Faults.Faulted(cpu, op);
+        return done ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Xrstor(CpuContext* cpu, Operation* op)
     {
         if (!CheckXsave(cpu, op))
@@ -131,9 +139,10 @@ internal static unsafe class ExtendedState
             cpu->State.Xsave.Mxcsr = InitialMxcsr;
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Xgetbv(CpuContext* cpu, Operation* op)
     {
         if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
@@ -150,9 +159,10 @@ internal static unsafe class ExtendedState
         ulong value = cpu->State.Xcr0 & (register == 0 ? ulong.MaxValue : InUse(cpu));
         cpu->State.Gpr[0] = (uint)value;
         cpu->State.Gpr[2] = value >> 32;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Xsetbv(CpuContext* cpu, Operation* op)
     {
         if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
@@ -167,7 +177,7 @@ internal static unsafe class ExtendedState
         }
 
         cpu->State.Xcr0 = value;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>XINUSE: the components that are not in their initial configuration (SDM Vol. 1 §13.6).</summary>
@@ -194,6 +204,7 @@ internal static unsafe class ExtendedState
         return used;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Operation* SaveStandard(CpuContext* cpu, Operation* op, bool optimized)
     {
         if (!CheckXsave(cpu, op))
@@ -215,7 +226,7 @@ internal static unsafe class ExtendedState
         image.StateBitmap = (before & ~requested) | (used & requested);
         bool done = WriteComponents(target, &image, op, optimized ? requested & used : requested, (requested & SseAndAvx) != 0)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 8);
-        return done ? op + 1 : Faults.Faulted(cpu, op);
+        return done ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
     }
 
     private static bool WriteComponents(ExtendedStateImage target, XsaveArea* image, Operation* op, ulong components, bool mxcsr)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
@@ -11,6 +12,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 /// </summary>
 internal static unsafe class Gathers
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Gather<TIndex, T>(CpuContext* cpu, Operation* op)
         where TIndex : unmanaged
         where T : unmanaged
@@ -47,7 +49,7 @@ internal static unsafe class Gathers
 
         ClearFrom(cpu, op->Reg0, count * sizeof(T));
         ClearFrom(cpu, op->Reg1, 0);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     private static void ClearFrom(CpuContext* cpu, byte slot, int start)

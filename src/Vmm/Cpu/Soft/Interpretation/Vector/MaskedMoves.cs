@@ -1,5 +1,7 @@
+using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 using WebVm.Vmm.Cpu.State;
 
@@ -9,6 +11,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 internal static unsafe class MaskedMoves
 {
     /// <summary>MASKMOVDQU, VMASKMOVDQU: bytes to DS:[rDI]. Reg0 the source, Reg1 the mask.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* StoreBytes<TAccess>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
     {
@@ -18,11 +21,12 @@ internal static unsafe class MaskedMoves
         }
 
         return StoreBytes(cpu, op, VectorRegisters.Pointer(cpu, op->Reg0), VectorRegisters.Pointer(cpu, op->Reg1), 16)
-            ? op + 1
+            ? Dispatch.Next(cpu, op)
             : Faults.Faulted(cpu, op);
     }
 
     /// <summary>MASKMOVQ: the same of MMX registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* StoreMmxBytes(CpuContext* cpu, Operation* op)
     {
         if (!MmxAccess.IsAllowed(cpu))
@@ -33,11 +37,12 @@ internal static unsafe class MaskedMoves
         // The transition to MMX comes first, even when the store faults.
         X87State.EnterMmx(cpu);
         return StoreBytes(cpu, op, VectorRegisters.Pointer(cpu, op->Reg0), VectorRegisters.Pointer(cpu, op->Reg1), 8)
-            ? op + 1
+            ? Dispatch.Next(cpu, op)
             : Faults.Faulted(cpu, op);
     }
 
     /// <summary>VMASKMOVPS and its kind, memory to register. Reg0 the destination, Reg1 the mask, <see cref="Operation.Immediate"/> bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadElements<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged
     {
@@ -65,10 +70,11 @@ internal static unsafe class MaskedMoves
         }
 
         VectorRegisters.Write(cpu, op->Reg0, result);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>Register to memory. Reg0 the mask, Reg1 the source.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* StoreElements<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged
     {
@@ -98,7 +104,7 @@ internal static unsafe class MaskedMoves
             }
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     private static bool StoreBytes(CpuContext* cpu, Operation* op, byte* source, byte* mask, int count)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
@@ -11,6 +12,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 internal static unsafe class StubHandlers
 {
     /// <summary>All operands are registers (the fourth in <see cref="Operation.Base"/>).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Registers<TAccess>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
     {
@@ -27,10 +29,11 @@ internal static unsafe class StubHandlers
             VectorRegisters.Pointer(cpu, op->Base),
             &cpu->Vector,
             cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>As <see cref="Registers"/>, for forms with side effects besides their destination: MXCSR, flags, MMX tags.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* RegistersWithEffects<TAccess>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess =>
         TAccess.IsAllowed(cpu)
@@ -44,6 +47,7 @@ internal static unsafe class StubHandlers
             : TAccess.Refuse(cpu, op);
 
     /// <summary>One operand, not the first, is read from memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Load<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged
@@ -89,10 +93,11 @@ internal static unsafe class StubHandlers
         }
 
         form->Stub(operand0, operand1, operand2, operand3, &cpu->Vector, cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>The first operand is in memory and only written.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Store<TAccess, T>(CpuContext* cpu, Operation* op)
         where TAccess : struct, IVectorAccess
         where T : unmanaged
@@ -142,9 +147,10 @@ internal static unsafe class StubHandlers
             return Faults.Faulted(cpu, op);
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Operation* StoreMmx<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged
     {
@@ -157,9 +163,10 @@ internal static unsafe class StubHandlers
         }
 
         X87State.EnterMmx(cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Operation* Execute(CpuContext* cpu, Operation* op, byte* operand0, byte* operand1, byte* operand2, byte* operand3)
     {
         var form = (VectorForm*)op->Immediate;
@@ -189,6 +196,6 @@ internal static unsafe class StubHandlers
             *(ushort*)(operand0 + 8) = 0xffff;
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 }

@@ -47,7 +47,7 @@ internal readonly unsafe struct MmxAccess : IVectorAccess
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsAllowed(CpuContext* cpu) =>
-        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0 && !X87State.IsExceptionPending(cpu);
+        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0 && !X87State.MustFault(cpu);
 
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
         (cpu->State.Cr0 & Cr0.Em) != 0 ? Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode)
@@ -58,7 +58,7 @@ internal readonly unsafe struct MmxAccess : IVectorAccess
 /// <summary>MMX and XMM registers together: both sets of conditions.</summary>
 internal readonly unsafe struct MmxSseAccess : IVectorAccess
 {
-    public static bool IsAllowed(CpuContext* cpu) => SseAccess.IsAllowed(cpu) && !X87State.IsExceptionPending(cpu);
+    public static bool IsAllowed(CpuContext* cpu) => SseAccess.IsAllowed(cpu) && !X87State.MustFault(cpu);
 
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
         SseAccess.IsAllowed(cpu) ? X87State.RaisePending(cpu, op) : SseAccess.Refuse(cpu, op);

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Cpu.State;
 
@@ -15,6 +16,7 @@ internal static unsafe class X87Arithmetic
     private const int X87Bytes = XsaveArea.XmmOffset;
 
     /// <summary>No memory operand.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Register(CpuContext* cpu, Operation* op)
     {
         if (!IsAllowed(cpu))
@@ -23,10 +25,11 @@ internal static unsafe class X87Arithmetic
         }
 
         Execute(cpu, op, cpu->State.Xsave.DataPointer);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>Memory operand of 2, 4 or 8 bytes that is read.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Load<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged
     {
@@ -42,11 +45,12 @@ internal static unsafe class X87Arithmetic
 
         Unsafe.WriteUnaligned(cpu->Vector.Memory, value);
         Execute(cpu, op, GuestAccess.EffectiveAddress(cpu, op));
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
 
     /// <summary>Memory operand of 2, 4, 8 or 10 bytes that is written.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Store<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged
     {
@@ -70,7 +74,7 @@ internal static unsafe class X87Arithmetic
         int unmasked = cpu->State.Xsave.StatusWord & ~cpu->State.Xsave.ControlWord & (X87State.ExceptionFlags & ~PrecisionFlag);
         if (unmasked != 0 || GuestAccess.TryWrite(cpu, op, Unsafe.ReadUnaligned<T>(cpu->Vector.Memory)))
         {
-            return op + 1;
+            return Dispatch.Next(cpu, op);
         }
 
         Unsafe.CopyBlock(&cpu->State.Xsave, before, X87Bytes);
@@ -81,8 +85,9 @@ internal static unsafe class X87Arithmetic
 
     /// <summary>#NM with CR0.EM or CR0.TS, #MF when an exception is pending.</summary>
     public static bool IsAllowed(CpuContext* cpu) =>
-        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0 && !X87State.IsExceptionPending(cpu);
+        (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) == 0 && !X87State.MustFault(cpu);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Refuse(CpuContext* cpu, Operation* op) =>
         (cpu->State.Cr0 & (Cr0.Em | Cr0.Ts)) != 0
             ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
@@ -93,9 +98,11 @@ internal static unsafe class X87Arithmetic
         var form = (X87Form*)op->Immediate;
         ref XsaveArea area = ref cpu->State.Xsave;
 
-        // What the host loads must neither fault (MXCSR) nor trap (ES); state from a save file could be anything.
+        // What the host loads must neither fault (MXCSR) nor trap (an exception that is pending, which CR0.NE lets the guest ignore).
         area.Mxcsr &= VectorFeatures.MxcsrMask;
         area.StatusWord &= unchecked((ushort)~(X87State.ErrorSummary | X87State.Busy));
+        int unmasked = X87State.IsExceptionPending(cpu) ? ~area.ControlWord & X87State.ExceptionFlags : 0;
+        area.ControlWord |= (ushort)unmasked;
         cpu->Vector.HostMxcsr = 0x1f80;
         if (form->UsesFlags)
         {
@@ -111,6 +118,7 @@ internal static unsafe class X87Arithmetic
         // The host recorded the stub's addresses.
         area.InstructionPointer = Faults.Rip(cpu, op);
         area.DataPointer = dataPointer;
+        area.ControlWord &= (ushort)~unmasked;
         X87State.Summarize(cpu);
     }
 }

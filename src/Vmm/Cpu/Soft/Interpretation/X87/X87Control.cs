@@ -1,5 +1,7 @@
+using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Cpu.State;
 
@@ -8,6 +10,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 /// <summary>x87 control instructions: control and status word, FWAIT, environment (SDM Vol. 1 §8.3.10).</summary>
 internal static unsafe class X87Control
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fninit(CpuContext* cpu, Operation* op)
     {
         if (!IsPresent(cpu))
@@ -16,9 +19,10 @@ internal static unsafe class X87Control
         }
 
         X87State.Initialize(cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnclex(CpuContext* cpu, Operation* op)
     {
         if (!IsPresent(cpu))
@@ -28,19 +32,22 @@ internal static unsafe class X87Control
 
         // Exception flags, stack fault, ES and B.
         cpu->State.Xsave.StatusWord &= 0x7f00;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnstcw(CpuContext* cpu, Operation* op) =>
         !IsPresent(cpu) ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
-        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.ControlWord) ? op + 1
+        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.ControlWord) ? Dispatch.Next(cpu, op)
         : Faults.Faulted(cpu, op);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnstsw(CpuContext* cpu, Operation* op) =>
         !IsPresent(cpu) ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
-        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.StatusWord) ? op + 1
+        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.StatusWord) ? Dispatch.Next(cpu, op)
         : Faults.Faulted(cpu, op);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* FnstswAx(CpuContext* cpu, Operation* op)
     {
         if (!IsPresent(cpu))
@@ -49,9 +56,10 @@ internal static unsafe class X87Control
         }
 
         *(ushort*)cpu->State.Gpr = cpu->State.Xsave.StatusWord;
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fldcw(CpuContext* cpu, Operation* op)
     {
         if (!X87Arithmetic.IsAllowed(cpu))
@@ -66,22 +74,25 @@ internal static unsafe class X87Control
 
         cpu->State.Xsave.ControlWord = X87State.ValidControlWord(value);
         X87State.Summarize(cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     /// <summary>FWAIT: #NM only when CR0.MP and CR0.TS are both set.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fwait(CpuContext* cpu, Operation* op)
     {
         const ulong Both = Cr0.Mp | Cr0.Ts;
         return (cpu->State.Cr0 & Both) == Both ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
-            : X87State.IsExceptionPending(cpu) ? X87State.RaisePending(cpu, op)
-            : op + 1;
+            : X87State.MustFault(cpu) ? X87State.RaisePending(cpu, op)
+            : Dispatch.Next(cpu, op);
     }
 
     /// <summary>FENI, FDISI, FSETPM: no operation since the 387.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Nothing(CpuContext* cpu, Operation* op) =>
-        IsPresent(cpu) ? op + 1 : Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable);
+        IsPresent(cpu) ? Dispatch.Next(cpu, op) : Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnstenv(CpuContext* cpu, Operation* op)
     {
         if (!IsPresent(cpu))
@@ -98,9 +109,10 @@ internal static unsafe class X87Control
 
         cpu->State.Xsave.ControlWord |= X87State.ExceptionFlags;
         X87State.Summarize(cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fldenv(CpuContext* cpu, Operation* op)
     {
         if (!X87Arithmetic.IsAllowed(cpu))
@@ -115,9 +127,10 @@ internal static unsafe class X87Control
         }
 
         X87Environment.Read(cpu, op, image);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnsave(CpuContext* cpu, Operation* op)
     {
         if (!IsPresent(cpu))
@@ -138,9 +151,10 @@ internal static unsafe class X87Control
         }
 
         X87State.Initialize(cpu);
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Frstor(CpuContext* cpu, Operation* op)
     {
         if (!X87Arithmetic.IsAllowed(cpu))
@@ -163,7 +177,7 @@ internal static unsafe class X87Control
             *(ulong*)(register + 8) = *(ushort*)(image + size + (i * 10) + 8);
         }
 
-        return op + 1;
+        return Dispatch.Next(cpu, op);
     }
 
     private static bool IsPresent(CpuContext* cpu) =>

@@ -28,10 +28,12 @@ internal static unsafe class X87State
         (cpu->State.Xsave.StatusWord & ~cpu->State.Xsave.ControlWord & ExceptionFlags) != 0;
 
     /// <summary>
-    /// What a waiting instruction does when an exception is pending: #MF with CR0.NE. Without, the PC signals FERR# to the PIC as
-    /// IRQ 13; with no such wire on this machine (it went away with the external coprocessor) IGNNE# counts as asserted and
-    /// execution goes on (SDM Vol. 1 appendix D.2.1).
+    /// Whether a waiting instruction must raise #MF now. With CR0.NE clear the processor would signal FERR# instead, which a PC wired to IRQ 13;
+    /// this machine has no such wire, so IGNNE# counts as asserted and execution goes on (SDM Vol. 1 appendix D.2.1).
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool MustFault(CpuContext* cpu) => IsExceptionPending(cpu) && (cpu->State.Cr0 & Cr0.Ne) != 0;
+
     public static Operation* RaisePending(CpuContext* cpu, Operation* op) => Faults.Raise(cpu, op, ExceptionVector.MathFault);
 
     /// <summary>A control word as the FPU keeps it: bit 6 always set, reserved bits clear.</summary>

@@ -1,0 +1,100 @@
+using System.Runtime.InteropServices;
+using Iced.Intel;
+using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Tests.Cpu.Differential;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Cpu.Soft.Vector;
+
+/// <summary>No encoding may lead to a stub that cannot be made: the guest would stop its VMM.</summary>
+public sealed unsafe class StubCompletenessTests
+{
+    [Theory]
+    [InlineData(64)]
+    [InlineData(32)]
+    public void EveryOfferedFormHasAHandler(int bitness)
+    {
+        var mode = new DecodeMode((byte)bitness, (byte)bitness, bitness == 64, Protected: true);
+        var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);
+        var random = new Random(5);
+        List<string> missing = [];
+        foreach (Code code in new InstructionPool(bitness).All.Distinct())
+        {
+            for (int i = 0; i < 8; i++)
+            {
+                var stream = new InstructionStream(random, code, bitness);
+                if (stream.Units.Count == 0)
+                {
+                    continue;
+                }
+
+                Instruction instruction = Redecode(stream, bitness);
+                if (instruction.IsInvalid)
+                {
+                    // A gather with a register twice.
+                    continue;
+                }
+
+                if (!OperationDecoder.TryFill(in instruction, mode, instruction.IP, operation, tooLong: false)
+                    || (nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&WebVm.Vmm.Cpu.Soft.Interpretation.InvalidInstructions.Undefined)
+                {
+                    missing.Add($"{code}: {instruction}");
+                    break;
+                }
+            }
+        }
+
+        NativeMemory.AlignedFree(operation);
+        Assert.True(missing.Count == 0, string.Join('\n', missing));
+    }
+
+    [Fact]
+    public void RandomVectorEncodingsAlwaysSelectOrRefuse()
+    {
+        const int Seed = 77;
+        var random = new Random(Seed);
+        var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);
+        byte[] bytes = new byte[15];
+        byte[][] starts = 
+        [
+            [0x0f], [0x66, 0x0f], [0xf2, 0x0f], [0xf3, 0x0f], [0x0f, 0x38], [0x66, 0x0f, 0x38], [0x66, 0x0f, 0x3a], [0xc5],
+            [0xc4, 0xe1], [0xc4, 0xe2], [0xc4, 0xe3], [0xd9], [0xdb], [0xdf], [0x0f, 0xae], [0x0f, 0xc7],
+        ];
+        for (int i = 0; i < 100_000; i++)
+        {
+            random.NextBytes(bytes);
+            starts[random.Next(starts.Length)].CopyTo(bytes, 0);
+            int bitness = random.Next(3) switch { 0 => 16, 1 => 32, _ => 64 };
+            var decoder = Decoder.Create(bitness, bytes);
+            decoder.IP = 0x1000;
+            decoder.Decode(out Instruction instruction);
+            var mode = new DecodeMode((byte)bitness, (byte)bitness, bitness == 64, Protected: random.Next(2) == 0);
+            try
+            {
+                OperationDecoder.TryFill(in instruction, mode, 0x1000, operation, tooLong: false);
+            }
+            catch (Exception failure)
+            {
+                Assert.Fail($"seed {Seed}, {Convert.ToHexString(bytes)} in {bitness}-bit code: {instruction}: {failure}");
+            }
+        }
+
+        NativeMemory.AlignedFree(operation);
+    }
+
+    private static Instruction Redecode(InstructionStream stream, int bitness)
+    {
+        StreamUnit unit = stream.Units[0];
+        var decoder = Decoder.Create(bitness, stream.Bytes.Slice(unit.Offset, unit.Length).ToArray(), DecoderOptions.ForceReservedNop);
+        decoder.IP = Ring3Layout.Code;
+        Instruction instruction;
+        do
+        {
+            decoder.Decode(out instruction);
+        }
+        while (instruction.Code != unit.Subject.Code && !instruction.IsInvalid && decoder.IP < Ring3Layout.Code + (ulong)unit.Length);
+
+        return instruction;
+    }
+}
