@@ -224,6 +224,11 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 
     private VcpuExit RunLoop()
     {
+        if (_cpu->State.PendingEvent != 0 && !TryDeliverPending())
+        {
+            return ShutDown();
+        }
+
         while (true)
         {
             if (_cpu->Requests != 0 && TakeRequests(out var exit))
@@ -268,6 +273,22 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
                 return ShutDown();
             }
         }
+    }
+
+    /// <summary>An event that another engine had begun to deliver when the state was saved. Software interrupts are executed again instead.</summary>
+    private bool TryDeliverPending()
+    {
+        ref var state = ref _cpu->State;
+        var kind = (EventKind)state.PendingEventType;
+        byte vector = (byte)state.PendingEvent;
+        state.PendingEvent = 0;
+        if (kind is not (EventKind.External or EventKind.Nmi or EventKind.Exception))
+        {
+            return true;
+        }
+
+        var pending = new GuestEvent(vector, kind, state.Rip, state.PendingEventHasErrorCode != 0, state.PendingEventErrorCode, state.Cr2);
+        return EventDelivery.TryDeliver(_cpu, vector == (byte)ExceptionVector.Debug ? pending with { Address = 0 } : pending);
     }
 
     /// <summary>Executes from RIP until the dispatch loop is left, and delivers an exception that it was left with. False: triple fault.</summary>

@@ -83,7 +83,10 @@ internal sealed unsafe partial class SoftVcpu
     public void Load(CpuState* source)
     {
         _cpu->State = *source;
+        // What handlers rely on, whoever wrote the state.
         _cpu->State.Zero = 0;
+        _cpu->State.Rflags = (_cpu->State.Rflags & RflagsBits.Defined) | RflagsBits.Always;
+        _cpu->State.Xsave.Mxcsr &= 0xffff;
         _cpu->PendingDebug = 0;
         LoadRunState();
         StateReplaced();
@@ -127,19 +130,19 @@ internal sealed unsafe partial class SoftVcpu
     public Block* Lookup(bool single = false)
     {
         ulong rip = _cpu->State.Rip;
-        var mode = DecodeMode.FromKey(_cpu->Mode);
         ulong linear = rip;
-        uint limit = uint.MaxValue;
-        if (mode.Bitness != 64)
+        uint reach = uint.MaxValue;
+        if (!_cpu->IsCode64)
         {
             var cs = Segments.Register(_cpu, SegmentIndex.Cs);
-            limit = cs->Limit;
             linear = (uint)(rip + cs->Base);
-            if (rip > limit)
+            if (rip > cs->Limit)
             {
                 Faults.Record(_cpu, ExceptionVector.GeneralProtection);
                 return null;
             }
+
+            reach = (uint)Math.Min(uint.MaxValue, (ulong)cs->Limit - rip + 1);
         }
         else if (!SlowAccess.IsCanonical(_cpu, rip))
         {
@@ -147,28 +150,34 @@ internal sealed unsafe partial class SoftVcpu
             return null;
         }
 
-        if (!SlowAccess.TryTranslate(_cpu, linear, AccessKind.Fetch, Tlb.Current(_cpu), out ulong physical, out var kind))
+        ulong physical;
+        var kind = PhysicalKind.Memory;
+        var entry = Tlb.Entry(_cpu, linear);
+        if (entry->Execute == Tlb.Match(_cpu, linear))
+        {
+            physical = linear + entry->Addend - (ulong)_cpu->HostBase;
+        }
+        else if (!SlowAccess.TryTranslate(_cpu, linear, AccessKind.Fetch, Tlb.Current(_cpu), out physical, out kind))
         {
             return null;
         }
 
-        uint reach = mode.Bitness == 64 ? uint.MaxValue : (uint)Math.Min(uint.MaxValue, (ulong)limit - rip + 1);
         if (single || kind == PhysicalKind.Bus)
         {
-            return _decoder.DecodeSingle(rip, linear, physical, kind, mode, reach);
+            return _decoder.DecodeSingle(rip, linear, physical, kind, DecodeMode.FromKey(_cpu->Mode), reach);
         }
 
         var block = Blocks.Find(physical, _cpu->Mode);
         if (block == null || !_decoder.IsCurrent(block, linear) || block->Bytes > reach)
         {
-            block = _decoder.Decode(rip, linear, physical, mode, reach);
+            block = _decoder.Decode(rip, linear, physical, DecodeMode.FromKey(_cpu->Mode), reach);
             if (block == null)
             {
                 return null;
             }
         }
 
-        if (mode.FlatCode && block->Host != 0)
+        if (DecodeMode.HasFlatCode(_cpu->Mode) && block->Host != 0)
         {
             var jump = &Blocks.Jumps[JumpCacheEntry.Index(rip)];
             jump->Rip = rip;

@@ -22,6 +22,40 @@ public sealed unsafe class HostileCodeTests
     [InlineData(16)]
     public void RandomBytesNeverHarmTheHostLong(int bitness) => Run(bitness, seeds: 3000, milliseconds: 40);
 
+    /// <summary>A state that no processor could be in, as a damaged file may hold it.</summary>
+    [Fact]
+    public void RandomStatesNeverHarmTheHost()
+    {
+        for (int seed = 0; seed < 150; seed++)
+        {
+            using var machine = new LongModeProcessor();
+            var random = new System.Random(seed);
+            Fill(machine, random);
+            CpuState* state = (CpuState*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+            machine.Vcpu.Save(state);
+            var bytes = new Span<byte>(state, sizeof(CpuState));
+            if (seed % 3 == 0)
+            {
+                random.NextBytes(bytes);
+                state->Activity = VcpuActivity.Active;
+            }
+            else
+            {
+                for (int i = 0; i < 20; i++)
+                {
+                    bytes[random.Next(CpuState.XsaveOffset)] ^= (byte)(1 << random.Next(8));
+                }
+            }
+
+            machine.Vcpu.Load(state);
+            machine.Vcpu.Save(state);
+            System.Runtime.InteropServices.NativeMemory.AlignedFree(state);
+            using var watchdog = new Timer(_ => machine.Vcpu.Kick(), null, 10, Timeout.Infinite);
+            var exit = machine.Vcpu.RunUntilHalt();
+            Assert.True(exit != VcpuExit.HostFailure, $"seed {seed}: {machine.Vcpu.Failure}");
+        }
+    }
+
     private static void Run(int bitness, int seeds, int milliseconds)
     {
         int first = bitness * 1_000_000;

@@ -42,7 +42,7 @@ internal unsafe struct Block
 }
 
 /// <summary>What lies behind a block's last operation: where execution went from here before.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 32)]
+[StructLayout(LayoutKind.Sequential)]
 internal unsafe struct BlockLinks
 {
     public Block* Owner;
@@ -52,6 +52,10 @@ internal unsafe struct BlockLinks
 
     /// <summary>The block behind this one in the same page.</summary>
     public Block* FallThrough;
+
+    /// <summary>The same for targets in other pages: to be confirmed by the translation cache.</summary>
+    public Block* TakenAway;
+    public Block* FallThroughAway;
 }
 
 /// <summary>A guess at the block for a program counter, checked against the translation cache before use.</summary>

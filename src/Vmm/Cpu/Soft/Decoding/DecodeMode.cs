@@ -11,6 +11,9 @@ internal readonly record struct DecodeMode(byte Bitness, byte StackBits, bool Fl
     /// <summary>The mode as one number, never 0.</summary>
     public uint Key => ((uint)Bitness << 16) | ((uint)StackBits << 8) | (Flat ? 1u : 0) | (Protected ? 2u : 0) | (FlatCode ? 4u : 0);
 
+    /// <summary><see cref="FlatCode"/> of a key.</summary>
+    public static bool HasFlatCode(uint key) => (key & 4) != 0;
+
     public static DecodeMode FromKey(uint key) =>
         new((byte)(key >> 16), (byte)(key >> 8), (key & 1) != 0, (key & 2) != 0, (key & 4) != 0);
 }

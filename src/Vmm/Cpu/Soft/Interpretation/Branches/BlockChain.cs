@@ -6,8 +6,8 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
 
 /// <summary>From the end of one block to the next, staying inside the dispatch loop where nothing speaks against it.</summary>
 /// <remarks>
-/// Links are only made within a page: whatever the address space, the target then is as far from the block as before. Beyond, the jump
-/// cache gives a guess, which the translation cache confirms.
+/// Within a page a link holds without further checks: whatever the address space, the target is as far from the block as before. Links
+/// to other pages and the jump cache are guesses, which the translation cache confirms.
 /// </remarks>
 internal static unsafe class BlockChain
 {
@@ -77,14 +77,21 @@ internal static unsafe class BlockChain
             return null;
         }
 
-        var owner = ((BlockLinks*)(op + 1))->Owner;
+        var links = (BlockLinks*)(op + 1);
         ulong rip = cpu->State.Rip;
-        ulong distance = taken ? op->Immediate : (ulong)op->Offset + op->Length;
-        if (owner->Host == 0 || !IsLinkable(cpu, rip, distance))
+
+        // A target in another page: where it led last time, if the address is translated as it was then.
+        var guess = taken ? links->TakenAway : links->FallThroughAway;
+        if (guess != null)
         {
-            return Jump(cpu, rip);
+            var entry = Tlb.Entry(cpu, rip);
+            if (entry->Execute == Tlb.Match(cpu, rip) && guess->Host == rip + entry->Addend && guess->Mode == cpu->Mode && guess->Valid)
+            {
+                return Enter(cpu, guess);
+            }
         }
 
+        var owner = links->Owner;
         var vcpu = SoftVcpu.Of(cpu);
         uint generation = vcpu.Blocks.Generation;
         var block = vcpu.Lookup();
@@ -94,28 +101,21 @@ internal static unsafe class BlockChain
             return null;
         }
 
-        if (generation == vcpu.Blocks.Generation && block->Host != 0)
+        if (generation == vcpu.Blocks.Generation && block->Host != 0 && owner->Host != 0 && DecodeMode.HasFlatCode(cpu->Mode))
         {
-            var links = (BlockLinks*)(op + 1);
-            if (taken)
-            {
-                links->Taken = block;
-            }
-            else
-            {
-                links->FallThrough = block;
-            }
+            ulong distance = taken ? op->Immediate : (ulong)op->Offset + op->Length;
+            bool away = !IsSamePage(cpu, rip, distance);
+            *(taken ? (away ? &links->TakenAway : &links->Taken) : away ? &links->FallThroughAway : &links->FallThrough) = block;
         }
 
         return Enter(cpu, block);
     }
 
-    /// <summary>Same page, and in a mode where neither a limit nor a wrap-around can come between.</summary>
-    private static bool IsLinkable(CpuContext* cpu, ulong rip, ulong distance)
+    /// <summary>Whether a target lies in the page of the block that it is counted from.</summary>
+    private static bool IsSamePage(CpuContext* cpu, ulong rip, ulong distance)
     {
-        var mode = DecodeMode.FromKey(cpu->Mode);
         ulong from = rip - distance;
-        return mode.FlatCode && (((mode.Bitness == 64 ? from : (uint)from) ^ rip) & ~0xfffUL) == 0;
+        return (((cpu->IsCode64 ? from : (uint)from) ^ rip) & ~0xfffUL) == 0;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
