@@ -6,13 +6,14 @@ namespace WebVm.Vmm.Cpu.Kvm;
 
 /// <summary>
 /// Makes the paravirtual clock of KVM equal to VM time: whenever VM time starts to run (power-on, resume, restore), the kernel's
-/// clock is set to it, so that a guest sees neither the pause nor the time on disk.
+/// clock is set to it, so that a guest sees neither the pause nor the time on disk. The time stamp counters stop and go with it.
 /// </summary>
 internal sealed unsafe class KvmClock : IDisposable
 {
     private readonly FileDescriptor _vm;
     private readonly VirtualClock _clock;
     private readonly List<KvmVcpu> _vcpus;
+    private bool _running;
 
     public KvmClock(FileDescriptor vm, VirtualClock clock, List<KvmVcpu> vcpus)
     {
@@ -22,6 +23,8 @@ internal sealed unsafe class KvmClock : IDisposable
         clock.Changed += OnChanged;
         OnChanged();
     }
+
+    public bool Runs => _running;
 
     /// <summary>The guest's paravirtual clock, in nanoseconds.</summary>
     public ulong Read()
@@ -35,13 +38,39 @@ internal sealed unsafe class KvmClock : IDisposable
 
     private void OnChanged()
     {
-        if (_clock.Running)
+        bool running = _clock.Running;
+        if (running == _running)
         {
+            return;
+        }
+
+        _running = running;
+        if (running)
+        {
+            ForEach(static (vcpu, host) => vcpu.TimeStamp.Thaw(host));
             var data = new kvm_clock_data { clock = (ulong)Math.Max(0, _clock.Now) };
             KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_CLOCK, &data, nameof(KvmRequests.KVM_SET_CLOCK));
             return;
         }
 
+        ForEach(static (vcpu, host) => vcpu.TimeStamp.Freeze(host));
+        TellGuests();
+    }
+
+    private void ForEach(Action<KvmVcpu, ulong> action)
+    {
+        lock (_vcpus)
+        {
+            if (_vcpus.Count > 0)
+            {
+                ulong host = _vcpus[0].TimeStamp.HostCounter();
+                _vcpus.ForEach(vcpu => action(vcpu, host));
+            }
+        }
+    }
+
+    private void TellGuests()
+    {
         // Tells a guest with a running clock that it was stopped, so that its watchdogs do not take the gap for a lockup.
         lock (_vcpus)
         {

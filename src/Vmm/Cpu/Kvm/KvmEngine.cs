@@ -85,6 +85,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     internal FileDescriptor Vm => _vm;
 
+    internal bool ClockRuns => _clock.Runs;
+
     /// <summary>What the guest's paravirtual clock shows, in nanoseconds.</summary>
     internal ulong ParavirtualTime => _clock.Read();
 

@@ -31,6 +31,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         void* mapped = MemoryCalls.Map(null, (nuint)_runSize, MemoryCalls.PROT_READ | MemoryCalls.PROT_WRITE, MemoryCalls.MAP_SHARED, descriptor.Number, 0);
         _run = mapped == (void*)-1 ? throw LinuxException.Last("mmap") : (kvm_run*)mapped;
         _state = engine.CreateState(descriptor.Number);
+        TimeStamp = new KvmTimeStamp(descriptor.Number, _state);
         _exits = new KvmExitHandler(engine.Bus, _run, Counters);
         SetSignalMask();
         _powerOnLapic = GetLapic();
@@ -50,6 +51,8 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
     internal FileDescriptor Descriptor => _descriptor;
 
     internal KvmVcpuState State => _state;
+
+    internal KvmTimeStamp TimeStamp { get; }
 
     internal kvm_run* Shared => _run;
 
@@ -85,11 +88,23 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         _kick.Send();
     }
 
-    public void Save(CpuState* destination) => _state.Save(destination);
+    public void Save(CpuState* destination)
+    {
+        _state.Save(destination);
+        destination->Msr.Tsc = TimeStamp.Frozen ?? destination->Msr.Tsc;
+        destination->Msr.TscKilohertz = TimeStamp.Kilohertz;
+    }
 
     public void Load(CpuState* source)
     {
+        ulong frequency = source->Msr.TscKilohertz;
+        if (frequency is > 0 and <= uint.MaxValue && frequency != TimeStamp.Kilohertz)
+        {
+            TimeStamp.TrySetFrequency((uint)frequency);
+        }
+
         _state.Load(source, withTsc: true, initialize: true);
+        TimeStamp.Frozen = _engine.ClockRuns ? null : source->Msr.Tsc;
         _loadedDeadline = source->Msr.TscDeadline;
 
         // The local APIC's mode is in the base MSR just loaded, and its timer in the time stamp counter.

@@ -79,6 +79,9 @@ internal unsafe struct CpuContext
     /// <summary>DR6 bits of debug conditions that the instruction met and that trap after it.</summary>
     public uint PendingDebug;
 
+    /// <summary>Ticks of the time stamp counter per nanosecond of VM time, with 32 bits of fraction.</summary>
+    public ulong TscMultiplier;
+
     /// <summary>GCHandle of the <see cref="SoftVcpu"/>.</summary>
     public nint Owner;
 

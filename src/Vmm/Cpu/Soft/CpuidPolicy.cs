@@ -87,8 +87,13 @@ internal static unsafe class CpuidPolicy
             };
             case 0xb: return Topology(subleaf, processors, coreBits, apicId);
             case 0xd: return VectorFeatures.ExtendedStateLeaf(subleaf, cpu->State.Xcr0);
-            case 0x15: return (1, 1, TimeStampCounter.Frequency, 0);
-            case 0x16: return (TimeStampCounter.Frequency / 1_000_000, TimeStampCounter.Frequency / 1_000_000, 100, 0);
+            case 0x15:
+                // Linux takes the crystal's frequency for the local APIC's too.
+                var (ticks, crystal) = TimeStampCounter.CrystalRatio(cpu);
+                return (crystal, ticks, TimeStampCounter.CrystalHertz, 0);
+            case 0x16:
+                uint megahertz = (uint)(cpu->State.Msr.TscKilohertz / 1000);
+                return (megahertz, megahertz, 100, 0);
             case >= KvmLeaves.First and <= KvmLeaves.Last: return KvmLeaves.Read(leaf);
             case 0x8000_0000: return (ExtendedMaximum, 0, 0, 0);
             case 0x8000_0001: return (0, 0, LongModeEcx, LongModeEdx);

@@ -564,6 +564,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     {
         Interlocked.And(ref _cpu->Requests, (int)CpuRequests.Kick);
         _cpu->InterruptLatched = 1;
+        TimeStampCounter.ApplyFrequency(_cpu);
         TimeStampCounter.Write(_cpu, _cpu->State.Msr.Tsc);
         if (Apic is { } apic)
         {

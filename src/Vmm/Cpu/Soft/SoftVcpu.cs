@@ -43,6 +43,7 @@ internal sealed unsafe partial class SoftVcpu
         _cpu->PageVersions = memory.PageVersions;
         _cpu->Owner = GCHandle.ToIntPtr(_self);
         CpuReset.PowerOn(&_cpu->State, index == 0);
+        TimeStampCounter.ApplyFrequency(_cpu);
         StateReplaced();
     }
 

@@ -80,6 +80,9 @@ public unsafe struct CpuState
 
     private ulong _alignment;
 
+    /// <summary>Brings <see cref="Xsave"/> to a multiple of 64.</summary>
+    private fixed ulong _padding[7];
+
     /// <summary>x87, MXCSR and vector state as XSAVE's standard format stores it (SDM Vol. 1 §13.4). 64-byte aligned.</summary>
     public XsaveArea Xsave;
 
@@ -127,6 +130,9 @@ public unsafe struct ModelSpecificRegisters
 
     /// <summary>The guest's time stamp counter when the state was saved. Engines use it on load, and refresh it on save.</summary>
     public ulong Tsc;
+
+    /// <summary>Frequency of the time stamp counter in kHz; 0 when not known. Guests measure it once and rely on it ever after.</summary>
+    public ulong TscKilohertz;
     public ulong TscAdjust;
     public ulong TscAux;
     public ulong TscDeadline;

@@ -46,4 +46,6 @@ internal static class KvmFlags
     public const uint KVM_GUESTDBG_SINGLESTEP = 0x2;
     public const ulong KVM_X2APIC_API_USE_32BIT_IDS = 0x1;
     public const ulong KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK = 0x2;
+    public const uint KVM_VCPU_TSC_CTRL = 0x0;
+    public const ulong KVM_VCPU_TSC_OFFSET = 0x0;
 }

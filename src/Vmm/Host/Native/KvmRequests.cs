@@ -64,5 +64,8 @@ internal static class KvmRequests
     public const nuint KVM_KVMCLOCK_CTRL = 0xaead;
     public const nuint KVM_GET_SREGS2 = 0x8140aecc;
     public const nuint KVM_SET_SREGS2 = 0x4140aecd;
+    public const nuint KVM_SET_DEVICE_ATTR = 0x4018aee1;
+    public const nuint KVM_GET_DEVICE_ATTR = 0x4018aee2;
+    public const nuint KVM_HAS_DEVICE_ATTR = 0x4018aee3;
     public const nuint KVM_GET_XSAVE2 = 0x9000aecf;
 }

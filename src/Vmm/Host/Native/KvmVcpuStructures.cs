@@ -226,6 +226,16 @@ internal unsafe struct kvm_translation
 
 [NativeType("linux/kvm.h")]
 [StructLayout(LayoutKind.Sequential)]
+internal struct kvm_device_attr
+{
+    public uint flags;
+    public uint group;
+    public ulong attr;
+    public ulong addr;
+}
+
+[NativeType("linux/kvm.h")]
+[StructLayout(LayoutKind.Sequential)]
 internal unsafe struct kvm_guest_debug
 {
     public uint control;

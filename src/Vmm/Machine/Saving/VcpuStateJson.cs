@@ -38,6 +38,7 @@ internal static unsafe class VcpuStateJson
         ("sysenterEip", static state => ref state->Msr.SysenterEip),
         ("pat", static state => ref state->Msr.Pat),
         ("tsc", static state => ref state->Msr.Tsc),
+        ("tscKilohertz", static state => ref state->Msr.TscKilohertz),
         ("tscAdjust", static state => ref state->Msr.TscAdjust),
         ("tscAux", static state => ref state->Msr.TscAux),
         ("tscDeadline", static state => ref state->Msr.TscDeadline),

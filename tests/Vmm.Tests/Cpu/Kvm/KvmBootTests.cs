@@ -33,7 +33,7 @@ public sealed class KvmBootTests(ITestOutputHelper output)
             {
                 Kernel = Path.Combine(image, "vmlinux"),
                 Initrd = Path.Combine(image, "initramfs"),
-                CommandLine = Environment.GetEnvironmentVariable("WEBVM_TEST_APPEND") ?? "console=ttyS0 nokaslr nowatchdog",
+                CommandLine = Environment.GetEnvironmentVariable("WEBVM_TEST_APPEND") ?? "console=ttyS0 nokaslr nowatchdog clearcpuid=avx512f",
             },
         });
         var text = new StringBuilder();

@@ -74,6 +74,12 @@ internal sealed unsafe class KvmGuest : IDisposable
         Vcpus[vcpu].Load(_state);
     }
 
+    public ulong TimeStamp(int vcpu)
+    {
+        Vcpus[vcpu].Save(_state);
+        return _state->Msr.Tsc;
+    }
+
     public ulong Register(int index)
     {
         Vcpu.Save(_state);

@@ -204,6 +204,27 @@ public sealed class KvmInterruptTests
         Assert.InRange(resumed, 86_400_000_000_000u, 86_410_000_000_000u);
     }
 
+    [Fact]
+    public void TimeStampCountersStandStillWhileVmTimeDoesAndStayTogether()
+    {
+        using var guest = new KvmGuest(2);
+        guest.Clock.Stop();
+        ulong[] stopped = [guest.TimeStamp(0), guest.TimeStamp(1)];
+        Thread.Sleep(50);
+        Assert.Equal((stopped[0], stopped[1]), (guest.TimeStamp(0), guest.TimeStamp(1)));
+        guest.Clock.Start();
+        ulong[] running = [guest.TimeStamp(0), guest.TimeStamp(1)];
+        if (guest.Vcpu.TimeStamp.Kilohertz * 40 < running[0] - stopped[0])
+        {
+            Assert.Skip("This host's KVM cannot give guests a time stamp counter of their own.");
+        }
+
+        ulong tenth = guest.Vcpu.TimeStamp.Kilohertz * 10;
+        Assert.All(running, (value, index) => Assert.InRange(value, stopped[index], stopped[index] + (tenth * 4)));
+        guest.Clock.Stop();
+        Assert.Equal(stopped[1] - stopped[0], guest.TimeStamp(1) - guest.TimeStamp(0));
+    }
+
     private static void RunToMark(KvmGuest guest)
     {
         guest.Bus.OnWrite = port =>

@@ -1,5 +1,6 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
@@ -28,6 +29,8 @@ public sealed unsafe class ParavirtualTests : IDisposable
         _timers.Clock.Set(5_000_000_000);
         _otherOwner = new ApicBench.Owner(_timers.Clock);
         _processor.Vcpu.Clock = _timers.Clock;
+        _processor.Vcpu.Context->State.Msr.TscKilohertz = 1_000_000;
+        TimeStampCounter.ApplyFrequency(_processor.Vcpu.Context);
         _processor.Vcpu.Apic = new LocalApic(_bus, 0, true, _timers, _processor.Vcpu);
         _other = new LocalApic(_bus, 3, false, _timers, _otherOwner);
         _other.WriteMmio(0xf0, 4, 0x1ff);

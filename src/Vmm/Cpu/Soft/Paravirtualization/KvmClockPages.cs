@@ -13,9 +13,11 @@ internal static class KvmClockPages
     private const byte CounterStable = 1;
 
     /// <param name="tsc">The guest's time stamp counter at <paramref name="now"/>.</param>
+    /// <param name="kilohertz">The counter's frequency.</param>
     /// <param name="now">VM time in nanoseconds.</param>
-    public static void WriteSystemTime(GuestMemory memory, GuestPhysicalAddress page, ulong tsc, long now)
+    public static void WriteSystemTime(GuestMemory memory, GuestPhysicalAddress page, ulong tsc, ulong kilohertz, long now)
     {
+        var (multiplier, shift) = Scale(kilohertz);
         uint version = memory.TryRead(page, out uint before) ? before | 1 : 1;
 
         // An odd version tells readers to wait.
@@ -25,13 +27,31 @@ internal static class KvmClockPages
             Version = version,
             TscTimestamp = tsc,
             Nanoseconds = (ulong)now,
-
-            // Nanoseconds = (ticks << shift) * multiplier >> 32, with a counter of 1 GHz.
-            Multiplier = 0x8000_0000,
-            Shift = 1,
+            Multiplier = multiplier,
+            Shift = shift,
             Flags = CounterStable,
         });
         memory.TryWrite(page, version + 1);
+    }
+
+    /// <summary>Nanoseconds = (ticks shifted left by shift, or right if negative) * multiplier >> 32, with the top bit of the multiplier set.</summary>
+    internal static (uint Multiplier, sbyte Shift) Scale(ulong kilohertz)
+    {
+        ulong dividend = 1_000_000;
+        sbyte shift = 0;
+        while (dividend >= kilohertz)
+        {
+            kilohertz <<= 1;
+            shift++;
+        }
+
+        while (dividend << 1 < kilohertz)
+        {
+            dividend <<= 1;
+            shift--;
+        }
+
+        return ((uint)((dividend << 32) / kilohertz), shift);
     }
 
     /// <summary>Host time at VM time 0, which guests add their system time to.</summary>

@@ -103,7 +103,7 @@ internal static unsafe class KvmRegisters
         if ((value & Enabled) != 0 && vcpu.Apic is not null)
         {
             long now = VmTime(vcpu);
-            KvmClockPages.WriteSystemTime(vcpu.Memory, new GuestPhysicalAddress(value & ~Enabled), (ulong)now + cpu->State.Msr.TscOffset, now);
+            KvmClockPages.WriteSystemTime(vcpu.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz, now);
         }
     }
 
