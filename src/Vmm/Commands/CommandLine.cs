@@ -7,7 +7,7 @@ internal static class CommandLine
 {
     public static int Run(string[] arguments)
     {
-        var root = new RootCommand("WebVm's virtual machine monitor.") { RunVerb.Create(), ServeVerb.Create(), CtlVerb.Create() };
+        var root = new RootCommand("WebVm's virtual machine monitor.") { RunVerb.Create(), ServeVerb.Create(), CtlVerb.Create(), ProbeVerb.Create() };
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0)
         {

@@ -15,11 +15,11 @@ public sealed class EngineUnavailableException(string message, Exception? cause 
 /// <summary>Makes the engine that a spec asks for.</summary>
 internal static class EngineSelection
 {
-    public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers) => spec.Engine switch
+    public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
     {
-        EngineChoice.Kvm => CreateKvm(spec, memory, bus, timers),
-        _ => new SoftEngine(memory, bus, timers),
-    };
+        bool kvm = spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && HostProbe.ChooseEngine().Engine == "kvm");
+        return kvm ? CreateKvm(spec, memory, bus, timers) : new SoftEngine(memory, bus, timers);
+    }
 
     private static KvmEngine CreateKvm(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
     {

@@ -1,0 +1,73 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using WebVm.Vmm.Cpu;
+
+namespace WebVm.Vmm.Commands;
+
+/// <summary>webvm-vmm probe: what this host offers, and which engine "auto" takes.</summary>
+internal static class ProbeVerb
+{
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    public static Command Create()
+    {
+        var json = new Option<bool>("--json") { Description = "as JSON" };
+        var command = new Command("probe", "Measure what this host offers and say which engine auto takes.");
+        command.Options.Add(json);
+        command.SetAction(parsed =>
+        {
+            var probe = HostProbe.Measure();
+            if (parsed.GetValue(json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize(probe, s_json));
+            }
+            else
+            {
+                Print(probe);
+            }
+
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static void Print(HostProbe probe)
+    {
+        Line("engine", $"{probe.Engine}: {probe.Reason}");
+        var kvm = probe.Kvm;
+        Line("kvm", kvm.Unusable ?? $"API {kvm.ApiVersion}, up to {kvm.MaximumVcpus} vCPUs ({kvm.RecommendedVcpus} recommended), {kvm.MemorySlots} memory slots");
+        if (kvm.Speed is { } onKvm)
+        {
+            Line("  speed", Describe(onKvm));
+        }
+
+        if (kvm.Capabilities.Count > 0)
+        {
+            Line("  has", string.Join(' ', kvm.Capabilities.Where(entry => entry.Value).Select(entry => Short(entry.Key))));
+            Line("  lacks", string.Join(' ', kvm.Capabilities.Where(entry => !entry.Value).Select(entry => Short(entry.Key))));
+        }
+
+        Line("soft", probe.Soft is { } soft ? Describe(soft) : "its guest did not get through");
+        // The rest is plain data; its own names are the best description.
+        PrintObject("host", JsonSerializer.SerializeToElement(probe.Resources, s_json));
+        PrintObject("sandbox", JsonSerializer.SerializeToElement(probe.Sandbox, s_json));
+        Line("tun", probe.Tun ? "/dev/net/tun opens" : "/dev/net/tun cannot be opened");
+    }
+
+    private static string Describe(GuestSpeed speed) => string.Create(CultureInfo.InvariantCulture,
+        $"{speed.Privileged / 1e6:f1} million privileged and {speed.Unprivileged / 1e6:f0} million unprivileged instructions a second; an exit takes {speed.ExitNanoseconds / 1000:f2} µs");
+
+    private static string Short(string capability) => capability.StartsWith("KVM_CAP_", StringComparison.Ordinal) ? capability[8..].ToLowerInvariant() : capability;
+
+    private static void PrintObject(string name, JsonElement value)
+    {
+        foreach (var property in value.EnumerateObject())
+        {
+            Line(name, $"{property.Name}: {property.Value}");
+            name = "";
+        }
+    }
+
+    private static void Line(string name, string text) => Console.WriteLine($"{name,-9} {text}");
+}

@@ -1,0 +1,163 @@
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Saving;
+using WebVm.Vmm.Machine.Spec;
+using Xunit;
+
+namespace WebVm.Guest.Tests;
+
+public sealed class SavedStateTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("webvm-saved").FullName;
+
+    private string Saved => Path.Combine(_folder, "state");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_shell_session_goes_on_after_restore_with_its_variables_processes_and_screen()
+    {
+        var spec = Spec(cpus: 2) with { Display = new DisplaySpec(1024, 768), Boot = Images.Linux("tiny", "console=tty0 console=ttyS0 quiet", "vmlinuz") };
+        IReadOnlyList<string> screen;
+        await using (var guest = await GuestSession.Start(spec))
+        {
+            guest.WaitForShell();
+            Prepare(guest);
+            await guest.Machine.Pause();
+            screen = ConsoleText.Read(guest.Machine.Framebuffer!.Capture()!);
+            await StateSaver.Save(guest.Machine, Saved);
+            await guest.Machine.Resume();
+            Assert.Equal("still here", guest.Run("echo still here"));
+        }
+
+        await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft);
+        Assert.Equal(screen.Where(line => line.Contains("ready", StringComparison.Ordinal)), ConsoleText.Read(restored.Machine.Framebuffer!.Capture()!).Where(line => line.Contains("ready", StringComparison.Ordinal)));
+        Check(restored);
+        Assert.Equal("2", restored.Run("nproc"));
+        restored.Type("poweroff -f\n");
+        Assert.Equal(ExitKind.PowerOff, (await restored.WaitForExit()).Kind);
+    }
+
+    [Fact]
+    public async Task The_guests_time_is_right_after_restore()
+    {
+        await using (var guest = await GuestSession.Start(Spec(cpus: 1)))
+        {
+            guest.WaitForShell();
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        await Task.Delay(3000);
+        await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft);
+        long host = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        long hardware = long.Parse(restored.Run("date -u -d \"$(cat /sys/class/rtc/rtc0/date) $(cat /sys/class/rtc/rtc0/time)\" +%s"), System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(hardware - host, -2, 30);
+        // Uptime stood still while the machine was saved, and runs on.
+        double first = Uptime(restored);
+        restored.Run("sleep 1");
+        Assert.InRange(Uptime(restored) - first, 1, 60);
+    }
+
+    [Fact]
+    public async Task A_save_that_fails_leaves_the_guest_running_and_nothing_behind()
+    {
+        await using var guest = await GuestSession.Start(Spec(cpus: 1));
+        guest.WaitForShell();
+        string taken = Path.Combine(_folder, "taken");
+        Directory.CreateDirectory(taken);
+        await File.WriteAllTextAsync(Path.Combine(taken, "letter"), "mine");
+        await Assert.ThrowsAsync<IOException>(() => StateSaver.Save(guest.Machine, taken));
+        await Assert.ThrowsAnyAsync<IOException>(() => StateSaver.Save(guest.Machine, "/proc/nowhere/state"));
+        Assert.Equal(["taken"], Directory.EnumerateFileSystemEntries(_folder).Select(Path.GetFileName));
+        Assert.Equal("mine", await File.ReadAllTextAsync(Path.Combine(taken, "letter")));
+        Assert.Equal("alive", guest.Run("echo alive"));
+    }
+
+    [Fact]
+    public async Task A_damaged_state_is_refused_by_a_message()
+    {
+        await using (var guest = await GuestSession.Start(Spec(cpus: 1)))
+        {
+            guest.WaitForShell();
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        string path = Path.Combine(Saved, "machine.json");
+        string sound = await File.ReadAllTextAsync(path);
+        const int seed = 4711;
+        var random = new Random(seed);
+        for (int round = 0; round < 60; round++)
+        {
+            char[] damaged = sound.ToCharArray();
+            for (int change = 0; change < 3; change++)
+            {
+                damaged[random.Next(damaged.Length)] = (char)random.Next(' ', '~');
+            }
+
+            await File.WriteAllTextAsync(path, round % 5 == 0 ? sound[..random.Next(sound.Length)] : new string(damaged));
+            try
+            {
+                using var machine = await StateRestorer.Restore(Saved, EngineChoice.Soft);
+            }
+            catch (Exception refused) when (refused is InvalidDataException or InvalidSpecException)
+            {
+                Assert.NotEmpty(refused.Message);
+            }
+            catch (Exception other)
+            {
+                Assert.Fail($"seed {seed}, round {round}: {other}");
+            }
+        }
+
+        await File.WriteAllTextAsync(path, sound);
+        File.Delete(Path.Combine(Saved, "ram0.memory"));
+        await Assert.ThrowsAsync<InvalidDataException>(() => StateRestorer.Restore(Saved, EngineChoice.Soft));
+    }
+
+    [Fact(Explicit = true)]
+    [Trait("category", "kvm")]
+    public async Task A_shell_saved_on_soft_goes_on_under_kvm_and_back_again()
+    {
+        await using (var guest = await GuestSession.Start(Spec(cpus: 1)))
+        {
+            guest.WaitForShell();
+            Prepare(guest);
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        await using (var onKvm = await GuestSession.Restore(Saved, EngineChoice.Kvm, seconds: 600))
+        {
+            Assert.Equal("kvm", onKvm.Machine.EngineName);
+            Check(onKvm);
+            onKvm.Run("where=kvm");
+            await StateSaver.Save(onKvm.Machine, Saved);
+        }
+
+        await using var back = await GuestSession.Restore(Saved, EngineChoice.Soft);
+        Check(back);
+        Assert.Equal("kvm", back.Run("echo $where"));
+    }
+
+    private static MachineSpec Spec(int cpus) => new()
+    {
+        Engine = EngineChoice.Soft,
+        Cpus = cpus,
+        Memory = 256UL << 20,
+        Boot = Images.Linux("tiny", "console=ttyS0 quiet"),
+    };
+
+    private static void Prepare(GuestSession guest)
+    {
+        guest.Run("answer=42; cd /tmp; echo kept > file");
+        guest.Run("(i=0; while sleep 0.2; do i=$((i+1)); echo $i > /tmp/counter; done) & true");
+    }
+
+    private static void Check(GuestSession guest)
+    {
+        Assert.Equal("42", guest.Run("echo $answer"));
+        Assert.Equal("/tmp kept", guest.Run("echo $(pwd) $(cat file)"));
+        int first = int.Parse(guest.Run("sleep 0.5; cat counter"), System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(int.Parse(guest.Run("sleep 2; cat counter"), System.Globalization.CultureInfo.InvariantCulture), first + 1, first + 10000);
+    }
+
+    private static double Uptime(GuestSession guest) => double.Parse(guest.Run("cut -d' ' -f1 /proc/uptime"), System.Globalization.CultureInfo.InvariantCulture);
+}
