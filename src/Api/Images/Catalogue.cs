@@ -31,7 +31,7 @@ internal sealed partial class Catalogue(IDbContextFactory<WebVmDbContext> databa
         foreach (var (name, description) in Descriptions)
         {
             string folder = Path.Combine(catalogue, name);
-            string kernel = Path.Combine(folder, File.Exists(Path.Combine(folder, "vmlinux")) ? "vmlinux" : "vmlinuz");
+            string kernel = Path.Combine(folder, "vmlinuz");
             string initrd = Path.Combine(folder, "initramfs");
             if (File.Exists(kernel) && File.Exists(initrd))
             {
