@@ -2,6 +2,11 @@ using WebVm.Api.Hosting;
 using WebVm.Web;
 using WebVm.Web.Components;
 
+if (args is [HealthProbe.Switch])
+{
+    return await HealthProbe.RunAsync();
+}
+
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory, WebRootPath = WebRoot.Find() });
 builder.AddWebVm();
 builder.Services.AddRazorComponents().AddInteractiveServerComponents();
@@ -13,4 +18,5 @@ app.UseAntiforgery();
 app.UseStaticFiles();
 app.MapWebVm();
 app.MapRazorComponents<App>().AddInteractiveServerRenderMode();
-app.Run();
+await app.RunAsync();
+return 0;

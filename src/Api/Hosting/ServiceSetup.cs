@@ -23,6 +23,7 @@ using WebVm.Api.Metrics;
 using WebVm.Api.Operations;
 using WebVm.Api.Console;
 using WebVm.Api.Console.MessagePack;
+using WebVm.Api.Hosts;
 using WebVm.Api.Images;
 using WebVm.Api.Persistence;
 using WebVm.Api.Snapshots;
@@ -103,6 +104,7 @@ public static class ServiceSetup
         api.MapConsole();
         api.MapMetrics();
         api.MapImages();
+        api.MapHosts();
         app.MapSignInLink();
         app.MapHub<ConsoleHub>(ConsoleEndpoints.HubPath);
         app.MapHealth();
@@ -162,6 +164,7 @@ public static class ServiceSetup
         services.AddSingleton<VmWaiter>();
         services.AddSingleton<VmSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<VmSupervisor>());
+        services.AddSingleton<LocalHost>();
         services.AddSingleton<ConsoleRooms>();
         services.AddSignalR(signalR =>
         {

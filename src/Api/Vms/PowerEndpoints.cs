@@ -60,6 +60,12 @@ public static class PowerEndpoints
             vm.RestartAt = null;
         }
 
+        // A crash is history once its owner has seen it and switches the VM off.
+        if (request.Action == PowerAction.Off && vm is { RunId: null, Observed: ObservedPower.Crashed or ObservedPower.Failed })
+        {
+            (vm.Observed, vm.ObservedReason) = (ObservedPower.Off, null);
+        }
+
         var operation = OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, context.User.Actor(),
             new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration));
         await database.SaveChangesAsync(cancellation);

@@ -93,7 +93,7 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
 
         return job.Action switch
         {
-            PowerAction.Off => vm.RunId is null && vm.Observed == ObservedPower.Off,
+            PowerAction.Off => vm is { RunId: null, Observed: ObservedPower.Off or ObservedPower.Crashed or ObservedPower.Failed },
             PowerAction.Save => vm.Observed == ObservedPower.Saved || (vm.Desired != DesiredPower.Saved ? throw new OperationFailedException(vm.ObservedReason ?? "The VM was not saved.") : false),
             PowerAction.Pause => vm.Observed == ObservedPower.Paused || Ended(vm),
             _ => vm.Observed == ObservedPower.Running || Ended(vm),

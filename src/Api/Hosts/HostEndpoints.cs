@@ -1,0 +1,68 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using WebVm.Api.Conventions;
+using WebVm.Api.Hosting;
+using WebVm.Api.Identity;
+using WebVm.Api.Metrics;
+using WebVm.Api.Persistence;
+using WebVm.Vmm.Cpu;
+
+namespace WebVm.Api.Hosts;
+
+/// <summary><c>/hosts</c>: the machines that VMs run on.</summary>
+public static class HostEndpoints
+{
+    public static void MapHosts(this IEndpointRouteBuilder api)
+    {
+        var group = api.MapGroup("/hosts").WithTags("Hosts").RequireScope(Scopes.VmsRead);
+        group.MapGet("/", ListAsync).WithSummary("List hosts");
+        group.MapGet("/{id}", GetAsync).WithSummary("Read a host: what it offers, measured, and its load");
+    }
+
+    private static async Task<Ok<Page<HostView>>> ListAsync(LocalHost host, CancellationToken cancellation) =>
+        TypedResults.Ok(new Page<HostView>([await host.ReadAsync(cancellation)], null));
+
+    private static async Task<Results<Ok<HostView>, ProblemHttpResult>> GetAsync(string id, LocalHost host, CancellationToken cancellation) =>
+        id == LocalHost.Id || id == Environment.MachineName ? TypedResults.Ok(await host.ReadAsync(cancellation)) : Problems.NotFound("host", id);
+}
+
+/// <summary>The host that this service runs on. What it can do is measured once, in the background of the first question.</summary>
+internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, IOptions<ServiceOptions> options)
+{
+    public const string Id = "local";
+
+    private readonly Lazy<Task<HostProbe>> _probe = new(() => Task.Run(HostProbe.Measure));
+
+    public async Task<HostView> ReadAsync(CancellationToken cancellation)
+    {
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        int vms = await database.Vms.CountAsync(cancellation);
+        var latest = metrics.Latest();
+        string[] load = (await File.ReadAllTextAsync("/proc/loadavg", cancellation)).Split(' ');
+        var (total, available) = ReadMemory();
+        var disk = new DriveInfo(options.Value.Data);
+        return new HostView(Id, Environment.MachineName, await _probe.Value.WaitAsync(cancellation), new HostLoad(
+            Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), total, available, disk.TotalSize, disk.AvailableFreeSpace,
+            vms, latest.Count, latest.Values.Sum(sample => sample.CpuPercent), latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
+    }
+
+    private static (long Total, long Available) ReadMemory()
+    {
+        long Read(string name) => File.ReadLines("/proc/meminfo").First(line => line.StartsWith(name, StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, var kibibytes, ..] ? long.Parse(kibibytes, CultureInfo.InvariantCulture) << 10 : 0;
+        return (Read("MemTotal:"), Read("MemAvailable:"));
+    }
+}
+
+/// <param name="Capabilities">What <c>webvm-vmm probe</c> finds.</param>
+public sealed record HostView(string Id, string Name, HostProbe Capabilities, HostLoad Load);
+
+/// <summary>How busy a host is. Memory and disk in bytes; CPU percent counts 100 for each core.</summary>
+public sealed record HostLoad(
+    int Cores, double LoadAverage, long MemoryTotal, long MemoryAvailable, long DiskTotal, long DiskAvailable,
+    int Vms, int RunningVms, double VmCpuPercent, long VmResidentBytes, long ServiceResidentBytes);

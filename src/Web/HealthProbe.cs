@@ -1,0 +1,27 @@
+namespace WebVm.Web;
+
+/// <summary><c>webvm --health</c>: asks the service on this machine whether it is ready; for container health checks, which have no curl.</summary>
+internal static class HealthProbe
+{
+    public const string Switch = "--health";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
+
+    public static async Task<int> RunAsync()
+    {
+        string listen = Environment.GetEnvironmentVariable("WEBVM_LISTEN") ?? "http://127.0.0.1:8080";
+        string address = listen.Split(';')[0].Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal).Replace("[::]", "127.0.0.1", StringComparison.Ordinal)
+            .Replace("*", "127.0.0.1", StringComparison.Ordinal);
+        using var client = new HttpClient { Timeout = Patience };
+        try
+        {
+            using var answer = await client.GetAsync(new Uri(new Uri(address), "/health/ready"));
+            return answer.IsSuccessStatusCode ? 0 : 1;
+        }
+        catch (Exception failure) when (failure is HttpRequestException or TaskCanceledException)
+        {
+            await Console.Error.WriteLineAsync($"webvm: {address} does not answer: {failure.Message}");
+            return 1;
+        }
+    }
+}

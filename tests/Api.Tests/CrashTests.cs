@@ -1,0 +1,173 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>
+/// Kills parts of the running whole at random points while clients work, and looks for what was promised and is gone. A few rounds in every
+/// run; twenty in the long one.
+/// </summary>
+public sealed class CrashTests
+{
+    private const int FewRounds = 2;
+    private const int ManyRounds = 20;
+
+    public enum Victim
+    {
+        Service,
+        Monitor,
+        Database,
+    }
+
+    [Theory]
+    [InlineData(Victim.Service)]
+    [InlineData(Victim.Monitor)]
+    [InlineData(Victim.Database)]
+    public Task NothingAcknowledgedIsLost(Victim victim) => RunAsync(victim, FewRounds, Environment.TickCount);
+
+    [Theory(Explicit = true)]
+    [InlineData(Victim.Service)]
+    [InlineData(Victim.Monitor)]
+    [InlineData(Victim.Database)]
+    public Task NothingAcknowledgedIsLostInManyRounds(Victim victim) => RunAsync(victim, ManyRounds, Environment.TickCount);
+
+    private static async Task RunAsync(Victim victim, int rounds, int seed)
+    {
+        var random = new Random(seed);
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string kernel = await IdleGuest.UploadAsync(service.Client);
+        var running = await service.Client.CreateVmAsync(IdleGuest.Settings(kernel, Rest.NewName("steady"), restart: "always"));
+        await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{running["id"]}/power?wait=60", new { action = "on" });
+        var acknowledged = new Acknowledged();
+        for (int round = 0; round < rounds; round++)
+        {
+            using var enough = new CancellationTokenSource();
+            var work = Enumerable.Range(0, 3).Select(worker => WorkAsync(service.Client, kernel, acknowledged, new Random(seed + (round * 10) + worker), enough.Token)).ToArray();
+            await Task.Delay(random.Next(50, 1500), Rest.Cancellation);
+            await KillAsync(service, victim);
+            await enough.CancelAsync();
+            await Task.WhenAll(work);
+            if (victim == Victim.Service)
+            {
+                await service.StartAgainAsync();
+            }
+
+            await CheckAsync(service, acknowledged, (string)running["id"]!, $"seed {seed}, round {round}");
+        }
+    }
+
+    private static async Task WorkAsync(HttpClient client, string kernel, Acknowledged acknowledged, Random random, CancellationToken enough)
+    {
+        while (!enough.IsCancellationRequested)
+        {
+            try
+            {
+                string name = Rest.NewName("crash");
+                var (status, vm, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/vms", IdleGuest.Settings(kernel, name));
+                if (status != HttpStatusCode.Created)
+                {
+                    continue;
+                }
+
+                string id = (string)vm!["id"]!;
+                acknowledged.Cpus[id] = 1;
+                int cpus = random.Next(2, 9);
+                if ((await client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{id}", new { cpus })).Status == HttpStatusCode.OK)
+                {
+                    acknowledged.Cpus[id] = cpus;
+                }
+                else
+                {
+                    acknowledged.Cpus[id] = null;
+                }
+
+                if (random.Next(3) == 0)
+                {
+                    var (accepted, operation, _) = await client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}");
+                    acknowledged.Cpus.TryRemove(id, out _);
+                    if (accepted == HttpStatusCode.Accepted)
+                    {
+                        acknowledged.Operations[(string)operation!["id"]!] = id;
+                    }
+                }
+            }
+            catch (Exception failure) when (failure is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException)
+            {
+                // Whatever was under way was not acknowledged.
+            }
+        }
+    }
+
+    private static async Task KillAsync(ServiceProcess service, Victim victim)
+    {
+        switch (victim)
+        {
+            case Victim.Service:
+                await service.KillAsync();
+                break;
+            case Victim.Monitor:
+                await ShellAsync("pkill", "-KILL", "-f", $"webvm-vmm serve --control {service.Data}");
+                break;
+            default:
+                string pid = (await File.ReadAllLinesAsync(Path.Combine(service.Data, "postgres", "data", "postmaster.pid"), Rest.Cancellation))[0];
+                await ShellAsync("kill", "-KILL", pid);
+                break;
+        }
+    }
+
+    private static async Task ShellAsync(string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
+        await process.WaitForExitAsync(Rest.Cancellation);
+    }
+
+    private static async Task CheckAsync(ServiceProcess service, Acknowledged acknowledged, string running, string where)
+    {
+        await AwaitAsync(service.Client, $"/api/v1/vms/{running}/power", power => (string?)power?["state"] == "running", $"The running VM did not come back ({where}):\n{service.Output}");
+        foreach (var (id, cpus) in acknowledged.Cpus)
+        {
+            var (status, vm, _) = await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}");
+            Assert.True(status == HttpStatusCode.OK, $"VM {id} was acknowledged and is gone ({where}).");
+            Assert.True(cpus is null || (int)vm!["cpus"]! == cpus, $"VM {id} lost a setting ({where}).");
+        }
+
+        foreach (var (operation, id) in acknowledged.Operations)
+        {
+            await AwaitAsync(service.Client, $"/api/v1/operations/{operation}", body => (string?)body?["state"] == "succeeded", $"Operation {operation} has no result ({where}).");
+            Assert.Equal(HttpStatusCode.NotFound, (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}")).Status);
+        }
+    }
+
+    private static async Task AwaitAsync(HttpClient client, string path, Func<JsonNode?, bool> reached, string complaint)
+    {
+        for (int i = 0; i < 300; i++)
+        {
+            try
+            {
+                if (reached((await client.SendAsync(HttpMethod.Get, path)).Body))
+                {
+                    return;
+                }
+            }
+            catch (HttpRequestException)
+            {
+                // Not back yet.
+            }
+
+            await Task.Delay(100, Rest.Cancellation);
+        }
+
+        Assert.Fail(complaint);
+    }
+
+    private sealed class Acknowledged
+    {
+        /// <summary>VMs that exist, with the number of CPUs last confirmed; null when an answer was lost.</summary>
+        public System.Collections.Concurrent.ConcurrentDictionary<string, int?> Cpus { get; } = new();
+
+        /// <summary>Accepted deletions, with their VM.</summary>
+        public System.Collections.Concurrent.ConcurrentDictionary<string, string> Operations { get; } = new();
+    }
+}

@@ -1,0 +1,190 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class PowerTests(SharedService shared)
+{
+    [Fact]
+    public async Task AVmIsStartedPausedResumedSavedContinuedAndStopped()
+    {
+        string path = await CreateAsync();
+        Assert.Equal("running", await PowerAsync(path, "on"));
+        Assert.Equal("paused", await PowerAsync(path, "pause"));
+        Assert.Equal("running", await PowerAsync(path, "resume"));
+        Assert.Equal("saved", await PowerAsync(path, "save"));
+        Assert.Equal("running", await PowerAsync(path, "on"));
+        Assert.Equal("off", await PowerAsync(path, "off"));
+    }
+
+    [Fact]
+    public async Task WhatTheGuestPrintsIsKeptOverRuns()
+    {
+        string path = await CreateAsync();
+        await PowerAsync(path, "on");
+        await AwaitSerialAsync(path, "R\n");
+        await PowerAsync(path, "off");
+        await PowerAsync(path, "on");
+        await AwaitSerialAsync(path, "R\nR\n");
+        await PowerAsync(path, "off");
+    }
+
+    [Fact]
+    public async Task TwoStartsAtOnceMakeOneMonitor()
+    {
+        string path = await CreateAsync();
+        await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })));
+        string name = (string)(await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["name"]!;
+        int monitors = Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories).Count(file => File.ReadAllText(file).Contains($"\"{name}\"", StringComparison.Ordinal));
+        Assert.Equal(1, monitors);
+        await PowerAsync(path, "off");
+    }
+
+    [Fact]
+    public async Task AKilledMonitorIsRestartedAndTheReasonKept()
+    {
+        string path = await CreateAsync();
+        await PowerAsync(path, "on");
+        string before = await RunIdAsync(path);
+        int monitor = MonitorOf(before);
+        using (var kill = Process.Start("kill", ["-KILL", monitor.ToString(null, null)]))
+        {
+            await kill.WaitForExitAsync(Rest.Cancellation);
+        }
+
+        var power = await AwaitPowerAsync(path, power => (int)power["restartCount"]! == 1 && (string)power["state"]! == "running");
+        Assert.NotNull(power);
+        var (_, events, _) = await shared.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{Id(path)}/power");
+        Assert.Equal("on", (string)events!["desired"]!);
+        await PowerAsync(path, "off");
+    }
+
+    [Fact]
+    public async Task AMonitorThatCannotBeBuiltFailsOnceAndSaysWhy()
+    {
+        byte[] rubbish = new byte[4096];
+        string name = Rest.NewName("rubbish");
+        var (_, image, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = rubbish.Length });
+        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(rubbish) };
+        request.Headers.Add("Upload-Offset", "0");
+        using var upload = await shared.Client.SendAsync(request, Rest.Cancellation);
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(name, Rest.NewName()));
+        string path = $"/api/v1/vms/{vm["id"]}";
+        var (_, operation, _) = await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" });
+        var power = await AwaitPowerAsync(path, power => (string)power["state"]! == "failed");
+        Assert.Equal("off", (string)power["desired"]!);
+        Assert.NotEmpty((string)power["reason"]!);
+        Assert.NotEqual("running", (string)operation!["state"]!);
+    }
+
+    [Fact]
+    public async Task ASnapshotTakesAVmBack()
+    {
+        string path = await CreateAsync();
+        await PowerAsync(path, "on");
+        await AwaitSerialAsync(path, "R\n");
+        var (_, taken, _) = await shared.Client.SendAsync(HttpMethod.Post, path + "/snapshots?wait=60", new { name = "first" });
+        Assert.Equal("succeeded", (string)taken!["state"]!);
+        await PowerAsync(path, "off");
+        var (_, restored, _) = await shared.Client.SendAsync(HttpMethod.Post, $"{path}/snapshots/{taken["result"]!["id"]}/restore?wait=60");
+        Assert.Equal("succeeded", (string)restored!["state"]!);
+        Assert.Equal("running", (string)(await shared.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["state"]!);
+        // A restored guest goes on halting; one that was started anew would have printed again.
+        Assert.Equal("R\n", await shared.Client.GetStringAsync(path + "/serial", Rest.Cancellation));
+        await PowerAsync(path, "off");
+    }
+
+    [Fact]
+    public async Task SettingsThatNeedARestartAreReportedAsPending()
+    {
+        string path = await CreateAsync();
+        await PowerAsync(path, "on");
+        var (_, vm, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, new { cpus = 2, description = "later" });
+        Assert.Equal(["/cpus"], vm!["pendingChanges"]!.AsArray().Select(pointer => (string)pointer!));
+        await PowerAsync(path, "off");
+        Assert.Empty((await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["pendingChanges"]!.AsArray());
+    }
+
+    [Theory]
+    [InlineData("resume")]
+    [InlineData("reset")]
+    [InlineData("shutdown")]
+    public async Task WhatMakesNoSenseForAStoppedVmIsRefused(string action)
+    {
+        string path = await CreateAsync();
+        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Put, path + "/power", new { action })).Status);
+    }
+
+    [Fact]
+    public async Task ScreensAndKeysOfAStoppedVmAreRefused()
+    {
+        string path = await CreateAsync();
+        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Get, path + "/screenshot")).Status);
+        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Post, path + "/text", new { text = "x" })).Status);
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, path + "/keys", new { keys = new[] { "enter", "warp" } });
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Equal(["/keys/1"], Rest.Pointers(problem));
+    }
+
+    private static string Id(string path) => path[(path.LastIndexOf('/') + 1)..];
+
+    private async Task<string> CreateAsync()
+    {
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName()));
+        return $"/api/v1/vms/{vm["id"]}";
+    }
+
+    private async Task<string> PowerAsync(string path, string action)
+    {
+        var (status, operation, _) = await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=90", new { action });
+        Assert.Equal(HttpStatusCode.Accepted, status);
+        Assert.True((string)operation!["state"]! == "succeeded", operation.ToJsonString());
+        return (string)operation["result"]!["state"]!;
+    }
+
+    private async Task AwaitSerialAsync(string path, string expected)
+    {
+        string seen = "";
+        for (int i = 0; i < 300 && seen != expected; i++)
+        {
+            await Task.Delay(100, Rest.Cancellation);
+            seen = await shared.Client.GetStringAsync(path + "/serial", Rest.Cancellation);
+        }
+
+        Assert.Equal(expected, seen);
+    }
+
+    private async Task<JsonNode> AwaitPowerAsync(string path, Func<JsonNode, bool> reached)
+    {
+        JsonNode? power = null;
+        for (int i = 0; i < 300; i++)
+        {
+            power = (await shared.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!;
+            if (reached(power))
+            {
+                return power;
+            }
+
+            await Task.Delay(100, Rest.Cancellation);
+        }
+
+        Assert.Fail($"The VM stayed {power!.ToJsonString()}.");
+        return power;
+    }
+
+    private async Task<string> RunIdAsync(string path)
+    {
+        string name = (string)(await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["name"]!;
+        return Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories)
+            .Where(file => File.ReadAllText(file).Contains($"\"{name}\"", StringComparison.Ordinal)).Select(file => Path.GetDirectoryName(file)!).Single();
+    }
+
+    private static int MonitorOf(string run)
+    {
+        using var pgrep = Process.Start(new ProcessStartInfo("pgrep", ["-f", $"webvm-vmm serve --control {run}/control"]) { RedirectStandardOutput = true })!;
+        // The shell around the monitor has the same words in its arguments; it is the older.
+        return pgrep.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).Max();
+    }
+}
