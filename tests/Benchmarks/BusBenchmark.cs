@@ -1,0 +1,95 @@
+using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
+
+namespace WebVm.Benchmarks;
+
+/// <summary>From a vCPU's access to the device's register and back, without the exit that leads there.</summary>
+internal sealed class BusBenchmark : IBenchmark
+{
+    private const int Operations = 1_000_000;
+
+    public string Name => "bus";
+
+    public IEnumerable<Measurement> Run()
+    {
+        var clock = new VirtualClock();
+        using var timers = new TimerService(clock);
+        using var memory = new GuestMemory();
+        var bus = new SystemBus();
+        using var engine = new SoftEngine(memory, bus, timers);
+        engine.CreateVcpu(0, 0);
+        var spec = new MachineSpec { Display = new DisplaySpec() };
+        using var tree = StandardDevices.Create(spec, memory, bus, engine, timers, new Deaf(), new SerialConsole()).Tree;
+        tree.PowerUp();
+        tree.Start();
+
+        (string What, Action<int> Loop)[] accesses =
+        [
+            ("port read, UART line status", count => Ports(count, PlatformMap.Com1 + 5, 1)),
+            ("port read, ACPI timer", count => Ports(count, PlatformMap.PmTimer, 4)),
+            ("port write, nobody there (0x80)", count =>
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    bus.WritePort(0x80, 1, 0);
+                }
+            }),
+            ("MMIO read, I/O APIC", count => Mmio(count, PlatformMap.IoApic, 4, 0)),
+            ("MMIO read, PCI configuration by ECAM", count => Mmio(count, PlatformMap.Ecam, 4, 0)),
+            ("MMIO read, two devices in turn", count => Mmio(count, PlatformMap.Ecam, 4, PlatformMap.IoApic ^ PlatformMap.Ecam)),
+            ("MMIO read, nobody there", count => Mmio(count, PlatformMap.PciMemory64, 1, 0)),
+        ];
+        foreach (var (what, loop) in accesses)
+        {
+            var (nanoseconds, bytes) = Timing.Measure(Operations, loop);
+            yield return new Measurement(what, nanoseconds, "ns", bytes == 0 ? "0 B/op" : $"{bytes} B/op");
+        }
+
+        void Ports(int count, int port, int size)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                bus.ReadPort((ushort)port, size);
+            }
+        }
+
+        void Mmio(int count, ulong address, int size, ulong alternate)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                bus.ReadMmio(new GuestPhysicalAddress(address), size);
+                address ^= alternate;
+            }
+        }
+    }
+
+    private sealed class Deaf : IMachineSignals
+    {
+        public void PowerOff()
+        {
+        }
+
+        public void Reset(ResetKind kind)
+        {
+        }
+
+        public void Sleep(SleepState state)
+        {
+        }
+
+        public void GuestPanicked(PanicKind kind)
+        {
+        }
+
+        public void DebugExit(int code)
+        {
+        }
+    }
+}
