@@ -9,7 +9,7 @@ namespace WebVm.Vmm.Tests.Cpu.Differential;
 /// Runs random streams on the host's processor and on another one from the same state, and finds the instruction that made a difference.
 /// A stream is run whole; after an exception it continues behind the unit that raised it.
 /// </summary>
-internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine subject, int bitness, int maximumFindings = 20)
+internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine subject, InstructionPool pool, int bitness, int maximumFindings = 20)
 {
     private const int UnitsPerStream = 48;
     private const int UserBytes = Ring3Layout.DataSize + Ring3Layout.StackSize;
@@ -25,7 +25,6 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
 
     // KVM without hardware virtualization takes a #GP of user code for an instruction to emulate; if it does not know it, the guest gets #UD.
     private readonly bool _hidesProtectionFaults = HidesProtectionFaults(oracle);
-    private readonly InstructionPool _pool = new(bitness);
     private readonly Ring3State _start = new();
     private readonly Ring3State _expected = new();
     private readonly Ring3State _actual = new();
@@ -54,7 +53,7 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
     public void ExecuteStream(int seed)
     {
         var random = new Random(seed);
-        var stream = new InstructionStream(random, _pool, bitness, UnitsPerStream);
+        var stream = new InstructionStream(random, pool, bitness, UnitsPerStream);
         Execute(stream, random, seed);
     }
 
@@ -71,6 +70,7 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             if (failure == null && Ring3Comparison.AreEqual(_expected, _actual) && Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory) == null)
             {
                 next = UnitBehind(stream, _expected.Rip, unit);
+                RunAgain(stream, unit, seed);
             }
             else
             {
@@ -85,6 +85,22 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             unit = next;
             _start.CopyFrom(_expected);
             _start.Rflags &= ~0x10000UL;
+        }
+    }
+
+    /// <summary>Code that was decoded and chained before must do the same again.</summary>
+    private void RunAgain(InstructionStream stream, int unit, int seed)
+    {
+        CopyTo(subject.Memory, _startMemory);
+        _actual.CopyFrom(_start);
+        _actual.Rip = Ring3Layout.Code + (ulong)stream.Units[unit].Offset;
+        subject.Run(_actual);
+        Forgive();
+        string differences = Ring3Comparison.Describe(_expected, _actual) + Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory);
+        if (differences.Length != 0)
+        {
+            Add(stream, stream.Units[unit], seed, "the second time, from here on:\n" + differences);
+            CopyMemory();
         }
     }
 
@@ -127,30 +143,35 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
         try
         {
             subject.Run(_actual);
-            if (_hidesProtectionFaults && _expected.Vector == InvalidOpcode && _actual.Vector == GeneralProtection
-                && _actual.ErrorCode == 0 && _expected.Rip == _actual.Rip)
-            {
-                _expected.Vector = GeneralProtection;
-            }
-
-            if (_expected.Vector == SimdFault && _actual.Vector == SimdFault)
-            {
-                // Whether an unmasked overflow or underflow was inexact too is not worked out: PE may be set in excess.
-                _actual.Xsave[MxcsrOffset] &= (byte)(_expected.Xsave[MxcsrOffset] | ~PrecisionFlag);
-            }
-
-            if (BitConverter.ToUInt32(_actual.Xsave, MxcsrOffset) == InitialMxcsr
-                && !_expected.Xsave.AsSpan(XmmOffset, XmmBytes).ContainsAnyExcept((byte)0))
-            {
-                // With SSE state in its initial configuration the kernel may hand out the MXCSR that it saved last.
-                BitConverter.TryWriteBytes(_expected.Xsave.AsSpan(MxcsrOffset), InitialMxcsr);
-            }
-
+            Forgive();
             return null;
         }
         catch (InvalidOperationException failure)
         {
             return failure.Message + "\n";
+        }
+    }
+
+    /// <summary>Takes out the differences that are known and nobody's mistake.</summary>
+    private void Forgive()
+    {
+        if (_hidesProtectionFaults && _expected.Vector == InvalidOpcode && _actual.Vector == GeneralProtection
+            && _actual.ErrorCode == 0 && _expected.Rip == _actual.Rip)
+        {
+            _expected.Vector = GeneralProtection;
+        }
+
+        if (_expected.Vector == SimdFault && _actual.Vector == SimdFault)
+        {
+            // Whether an unmasked overflow or underflow was inexact too is not worked out: PE may be set in excess.
+            _actual.Xsave[MxcsrOffset] &= (byte)(_expected.Xsave[MxcsrOffset] | ~PrecisionFlag);
+        }
+
+        if (BitConverter.ToUInt32(_actual.Xsave, MxcsrOffset) == InitialMxcsr
+            && !_expected.Xsave.AsSpan(XmmOffset, XmmBytes).ContainsAnyExcept((byte)0))
+        {
+            // With SSE state in its initial configuration the kernel may hand out the MXCSR that it saved last.
+            BitConverter.TryWriteBytes(_expected.Xsave.AsSpan(MxcsrOffset), InitialMxcsr);
         }
     }
 
@@ -319,9 +340,14 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
 
     private void Restore(byte[] memory)
     {
-        memory.AsSpan(0, Ring3Layout.DataSize).CopyTo(new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize));
-        memory.AsSpan(Ring3Layout.DataSize).CopyTo(new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize));
-        CopyMemory();
+        CopyTo(oracle.Memory, memory);
+        CopyTo(subject.Memory, memory);
+    }
+
+    private static void CopyTo(GuestMemory target, byte[] memory)
+    {
+        memory.AsSpan(0, Ring3Layout.DataSize).CopyTo(new Span<byte>(target.HostBase + Ring3Layout.Data, Ring3Layout.DataSize));
+        memory.AsSpan(Ring3Layout.DataSize).CopyTo(new Span<byte>(target.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize));
     }
 
     /// <summary>Gives the subject the oracle's memory.</summary>

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Memory;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Differential;
@@ -10,22 +11,34 @@ public sealed class DifferentialTests
     public static bool HasKvm => KvmRing3Machine.IsAvailable;
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void RandomStreamsEndAlikeOnBothProcessors() => Compare(seed: 1, instructions: 20_000);
+    public void RandomStreamsEndAlikeOnBothProcessors() => Compare(seed: 1, instructions: 20_000, new InstructionPool(64), bitness: 64);
 
     [Fact(Explicit = true)]
     public void AMillionRandomInstructionsEndAlikeOnBothProcessors()
     {
         int seed = int.TryParse(Environment.GetEnvironmentVariable("WEBVM_SEED"), out int given) ? given : 2;
         long count = long.TryParse(Environment.GetEnvironmentVariable("WEBVM_COUNT"), out long asked) ? asked : 1_200_000;
-        Compare(seed, count);
+        Compare(seed, count, new InstructionPool(64), bitness: 64);
     }
+
+    [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
+    public void CompatibilityModeStreamsEndAlike()
+    {
+        Assert.SkipUnless(
+            RunsCompatibilityModeNatively(),
+            "KVM emulates 32-bit code here (no hardware virtualization), so there is no real processor to compare with.");
+        Compare(seed: 1, instructions: 10_000, new InstructionPool(32), bitness: 32);
+    }
+
+    [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
+    public void PrivilegedInstructionsFaultAlike() => Compare(seed: 1, instructions: 5_000, new InstructionPool(64, privileged: true), bitness: 64);
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
     public void APlantedMistakeIsFoundAndNamed()
     {
         using var oracle = new KvmRing3Machine();
         using var subject = new PlantedMistake(new SoftRing3Machine());
-        var run = new DifferentialRun(oracle, subject, bitness: 64, maximumFindings: 1);
+        var run = new DifferentialRun(oracle, subject, new InstructionPool(64), bitness: 64, maximumFindings: 1);
 
         run.Execute(seed: 3, instructions: 20_000);
 
@@ -33,11 +46,23 @@ public sealed class DifferentialTests
         Assert.Contains("--- Adc_", run.Report(), StringComparison.Ordinal);
     }
 
-    private static void Compare(int seed, long instructions)
+    private static bool RunsCompatibilityModeNatively()
+    {
+        using var machine = new KvmRing3Machine();
+        machine.Memory.TryWrite(new GuestPhysicalAddress(Ring3Layout.Code), (ReadOnlySpan<byte>)[0xd9, 0xee, 0xd9, 0xfa, 0x0f, 0x0b]); // FLDZ, FSQRT, UD2
+        var state = new Ring3State { Rip = Ring3Layout.Code, Compatibility = true };
+        state.Gpr[4] = Ring3Layout.Stack + 0x1000;
+        BitConverter.TryWriteBytes(state.Xsave, (ushort)0x37f);
+        BitConverter.TryWriteBytes(state.Xsave.AsSpan(24), 0x1f80u);
+        machine.Run(state);
+        return state.Rip == Ring3Layout.Code + 4;
+    }
+
+    private static void Compare(int seed, long instructions, InstructionPool pool, int bitness)
     {
         using var oracle = new KvmRing3Machine();
         using var subject = new SoftRing3Machine();
-        var run = new DifferentialRun(oracle, subject, bitness: 64);
+        var run = new DifferentialRun(oracle, subject, pool, bitness);
 
         if (int.TryParse(Environment.GetEnvironmentVariable("WEBVM_STREAM"), out int stream))
         {

@@ -68,6 +68,9 @@ internal static class Ring3Layout
         }
 
         Write(memory, Tss + 4, KernelStackTop);
+
+        // The I/O permission map begins behind the segment's limit: no port is allowed.
+        Write(memory, Tss + 96, 0x68UL << 48);
         for (ulong vector = 0; vector < 256; vector++)
         {
             ulong target = Handlers + (vector * HandlerSize);

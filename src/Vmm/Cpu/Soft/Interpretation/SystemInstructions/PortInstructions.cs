@@ -60,12 +60,18 @@ internal static unsafe class PortInstructions
     public static Operation* InString<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
+        ushort port = (ushort)cpu->State.Gpr[2];
+        if (!MayAccess(cpu, port, sizeof(T)))
+        {
+            // Even if the count is 0.
+            return Faults.Faulted(cpu, op);
+        }
+
         bool repeats = (op->Flags & (OperationFlags.Rep | OperationFlags.Repne)) != 0;
         while (!repeats || Counter(cpu, op) != 0)
         {
-            ushort port = (ushort)cpu->State.Gpr[2];
             ulong offset = Wrap(op, cpu->State.Gpr[Rdi]);
-            if (!MayAccess(cpu, port, sizeof(T)) || !CanWrite(cpu, op, offset, (uint)sizeof(T)))
+            if (!CanWrite(cpu, op, offset, (uint)sizeof(T)))
             {
                 return Faults.Faulted(cpu, op);
             }
@@ -95,12 +101,17 @@ internal static unsafe class PortInstructions
     public static Operation* OutString<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
+        ushort port = (ushort)cpu->State.Gpr[2];
+        if (!MayAccess(cpu, port, sizeof(T)))
+        {
+            // Even if the count is 0.
+            return Faults.Faulted(cpu, op);
+        }
+
         bool repeats = (op->Flags & (OperationFlags.Rep | OperationFlags.Repne)) != 0;
         while (!repeats || Counter(cpu, op) != 0)
         {
-            ushort port = (ushort)cpu->State.Gpr[2];
-            if (!MayAccess(cpu, port, sizeof(T))
-                || !GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, Wrap(op, cpu->State.Gpr[Rsi]), out T value))
+            if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, Wrap(op, cpu->State.Gpr[Rsi]), out T value))
             {
                 return Faults.Faulted(cpu, op);
             }
