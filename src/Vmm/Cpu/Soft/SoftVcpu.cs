@@ -115,7 +115,9 @@ internal sealed unsafe partial class SoftVcpu
         byte bitness = (byte)(code64 ? 64 : isProtected && !virtual8086 && (cs->Attributes & SegmentAttributes.Default32) != 0 ? 32 : 16);
         byte stackBits = (byte)(code64 ? 64 : (ss->Attributes & SegmentAttributes.Default32) != 0 && !virtual8086 ? 32 : 16);
         bool flatCode = code64 || (cs->Base == 0 && cs->Limit == uint.MaxValue);
-        var mode = new DecodeMode(bitness, stackBits, code64, isProtected && !virtual8086, flatCode);
+        bool flatData = code64 || (bitness == 32 && Segments.IsFlat(ss) && Segments.IsFlat(Segments.Register(_cpu, SegmentIndex.Ds))
+            && Segments.IsFlat(Segments.Register(_cpu, SegmentIndex.Es)));
+        var mode = new DecodeMode(bitness, stackBits, flatData, isProtected && !virtual8086, flatCode);
         _cpu->Mode = mode.Key;
         _cpu->CodeBase = code64 ? 0 : cs->Base;
         _cpu->JumpCache = flatCode ? Blocks.Jumps : _noJumps;

@@ -58,10 +58,43 @@ public sealed unsafe class SpeedTests
         a.ret();
     }, 7);
 
-    private static void Measure(string name, ulong iterations, Action<Assembler> program, int instructions)
+    [Fact(Explicit = true)]
+    public void ProtectedModeMemoryLoop() => Measure("32-bit load/store loop", 20_000_000, a =>
+    {
+        var again = a.CreateLabel();
+        a.Label(ref again);
+        a.mov(eax, __[edi]);
+        a.add(eax, ecx);
+        a.mov(__[edi], eax);
+        a.push(eax);
+        a.pop(edx);
+        a.dec(ecx);
+        a.jne(again);
+        a.hlt();
+    }, 7, bitness: 32);
+
+    [Fact(Explicit = true)]
+    public void SegmentBaseLoop() => Measure("GS-relative loop", 20_000_000, a =>
+    {
+        var again = a.CreateLabel();
+        a.Label(ref again);
+        a.mov(rax, __qword_ptr.gs[rdi]);
+        a.mov(__qword_ptr.gs[rdi + 8], rax);
+        a.dec(rcx);
+        a.jne(again);
+        a.hlt();
+    }, 4);
+
+    private static void Measure(string name, ulong iterations, Action<Assembler> program, int instructions, int bitness = 64)
     {
         using var machine = new LongModeProcessor();
-        machine.Place(program);
+        machine.Place(program, bitness: bitness);
+        if (bitness == 32)
+        {
+            machine.Cpu->State.Segments[WebVm.Vmm.Cpu.State.SegmentIndex.Cs].Attributes = (WebVm.Vmm.Cpu.State.SegmentAttributes)0xc09b;
+            machine.Vcpu.StateReplaced();
+        }
+
         for (int round = 0; round < 2; round++)
         {
             machine.Cpu->State.Rip = LongModeProcessor.Code;

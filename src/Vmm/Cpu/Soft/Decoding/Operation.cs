@@ -95,6 +95,9 @@ internal enum OperationFlags : ushort
     /// <summary>The last operation of its block.</summary>
     Last = 1 << 9,
 
+    /// <summary>32-bit mode in which ES, SS and DS have base 0, no limit and are writable: only the wrap-around at 4 GiB is left.</summary>
+    FlatData = 1 << 11,
+
     /// <summary>Operand size is 16 bits.</summary>
     Operand16 = 1 << 10,
 }

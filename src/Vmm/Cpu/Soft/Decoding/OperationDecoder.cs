@@ -57,6 +57,10 @@ internal sealed unsafe class OperationDecoder
         {
             flags |= OperationFlags.Long;
         }
+        else if (mode.Flat)
+        {
+            flags |= OperationFlags.FlatData;
+        }
 
         flags |= mode.StackBits switch { 16 => OperationFlags.Stack16, 32 => OperationFlags.Stack32, _ => OperationFlags.None };
         if (instruction.IsInvalid)

@@ -176,11 +176,26 @@ internal static unsafe partial class GuestAccess
     private static bool WriteOperand<T>(CpuContext* cpu, Operation* op, T value)
         where T : unmanaged => WriteSegment(cpu, op, (SegmentIndex)op->Segment, EffectiveAddress(cpu, op), value);
 
+    /// <summary>Linear address where nothing is to be checked: 64-bit mode, and flat data segments of 32-bit mode.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsUnchecked(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, out ulong linear)
+    {
+        if ((op->Flags & OperationFlags.Long) != 0)
+        {
+            linear = segment < SegmentIndex.Fs ? offset : offset + Segments.Register(cpu, segment)->Base;
+            return true;
+        }
+
+        linear = (uint)offset;
+        return (op->Flags & OperationFlags.FlatData) != 0 && segment is SegmentIndex.Ds or SegmentIndex.Ss or SegmentIndex.Es;
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool ReadSegment<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, out T value)
         where T : unmanaged
     {
-        if (!Segments.TryLinear(cpu, op, segment, offset, (uint)sizeof(T), write: false, out ulong linear))
+        if (!IsUnchecked(cpu, op, segment, offset, out ulong linear)
+            && !Segments.TryLinear(cpu, op, segment, offset, (uint)sizeof(T), write: false, out linear))
         {
             value = default;
             return false;
@@ -193,6 +208,13 @@ internal static unsafe partial class GuestAccess
             return true;
         }
 
+        return ReadSlow(cpu, segment, linear, out value);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool ReadSlow<T>(CpuContext* cpu, SegmentIndex segment, ulong linear, out T value)
+        where T : unmanaged
+    {
         T result = default;
         bool done = SlowAccess.TryRead(cpu, segment, linear, (byte*)&result, (uint)sizeof(T));
         value = result;
@@ -203,7 +225,8 @@ internal static unsafe partial class GuestAccess
     private static bool WriteSegment<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, T value)
         where T : unmanaged
     {
-        if (!Segments.TryLinear(cpu, op, segment, offset, (uint)sizeof(T), write: true, out ulong linear))
+        if (!IsUnchecked(cpu, op, segment, offset, out ulong linear)
+            && !Segments.TryLinear(cpu, op, segment, offset, (uint)sizeof(T), write: true, out linear))
         {
             return false;
         }
@@ -222,8 +245,12 @@ internal static unsafe partial class GuestAccess
             return true;
         }
 
-        return SlowAccess.TryWrite(cpu, op, segment, linear, (byte*)&value, (uint)sizeof(T));
+        return WriteSlow(cpu, op, segment, linear, value);
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool WriteSlow<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, T value)
+        where T : unmanaged => SlowAccess.TryWrite(cpu, op, segment, linear, (byte*)&value, (uint)sizeof(T));
 
     /// <summary>After a store to a page that someone watches: tell guest memory, and if it was the running block's own page, stop after this instruction.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]

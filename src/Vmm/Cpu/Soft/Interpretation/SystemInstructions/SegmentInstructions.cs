@@ -120,7 +120,15 @@ internal static unsafe class SegmentInstructions
             return LeaveRenewed(cpu, op);
         }
 
-        return op + 1;
+        if ((op->Flags & OperationFlags.Long) != 0)
+        {
+            return op + 1;
+        }
+
+        // Whether data segments are flat is part of the mode that the following instructions were decoded for.
+        uint mode = cpu->Mode;
+        SoftVcpu.Of(cpu).ModeChanged();
+        return mode == cpu->Mode ? op + 1 : Faults.Leave(cpu, op);
     }
 
     private static Operation* LeaveRenewed(CpuContext* cpu, Operation* op)
