@@ -12,6 +12,7 @@ public sealed unsafe class Framebuffer : IDisposable
     private readonly GuestMemory _memory;
     private readonly BochsDisplay _display;
     private readonly AddressReservation _mapping;
+    private GuestPhysicalAddress? _collectedAt;
 
     public Framebuffer(GuestMemory memory, BochsDisplay display)
     {
@@ -39,8 +40,18 @@ public sealed unsafe class Framebuffer : IDisposable
     /// <summary>Switches the tracking of changed pages.</summary>
     public void TrackChanges(bool enabled) => _memory.SetDirtyTracking(_display.Memory, enabled);
 
-    /// <summary>Sets the bits of the pages of display memory that the guest wrote to since the last call.</summary>
-    public void CollectDirty(Span<ulong> bitmap) => _memory.CollectDirty(_display.Memory, bitmap);
+    /// <summary>Sets the bits of the pages of display memory that the guest wrote to since the last call. For one caller at a time.</summary>
+    public void CollectDirty(Span<ulong> bitmap)
+    {
+        _memory.CollectDirty(_display.Memory, bitmap);
+        // Tracking begins anew wherever the guest maps the memory, so what was written just before is not known.
+        var place = _display.Memory.Base;
+        if (place != _collectedAt)
+        {
+            _collectedAt = place;
+            bitmap[..DirtyWords].Fill(ulong.MaxValue);
+        }
+    }
 
     /// <summary>The pixels of one line as the guest has them. The guest may be changing them.</summary>
     public ReadOnlySpan<byte> Line(DisplayMode mode, int line)

@@ -93,16 +93,26 @@ public sealed class DeviceNode
         }
     }
 
-    /// <summary>System reset of a quiesced device.</summary>
+    /// <summary>System reset of a quiesced device. One that was lost is powered down and up instead, which may bring it back.</summary>
     internal void Reset()
     {
-        if (!_started && _state != DeviceLifecycle.Off)
+        if (_started || _state == DeviceLifecycle.Off)
+        {
+            return;
+        }
+
+        if (Failure is null)
         {
             Attempt(Device.Reset);
         }
+        else
+        {
+            PowerDown();
+            PowerUp();
+        }
     }
 
-    /// <summary>The state of a quiesced device, or null if it has none or failed.</summary>
+    /// <summary>The state of a quiesced device, or null if it has none or cannot tell. A lost device tells too: restored, it is well again.</summary>
     internal DeviceState? Save()
     {
         if (_started || _state == DeviceLifecycle.Off || Device is not ISavedState saved)
@@ -113,7 +123,7 @@ public sealed class DeviceNode
         DeviceState? state = null;
         var before = _state;
         _state = DeviceLifecycle.SavingState;
-        Attempt(() => state = DeviceStateJson.Write(Name, saved));
+        AttemptAlways(() => state = DeviceStateJson.Write(Name, saved));
         _state = before;
         return state;
     }

@@ -88,6 +88,7 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         foreach (var node in Nodes)
         {
             node.Reset();
+            FailWithDependencies(node);
         }
     }
 

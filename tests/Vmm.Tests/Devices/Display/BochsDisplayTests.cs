@@ -180,13 +180,19 @@ public sealed class BochsDisplayTests : IDisposable
         _framebuffer.TrackChanges(true);
         ulong[] dirty = new ulong[_framebuffer.DirtyWords];
         _framebuffer.CollectDirty(dirty);
-        Assert.All(dirty, word => Assert.Equal(0UL, word));
+        Assert.All(dirty, word => Assert.Equal(ulong.MaxValue, word));
+        Array.Clear(dirty);
         _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000 + (70 * 4096)), 1);
         _framebuffer.CollectDirty(dirty);
         Assert.Equal(1UL << 6, dirty[1]);
         Array.Clear(dirty);
         _framebuffer.CollectDirty(dirty);
         Assert.All(dirty, word => Assert.Equal(0UL, word));
+        _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000), 1);
+        _memory.Unmap(_display.Memory);
+        Assert.True(_memory.TryMap(_display.Memory, new GuestPhysicalAddress(0xd800_0000)));
+        _framebuffer.CollectDirty(dirty);
+        Assert.All(dirty, word => Assert.Equal(ulong.MaxValue, word));
     }
 
     [Fact]

@@ -100,6 +100,29 @@ public sealed class DeviceTreeTests : IDisposable
     }
 
     [Fact]
+    public void A_device_lost_in_an_access_can_still_be_saved_and_a_reset_brings_it_back()
+    {
+        bool broken = true;
+        var handler = new Sometimes(() => broken);
+        var node = _tree.Add(new ScriptedDevice("a", _log) { PortWindows = [new PortWindow(0x80, 1, handler)] });
+        _bus.Faulted += (window, exception) => _tree.ReportFault(window.Owner, exception);
+        _tree.PowerUp();
+        _tree.Start();
+        Assert.Equal(0xffu, _bus.ReadPort(0x80, 1));
+        Assert.Equal("a", Assert.Single(_failures).Device);
+        Assert.Equal(DeviceLifecycle.Running, _failures[0].During);
+        broken = false;
+        Assert.Equal(0xffu, _bus.ReadPort(0x80, 1));
+
+        _tree.Stop();
+        Assert.Single(_tree.Save());
+        _tree.Reset();
+        _tree.Start();
+        Assert.Null(node.Failure);
+        Assert.Equal(7u, _bus.ReadPort(0x80, 1));
+    }
+
+    [Fact]
     public void A_device_is_on_the_bus_from_start_to_power_down()
     {
         _tree.Add(new ScriptedDevice("a", _log) { PortWindows = [new PortWindow(0x80, 1, new Constant(0x42))] });
@@ -187,6 +210,15 @@ public sealed class DeviceTreeTests : IDisposable
     private sealed class Constant(uint value) : IPortHandler
     {
         public uint ReadPort(int offset, int size) => value;
+
+        public void WritePort(int offset, int size, uint value)
+        {
+        }
+    }
+
+    private sealed class Sometimes(Func<bool> broken) : IPortHandler
+    {
+        public uint ReadPort(int offset, int size) => broken() ? throw new InvalidOperationException("planted") : 7u;
 
         public void WritePort(int offset, int size, uint value)
         {
