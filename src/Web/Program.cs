@@ -1,6 +1,6 @@
 using WebVm.Api.Hosting;
 using WebVm.Web;
-using WebVm.Web.Components;
+using WebVm.Web.InProcess;
 
 if (args is [HealthProbe.Switch])
 {
@@ -9,14 +9,15 @@ if (args is [HealthProbe.Switch])
 
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory, WebRootPath = WebRoot.Find() });
 builder.AddWebVm();
-builder.Services.AddRazorComponents().AddInteractiveServerComponents();
+builder.AddPages();
 builder.Services.AddHostedService<Greeting>();
 
 var app = builder.Build();
+app.Services.GetRequiredService<InProcessPipeline>().Capture(app);
+app.UsePublicFiles();
 app.UseWebVm();
-app.UseAntiforgery();
-app.UseStaticFiles();
+app.UsePages();
 app.MapWebVm();
-app.MapRazorComponents<App>().AddInteractiveServerRenderMode();
+app.MapPages();
 await app.RunAsync();
 return 0;

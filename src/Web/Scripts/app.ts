@@ -1,14 +1,39 @@
-/** The theme: what the viewer chose, else what the system has. Runs before the first paint. */
-const key = "webvm-theme";
-const stored = localStorage.getItem(key);
-if (stored === "light" || stored === "dark") {
-  document.documentElement.dataset.theme = stored;
+import { startBlazor } from "./page/blazor";
+import { copyText } from "./page/copy";
+import { dialogClosed, showDialog } from "./page/dialogs";
+import { placeMenus } from "./page/menus";
+import { MetricChart } from "./page/metric-chart";
+import { VmPreview } from "./page/preview";
+import { handleShortcuts, showShortcuts } from "./page/shortcuts";
+import { handleSignIn, signOut } from "./page/session";
+import { toggleTheme } from "./page/theme";
+
+declare global {
+  interface Window {
+    /** What components call. */
+    webvm: { showDialog(dialog: HTMLDialogElement): void; dialogClosed(): void };
+  }
 }
 
-/** For the page. */
-export function toggleTheme(): void {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem(key, root.dataset.theme);
-}
+window.webvm = { showDialog, dialogClosed };
+customElements.define("vm-preview", VmPreview);
+customElements.define("metric-chart", MetricChart);
+
+// One listener for the whole document: pages come and go.
+const actions: Record<string, () => void> = { theme: toggleTheme, "sign-out": () => void signOut(), shortcuts: showShortcuts };
+document.addEventListener("click", event => {
+  const target = event.target as Element;
+  const action = target.closest<HTMLElement>("[data-action]")?.dataset.action;
+  if (action) {
+    actions[action]?.();
+  }
+  const copy = target.closest<HTMLElement>("[data-copy]");
+  if (copy) {
+    void copyText(copy);
+  }
+});
+
+placeMenus();
+handleShortcuts();
+handleSignIn();
+startBlazor();

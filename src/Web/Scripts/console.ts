@@ -88,7 +88,9 @@ export class Console {
     requestAnimationFrame(() => {
       const info = this.screen.paint(data);
       this.link.send("Acknowledge", info.frame);
-      this.frames++;
+      if (this.frames++ === 0) {
+        this.tell("DisplayOn");
+      }
       this.bytes += info.bytes;
       this.latency = info.latency;
     });

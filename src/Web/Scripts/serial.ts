@@ -1,5 +1,6 @@
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
+import "@xterm/xterm/css/xterm.css";
 import { Link, LinkState } from "./connection";
 
 const encoder = new TextEncoder();
@@ -19,7 +20,7 @@ export class SerialTerminal {
     this.terminal = new Terminal({
       scrollback: scrollbackLines,
       disableStdin: readOnly,
-      fontFamily: "var(--mono, monospace)",
+      fontFamily: "ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace",
       fontSize: 14,
       theme: { background: "#0b0f14", foreground: "#d6dde6", cursor: "#7cc4ff" },
       // A guest's output is shown, never obeyed: no links, no clipboard, no window operations.

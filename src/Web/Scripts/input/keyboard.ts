@@ -27,6 +27,12 @@ export class Keyboard {
     if (event.code === "" || event.isComposing) {
       return;
     }
+    // The way out for those who have no pointer.
+    if (event.code === "Escape" && event.shiftKey) {
+      event.preventDefault();
+      this.target.blur();
+      return;
+    }
     event.preventDefault();
     event.stopPropagation();
     // Windows sends a phantom ControlLeft with AltGr, in the same instant: the guest must not see Ctrl+AltGr.

@@ -1,0 +1,39 @@
+using WebVm.Api.Operations;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Vms;
+using WebVm.Web.InProcess;
+using WebVm.Web.Live;
+
+namespace WebVm.Web.Components.Vms;
+
+/// <summary>What people do to VMs from lists and pages, with a message on how it went.</summary>
+public static class VmActions
+{
+    public static bool CanStart(this VmView vm) => vm.Power.State is ObservedPower.Off or ObservedPower.Saved or ObservedPower.Crashed or ObservedPower.Failed;
+
+    public static bool IsUp(this VmView vm) => vm.Power.State is ObservedPower.Starting or ObservedPower.Running or ObservedPower.Paused or ObservedPower.Saving or ObservedPower.Stopping;
+
+    public static bool IsRunning(this VmView vm) => vm.Power.State == ObservedPower.Running;
+
+    public static async Task PowerAsync(this ApiClient api, Toasts toasts, VmView vm, PowerAction action, bool force = false)
+    {
+        var (working, done) = action switch
+        {
+            PowerAction.On => ($"Starting {vm.Name}", $"{vm.Name} is running"),
+            PowerAction.Off => ($"Switching {vm.Name} off", $"{vm.Name} is off"),
+            PowerAction.Shutdown => ($"Shutting {vm.Name} down", $"{vm.Name} has shut down"),
+            PowerAction.Reset => ($"Resetting {vm.Name}", $"{vm.Name} was reset"),
+            PowerAction.Pause => ($"Pausing {vm.Name}", $"{vm.Name} is paused"),
+            PowerAction.Resume => ($"Resuming {vm.Name}", $"{vm.Name} goes on"),
+            _ => ($"Saving {vm.Name}", $"{vm.Name} is saved"),
+        };
+        var answer = await api.PutAsync<OperationView>($"/api/v1/vms/{vm.Id}/power", new PowerRequest(action, Force: force));
+        toasts.Report(answer, working, done, $"{vm.Name}: not done");
+    }
+
+    public static async Task DeleteAsync(this ApiClient api, Toasts toasts, VmView vm)
+    {
+        var answer = await api.DeleteAsync<OperationView>($"/api/v1/vms/{vm.Id}?force=true");
+        toasts.Report(answer, $"Deleting {vm.Name}", $"{vm.Name} was deleted", $"{vm.Name} was not deleted");
+    }
+}

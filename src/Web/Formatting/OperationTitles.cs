@@ -1,0 +1,18 @@
+using WebVm.Api.Operations;
+
+namespace WebVm.Web.Formatting;
+
+/// <summary>What operations do, in words.</summary>
+public static class OperationTitles
+{
+    public static string Title(this OperationView operation) => operation.Kind switch
+    {
+        "vm.power" => "Change power",
+        "vm.delete" => "Delete machine",
+        "vm.snapshot.create" or "snapshot.create" => "Take snapshot",
+        "vm.snapshot.restore" or "snapshot.restore" => "Restore snapshot",
+        "image.import" => "Import image",
+        "image.verify" => "Verify image",
+        _ => operation.Kind,
+    };
+}

@@ -1,0 +1,56 @@
+using Microsoft.AspNetCore.Components.Authorization;
+using WebVm.Api.Hosting;
+using WebVm.Web.Components;
+using WebVm.Web.InProcess;
+using WebVm.Web.Live;
+
+namespace WebVm.Web;
+
+/// <summary>Composition of the pages: what <c>Program</c> adds and maps.</summary>
+internal static class PagesSetup
+{
+    public static void AddPages(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddCascadingAuthenticationState();
+        services.AddScoped<AuthenticationStateProvider, SessionRevalidation>();
+        services.AddSingleton<Assets>();
+        services.AddSingleton<InProcessPipeline>();
+        services.AddSingleton<LiveEvents>();
+        services.AddHostedService(provider => provider.GetRequiredService<LiveEvents>());
+        services.AddScoped<ApiClient>();
+        services.AddScoped<Toasts>();
+    }
+
+    /// <summary>Scripts, styles and icons: for everyone, for the sign-in page needs them.</summary>
+    public static void UsePublicFiles(this WebApplication app) => app.UseWhen(
+        context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
+        branch => branch.UseMiddleware<SecurityHeaders>().UseStaticFiles(Assets.Options));
+
+    public static void UsePages(this WebApplication app)
+    {
+        app.UseAntiforgery();
+        app.UseSwaggerUI(page =>
+        {
+            page.RoutePrefix = "api-explorer";
+            page.DocumentTitle = "WebVm REST API";
+            page.SwaggerEndpoint("/openapi/v1.json", "WebVm API v1");
+            page.InjectStylesheet("/css/api-explorer.css");
+            page.EnableFilter();
+            page.DisplayRequestDuration();
+            page.EnableTryItOutByDefault();
+        });
+    }
+
+    public static void MapPages(this WebApplication app)
+    {
+        app.MapRazorComponents<App>().AddInteractiveServerRenderMode();
+        // A person who asks for a page that is not there gets one that says so; programs get the bare status.
+        app.MapFallback("{*path:nonfile}", context =>
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return Task.CompletedTask;
+        }).ExcludeFromDescription();
+    }
+}
