@@ -65,7 +65,13 @@ internal static unsafe class TimeStampCounter
     {
         // A value below the offset was reached before VM time began.
         long ticks = (long)(tsc - cpu->State.Msr.TscOffset);
-        return ticks <= 0 ? ticks : (long)UInt128.Min(((UInt128)(ulong)ticks << FractionBits) / cpu->TscMultiplier, long.MaxValue);
+        if (ticks <= 0)
+        {
+            return ticks;
+        }
+
+        // Rounded up: a deadline that fires before the counter has got there only makes the guest set it again.
+        return (long)UInt128.Min((((UInt128)(ulong)ticks << FractionBits) + cpu->TscMultiplier - 1) / cpu->TscMultiplier, long.MaxValue);
     }
 
     private static long Nanoseconds(CpuContext* cpu) => SoftVcpu.Of(cpu).Clock?.Now ?? System.Diagnostics.Stopwatch.GetTimestamp();

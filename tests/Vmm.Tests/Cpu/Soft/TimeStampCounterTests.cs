@@ -38,6 +38,12 @@ public sealed unsafe class TimeStampCounterTests
         Assert.Equal(kilohertz, state->Msr.TscKilohertz);
         Assert.InRange(TimeStampCounter.ClockAt(vcpu.Context, atStart + (3_000UL * kilohertz)), start + 2_999_999_990, start + 3_000_000_010);
 
+        for (ulong target = atStart + 1; target < atStart + 100; target++)
+        {
+            // A deadline never fires before the counter has reached it.
+            Assert.True(TimeStampCounter.At(vcpu.Context, TimeStampCounter.ClockAt(vcpu.Context, target)) >= target);
+        }
+
         var (numerator, denominator) = TimeStampCounter.CrystalRatio(vcpu.Context);
         Assert.InRange(1e6 * numerator / denominator, kilohertz * (1 - 5e-6), kilohertz * (1 + 5e-6));
         Assert.True(1_000_000UL * numerator <= uint.MaxValue);
