@@ -328,9 +328,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         bool asked = vm.Desired is DesiredPower.Off || vm.Deleting;
         bool restart = !asked && end.ShouldRestart(vm.Configuration.Restart);
         int count = vm.RestartCount + 1;
-        await FinishRunAsync(database, vm, run, cancellation);
-        var seen = asked ? ObservedPower.Off : end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off;
-        await ObserveAsync(database, vm, seen, asked ? null : end.Reason, cancellation);
+        // The consequences first: killed after this, the next service finds the run ended and draws them again.
         if (restart)
         {
             DateTimeOffset? at = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(vm.RestartCount) : TimeSpan.FromSeconds(1));
@@ -341,6 +339,10 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             await database.Vms.Where(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration)
                 .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, DesiredPower.Off), cancellation);
         }
+
+        await FinishRunAsync(database, vm, run, cancellation);
+        var seen = asked ? ObservedPower.Off : end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off;
+        await ObserveAsync(database, vm, seen, asked ? null : end.Reason, cancellation);
     }
 
     private async Task FinishRunAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)

@@ -1,0 +1,50 @@
+using WebVm.Api.Console.Keyboard;
+using WebVm.Vmm.Devices.Input;
+using Xunit;
+
+namespace WebVm.Api.Tests.Console;
+
+public sealed class KeyboardLayoutTests
+{
+    [Theory]
+    [InlineData("us")]
+    [InlineData("de")]
+    [InlineData("fr")]
+    public void EveryPrintableAsciiCharacterCanBeTyped(string name)
+    {
+        var layout = KeyboardLayout.Find(name)!;
+        Assert.Equal("", Typist.Missing(new string([.. Enumerable.Range(32, 95).Select(c => (char)c)]) + "\n\t", layout));
+    }
+
+    [Theory]
+    [InlineData("us", '@', KeyCode.Digit2, KeyModifiers.Shift)]
+    [InlineData("us", 'z', KeyCode.KeyZ, KeyModifiers.None)]
+    [InlineData("de", 'z', KeyCode.KeyY, KeyModifiers.None)]
+    [InlineData("de", '@', KeyCode.KeyQ, KeyModifiers.AltGr)]
+    [InlineData("de", 'ß', KeyCode.Minus, KeyModifiers.None)]
+    [InlineData("de", '|', KeyCode.IntlBackslash, KeyModifiers.AltGr)]
+    [InlineData("de", '{', KeyCode.Digit7, KeyModifiers.AltGr)]
+    [InlineData("fr", 'a', KeyCode.KeyQ, KeyModifiers.None)]
+    [InlineData("fr", '1', KeyCode.Digit1, KeyModifiers.Shift)]
+    [InlineData("fr", 'm', KeyCode.Semicolon, KeyModifiers.None)]
+    [InlineData("fr", '@', KeyCode.Digit0, KeyModifiers.AltGr)]
+    [InlineData("fr", '#', KeyCode.Digit3, KeyModifiers.AltGr)]
+    public void CharactersAreWhereTheLayoutHasThem(string name, char character, KeyCode key, KeyModifiers modifiers)
+    {
+        Assert.True(KeyboardLayout.Find(name)!.TryGetStrokes(character, out var strokes));
+        Assert.Equal([new KeyStroke(key, modifiers)], strokes.ToArray());
+    }
+
+    [Fact]
+    public void ADeadKeyIsFollowedByItsLetterOrSpace()
+    {
+        var german = KeyboardLayout.Find("de")!;
+        Assert.True(german.TryGetStrokes('é', out var accented));
+        Assert.Equal([new KeyStroke(KeyCode.Equal), new KeyStroke(KeyCode.KeyE)], accented.ToArray());
+        Assert.True(german.TryGetStrokes('^', out var circumflex));
+        Assert.Equal([new KeyStroke(KeyCode.Backquote), new KeyStroke(KeyCode.Space)], circumflex.ToArray());
+    }
+
+    [Fact]
+    public void WhatALayoutCannotTypeIsNamed() => Assert.Equal("é漢", Typist.Missing("cafée漢", KeyboardLayout.Find("us")!));
+}

@@ -1,0 +1,82 @@
+using System.Text;
+using WebVm.Api.Supervisor;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class SerialJournalTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("webvm-journal-").FullName;
+
+    [Fact]
+    public void OffsetsGoOnOverRunsAndRestarts()
+    {
+        using (var journal = new SerialJournal(_folder))
+        {
+            Assert.Equal(0, journal.Resume("one"));
+            journal.Append("one", 0, "hello "u8);
+        }
+
+        using (var journal = new SerialJournal(_folder))
+        {
+            // The same run, attached to again by a new service: it asks for what it has not.
+            Assert.Equal(6, journal.Resume("one"));
+            journal.Append("one", 6, "world"u8);
+            Assert.Equal(0, journal.Resume("two"));
+            journal.Append("two", 0, "!"u8);
+            Assert.Equal("hello world!", Text(journal));
+        }
+    }
+
+    [Fact]
+    public void WhatArrivesTwiceIsKeptOnce()
+    {
+        using var journal = new SerialJournal(_folder);
+        journal.Resume("one");
+        journal.Append("one", 0, "abcdef"u8);
+        journal.Append("one", 3, "defgh"u8);
+        Assert.Equal("abcdefgh", Text(journal));
+    }
+
+    [Fact]
+    public void OutputOfAnEarlierRunThatComesLateIsNotMixedIn()
+    {
+        using var journal = new SerialJournal(_folder);
+        journal.Resume("one");
+        journal.Resume("two");
+        journal.Append("one", 0, "late"u8);
+        Assert.Equal("", Text(journal));
+    }
+
+    [Fact]
+    public void TheOldestGoesWhenTheLogIsFull()
+    {
+        using var journal = new SerialJournal(_folder);
+        journal.Resume("one");
+        byte[] chunk = new byte[1 << 20];
+        for (int i = 0; i < 18; i++)
+        {
+            chunk.AsSpan().Fill((byte)i);
+            journal.Append("one", (long)i << 20, chunk);
+        }
+
+        Assert.Equal(18L << 20, journal.End);
+        Assert.True(journal.First > 0);
+        Assert.True(journal.End - journal.First <= SerialJournal.Capacity);
+        long offset = 0;
+        byte[] one = new byte[1];
+        Assert.Equal(1, journal.Read(ref offset, one));
+        Assert.Equal(journal.First, offset);
+        Assert.Equal((byte)(offset >> 20), one[0]);
+        Assert.Equal(18L << 20, journal.Resume("one"));
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static string Text(SerialJournal journal)
+    {
+        long offset = 0;
+        byte[] buffer = new byte[1024];
+        return Encoding.UTF8.GetString(buffer, 0, journal.Read(ref offset, buffer));
+    }
+}
