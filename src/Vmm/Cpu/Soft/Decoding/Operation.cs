@@ -9,7 +9,9 @@ namespace WebVm.Vmm.Cpu.Soft.Decoding;
 /// <remarks>
 /// A handler returns <c>op + 1</c> to go on, the first operation of another block to branch there, or null to leave the block, having
 /// recorded why in the context (see <see cref="Interpretation.Outcome"/>). Registers are named by byte offset into the register
-/// file at the start of <see cref="State.CpuState"/>: RAX is 0, RCX 8, AH 1, and so on. Vector and x87 operations use plain numbers.
+/// file at the start of <see cref="State.CpuState"/>: RAX is 0, RCX 8, AH 1, and so on. Operations that run as host stubs
+/// name vector and MMX registers by their place in the context in units of 8 bytes (see <see cref="Interpretation.Vector.VectorRegisters"/>);
+/// all others use plain numbers.
 /// </remarks>
 [StructLayout(LayoutKind.Explicit, Size = 32)]
 internal unsafe struct Operation

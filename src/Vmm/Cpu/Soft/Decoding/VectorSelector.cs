@@ -137,7 +137,7 @@ internal static unsafe partial class VectorSelector
         return xmm;
     }
 
-    private static bool IsVex(Code code) => code.ToOpCode().Encoding == EncodingKind.VEX;
+    private static bool IsVex(Code code) => code.Encoding() == EncodingKind.VEX;
 
     private static Family FamilyOf(Code code)
     {
@@ -153,7 +153,7 @@ internal static unsafe partial class VectorSelector
 
     private static Family Classify(Code code)
     {
-        EncodingKind encoding = code.ToOpCode().Encoding;
+        EncodingKind encoding = code.Encoding();
         if (encoding is not (EncodingKind.Legacy or EncodingKind.VEX) || code.Mnemonic() == Mnemonic.Crc32)
         {
             return Family.None;

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 using WebVm.Vmm.Cpu.State;
 
@@ -27,7 +26,7 @@ internal static unsafe class ExtendedState
         XsaveArea image;
         ExtendedStateImage.FillX87(cpu, &image, op->Immediate != 0);
         int end = XsaveArea.XmmOffset + (16 * ExtendedStateImage.RegisterCount(op));
-        return new ExtendedStateImage(cpu, op).TryWrite((byte*)&image, 0, end) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+        return new ExtendedStateImage(cpu, op).TryWrite((byte*)&image, 0, end) ? op + 1 : Faults.Faulted(cpu, op);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -58,7 +57,7 @@ internal static unsafe class ExtendedState
             Copy(image.Xmm, cpu->State.Xsave.Xmm, op);
         }
 
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -92,7 +91,7 @@ internal static unsafe class ExtendedState
         var target = new ExtendedStateImage(cpu, op);
         bool done = WriteComponents(target, &image, op, stored, (stored & VectorFeatures.StateSse) != 0)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 16);
-        return done ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+        return done ? op + 1 : Faults.Faulted(cpu, op);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -139,7 +138,7 @@ internal static unsafe class ExtendedState
             cpu->State.Xsave.Mxcsr = InitialMxcsr;
         }
 
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -159,7 +158,7 @@ internal static unsafe class ExtendedState
         ulong value = cpu->State.Xcr0 & (register == 0 ? ulong.MaxValue : InUse(cpu));
         cpu->State.Gpr[0] = (uint)value;
         cpu->State.Gpr[2] = value >> 32;
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -177,7 +176,7 @@ internal static unsafe class ExtendedState
         }
 
         cpu->State.Xcr0 = value;
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     /// <summary>XINUSE: the components that are not in their initial configuration (SDM Vol. 1 §13.6).</summary>
@@ -226,7 +225,7 @@ internal static unsafe class ExtendedState
         image.StateBitmap = (before & ~requested) | (used & requested);
         bool done = WriteComponents(target, &image, op, optimized ? requested & used : requested, (requested & SseAndAvx) != 0)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 8);
-        return done ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+        return done ? op + 1 : Faults.Faulted(cpu, op);
     }
 
     private static bool WriteComponents(ExtendedStateImage target, XsaveArea* image, Operation* op, ulong components, bool mxcsr)

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
@@ -49,7 +48,7 @@ internal static unsafe class Gathers
 
         ClearFrom(cpu, op->Reg0, count * sizeof(T));
         ClearFrom(cpu, op->Reg1, 0);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     private static void ClearFrom(CpuContext* cpu, byte slot, int start)

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 using WebVm.Vmm.Cpu.State;
 
@@ -21,7 +20,7 @@ internal static unsafe class MaskedMoves
         }
 
         return StoreBytes(cpu, op, VectorRegisters.Pointer(cpu, op->Reg0), VectorRegisters.Pointer(cpu, op->Reg1), 16)
-            ? Dispatch.Next(cpu, op)
+            ? op + 1
             : Faults.Faulted(cpu, op);
     }
 
@@ -37,7 +36,7 @@ internal static unsafe class MaskedMoves
         // The transition to MMX comes first, even when the store faults.
         X87State.EnterMmx(cpu);
         return StoreBytes(cpu, op, VectorRegisters.Pointer(cpu, op->Reg0), VectorRegisters.Pointer(cpu, op->Reg1), 8)
-            ? Dispatch.Next(cpu, op)
+            ? op + 1
             : Faults.Faulted(cpu, op);
     }
 
@@ -70,7 +69,7 @@ internal static unsafe class MaskedMoves
         }
 
         VectorRegisters.Write(cpu, op->Reg0, result);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     /// <summary>Register to memory. Reg0 the mask, Reg1 the source.</summary>
@@ -85,9 +84,8 @@ internal static unsafe class MaskedMoves
 
         ulong offset = GuestAccess.EffectiveAddress(cpu, op);
 
-        // All of them or none: where the operand crosses into another page, that is asked first.
-        bool crosses = ((offset ^ (offset + op->Immediate)) & ~0xfffUL) != 0;
-        for (int i = 0; crosses && i < (int)op->Immediate; i += sizeof(T))
+        // All of them or none.
+        for (int i = 0; i < (int)op->Immediate; i += sizeof(T))
         {
             if (IsSelected<T>(VectorRegisters.Element(cpu, op->Reg0, i)) && !ElementAccess.TryTouch<T>(cpu, op, offset + (ulong)i))
             {
@@ -104,7 +102,7 @@ internal static unsafe class MaskedMoves
             }
         }
 
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     private static bool StoreBytes(CpuContext* cpu, Operation* op, byte* source, byte* mask, int count)

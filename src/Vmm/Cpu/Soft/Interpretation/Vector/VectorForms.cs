@@ -58,7 +58,7 @@ internal static unsafe class VectorForms
     {
         var form = (VectorForm*)NativeMemory.AllocZeroed((nuint)sizeof(VectorForm));
         string name = instruction.Mnemonic.ToString();
-        EncodingKind encoding = instruction.Code.ToOpCode().Encoding;
+        EncodingKind encoding = instruction.Code.Encoding();
         var flags = VectorFormFlags.None;
         if (encoding == EncodingKind.VEX)
         {

@@ -74,7 +74,7 @@ internal static unsafe class X87Arithmetic
         int unmasked = cpu->State.Xsave.StatusWord & ~cpu->State.Xsave.ControlWord & (X87State.ExceptionFlags & ~PrecisionFlag);
         if (unmasked != 0 || GuestAccess.TryWrite(cpu, op, Unsafe.ReadUnaligned<T>(cpu->Vector.Memory)))
         {
-            return Dispatch.Next(cpu, op);
+            return op + 1;
         }
 
         Unsafe.CopyBlock(&cpu->State.Xsave, before, X87Bytes);

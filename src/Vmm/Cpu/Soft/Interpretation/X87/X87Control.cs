@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Cpu.State;
 
@@ -19,7 +18,7 @@ internal static unsafe class X87Control
         }
 
         X87State.Initialize(cpu);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -32,19 +31,19 @@ internal static unsafe class X87Control
 
         // Exception flags, stack fault, ES and B.
         cpu->State.Xsave.StatusWord &= 0x7f00;
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnstcw(CpuContext* cpu, Operation* op) =>
         !IsPresent(cpu) ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
-        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.ControlWord) ? Dispatch.Next(cpu, op)
+        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.ControlWord) ? op + 1
         : Faults.Faulted(cpu, op);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnstsw(CpuContext* cpu, Operation* op) =>
         !IsPresent(cpu) ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
-        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.StatusWord) ? Dispatch.Next(cpu, op)
+        : GuestAccess.TryWrite(cpu, op, cpu->State.Xsave.StatusWord) ? op + 1
         : Faults.Faulted(cpu, op);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -56,7 +55,7 @@ internal static unsafe class X87Control
         }
 
         *(ushort*)cpu->State.Gpr = cpu->State.Xsave.StatusWord;
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -74,7 +73,7 @@ internal static unsafe class X87Control
 
         cpu->State.Xsave.ControlWord = X87State.ValidControlWord(value);
         X87State.Summarize(cpu);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     /// <summary>FWAIT: #NM only when CR0.MP and CR0.TS are both set.</summary>
@@ -84,13 +83,13 @@ internal static unsafe class X87Control
         const ulong Both = Cr0.Mp | Cr0.Ts;
         return (cpu->State.Cr0 & Both) == Both ? Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable)
             : X87State.MustFault(cpu) ? X87State.RaisePending(cpu, op)
-            : Dispatch.Next(cpu, op);
+            : op + 1;
     }
 
     /// <summary>FENI, FDISI, FSETPM: no operation since the 387.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Nothing(CpuContext* cpu, Operation* op) =>
-        IsPresent(cpu) ? Dispatch.Next(cpu, op) : Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable);
+        IsPresent(cpu) ? op + 1 : Faults.Raise(cpu, op, ExceptionVector.DeviceNotAvailable);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Fnstenv(CpuContext* cpu, Operation* op)
@@ -109,7 +108,7 @@ internal static unsafe class X87Control
 
         cpu->State.Xsave.ControlWord |= X87State.ExceptionFlags;
         X87State.Summarize(cpu);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -127,7 +126,7 @@ internal static unsafe class X87Control
         }
 
         X87Environment.Read(cpu, op, image);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -151,7 +150,7 @@ internal static unsafe class X87Control
         }
 
         X87State.Initialize(cpu);
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -177,7 +176,7 @@ internal static unsafe class X87Control
             *(ulong*)(register + 8) = *(ushort*)(image + size + (i * 10) + 8);
         }
 
-        return Dispatch.Next(cpu, op);
+        return op + 1;
     }
 
     private static bool IsPresent(CpuContext* cpu) =>
