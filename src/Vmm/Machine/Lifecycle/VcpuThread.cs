@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using WebVm.Vmm.Cpu;
 
 namespace WebVm.Vmm.Machine.Lifecycle;
@@ -104,7 +105,7 @@ internal sealed class VcpuThread : IDisposable
 
             if (_callFailure is { } failure)
             {
-                throw new InvalidOperationException($"vCPU {_cpu.Index}: {failure.Message}", failure);
+                ExceptionDispatchInfo.Throw(failure);
             }
         }
     }
