@@ -1,5 +1,6 @@
 using System.Numerics;
 using Iced.Intel;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
@@ -71,8 +72,18 @@ internal static unsafe partial class IntegerSelector
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
     {
+        bool immediate = instruction.Op1Kind is not (OpKind.Register or OpKind.Memory);
+        bool fusible = typeof(TOperation) == typeof(Subtract) || typeof(TOperation) == typeof(And);
         if (instruction.Op0Kind == OpKind.Memory || instruction.Op1Kind == OpKind.Memory)
         {
+            if (fusible && Path(op) == MemoryPath.Direct)
+            {
+                BranchFusion.Mark<TOperation, T>(
+                    op,
+                    immediate ? ComparisonForm.MemoryImmediate
+                    : instruction.Op0Kind == OpKind.Memory ? ComparisonForm.MemoryRegister : ComparisonForm.RegisterMemory);
+            }
+
             return Path(op) switch
             {
                 MemoryPath.Direct => CompareMemory<TOperation, T, DirectPath>(in instruction),
@@ -81,8 +92,12 @@ internal static unsafe partial class IntegerSelector
             };
         }
 
-        bool register = instruction.Op1Kind == OpKind.Register;
-        if (!register)
+        if (fusible)
+        {
+            BranchFusion.Mark<TOperation, T>(op, immediate ? ComparisonForm.RegisterImmediate : ComparisonForm.RegisterRegister);
+        }
+
+        if (immediate)
         {
             return &CompareHandlers.RegisterImmediate<TOperation, T>;
         }

@@ -102,4 +102,7 @@ internal enum OperationFlags : ushort
 
     /// <summary>Operand size is 16 bits.</summary>
     Operand16 = 1 << 10,
+
+    /// <summary>CMP or TEST that a conditional branch behind it may be fused with; how is in the third register operand.</summary>
+    Comparison = 1 << 15,
 }

@@ -33,25 +33,30 @@ internal static unsafe class BranchSelector
         if (instruction.IsJccShortOrNear)
         {
             operation->Handler = Conditional<TWidth>(instruction.ConditionCode);
+            if (sizeof(TWidth) == 8)
+            {
+                BranchFusion.TryFuse(operation, instruction.ConditionCode);
+            }
+
             return true;
         }
 
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Jmp when instruction.IsJmpShortOrNear:
-                operation->Handler = &NearBranches.Jump<TWidth>;
+                operation->Handler = sizeof(TWidth) == 8 ? &DirectBranches.Jump : &NearBranches.Jump<TWidth>;
                 return true;
             case Mnemonic.Jmp when instruction.IsJmpNearIndirect:
                 operation->Handler = instruction.Op0Kind == OpKind.Register ? &NearBranches.JumpRegister<TWidth> : &NearBranches.JumpMemory<TWidth>;
                 return true;
             case Mnemonic.Call when instruction.IsCallNear:
-                operation->Handler = &NearBranches.Call<TWidth>;
+                operation->Handler = sizeof(TWidth) == 8 ? &DirectBranches.Call : &NearBranches.Call<TWidth>;
                 return true;
             case Mnemonic.Call when instruction.IsCallNearIndirect:
                 operation->Handler = instruction.Op0Kind == OpKind.Register ? &NearBranches.CallRegister<TWidth> : &NearBranches.CallMemory<TWidth>;
                 return true;
             case Mnemonic.Ret:
-                operation->Handler = &NearBranches.Return<TWidth>;
+                operation->Handler = sizeof(TWidth) == 8 ? &DirectBranches.Return : &NearBranches.Return<TWidth>;
                 return true;
             default:
                 return TrySelectCounted<TWidth>(in instruction, operation);
@@ -59,7 +64,7 @@ internal static unsafe class BranchSelector
     }
 
     private static delegate*<CpuContext*, Operation*, Operation*> Conditional<TWidth>(ConditionCode condition)
-        where TWidth : unmanaged, IBinaryInteger<TWidth> => condition switch
+        where TWidth : unmanaged, IBinaryInteger<TWidth> => sizeof(TWidth) == 8 ? Conditional64(condition) : condition switch
         {
             ConditionCode.o => &NearBranches.JumpIf<TWidth, IfOverflow>,
             ConditionCode.no => &NearBranches.JumpIf<TWidth, Unless<IfOverflow>>,
@@ -78,6 +83,26 @@ internal static unsafe class BranchSelector
             ConditionCode.le => &NearBranches.JumpIf<TWidth, IfLessOrEqual>,
             _ => &NearBranches.JumpIf<TWidth, Unless<IfLessOrEqual>>,
         };
+
+    private static delegate*<CpuContext*, Operation*, Operation*> Conditional64(ConditionCode condition) => condition switch
+    {
+        ConditionCode.o => &DirectBranches.JumpIf<IfOverflow>,
+        ConditionCode.no => &DirectBranches.JumpIf<Unless<IfOverflow>>,
+        ConditionCode.b => &DirectBranches.JumpIf<IfBelow>,
+        ConditionCode.ae => &DirectBranches.JumpIf<Unless<IfBelow>>,
+        ConditionCode.e => &DirectBranches.JumpIf<IfEqual>,
+        ConditionCode.ne => &DirectBranches.JumpIf<Unless<IfEqual>>,
+        ConditionCode.be => &DirectBranches.JumpIf<IfBelowOrEqual>,
+        ConditionCode.a => &DirectBranches.JumpIf<Unless<IfBelowOrEqual>>,
+        ConditionCode.s => &DirectBranches.JumpIf<IfSign>,
+        ConditionCode.ns => &DirectBranches.JumpIf<Unless<IfSign>>,
+        ConditionCode.p => &DirectBranches.JumpIf<IfParity>,
+        ConditionCode.np => &DirectBranches.JumpIf<Unless<IfParity>>,
+        ConditionCode.l => &DirectBranches.JumpIf<IfLess>,
+        ConditionCode.ge => &DirectBranches.JumpIf<Unless<IfLess>>,
+        ConditionCode.le => &DirectBranches.JumpIf<IfLessOrEqual>,
+        _ => &DirectBranches.JumpIf<Unless<IfLessOrEqual>>,
+    };
 
     private static bool TrySelectCounted<TWidth>(in Instruction instruction, Operation* operation)
         where TWidth : unmanaged, IBinaryInteger<TWidth>

@@ -15,6 +15,7 @@ internal unsafe interface IScanOperation
 /// <summary>BSF, BSR. A source of 0 leaves the destination alone (AMD APM Vol. 3; undefined in the SDM). Flags besides ZF as on AMD processors: PF from the result, others clear.</summary>
 internal readonly unsafe struct BitScanForward : IScanOperation
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T source, out bool written)
         where T : unmanaged, IBinaryInteger<T>
     {
@@ -27,6 +28,7 @@ internal readonly unsafe struct BitScanForward : IScanOperation
 
 internal readonly unsafe struct BitScanReverse : IScanOperation
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T source, out bool written)
         where T : unmanaged, IBinaryInteger<T>
     {
@@ -40,6 +42,7 @@ internal readonly unsafe struct BitScanReverse : IScanOperation
 /// <summary>TZCNT: ZF from the result, CF from the source; OF stays, others clear, as on AMD processors.</summary>
 internal readonly unsafe struct CountTrailingZeros : IScanOperation
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T source, out bool written)
         where T : unmanaged, IBinaryInteger<T>
     {
@@ -52,6 +55,7 @@ internal readonly unsafe struct CountTrailingZeros : IScanOperation
 
 internal readonly unsafe struct CountLeadingZeros : IScanOperation
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T source, out bool written)
         where T : unmanaged, IBinaryInteger<T>
     {
@@ -64,6 +68,7 @@ internal readonly unsafe struct CountLeadingZeros : IScanOperation
 
 internal readonly unsafe struct CountOnes : IScanOperation
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T source, out bool written)
         where T : unmanaged, IBinaryInteger<T>
     {
@@ -80,6 +85,7 @@ internal static unsafe class BitScanFlags
     /// <summary>A value of <see cref="CpuContext.FlagSignParity"/> with SF and PF clear.</summary>
     public const ulong OddParity = 1;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Set<T>(CpuContext* cpu, T source, T result)
         where T : unmanaged, IBinaryInteger<T>
     {
@@ -88,6 +94,7 @@ internal static unsafe class BitScanFlags
         cpu->FlagCarries = 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetCount<T>(CpuContext* cpu, T source, T result)
         where T : unmanaged, IBinaryInteger<T>
     {
