@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Memory;
@@ -11,8 +12,8 @@ namespace WebVm.Vmm.Devices.Display;
 /// </summary>
 public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISavedState<BochsDisplay.State>
 {
-    /// <summary>Bytes of display memory.</summary>
-    public const ulong MemorySize = 16 << 20;
+    /// <summary>Bytes of display memory: that of other displays of this kind, or more where the preferred mode needs it.</summary>
+    public const ulong SmallestMemory = 16 << 20;
 
     private const ulong RegistersSize = 0x1000;
     private const int EdidEnd = 0x400;
@@ -23,6 +24,7 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
     private const int ExtensionLength = 8;
     private const uint LittleEndian = 0x1e1e1e1e;
     private const int MinimumExtent = 64;
+    private const ulong BytesPerPixel = 4;
 
     private readonly Lock _lock = new();
     private readonly ushort[] _registers = new ushort[DispiRegister.Count];
@@ -32,9 +34,10 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
     /// <param name="preferredWidth">The mode that the monitor asks for.</param>
     public BochsDisplay(GuestMemory memory, int preferredWidth = 1024, int preferredHeight = 768)
     {
-        Memory = memory.CreateRegion("vram", GuestMemoryKind.Device, MemorySize);
+        ulong size = Math.Max(SmallestMemory, BitOperations.RoundUpToPowerOf2((ulong)preferredWidth * (ulong)preferredHeight * BytesPerPixel));
+        Memory = memory.CreateRegion("vram", GuestMemoryKind.Device, size);
         MemoryRegions = [Memory];
-        _edid = Edid.Create(preferredWidth, preferredHeight, MemorySize);
+        _edid = Edid.Create(preferredWidth, preferredHeight, size);
         PreferredWidth = preferredWidth;
         PreferredHeight = preferredHeight;
         // Revision 2 has an EDID; the subsystem is the one that Linux's bochs driver looks for.
@@ -121,15 +124,23 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
     }
 
     /// <summary>The viewer's size changed: the monitor asks for another mode the next time the guest reads its EDID.</summary>
-    public void SetPreferredMode(int width, int height)
+    /// <returns>False, and no change, for a mode that the display does not have.</returns>
+    public bool SetPreferredMode(int width, int height)
     {
-        byte[] edid = Edid.Create(width, height, MemorySize);
+        if (!CanPrefer(width, height))
+        {
+            return false;
+        }
+
+        byte[] edid = Edid.Create(width, height, Memory.Size);
         lock (_lock)
         {
             _edid = edid;
             PreferredWidth = width;
             PreferredHeight = height;
         }
+
+        return true;
     }
 
     public ulong ReadMmio(ulong offset, int size)
@@ -172,8 +183,7 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
 
     public void Load(State state)
     {
-        if (state.Registers.Length != DispiRegister.Count
-            || state.PreferredWidth is < MinimumExtent or > Edid.MaximumWidth || state.PreferredHeight is < MinimumExtent or > Edid.MaximumHeight)
+        if (state.Registers.Length != DispiRegister.Count || !CanPrefer(state.PreferredWidth, state.PreferredHeight))
         {
             throw new InvalidDataException("The saved registers are not those of this display.");
         }
@@ -195,10 +205,13 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
         _ => 0,
     };
 
+    private bool CanPrefer(int width, int height) => width is >= MinimumExtent and <= Edid.MaximumWidth && height is >= MinimumExtent and <= Edid.MaximumHeight
+        && (ulong)width * (ulong)height * BytesPerPixel <= Memory.Size;
+
     private ushort ReadDispi(int index) => index switch
     {
         DispiRegister.Id => DispiRegister.Version,
-        DispiRegister.MemoryIn64K => (ushort)(MemorySize >> 16),
+        DispiRegister.MemoryIn64K => (ushort)(Memory.Size >> 16),
         _ => _registers[index],
     };
 
@@ -234,7 +247,7 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
         long stride = Math.Max(width, (int)_registers[DispiRegister.VirtualWidth]) * bytes;
         long offset = (_registers[DispiRegister.OffsetX] * bytes) + (_registers[DispiRegister.OffsetY] * stride);
         long end = offset + ((height - 1) * stride) + (width * bytes);
-        return end <= (long)MemorySize ? new DisplayMode(width, height, bits, (int)stride, (int)offset) : null;
+        return end <= (long)Memory.Size ? new DisplayMode(width, height, bits, (int)stride, (int)offset) : null;
     }
 
     public sealed record State(ushort[] Registers, int PreferredWidth, int PreferredHeight, PciFunctionState Function);

@@ -32,7 +32,7 @@ public sealed unsafe class Framebuffer : IDisposable
     public int ModeVersion => _display.ModeVersion;
 
     /// <summary>The viewer's size changed: what the monitor asks the guest for from now on. Sizes beyond what an EDID can say are cut.</summary>
-    public void Prefer(int width, int height) => _display.SetPreferredMode(Math.Min(width, Edid.MaximumWidth), Math.Min(height, Edid.MaximumHeight));
+    public bool Prefer(int width, int height) => _display.SetPreferredMode(Math.Min(width, Edid.MaximumWidth), Math.Min(height, Edid.MaximumHeight));
 
     /// <summary>Words of the bitmap that <see cref="CollectDirty"/> fills.</summary>
     public int DirtyWords => (_display.Memory.PageCount + 63) / 64;

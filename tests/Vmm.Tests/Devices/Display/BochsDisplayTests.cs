@@ -76,7 +76,7 @@ public sealed class BochsDisplayTests : IDisposable
             {
                 valid++;
                 long end = mode.Offset + ((long)(mode.Height - 1) * mode.Stride) + ((long)mode.Width * mode.BytesPerPixel);
-                Assert.True(end <= (long)BochsDisplay.MemorySize && mode.Offset >= 0 && mode.Stride >= mode.Width * mode.BytesPerPixel, $"seed {seed}: {mode}");
+                Assert.True(end <= (long)BochsDisplay.SmallestMemory && mode.Offset >= 0 && mode.Stride >= mode.Width * mode.BytesPerPixel, $"seed {seed}: {mode}");
                 Assert.Equal(mode.Width * mode.BytesPerPixel, _framebuffer.Line(mode, mode.Height - 1).Length);
             }
         }
@@ -94,6 +94,15 @@ public sealed class BochsDisplayTests : IDisposable
     }
 
     [Fact]
+    public void A_display_has_memory_enough_for_its_preferred_mode()
+    {
+        using var memory = new GuestMemory();
+        var display = new BochsDisplay(memory, 3840, 2160);
+        Assert.Equal(new DisplayMode(3840, 2160, 32, 15360, 0), display.SetMode(3840, 2160));
+        Assert.Equal(32UL << 4, display.ReadMmio(0x500 + 20, 2));
+    }
+
+    [Fact]
     public void The_EDID_is_valid_and_prefers_the_given_mode()
     {
         byte[] edid = [.. Enumerable.Range(0, 128).Select(i => (byte)_display.ReadMmio((ulong)i, 1))];
@@ -107,11 +116,14 @@ public sealed class BochsDisplayTests : IDisposable
         Assert.Contains("WebVm\n", Encoding.ASCII.GetString(edid), StringComparison.Ordinal);
         Assert.Equal(0UL, _display.ReadMmio(128, 4));
 
-        _display.SetPreferredMode(1920, 1080);
+        Assert.True(_display.SetPreferredMode(1920, 1080));
+        Assert.False(_display.SetPreferredMode(3840, 2160));
+        Assert.False(_display.SetPreferredMode(10, 1080));
+        Assert.False(_display.SetPreferredMode(1920, -1));
         Assert.Equal(1920UL, _display.ReadMmio(56, 1) | ((_display.ReadMmio(58, 1) & 0xf0) << 4));
         foreach (var (width, height) in new[] { (64, 64), (4095, 4095), (640, 480), (2560, 1600) })
         {
-            Assert.Equal(0, Edid.Create(width, height, BochsDisplay.MemorySize).Sum(value => value) % 256);
+            Assert.Equal(0, Edid.Create(width, height, BochsDisplay.SmallestMemory).Sum(value => value) % 256);
         }
     }
 
