@@ -17,13 +17,17 @@ internal enum Privilege
 }
 
 /// <summary>
-/// One vCPU's translation cache: a direct-mapped table per privilege. Tags carry the number of the address space, so changing CR3 is
+/// One vCPU's translation cache: direct-mapped tables per privilege. Tags carry the number of the address space, so changing CR3 is
 /// changing a number; address spaces are PCIDs, or without CR4.PCIDE a new number at every flush (SDM Vol. 3A §4.10).
 /// </summary>
 internal sealed unsafe class Tlb : IDisposable
 {
     public const int EntryCount = 1024;
     private const int PrivilegeCount = 3;
+
+    /// <summary>Address spaces are spread over so many tables, so that the kernel's pages, which all have, are not displaced at every switch.</summary>
+    private const int BankCount = 4;
+    private const int TableCount = PrivilegeCount * BankCount;
     private const int PcidCount = 4096;
 
     /// <summary>Never in a tag: makes every access miss.</summary>
@@ -31,14 +35,14 @@ internal sealed unsafe class Tlb : IDisposable
 
     private readonly TlbEntry* _tables;
     private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];
-    private readonly ulong[] _largeRegions = new ulong[16];
-    private readonly ulong[] _hugeRegions = new ulong[16];
+    private readonly LargePageFilter _largeRegions = new(21);
+    private readonly LargePageFilter _hugeRegions = new(30);
     private uint _nextSpace = 1;
     private uint _space = 1;
 
     public Tlb()
     {
-        nuint size = (nuint)(sizeof(TlbEntry) * EntryCount * PrivilegeCount);
+        nuint size = (nuint)(sizeof(TlbEntry) * EntryCount * TableCount);
         _tables = (TlbEntry*)NativeMemory.AlignedAlloc(size, 64);
         NativeMemory.Clear(_tables, size);
     }
@@ -63,7 +67,7 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>Takes over CPL, AC, SMAP and the need for slow accesses after any of them may have changed.</summary>
     public void SelectPrivilege(CpuContext* cpu)
     {
-        cpu->Tlb = _tables + (EntryCount * (int)Current(cpu));
+        cpu->Tlb = Table(Current(cpu));
         bool slow = cpu->DataBreakpoints != 0
             || (cpu->Cpl == 3 && (cpu->State.Rflags & RflagsBits.Ac) != 0 && (cpu->State.Cr0 & Cr0.Am) != 0);
         cpu->TlbTag = slow ? NoSpace : _space;
@@ -73,7 +77,7 @@ internal sealed unsafe class Tlb : IDisposable
     public void Fill(Privilege privilege, ulong linear, ulong host, bool read, bool write, bool execute, int pageShift)
     {
         ulong page = linear & ~0xfffUL;
-        var entry = _tables + (EntryCount * (int)privilege) + (int)((linear >> 12) & (EntryCount - 1));
+        var entry = Table(privilege) + (int)((linear >> 12) & (EntryCount - 1));
         ulong tag = page | _space;
         // The right for other accesses that the entry has already stays valid only for the same translation.
         entry->Read = read ? tag : 0;
@@ -82,18 +86,18 @@ internal sealed unsafe class Tlb : IDisposable
         entry->Addend = (host & ~0xfffUL) - page;
         if (pageShift == 30)
         {
-            Mark(_hugeRegions, linear >> 30);
+            _hugeRegions.Mark(linear);
         }
         else if (pageShift > 12)
         {
-            Mark(_largeRegions, linear >> 21);
+            _largeRegions.Mark(linear);
         }
     }
 
     /// <summary>Looks up a translation of that privilege. Gives null where there is none for the access.</summary>
     public TlbEntry* Find(Privilege privilege, ulong linear, AccessKind access)
     {
-        var entry = _tables + (EntryCount * (int)privilege) + (int)((linear >> 12) & (EntryCount - 1));
+        var entry = Table(privilege) + (int)((linear >> 12) & (EntryCount - 1));
         ulong tag = (linear & ~0xfffUL) | _space;
         ulong have = access switch { AccessKind.Read => entry->Read, AccessKind.Write => entry->Write, _ => entry->Execute };
         return have == tag ? entry : null;
@@ -104,8 +108,8 @@ internal sealed unsafe class Tlb : IDisposable
     {
         FullFlushes++;
         Array.Clear(_spaceOfPcid);
-        Array.Clear(_largeRegions);
-        Array.Clear(_hugeRegions);
+        _largeRegions.Clear();
+        _hugeRegions.Clear();
         _space = NewSpace();
         Enter(cpu);
     }
@@ -137,17 +141,16 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>INVLPG: the page that holds the address, in every address space (which the architecture allows), global ones included.</summary>
     public void FlushPage(CpuContext* cpu, ulong linear)
     {
-        if (IsMarked(_hugeRegions, linear >> 30) || IsMarked(_largeRegions, linear >> 21) || IsMarked(_largeRegions, (linear >> 21) ^ 1))
+        if (_hugeRegions.MayHold(linear) || _largeRegions.MayHold(linear) || _largeRegions.MayHold(linear ^ (1 << 21)))
         {
-            // Part of a large page, which lies here in pieces (or of a hash collision with one).
+            // Part of a large page, which lies here in pieces (its other half too, where a page has 4 MiB).
             FlushAll(cpu);
             return;
         }
 
-        for (int privilege = 0; privilege < PrivilegeCount; privilege++)
+        for (int table = 0; table < TableCount; table++)
         {
-            var entry = _tables + (EntryCount * privilege) + (int)((linear >> 12) & (EntryCount - 1));
-            *entry = default;
+            _tables[(EntryCount * table) + (int)((linear >> 12) & (EntryCount - 1))] = default;
         }
     }
 
@@ -165,27 +168,15 @@ internal sealed unsafe class Tlb : IDisposable
     {
         if (++_nextSpace >= NoSpace)
         {
-            NativeMemory.Clear(_tables, (nuint)(sizeof(TlbEntry) * EntryCount * PrivilegeCount));
+            NativeMemory.Clear(_tables, (nuint)(sizeof(TlbEntry) * EntryCount * TableCount));
             Array.Clear(_spaceOfPcid);
-            Array.Clear(_largeRegions);
-            Array.Clear(_hugeRegions);
+            _largeRegions.Clear();
+            _hugeRegions.Clear();
             _nextSpace = 1;
         }
 
         return _nextSpace;
     }
 
-    private static void Mark(ulong[] filter, ulong region)
-    {
-        uint bit = Hash(region);
-        filter[bit >> 6] |= 1UL << (int)(bit & 63);
-    }
-
-    private static bool IsMarked(ulong[] filter, ulong region)
-    {
-        uint bit = Hash(region);
-        return (filter[bit >> 6] & (1UL << (int)(bit & 63))) != 0;
-    }
-
-    private static uint Hash(ulong region) => (uint)((region * 0x9e37_79b9_7f4a_7c15) >> 54);
+    private TlbEntry* Table(Privilege privilege) => _tables + (EntryCount * (((int)privilege * BankCount) + (int)(_space & (BankCount - 1))));
 }
