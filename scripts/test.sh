@@ -14,6 +14,9 @@ done
 need_packages "compiling C against the kernel's headers proves our bindings" gcc:gcc libc6-dev:/usr/include/linux/kvm.h
 need_packages "assembling small guests" nasm:nasm
 need_packages "checking ACPI tables with the reference compiler" acpica-tools:iasl
+need_packages "bundling the pages' scripts" nodejs:node npm:npm
+need_packages "the service's private database" postgresql:/usr/lib/postgresql
+need_packages "a real browser for the pages" chromium:chromium
 need_packages "reading SMBIOS tables as guests do" dmidecode:dmidecode
 
 build WebVm.sln || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
