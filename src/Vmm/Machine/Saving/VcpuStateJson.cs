@@ -39,6 +39,7 @@ internal static unsafe class VcpuStateJson
         ("pat", static state => ref state->Msr.Pat),
         ("tsc", static state => ref state->Msr.Tsc),
         ("tscKilohertz", static state => ref state->Msr.TscKilohertz),
+        ("tscKilohertz", static state => ref state->Msr.TscKilohertz),
         ("tscAdjust", static state => ref state->Msr.TscAdjust),
         ("tscAux", static state => ref state->Msr.TscAux),
         ("tscDeadline", static state => ref state->Msr.TscDeadline),
