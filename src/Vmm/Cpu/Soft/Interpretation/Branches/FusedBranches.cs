@@ -23,7 +23,7 @@ internal static unsafe class FusedBranches<TOperation, T, TCondition>
 
     [MethodImpl(Once)]
     public static Operation* RegisterImmediate(CpuContext* cpu, Operation* op) =>
-        Finish(cpu, op, RegisterFile.Read<T>(cpu, op->Reg0), T.CreateTruncating(op->Immediate));
+        Finish(cpu, op, RegisterFile.Read<T>(cpu, op->Reg0), OperandBits.Narrow<T>(op->Immediate));
 
     [MethodImpl(Once)]
     public static Operation* RegisterMemory(CpuContext* cpu, Operation* op) =>
@@ -40,14 +40,14 @@ internal static unsafe class FusedBranches<TOperation, T, TCondition>
     [MethodImpl(Once)]
     public static Operation* MemoryImmediate(CpuContext* cpu, Operation* op) =>
         DirectPath.TryRead(cpu, op, out T left)
-            ? Finish(cpu, op, left, T.CreateTruncating(op->Immediate))
+            ? Finish(cpu, op, left, OperandBits.Narrow<T>(op->Immediate))
             : CompareHandlers.MemoryImmediate<TOperation, T, GeneralPath>(cpu, op);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Operation* Finish(CpuContext* cpu, Operation* op, T left, T right)
     {
-        TOperation.Apply(cpu, left, right);
-        bool taken = typeof(TOperation) == typeof(And) ? TCondition.OfTest(left & right) : TCondition.OfCompare(left, right);
+        T result = TOperation.Apply(cpu, left, right);
+        bool taken = typeof(TOperation) == typeof(And) ? TCondition.OfTest(result) : TCondition.OfCompare(left, right);
         return DirectBranches.Go(cpu, op + 1, taken);
     }
 }

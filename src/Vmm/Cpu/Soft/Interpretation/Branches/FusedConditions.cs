@@ -32,18 +32,18 @@ internal readonly struct Equal : IFusedCondition
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfCompare<T>(T left, T right)
-        where T : unmanaged, IBinaryInteger<T> => left == right;
+        where T : unmanaged, IBinaryInteger<T> => OperandBits.Widen(left) == OperandBits.Widen(right);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfTest<T>(T result)
-        where T : unmanaged, IBinaryInteger<T> => result == T.Zero;
+        where T : unmanaged, IBinaryInteger<T> => OperandBits.Widen(result) == 0;
 }
 
 internal readonly struct Below : IFusedCondition
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfCompare<T>(T left, T right)
-        where T : unmanaged, IBinaryInteger<T> => left < right;
+        where T : unmanaged, IBinaryInteger<T> => OperandBits.Widen(left) < OperandBits.Widen(right);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfTest<T>(T result)
@@ -54,18 +54,18 @@ internal readonly struct BelowOrEqual : IFusedCondition
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfCompare<T>(T left, T right)
-        where T : unmanaged, IBinaryInteger<T> => left <= right;
+        where T : unmanaged, IBinaryInteger<T> => OperandBits.Widen(left) <= OperandBits.Widen(right);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfTest<T>(T result)
-        where T : unmanaged, IBinaryInteger<T> => result == T.Zero;
+        where T : unmanaged, IBinaryInteger<T> => OperandBits.Widen(result) == 0;
 }
 
 internal readonly struct Sign : IFusedCondition
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfCompare<T>(T left, T right)
-        where T : unmanaged, IBinaryInteger<T> => SignedValue.Of(left - right) < 0;
+        where T : unmanaged, IBinaryInteger<T> => (long)OperandBits.SignExtend<T>(OperandBits.Widen(left) - OperandBits.Widen(right)) < 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool OfTest<T>(T result)

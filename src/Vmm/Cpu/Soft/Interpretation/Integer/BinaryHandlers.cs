@@ -21,7 +21,7 @@ internal static unsafe class BinaryHandlers
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
     {
-        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), T.CreateTruncating(op->Immediate)));
+        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), OperandBits.Narrow<T>(op->Immediate)));
         return Dispatch.Next(cpu, op);
     }
 
@@ -66,7 +66,7 @@ internal static unsafe class BinaryHandlers
             return TPath.IsFast ? MemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
-        *host = TOperation.Apply(cpu, *host, T.CreateTruncating(op->Immediate));
+        *host = TOperation.Apply(cpu, *host, OperandBits.Narrow<T>(op->Immediate));
         return TPath.Close(cpu, op, host);
     }
 
@@ -96,7 +96,7 @@ internal static unsafe class BinaryHandlers
             return TPath.IsFast ? LockedMemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
-        Atomics.Update<TOperation, T>(cpu, host, T.CreateTruncating(op->Immediate));
+        Atomics.Update<TOperation, T>(cpu, host, OperandBits.Narrow<T>(op->Immediate));
         return TPath.Close(cpu, op, host);
     }
 
@@ -105,7 +105,7 @@ internal static unsafe class BinaryHandlers
     public static Operation* Clear<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        RegisterFile.Write(cpu, op->Reg0, T.Zero);
+        RegisterFile.Write<T>(cpu, op->Reg0, default);
         cpu->FlagZero = 0;
         cpu->FlagSignParity = 0;
         cpu->FlagCarries = 0;

@@ -16,9 +16,11 @@ internal readonly unsafe struct Add : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left + right;
-        LazyFlags.SetAdd(cpu, left, right, result);
-        return result;
+        ulong l = OperandBits.Widen(left);
+        ulong r = OperandBits.Widen(right);
+        ulong result = l + r;
+        OperandBits.SetFlags<T>(cpu, result, (l & r) | ((l | r) & ~result));
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -28,9 +30,11 @@ internal readonly unsafe struct AddWithCarry : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left + right + T.CreateTruncating(cpu->FlagCarries >> 63);
-        LazyFlags.SetAdd(cpu, left, right, result);
-        return result;
+        ulong l = OperandBits.Widen(left);
+        ulong r = OperandBits.Widen(right);
+        ulong result = l + r + (cpu->FlagCarries >> 63);
+        OperandBits.SetFlags<T>(cpu, result, (l & r) | ((l | r) & ~result));
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -41,9 +45,11 @@ internal readonly unsafe struct Subtract : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left - right;
-        LazyFlags.SetSubtract(cpu, left, right, result);
-        return result;
+        ulong l = OperandBits.Widen(left);
+        ulong r = OperandBits.Widen(right);
+        ulong result = l - r;
+        OperandBits.SetFlags<T>(cpu, result, (~l & r) | (~(l ^ r) & result));
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -53,9 +59,11 @@ internal readonly unsafe struct SubtractWithBorrow : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left - right - T.CreateTruncating(cpu->FlagCarries >> 63);
-        LazyFlags.SetSubtract(cpu, left, right, result);
-        return result;
+        ulong l = OperandBits.Widen(left);
+        ulong r = OperandBits.Widen(right);
+        ulong result = l - r - (cpu->FlagCarries >> 63);
+        OperandBits.SetFlags<T>(cpu, result, (~l & r) | (~(l ^ r) & result));
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -66,9 +74,9 @@ internal readonly unsafe struct And : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left & right;
-        LazyFlags.SetLogic(cpu, result);
-        return result;
+        ulong result = OperandBits.Widen(left) & OperandBits.Widen(right);
+        OperandBits.SetResult<T>(cpu, result, 0);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -78,9 +86,9 @@ internal readonly unsafe struct Or : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left | right;
-        LazyFlags.SetLogic(cpu, result);
-        return result;
+        ulong result = OperandBits.Widen(left) | OperandBits.Widen(right);
+        OperandBits.SetResult<T>(cpu, result, 0);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -90,9 +98,9 @@ internal readonly unsafe struct Xor : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = left ^ right;
-        LazyFlags.SetLogic(cpu, result);
-        return result;
+        ulong result = OperandBits.Widen(left) ^ OperandBits.Widen(right);
+        OperandBits.SetResult<T>(cpu, result, 0);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -103,7 +111,7 @@ internal readonly unsafe struct BitTest : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        FlagEdits.SetCarry(cpu, (left & right) != T.Zero);
+        FlagEdits.SetCarry(cpu, (OperandBits.Widen(left) & OperandBits.Widen(right)) != 0);
         return left;
     }
 }
@@ -114,8 +122,8 @@ internal readonly unsafe struct BitSet : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        FlagEdits.SetCarry(cpu, (left & right) != T.Zero);
-        return left | right;
+        FlagEdits.SetCarry(cpu, (OperandBits.Widen(left) & OperandBits.Widen(right)) != 0);
+        return OperandBits.Narrow<T>(OperandBits.Widen(left) | OperandBits.Widen(right));
     }
 }
 
@@ -125,8 +133,8 @@ internal readonly unsafe struct BitReset : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        FlagEdits.SetCarry(cpu, (left & right) != T.Zero);
-        return left & ~right;
+        FlagEdits.SetCarry(cpu, (OperandBits.Widen(left) & OperandBits.Widen(right)) != 0);
+        return OperandBits.Narrow<T>(OperandBits.Widen(left) & ~OperandBits.Widen(right));
     }
 }
 
@@ -136,7 +144,7 @@ internal readonly unsafe struct BitComplement : IBinaryOperation
     public static T Apply<T>(CpuContext* cpu, T left, T right)
         where T : unmanaged, IBinaryInteger<T>
     {
-        FlagEdits.SetCarry(cpu, (left & right) != T.Zero);
-        return left ^ right;
+        FlagEdits.SetCarry(cpu, (OperandBits.Widen(left) & OperandBits.Widen(right)) != 0);
+        return OperandBits.Narrow<T>(OperandBits.Widen(left) ^ OperandBits.Widen(right));
     }
 }

@@ -21,7 +21,7 @@ internal static unsafe class CompareHandlers
         where TOperation : struct, IBinaryOperation
         where T : unmanaged, IBinaryInteger<T>
     {
-        TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), T.CreateTruncating(op->Immediate));
+        TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), OperandBits.Narrow<T>(op->Immediate));
         return Dispatch.Next(cpu, op);
     }
 
@@ -66,7 +66,7 @@ internal static unsafe class CompareHandlers
             return TPath.IsFast ? MemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
-        TOperation.Apply(cpu, left, T.CreateTruncating(op->Immediate));
+        TOperation.Apply(cpu, left, OperandBits.Narrow<T>(op->Immediate));
         return Dispatch.Next(cpu, op);
     }
 
@@ -75,7 +75,7 @@ internal static unsafe class CompareHandlers
     public static Operation* TestSelf<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        LazyFlags.SetLogic(cpu, RegisterFile.Read<T>(cpu, op->Reg0));
+        OperandBits.SetResult<T>(cpu, OperandBits.Widen(RegisterFile.Read<T>(cpu, op->Reg0)), 0);
         return Dispatch.Next(cpu, op);
     }
 }

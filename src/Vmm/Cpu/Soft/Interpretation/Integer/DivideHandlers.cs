@@ -48,7 +48,7 @@ internal static unsafe class DivideHandlers
     private static bool TryDivideUnsigned<T>(CpuContext* cpu, T divisorOperand)
         where T : unmanaged, IBinaryInteger<T>
     {
-        ulong divisor = ulong.CreateTruncating(divisorOperand);
+        ulong divisor = OperandBits.Widen(divisorOperand);
         if (divisor == 0)
         {
             return false;
@@ -130,7 +130,7 @@ internal static unsafe class DivideHandlers
         }
 
         (long quotient, long remainder) = Math.DivRem(narrow, divisor);
-        if (quotient != SignedValue.Of(T.CreateTruncating(quotient)))
+        if (quotient != SignedValue.Of(OperandBits.Narrow<T>((ulong)quotient)))
         {
             return false;
         }
@@ -153,8 +153,8 @@ internal static unsafe class DivideHandlers
     private static void WriteQuotient<T>(CpuContext* cpu, ulong quotient, ulong remainder)
         where T : unmanaged, IBinaryInteger<T>
     {
-        RegisterFile.Write(cpu, RegisterFile.Rax, T.CreateTruncating(quotient));
-        RegisterFile.Write(cpu, sizeof(T) == 1 ? RegisterFile.Ah : RegisterFile.Rdx, T.CreateTruncating(remainder));
+        RegisterFile.Write(cpu, RegisterFile.Rax, OperandBits.Narrow<T>((ulong)quotient));
+        RegisterFile.Write(cpu, sizeof(T) == 1 ? RegisterFile.Ah : RegisterFile.Rdx, OperandBits.Narrow<T>(remainder));
         SetFlags(cpu);
     }
 

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
@@ -26,28 +25,21 @@ internal static unsafe class FlagEdits
     /// <summary>SF, ZF and PF from the result; CF and OF as given (0 or 1); AF set, as AMD processors have it after a shift.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetShift<T>(CpuContext* cpu, T result, ulong carry, ulong overflow)
-        where T : unmanaged, IBinaryInteger<T>
-    {
-        LazyFlags.SetLogic(cpu, result);
-        cpu->FlagCarries = (carry << 63) | ((carry ^ overflow) << 62) | AdjustBit;
-    }
+        where T : unmanaged =>
+        OperandBits.SetResult<T>(cpu, OperandBits.Widen(result), (carry << 63) | ((carry ^ overflow) << 62) | AdjustBit);
 
     /// <summary>SF, ZF and PF from the result; CF as given (0 or 1); OF and AF clear.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetResultAndCarry<T>(CpuContext* cpu, T result, ulong carry)
-        where T : unmanaged, IBinaryInteger<T>
-    {
-        LazyFlags.SetLogic(cpu, result);
-        cpu->FlagCarries = (carry << 63) | (carry << 62);
-    }
+        where T : unmanaged => OperandBits.SetResult<T>(cpu, OperandBits.Widen(result), (carry << 63) | (carry << 62));
 
     /// <summary>All but CF from a result and the carries out of every bit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SetKeepingCarry<T>(CpuContext* cpu, T result, T carries)
-        where T : unmanaged, IBinaryInteger<T>
+    public static void SetKeepingCarry<T>(CpuContext* cpu, ulong result, ulong carries)
+        where T : unmanaged
     {
         ulong before = cpu->FlagCarries;
-        LazyFlags.Set(cpu, result, carries);
+        OperandBits.SetFlags<T>(cpu, result, carries);
         ulong turn = (cpu->FlagCarries ^ before) & CarryOut;
         cpu->FlagCarries ^= turn | (turn >> 1);
     }

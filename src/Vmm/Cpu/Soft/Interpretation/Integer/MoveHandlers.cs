@@ -21,7 +21,7 @@ internal static unsafe class MoveHandlers
     public static Operation* RegisterImmediate<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        RegisterFile.Write(cpu, op->Reg0, T.CreateTruncating(op->Immediate));
+        RegisterFile.Write(cpu, op->Reg0, OperandBits.Narrow<T>(op->Immediate));
         return Dispatch.Next(cpu, op);
     }
 
@@ -65,7 +65,7 @@ internal static unsafe class MoveHandlers
     {
         if (!TPath.IsFast)
         {
-            return GuestAccess.TryWrite(cpu, op, T.CreateTruncating(op->Immediate)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+            return GuestAccess.TryWrite(cpu, op, OperandBits.Narrow<T>(op->Immediate)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
         }
 
         if (!TPath.TryOpen(cpu, op, out T* host))
@@ -73,7 +73,7 @@ internal static unsafe class MoveHandlers
             return MemoryImmediate<T, GeneralPath>(cpu, op);
         }
 
-        *host = T.CreateTruncating(op->Immediate);
+        *host = OperandBits.Narrow<T>(op->Immediate);
         return TPath.Close(cpu, op, host);
     }
 
@@ -104,7 +104,7 @@ internal static unsafe class MoveHandlers
         where TFrom : unmanaged, IBinaryInteger<TFrom>
         where TTo : unmanaged, IBinaryInteger<TTo>
     {
-        RegisterFile.Write(cpu, op->Reg0, TTo.CreateTruncating(RegisterFile.Read<TFrom>(cpu, op->Reg1)));
+        RegisterFile.Write(cpu, op->Reg0, OperandBits.Narrow<TTo>(OperandBits.Extend(RegisterFile.Read<TFrom>(cpu, op->Reg1))));
         return Dispatch.Next(cpu, op);
     }
 
@@ -119,7 +119,7 @@ internal static unsafe class MoveHandlers
             return TPath.IsFast ? ExtendMemory<TFrom, TTo, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
-        RegisterFile.Write(cpu, op->Reg0, TTo.CreateTruncating(value));
+        RegisterFile.Write(cpu, op->Reg0, OperandBits.Narrow<TTo>(OperandBits.Extend(value)));
         return Dispatch.Next(cpu, op);
     }
 
@@ -135,7 +135,7 @@ internal static unsafe class MoveHandlers
     public static Operation* LoadEffectiveAddress<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        RegisterFile.Write(cpu, op->Reg0, T.CreateTruncating(GuestAccess.EffectiveAddress(cpu, op)));
+        RegisterFile.Write(cpu, op->Reg0, OperandBits.Narrow<T>(GuestAccess.EffectiveAddress(cpu, op)));
         return Dispatch.Next(cpu, op);
     }
 
@@ -175,7 +175,7 @@ internal static unsafe class MoveHandlers
     {
         TAddress offset = RegisterFile.Read<TAddress>(cpu, RegisterFile.Rbx)
             + TAddress.CreateTruncating(RegisterFile.Read<byte>(cpu, RegisterFile.Rax));
-        if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, ulong.CreateTruncating(offset), out byte value))
+        if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, OperandBits.Widen(offset), out byte value))
         {
             return Faults.Faulted(cpu, op);
         }
@@ -204,6 +204,6 @@ internal static unsafe class MoveHandlers
         {
             2 => T.CreateTruncating(BinaryPrimitives.ReverseEndianness(ushort.CreateTruncating(value))),
             4 => T.CreateTruncating(BinaryPrimitives.ReverseEndianness(uint.CreateTruncating(value))),
-            _ => T.CreateTruncating(BinaryPrimitives.ReverseEndianness(ulong.CreateTruncating(value))),
+            _ => T.CreateTruncating(BinaryPrimitives.ReverseEndianness(OperandBits.Widen(value))),
         };
 }

@@ -81,7 +81,7 @@ internal static unsafe class MultiplyHandlers
     public static Operation* RegisterRegisterImmediate<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        RegisterFile.Write(cpu, op->Reg0, Truncated(cpu, RegisterFile.Read<T>(cpu, op->Reg1), T.CreateTruncating(op->Immediate)));
+        RegisterFile.Write(cpu, op->Reg0, Truncated(cpu, RegisterFile.Read<T>(cpu, op->Reg1), OperandBits.Narrow<T>(op->Immediate)));
         return Dispatch.Next(cpu, op);
     }
 
@@ -95,7 +95,7 @@ internal static unsafe class MultiplyHandlers
             return Faults.Faulted(cpu, op);
         }
 
-        RegisterFile.Write(cpu, op->Reg0, Truncated(cpu, left, T.CreateTruncating(op->Immediate)));
+        RegisterFile.Write(cpu, op->Reg0, Truncated(cpu, left, OperandBits.Narrow<T>(op->Immediate)));
         return Dispatch.Next(cpu, op);
     }
 
@@ -129,11 +129,11 @@ internal static unsafe class MultiplyHandlers
         if (sizeof(T) == 8)
         {
             RegisterFile.Write(cpu, op->Reg1, left * right);
-            RegisterFile.Write(cpu, op->Reg0, HighHalf(ulong.CreateTruncating(left), ulong.CreateTruncating(right)));
+            RegisterFile.Write(cpu, op->Reg0, HighHalf(OperandBits.Widen(left), OperandBits.Widen(right)));
         }
         else
         {
-            ulong product = ulong.CreateTruncating(left) * ulong.CreateTruncating(right);
+            ulong product = OperandBits.Widen(left) * OperandBits.Widen(right);
             RegisterFile.Write(cpu, op->Reg1, (uint)product);
             RegisterFile.Write(cpu, op->Reg0, (uint)(product >> 32));
         }
@@ -147,12 +147,12 @@ internal static unsafe class MultiplyHandlers
         ulong high;
         if (sizeof(T) == 8)
         {
-            high = HighHalf(ulong.CreateTruncating(left), ulong.CreateTruncating(right));
-            WriteProduct<T>(cpu, ulong.CreateTruncating(left * right), high);
+            high = HighHalf(OperandBits.Widen(left), OperandBits.Widen(right));
+            WriteProduct<T>(cpu, OperandBits.Widen(left) * OperandBits.Widen(right), high);
         }
         else
         {
-            ulong product = ulong.CreateTruncating(left) * ulong.CreateTruncating(right);
+            ulong product = OperandBits.Widen(left) * OperandBits.Widen(right);
             high = product >> (sizeof(T) * 8);
             WriteProduct<T>(cpu, product, high);
         }
@@ -178,7 +178,7 @@ internal static unsafe class MultiplyHandlers
         {
             long product = left * SignedValue.Of(right);
             WriteProduct<T>(cpu, (ulong)product, (ulong)(product >> (sizeof(T) * 8)));
-            overflow = product != SignedValue.Of(T.CreateTruncating(product));
+            overflow = product != SignedValue.Of(OperandBits.Narrow<T>((ulong)product));
         }
 
         ulong flag = overflow ? 1UL : 0;
@@ -193,13 +193,13 @@ internal static unsafe class MultiplyHandlers
         bool overflow;
         if (sizeof(T) == 8)
         {
-            result = left * right;
+            result = OperandBits.Narrow<T>(OperandBits.Widen(left) * OperandBits.Widen(right));
             overflow = HighHalf(SignedValue.Of(left), SignedValue.Of(right)) != SignedValue.Of(result) >> 63;
         }
         else
         {
             long product = SignedValue.Of(left) * SignedValue.Of(right);
-            result = T.CreateTruncating(product);
+            result = OperandBits.Narrow<T>((ulong)product);
             overflow = product != SignedValue.Of(result);
         }
 
@@ -228,8 +228,8 @@ internal static unsafe class MultiplyHandlers
         }
         else
         {
-            RegisterFile.Write(cpu, RegisterFile.Rax, T.CreateTruncating(low));
-            RegisterFile.Write(cpu, RegisterFile.Rdx, T.CreateTruncating(high));
+            RegisterFile.Write(cpu, RegisterFile.Rax, OperandBits.Narrow<T>(low));
+            RegisterFile.Write(cpu, RegisterFile.Rdx, OperandBits.Narrow<T>(high));
         }
     }
 }

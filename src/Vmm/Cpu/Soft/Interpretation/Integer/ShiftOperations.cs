@@ -19,11 +19,11 @@ internal readonly unsafe struct ShiftLeft : IShiftOperation
     public static T Apply<T>(CpuContext* cpu, T value, int count)
         where T : unmanaged, IBinaryInteger<T>
     {
-        ulong wide = ulong.CreateTruncating(value);
+        ulong wide = OperandBits.Widen(value);
         ulong shifted = wide << count;
         ulong carry = sizeof(T) == 8 ? (wide >> (64 - count)) & 1 : (shifted >> (sizeof(T) * 8)) & 1;
         ulong sign = (shifted >> ((sizeof(T) * 8) - 1)) & 1;
-        T result = T.CreateTruncating(shifted);
+        T result = OperandBits.Narrow<T>(shifted);
         FlagEdits.SetShift(cpu, result, carry, carry ^ sign);
         return result;
     }
@@ -35,9 +35,9 @@ internal readonly unsafe struct ShiftRight : IShiftOperation
     public static T Apply<T>(CpuContext* cpu, T value, int count)
         where T : unmanaged, IBinaryInteger<T>
     {
-        ulong before = ulong.CreateTruncating(value) >> (count - 1);
+        ulong before = OperandBits.Widen(value) >> (count - 1);
         ulong shifted = before >> 1;
-        T result = T.CreateTruncating(shifted);
+        T result = OperandBits.Narrow<T>(shifted);
         // The top bit of the result is 0, so the one below it tells whether the sign changed.
         FlagEdits.SetShift(cpu, result, before & 1, (shifted >> ((sizeof(T) * 8) - 2)) & 1);
         return result;
@@ -51,7 +51,7 @@ internal readonly unsafe struct ShiftRightArithmetic : IShiftOperation
         where T : unmanaged, IBinaryInteger<T>
     {
         long before = SignedValue.Of(value) >> (count - 1);
-        T result = T.CreateTruncating(before >> 1);
+        T result = OperandBits.Narrow<T>((ulong)(before >> 1));
         FlagEdits.SetShift(cpu, result, (ulong)before & 1, 0);
         return result;
     }
@@ -60,11 +60,26 @@ internal readonly unsafe struct ShiftRightArithmetic : IShiftOperation
 internal readonly unsafe struct RotateLeft : IShiftOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Rotate<T>(T value, int count)
+        where T : unmanaged
+    {
+        ulong wide = OperandBits.Widen(value);
+        int left = count & ((sizeof(T) * 8) - 1);
+        int right = -count & ((sizeof(T) * 8) - 1);
+        return sizeof(T) switch
+        {
+            8 => OperandBits.Narrow<T>(BitOperations.RotateLeft(wide, count)),
+            4 => OperandBits.Narrow<T>(BitOperations.RotateLeft((uint)wide, count)),
+            _ => OperandBits.Narrow<T>((wide << left) | (wide >> right)),
+        };
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T value, int count)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = T.RotateLeft(value, count);
-        ulong wide = ulong.CreateTruncating(result);
+        T result = Rotate(value, count);
+        ulong wide = OperandBits.Widen(result);
         ulong carry = wide & 1;
         FlagEdits.SetCarryOverflow(cpu, carry, carry ^ ((wide >> ((sizeof(T) * 8) - 1)) & 1));
         return result;
@@ -77,8 +92,8 @@ internal readonly unsafe struct RotateRight : IShiftOperation
     public static T Apply<T>(CpuContext* cpu, T value, int count)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = T.RotateRight(value, count);
-        ulong wide = ulong.CreateTruncating(result);
+        T result = RotateLeft.Rotate(value, -count);
+        ulong wide = OperandBits.Widen(result);
         ulong carry = (wide >> ((sizeof(T) * 8) - 1)) & 1;
         FlagEdits.SetCarryOverflow(cpu, carry, carry ^ ((wide >> ((sizeof(T) * 8) - 2)) & 1));
         return result;
@@ -93,12 +108,12 @@ internal readonly unsafe struct RotateLeftThroughCarry : IShiftOperation
     {
         int bits = sizeof(T) * 8;
         int steps = count % (bits + 1);
-        UInt128 wide = ((UInt128)(cpu->FlagCarries >> 63) << bits) | ulong.CreateTruncating(value);
+        UInt128 wide = ((UInt128)(cpu->FlagCarries >> 63) << bits) | OperandBits.Widen(value);
         UInt128 rotated = (wide << steps) | (wide >> (bits + 1 - steps));
         ulong result = (ulong)rotated;
         ulong carry = (ulong)(rotated >> bits) & 1;
         FlagEdits.SetCarryOverflow(cpu, carry, carry ^ ((result >> (bits - 1)) & 1));
-        return T.CreateTruncating(result);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -109,12 +124,12 @@ internal readonly unsafe struct RotateRightThroughCarry : IShiftOperation
     {
         int bits = sizeof(T) * 8;
         int steps = count % (bits + 1);
-        UInt128 wide = ((UInt128)(cpu->FlagCarries >> 63) << bits) | ulong.CreateTruncating(value);
+        UInt128 wide = ((UInt128)(cpu->FlagCarries >> 63) << bits) | OperandBits.Widen(value);
         UInt128 rotated = (wide >> steps) | (wide << (bits + 1 - steps));
         ulong result = (ulong)rotated;
         ulong carry = (ulong)(rotated >> bits) & 1;
         FlagEdits.SetCarryOverflow(cpu, carry, ((result >> (bits - 1)) ^ (result >> (bits - 2))) & 1);
-        return T.CreateTruncating(result);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -132,8 +147,8 @@ internal readonly unsafe struct DoubleShiftLeft : IDoubleShiftOperation
         where T : unmanaged, IBinaryInteger<T>
     {
         int bits = sizeof(T) * 8;
-        ulong left = ulong.CreateTruncating(value);
-        ulong right = ulong.CreateTruncating(filler);
+        ulong left = OperandBits.Widen(value);
+        ulong right = OperandBits.Widen(filler);
         ulong carry;
         ulong result;
         if (sizeof(T) == 2)
@@ -143,8 +158,8 @@ internal readonly unsafe struct DoubleShiftLeft : IDoubleShiftOperation
             carry = count > bits ? 0 : (window >> (48 - count)) & 1;
             if (count >= bits)
             {
-                FlagEdits.SetShift(cpu, T.CreateTruncating(result), carry, carry);
-                return T.CreateTruncating(result);
+                FlagEdits.SetShift(cpu, OperandBits.Narrow<T>(result), carry, carry);
+                return OperandBits.Narrow<T>(result);
             }
         }
         else
@@ -153,7 +168,7 @@ internal readonly unsafe struct DoubleShiftLeft : IDoubleShiftOperation
             carry = (left >> (bits - count)) & 1;
         }
 
-        T narrow = T.CreateTruncating(result);
+        T narrow = OperandBits.Narrow<T>(result);
         FlagEdits.SetShift(cpu, narrow, carry, carry ^ ((result >> (bits - 1)) & 1));
         return narrow;
     }
@@ -165,8 +180,8 @@ internal readonly unsafe struct DoubleShiftRight : IDoubleShiftOperation
         where T : unmanaged, IBinaryInteger<T>
     {
         int bits = sizeof(T) * 8;
-        ulong right = ulong.CreateTruncating(value);
-        ulong left = ulong.CreateTruncating(filler);
+        ulong right = OperandBits.Widen(value);
+        ulong left = OperandBits.Widen(filler);
         ulong carry;
         ulong result;
         if (sizeof(T) == 2)
@@ -181,8 +196,8 @@ internal readonly unsafe struct DoubleShiftRight : IDoubleShiftOperation
             carry = (right >> (count - 1)) & 1;
         }
 
-        T narrow = T.CreateTruncating(result);
-        ulong wide = ulong.CreateTruncating(narrow);
+        T narrow = OperandBits.Narrow<T>(result);
+        ulong wide = OperandBits.Widen(narrow);
         FlagEdits.SetShift(cpu, narrow, carry, ((wide >> (bits - 1)) ^ (wide >> (bits - 2))) & 1);
         return narrow;
     }

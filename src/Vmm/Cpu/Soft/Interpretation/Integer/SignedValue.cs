@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
@@ -8,11 +7,5 @@ internal static unsafe class SignedValue
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long Of<T>(T value)
-        where T : unmanaged, IBinaryInteger<T> => sizeof(T) switch
-        {
-            1 => sbyte.CreateTruncating(value),
-            2 => short.CreateTruncating(value),
-            4 => int.CreateTruncating(value),
-            _ => long.CreateTruncating(value),
-        };
+        where T : unmanaged => (long)OperandBits.SignExtend<T>(OperandBits.Widen(value));
 }

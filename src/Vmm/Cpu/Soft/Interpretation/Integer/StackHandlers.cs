@@ -16,7 +16,7 @@ internal static unsafe class StackHandlers
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* PushImmediate<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T> =>
-        GuestAccess.TryPush(cpu, op, T.CreateTruncating(op->Immediate)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
+        GuestAccess.TryPush(cpu, op, OperandBits.Narrow<T>(op->Immediate)) ? Dispatch.Next(cpu, op) : Faults.Faulted(cpu, op);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* PushMemory<T>(CpuContext* cpu, Operation* op)
@@ -50,7 +50,7 @@ internal static unsafe class StackHandlers
             return PushImmediate<T>(cpu, op);
         }
 
-        *host = T.CreateTruncating(op->Immediate);
+        *host = OperandBits.Narrow<T>(op->Immediate);
         cpu->State.Gpr[4] = offset;
         return CachedAccess.Close(cpu, op, (byte*)host);
     }

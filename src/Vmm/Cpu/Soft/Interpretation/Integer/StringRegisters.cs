@@ -29,10 +29,10 @@ internal static unsafe class StringRegisters<TAddress>
     public static void Advance(CpuContext* cpu, byte register, ulong bytes) => RegisterFile.Write(
         cpu,
         register,
-        TAddress.CreateTruncating(Read(cpu, register) + (Backwards(cpu) ? 0 - bytes : bytes)));
+        OperandBits.Narrow<TAddress>(Read(cpu, register) + (Backwards(cpu) ? 0 - bytes : bytes)));
 
     public static void CountDown(CpuContext* cpu, ulong elements) =>
-        RegisterFile.Write(cpu, RegisterFile.Rcx, TAddress.CreateTruncating(Count(cpu) - elements));
+        RegisterFile.Write(cpu, RegisterFile.Rcx, OperandBits.Narrow<TAddress>(Count(cpu) - elements));
 
     /// <summary>Bytes that a run upwards from an offset may take: as counted, up to where the offset wraps, a piece at most. 0 backwards or when stepping.</summary>
     public static ulong RunLimit(CpuContext* cpu, int elementSize, ulong offset)
@@ -43,12 +43,12 @@ internal static unsafe class StringRegisters<TAddress>
         }
 
         ulong bytes = Math.Min(Count(cpu), PieceLength) * (ulong)elementSize;
-        return Math.Min(bytes, ulong.CreateTruncating(TAddress.MaxValue) - offset);
+        return Math.Min(bytes, OperandBits.Widen(TAddress.MaxValue) - offset);
     }
 
     /// <summary>Whether to leave between two elements: something waits, or every element is to trap.</summary>
     public static bool MustPause(CpuContext* cpu) => Faults.Interrupted(cpu) || (cpu->State.Rflags & TrapFlag) != 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Read(CpuContext* cpu, byte register) => ulong.CreateTruncating(RegisterFile.Read<TAddress>(cpu, register));
+    private static ulong Read(CpuContext* cpu, byte register) => OperandBits.Widen(RegisterFile.Read<TAddress>(cpu, register));
 }

@@ -17,9 +17,10 @@ internal readonly unsafe struct Increment : IUnaryOperation
     public static T Apply<T>(CpuContext* cpu, T value)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = value + T.One;
-        FlagEdits.SetKeepingCarry(cpu, result, value & ~result);
-        return result;
+        ulong before = OperandBits.Widen(value);
+        ulong result = before + 1;
+        FlagEdits.SetKeepingCarry<T>(cpu, result, before & ~result);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -30,9 +31,10 @@ internal readonly unsafe struct Decrement : IUnaryOperation
     public static T Apply<T>(CpuContext* cpu, T value)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = value - T.One;
-        FlagEdits.SetKeepingCarry(cpu, result, ~value & result);
-        return result;
+        ulong before = OperandBits.Widen(value);
+        ulong result = before - 1;
+        FlagEdits.SetKeepingCarry<T>(cpu, result, ~before & result);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -42,9 +44,10 @@ internal readonly unsafe struct Negate : IUnaryOperation
     public static T Apply<T>(CpuContext* cpu, T value)
         where T : unmanaged, IBinaryInteger<T>
     {
-        T result = T.Zero - value;
-        LazyFlags.SetSubtract(cpu, T.Zero, value, result);
-        return result;
+        ulong before = OperandBits.Widen(value);
+        ulong result = 0 - before;
+        OperandBits.SetFlags<T>(cpu, result, before | result);
+        return OperandBits.Narrow<T>(result);
     }
 }
 
@@ -53,5 +56,5 @@ internal readonly unsafe struct Not : IUnaryOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Apply<T>(CpuContext* cpu, T value)
-        where T : unmanaged, IBinaryInteger<T> => ~value;
+        where T : unmanaged, IBinaryInteger<T> => OperandBits.Narrow<T>(~OperandBits.Widen(value));
 }
