@@ -14,6 +14,8 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
 {
     private const ulong PageTables = 0x1000;
     private const ulong Code = 0x8000;
+    private const ulong Entry = 0x9000;
+    private const ulong Program = 0xa000;
     private const ushort Port = 0x500;
     private const int LoopInstructions = 2;
 
@@ -25,6 +27,7 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
     private IVirtualCpu? _vcpu;
     private int _writes;
     private int _stopAfter;
+    private uint _lastValue;
 
     private GuestSpeedMeasurement(GuestMemory memory)
     {
@@ -51,6 +54,31 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
         return (measurement.Measure(vcpu), Math.Max(0, frequency));
     }
 
+    /// <summary>Whether SYSCALL at CPL 3 gets to the entry point with kernel segments: it then writes CS to the port.</summary>
+    public static bool TakesSystemCallsOnKvm()
+    {
+        const ushort kernelCode = 0x10;
+        using var memory = new GuestMemory();
+        using var measurement = new GuestSpeedMeasurement(memory);
+        using var engine = new KvmEngine(memory, measurement, new VirtualClock()) { Assists = false };
+        using var vcpu = engine.CreateVcpu(0, 0);
+
+        // At the entry: mov ax, cs; out dx, ax. The program: syscall.
+        memory.TryWrite(new GuestPhysicalAddress(Entry), [0x66, 0x8c, 0xc8, 0x66, 0xef, 0xeb, 0xfc]);
+        memory.TryWrite(new GuestPhysicalAddress(Program), [0x0f, 0x05, 0xeb, 0xfe]);
+        measurement._vcpu = vcpu;
+        measurement.SetState(3, 0);
+        var state = measurement._state;
+        state->Efer |= 1; // SCE
+        state->Msr.Star = 0x0023_0000_0000_0000 | ((ulong)kernelCode << 32);
+        state->Msr.Lstar = Entry;
+        state->Rip = Program;
+        vcpu.Load(state);
+        measurement._stopAfter = 1;
+        vcpu.Deadline = Stopwatch.GetTimestamp() + Patience;
+        return vcpu.Run() == VcpuExit.Kicked && measurement._lastValue == kernelCode;
+    }
+
     public static GuestSpeed? OnSoft()
     {
         using var memory = new GuestMemory();
@@ -75,6 +103,7 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
 
     public void WritePort(ushort port, int size, uint value)
     {
+        _lastValue = value;
         if (++_writes >= _stopAfter)
         {
             _vcpu!.Kick();

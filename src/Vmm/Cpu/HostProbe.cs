@@ -56,6 +56,11 @@ public sealed record HostProbe
             return ("soft", $"KVM cannot be used: {kvm.Unusable}");
         }
 
+        if (!kvm.SystemCalls)
+        {
+            return ("soft", "KVM does not take the system calls of guests' programs to their kernels");
+        }
+
         string measured = $"KVM runs privileged guest code at {InMillions(speed.Privileged)} million instructions a second";
         return speed.Privileged > SoftEngineSpeed
             ? ("kvm", measured)

@@ -24,6 +24,12 @@ public sealed record KvmProbe
     /// <summary>What is there of that which WebVm uses or may use, by KVM's name for it.</summary>
     public IReadOnlyDictionary<string, bool> Capabilities { get; init; } = new Dictionary<string, bool>();
 
+    /// <summary>
+    /// SYSCALL takes a guest's user code to its kernel. An incomplete KVM was met whose processor goes to the entry point and stays at
+    /// CPL 3; kernels boot on it, and each of their programs dies at its first system call.
+    /// </summary>
+    public bool SystemCalls { get; init; }
+
     /// <summary>Null when a guest could not be run.</summary>
     public GuestSpeed? Speed { get; init; }
 
@@ -52,11 +58,24 @@ public sealed record KvmProbe
         try
         {
             var (speed, frequency) = GuestSpeedMeasurement.OnKvm();
-            return probe with { Speed = speed, TscKilohertz = frequency };
+            return probe with { Speed = speed, TscKilohertz = frequency, SystemCalls = TakesSystemCalls() };
         }
         catch (Exception failure) when (failure is LinuxException or InvalidOperationException)
         {
             return probe with { Unusable = failure.Message };
+        }
+    }
+
+    /// <summary>See <see cref="SystemCalls"/>. A triple fault, an exit at a wrong place or a refusal all mean no.</summary>
+    internal static bool TakesSystemCalls()
+    {
+        try
+        {
+            return GuestSpeedMeasurement.TakesSystemCallsOnKvm();
+        }
+        catch (Exception failure) when (failure is LinuxException or InvalidOperationException)
+        {
+            return false;
         }
     }
 

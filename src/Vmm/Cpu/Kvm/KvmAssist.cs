@@ -75,8 +75,11 @@ internal sealed unsafe class KvmAssist : IDisposable
 
         if (all)
         {
-            _transfer.Load(_state, withTsc: false, initialize: false);
-            return;
+            _transfer.LoadChangedMsrs(_before, _state);
+            if (!new ReadOnlySpan<ulong>(_before->Dr, 8).SequenceEqual(new ReadOnlySpan<ulong>(_state->Dr, 8)))
+            {
+                _transfer.LoadDebugRegisters(_state);
+            }
         }
 
         _transfer.LoadRegisters(_state);

@@ -70,7 +70,7 @@ internal sealed unsafe class KvmCpuid
     /// </summary>
     private void AdoptHostExtendedState(FileDescriptor vcpu, Action setAgain)
     {
-        var shown = Get(vcpu).FirstOrDefault(leaf => leaf is { function: ExtendedStateLeaf, index: 0 });
+        var shown = ShownBy(vcpu).FirstOrDefault(leaf => leaf is { function: ExtendedStateLeaf, index: 0 });
         if ((shown.eax & ~Components) != 0)
         {
             Components = shown.eax;
@@ -79,7 +79,8 @@ internal sealed unsafe class KvmCpuid
         }
     }
 
-    private static kvm_cpuid_entry2[] Get(FileDescriptor vcpu)
+    /// <summary>The CPUID that a vCPU really has: some KVMs add what they cannot hide.</summary>
+    public static kvm_cpuid_entry2[] ShownBy(FileDescriptor vcpu)
     {
         const int maxEntries = 256;
         byte[] buffer = new byte[sizeof(kvm_cpuid2) + (maxEntries * sizeof(kvm_cpuid_entry2))];

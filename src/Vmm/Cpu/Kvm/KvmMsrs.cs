@@ -49,18 +49,39 @@ internal sealed unsafe class KvmMsrs
     }
 
     /// <summary>Writes all but the TSC deadline, which only counts after the local APIC is in TSC-deadline mode.</summary>
-    /// <param name="withTsc">Whether the time stamp counter is set too.</param>
-    public void Write(int vcpu, Buffer buffer, ModelSpecificRegisters* source, bool withTsc)
+    public void Write(int vcpu, Buffer buffer, ModelSpecificRegisters* source)
     {
         int count = 0;
         foreach (var entry in _entries)
         {
-            if (entry.Index != TscDeadline && (withTsc || entry.Index is not (Tsc or TscAdjust)))
+            if (entry.Index != TscDeadline)
             {
                 buffer[count++] = new kvm_msr_entry { index = entry.Index, data = At(source, entry) };
             }
         }
 
+        Write(vcpu, buffer, count);
+    }
+
+    /// <summary>Writes what an instruction changed. A write of the same value would not be harmless: it restarts paravirtual clocks, for one.</summary>
+    public void WriteChanged(int vcpu, Buffer buffer, ModelSpecificRegisters* before, ModelSpecificRegisters* after)
+    {
+        int count = 0;
+        foreach (var entry in _entries)
+        {
+            // The counter runs on by itself; who writes it moves the adjustment along (SDM Vol. 3B §17.17.3).
+            bool changed = entry.Index == Tsc ? after->TscAdjust != before->TscAdjust : At(after, entry) != At(before, entry);
+            if (changed)
+            {
+                buffer[count++] = new kvm_msr_entry { index = entry.Index, data = At(after, entry) };
+            }
+        }
+
+        Write(vcpu, buffer, count);
+    }
+
+    private static void Write(int vcpu, Buffer buffer, int count)
+    {
         // KVM stops at a value that it refuses (a feature this host lacks). The others still count.
         for (int first = 0; first < count;)
         {

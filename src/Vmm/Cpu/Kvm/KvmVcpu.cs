@@ -103,7 +103,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
             TimeStamp.TrySetFrequency((uint)frequency);
         }
 
-        _state.Load(source, withTsc: true, initialize: true);
+        _state.Load(source);
         TimeStamp.Frozen = _engine.ClockRuns ? null : source->Msr.Tsc;
         _loadedDeadline = source->Msr.TscDeadline;
 

@@ -84,12 +84,19 @@ internal sealed unsafe class KvmVcpuState : IDisposable
         to->Xcr0 = control.nr_xcrs > 0 ? control.xcr0.value : 1;
     }
 
-    /// <param name="withTsc">Whether the time stamp counter is set too.</param>
-    /// <param name="initialize">See <see cref="LoadExtended"/>.</param>
-    public void Load(CpuState* from, bool withTsc, bool initialize)
+    public void Load(CpuState* from)
     {
         LoadRegisters(from);
-        LoadExtended(from, initialize);
+        LoadExtended(from, initialize: true);
+        LoadDebugRegisters(from);
+        _msrs.Write(_vcpu, _buffer, &from->Msr);
+    }
+
+    /// <summary>Writes the MSRs in which two states differ.</summary>
+    public void LoadChangedMsrs(CpuState* before, CpuState* after) => _msrs.WriteChanged(_vcpu, _buffer, &before->Msr, &after->Msr);
+
+    public void LoadDebugRegisters(CpuState* from)
+    {
         kvm_debugregs debug = default;
         for (int i = 0; i < 4; i++)
         {
@@ -99,7 +106,6 @@ internal sealed unsafe class KvmVcpuState : IDisposable
         debug.dr6 = from->Dr[6];
         debug.dr7 = from->Dr[7];
         Require(KvmRequests.KVM_SET_DEBUGREGS, &debug, nameof(KvmRequests.KVM_SET_DEBUGREGS));
-        _msrs.Write(_vcpu, _buffer, &from->Msr, withTsc);
     }
 
     public void LoadRegisters(CpuState* from)

@@ -24,6 +24,10 @@ internal static unsafe class CpuidPolicy
     private const uint Leaf1Edx = (1u << 0) | (1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 7) | (1u << 8) | (1u << 9)
         | (1u << 11) | (1u << 12) | (1u << 13) | (1u << 14) | (1u << 15) | (1u << 16) | (1u << 17) | (1u << 19);
 
+    /// <summary>Not offered where the host's KVM lacks them: a guest that uses them could not go on there.</summary>
+    private const uint PcidBit = 1 << 17;
+    private const uint InvpcidBit = 1 << 10;
+
     // CMPXCHG16B, PCID, x2APIC, MOVBE, POPCNT, TSC deadline, RDRAND, hypervisor.
     private const uint Leaf1Ecx = (1u << 13) | (1u << 17) | (1u << 21) | (1u << 22) | (1u << 23) | (1u << 24) | (1u << 30) | (1u << 31);
 
@@ -70,7 +74,7 @@ internal static unsafe class CpuidPolicy
                 uint osxsave = (cpu->State.Cr4 & Cr4.Osxsave) != 0 ? 1u << 27 : 0;
                 uint multiple = processors > 1 ? 1u << 28 : 0;
                 return (Signature, (apicId << 24) | (Math.Min(1u << (int)coreBits, 255) << 16) | (8 << 8),
-                    Leaf1Ecx | VectorFeatures.Leaf1Ecx | osxsave, Leaf1Edx | VectorFeatures.Leaf1Edx | multiple);
+                    (HostKvm.HasPcid ? Leaf1Ecx : Leaf1Ecx & ~PcidBit) | VectorFeatures.Leaf1Ecx | osxsave, Leaf1Edx | VectorFeatures.Leaf1Edx | multiple);
             case 2: return (0x00fe_ff01, 0, 0, 0);
             case 4: return Cache(subleaf, coreBits);
 
@@ -78,7 +82,7 @@ internal static unsafe class CpuidPolicy
             case 6: return (1 << 2, 0, 0, 0);
             case 7: return subleaf switch
             {
-                0 => (2, Leaf7Ebx | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx, Leaf7Edx),
+                0 => (2, (HostKvm.HasInvpcid ? Leaf7Ebx : Leaf7Ebx & ~InvpcidBit) | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx, Leaf7Edx),
                 1 => (VectorFeatures.Leaf7Subleaf1Eax, 0, 0, 0),
 
                 // BHI_CTRL: Linux clears branch history in software on every system call unless a control bit can do it.

@@ -47,7 +47,7 @@ internal static unsafe class TimeStampCounter
         ref ulong kilohertz = ref cpu->State.Msr.TscKilohertz;
         if (kilohertz is < MinimumKilohertz or > MaximumKilohertz)
         {
-            kilohertz = HostTimeStamp.Kilohertz;
+            kilohertz = HostKvm.TscKilohertz;
         }
 
         cpu->TscMultiplier = (kilohertz << FractionBits) / NanosecondsPerMillisecond;
