@@ -34,6 +34,13 @@ public sealed class DifferentialTests
     public void PrivilegedInstructionsFaultAlike() => Compare(seed: 1, instructions: 5_000, new InstructionPool(64, privileged: true), bitness: 64);
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
+    public void RandomEncodingsMeanTheSame() => CompareEncodings(seed: 1, streams: 60);
+
+    [Fact(Explicit = true)]
+    public void ManyRandomEncodingsMeanTheSame() =>
+        CompareEncodings(int.TryParse(Environment.GetEnvironmentVariable("WEBVM_SEED"), out int given) ? given : 2, streams: 3000);
+
+    [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
     public void APlantedMistakeIsFoundAndNamed()
     {
         using var oracle = new KvmRing3Machine();
@@ -44,6 +51,17 @@ public sealed class DifferentialTests
 
         Assert.Equal(1, run.FindingCount);
         Assert.Contains("--- Adc_", run.Report(), StringComparison.Ordinal);
+    }
+
+    private static void CompareEncodings(int seed, int streams)
+    {
+        using var oracle = new KvmRing3Machine();
+        using var subject = new SoftRing3Machine();
+        var run = new DifferentialRun(oracle, subject, new InstructionPool(64), bitness: 64);
+
+        run.ExecuteEncodings(seed, streams);
+
+        Assert.True(run.FindingCount == 0, run.Report());
     }
 
     private static bool RunsCompatibilityModeNatively()

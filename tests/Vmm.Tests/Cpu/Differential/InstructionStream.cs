@@ -10,7 +10,7 @@ namespace WebVm.Vmm.Tests.Cpu.Differential;
 internal readonly record struct StreamUnit(int Offset, int Length, Instruction Subject, int Instructions);
 
 /// <summary>A random stream of user code in units, ended by UD2.</summary>
-internal sealed class InstructionStream
+internal sealed partial class InstructionStream
 {
     // TF would single-step; NT does not survive every kernel's way into user code.
     private const ulong TrapAndNestedTask = (1 << 8) | (1 << 14);
