@@ -1,0 +1,149 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Xunit;
+
+namespace WebVm.Guest.Tests;
+
+/// <summary>The program itself, as users and scripts start it.</summary>
+public sealed class CommandLineTests : IDisposable
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("webvm-cli").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void A_guest_that_powers_off_ends_with_0()
+    {
+        var (code, output, _) = Run("run", "--engine", "soft", "--memory", "256M", "--kernel", Images.File("tiny", "vmlinux"), "--initrd", Images.File("tiny", "initramfs"),
+            "--append", "console=ttyS0 quiet webvm.bench=poweroff");
+        Assert.Equal(0, code);
+        Assert.Contains("WebVm tiny reached /init", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_Multiboot_kernel_runs_and_ends_with_its_debug_exit_code()
+    {
+        string kernel = MultibootSample.Assemble(MultibootSample.Hello, _folder);
+        var (code, output, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--append", "one two");
+        Assert.True(code == ((0x15 << 1) | 1), $"{code}: {output}{errors}");
+        Assert.Contains("Hello from Multiboot: ", output, StringComparison.Ordinal);
+        Assert.Contains("one two", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_guest_that_crashes_ends_with_3_and_says_where()
+    {
+        string kernel = MultibootSample.Assemble(MultibootSample.TripleFault, _folder);
+        var (code, _, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel);
+        Assert.Equal(3, code);
+        Assert.Contains("triple fault on vCPU 0 (rip=0010:2000", errors, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--kernel", "/nonexistent")]
+    [InlineData("--kernel", "/etc/passwd")]
+    [InlineData("--cpus", "0")]
+    [InlineData("--memory", "lots")]
+    [InlineData("--numa", "cpus=0")]
+    [InlineData("--numa", "cpus=0,memory=64M,color=red")]
+    [InlineData("--display", "big")]
+    [InlineData("--engine", "fast")]
+    [InlineData("--serial", "pigeon")]
+    [InlineData("--restore", "/nonexistent")]
+    [InlineData("--spec", "/nonexistent")]
+    [InlineData("--no-such-option", "x")]
+    public void Bad_input_ends_with_2_and_a_message(string option, string value)
+    {
+        string[] kernel = option == "--kernel" ? [] : ["--kernel", "/etc/hostname"];
+        var (code, output, errors) = Run(["run", option, value, .. kernel]);
+        Assert.True(code == 2, $"{code}: {errors}");
+        Assert.Empty(output);
+        Assert.StartsWith("webvm-vmm: ", errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_anything_to_boot_it_says_so()
+    {
+        var (code, _, errors) = Run("run");
+        Assert.Equal(2, code);
+        Assert.Contains("--kernel", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Serial_output_goes_to_a_file_and_SIGTERM_ends_a_machine_that_spins()
+    {
+        string log = Path.Combine(_folder, "serial.log");
+        string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
+        using var process = Start("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--serial", $"file:{log}", "--control", Path.Combine(_folder, "control"));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(log), s_limit));
+        using (var ctl = Start("ctl", Path.Combine(_folder, "control"), "status"))
+        {
+            Assert.True(ctl.WaitForExit(s_limit));
+            using var status = JsonDocument.Parse(ctl.StandardOutput.ReadToEnd());
+            Assert.Equal("running", status.RootElement.GetProperty("state").GetString());
+        }
+
+        using var kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
+        Assert.True(process.WaitForExit(s_limit));
+        Assert.Equal(0, process.ExitCode);
+        Assert.False(File.Exists(Path.Combine(_folder, "control")));
+    }
+
+    [Fact]
+    public void The_probe_names_an_engine_and_why()
+    {
+        var (code, output, _) = Run("probe", "--json");
+        Assert.Equal(0, code);
+        using var probe = JsonDocument.Parse(output);
+        Assert.Contains(probe.RootElement.GetProperty("engine").GetString(), (string[])["kvm", "soft"]);
+        Assert.NotEmpty(probe.RootElement.GetProperty("reason").GetString()!);
+    }
+
+    [Fact]
+    public void A_terminal_is_raw_while_the_guest_runs_and_as_before_afterwards()
+    {
+        string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
+        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        // script(1) gives the monitor a terminal; Ctrl-A X goes through it, and stty looks at it before, meanwhile and after.
+        string inside = $"stty -g > before; (sleep 3; stty -g < /dev/tty > meanwhile) & '{vmm}' run --engine soft --memory 16M --kernel '{kernel}'; echo code $? > code; stty -g > after";
+        using var process = Process.Start(new ProcessStartInfo("sh", ["-c", $"(sleep 6; printf '\\001x'; sleep 2) | script -qec \"sh inside.sh\" /dev/null"])
+        {
+            WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardInput = true,
+        })!;
+        File.WriteAllText(Path.Combine(_folder, "inside.sh"), inside);
+        process.StandardInput.Close();
+        Assert.True(process.WaitForExit(s_limit));
+        string Read(string name) => File.ReadAllText(Path.Combine(_folder, name)).Trim();
+        Assert.Equal("code 0", Read("code"));
+        Assert.Equal(Read("before"), Read("after"));
+        Assert.NotEmpty(Read("meanwhile"));
+        Assert.NotEqual(Read("before"), Read("meanwhile"));
+    }
+
+    private static (int Code, string Output, string Errors) Run(params string[] arguments)
+    {
+        using var process = Start(arguments);
+        var errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        if (!process.WaitForExit(s_limit))
+        {
+            process.Kill();
+            Assert.Fail($"webvm-vmm {string.Join(' ', arguments)} did not end. {output}");
+        }
+
+        return (process.ExitCode, output, errors.Result);
+    }
+
+    private static Process Start(params string[] arguments)
+    {
+        var process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), arguments)
+        {
+            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        })!;
+        process.StandardInput.Close();
+        return process;
+    }
+}

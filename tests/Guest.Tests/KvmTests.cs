@@ -1,0 +1,30 @@
+using System.Diagnostics;
+using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Spec;
+using Xunit;
+
+namespace WebVm.Guest.Tests;
+
+/// <summary>Guests on the host's KVM. Minutes each where KVM emulates privileged code, as on the build machines.</summary>
+[Trait("category", "kvm")]
+public sealed class KvmTests(ITestOutputHelper output)
+{
+    [Theory(Explicit = true)]
+    [InlineData(1)]
+    [InlineData(4)]
+    public async Task Debians_cloud_kernel_reaches_a_shell_on_kvm_and_powers_off(int cpus)
+    {
+        var watch = Stopwatch.StartNew();
+        await using var guest = await GuestSession.Start(
+            new MachineSpec { Engine = EngineChoice.Kvm, Cpus = cpus, Memory = 256UL << 20, Boot = Images.Linux("tiny", "console=ttyS0") },
+            seconds: 1500);
+        guest.WaitForShell();
+        output.WriteLine($"{cpus} vCPUs: shell after {watch.Elapsed.TotalSeconds:f0} s, {guest.Machine.Counters.Sum(counters => counters.Assists)} assists, "
+            + $"{guest.Machine.Counters.Sum(counters => counters.PortExits)} port exits");
+        Assert.Equal($"{cpus}", guest.Run("nproc"));
+        guest.Type("poweroff\n");
+        var exit = await guest.WaitForExit();
+        Assert.Equal((ExitKind.PowerOff, 0), (exit.Kind, exit.Code));
+        output.WriteLine($"off after {watch.Elapsed.TotalSeconds:f0} s");
+    }
+}
