@@ -11,7 +11,7 @@ public sealed unsafe class AtomicTests
     private const int Rounds = 4000;
 
     public static TheoryData<string> Increments =>
-        ["inc byte", "inc word", "inc dword", "inc qword", "add unaligned", "adc", "xadd", "sub", "cmpxchg8b", "cmpxchg16b", "btc"];
+        ["inc byte", "inc word", "inc dword", "inc qword", "add unaligned", "add across lines", "cmpxchg8b across lines", "xadd across pages", "adc", "xadd", "sub", "cmpxchg8b", "cmpxchg16b", "btc"];
 
     [Theory]
     [MemberData(nameof(Increments))]
@@ -34,8 +34,16 @@ public sealed unsafe class AtomicTests
             "btc" => 0,
             _ => 2 * Rounds,
         };
-        Assert.Equal(expected, which == "add unaligned" ? *(ulong*)((byte*)counter + 3) : *counter);
+        Assert.Equal(expected, *(ulong*)((byte*)counter + Offset(which)));
     }
+
+    private static int Offset(string which) => which switch
+    {
+        "add unaligned" => 3,
+        "add across lines" or "cmpxchg8b across lines" => 61,
+        "xadd across pages" => 4093,
+        _ => 0,
+    };
 
     private static void Repeat(SoftProcessor processor, byte[] code, string which)
     {
@@ -45,7 +53,7 @@ public sealed unsafe class AtomicTests
             bool done;
             do
             {
-                ulong* counter = (ulong*)(processor.Memory + Data);
+                ulong* counter = (ulong*)(processor.Memory + Data + Offset(which));
                 state.Gpr[3] = Data;
                 state.Gpr[9] = 1;
                 state.Rflags = which == "adc" ? 3UL : 2;
@@ -78,6 +86,9 @@ public sealed unsafe class AtomicTests
             case "inc dword": a.@lock.inc(__dword_ptr[rdi]); break;
             case "inc qword": a.@lock.inc(__qword_ptr[rdi]); break;
             case "add unaligned": a.@lock.add(__qword_ptr[rdi + 3], 1); break;
+            case "add across lines": a.@lock.add(__qword_ptr[rdi + 61], 1); break;
+            case "cmpxchg8b across lines": a.@lock.cmpxchg8b(__[rdi + 61]); break;
+            case "xadd across pages": a.@lock.xadd(__[rdi + 4093], r9); break;
             case "adc": a.@lock.adc(__qword_ptr[rdi], 0); break;
             case "xadd": a.@lock.xadd(__[rdi], r9); break;
             case "sub": a.@lock.sub(__[rdi], r9); break;

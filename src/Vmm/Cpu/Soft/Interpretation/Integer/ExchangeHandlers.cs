@@ -29,7 +29,7 @@ internal static unsafe class ExchangeHandlers
             return TPath.IsFast ? MemoryRegister<T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
         }
 
-        T before = Interlocked.Exchange(ref *host, RegisterFile.Read<T>(cpu, op->Reg0));
+        T before = Atomics.Exchange(host, RegisterFile.Read<T>(cpu, op->Reg0));
         RegisterFile.Write(cpu, op->Reg0, before);
         return TPath.Close(cpu, op, host);
     }
@@ -108,7 +108,7 @@ internal static unsafe class ExchangeHandlers
         T value;
         if ((op->Flags & OperationFlags.Lock) != 0)
         {
-            value = Interlocked.CompareExchange(ref *host, source, accumulator);
+            value = Atomics.CompareExchange(host, source, accumulator);
         }
         else
         {

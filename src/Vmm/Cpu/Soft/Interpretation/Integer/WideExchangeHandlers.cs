@@ -22,7 +22,7 @@ internal static unsafe class WideExchangeHandlers
 
         ulong expected = ((ulong)RegisterFile.Read<uint>(cpu, RegisterFile.Rdx) << 32) | RegisterFile.Read<uint>(cpu, RegisterFile.Rax);
         ulong desired = ((ulong)RegisterFile.Read<uint>(cpu, RegisterFile.Rcx) << 32) | RegisterFile.Read<uint>(cpu, RegisterFile.Rbx);
-        ulong found = Interlocked.CompareExchange(ref *host, desired, expected);
+        ulong found = Atomics.CompareExchange(host, desired, expected);
         GuestAccess.EndUpdate(cpu, op, host);
         if (found != expected)
         {
