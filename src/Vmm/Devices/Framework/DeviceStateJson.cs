@@ -36,6 +36,11 @@ public static class DeviceStateJson
                 $"The state of device '{state.Device}' follows version {state.Version} of schema '{state.Schema}'; this build reads version {reader.SchemaVersion}.");
         }
 
+        if (HasEmptyElement(state.State))
+        {
+            throw new InvalidDataException($"The state of device '{state.Device}' has a list with nothing in the place of an element.");
+        }
+
         try
         {
             return state.State.Deserialize(reader.StateType, Options)
@@ -46,4 +51,12 @@ public static class DeviceStateJson
             throw new InvalidDataException($"The state of device '{state.Device}' is not '{state.Schema}' version {state.Version}.", exception);
         }
     }
+
+    /// <summary>Whether some array holds null. The serialiser checks members against nullable annotations, but not elements, and no schema has empty ones.</summary>
+    private static bool HasEmptyElement(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Array => element.EnumerateArray().Any(item => item.ValueKind == JsonValueKind.Null || HasEmptyElement(item)),
+        JsonValueKind.Object => element.EnumerateObject().Any(member => HasEmptyElement(member.Value)),
+        _ => false,
+    };
 }

@@ -190,6 +190,7 @@ public sealed class DeviceTreeTests : IDisposable
     [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":1,"more":2}}]""", "is not 'scripted' version 3")]
     [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":null}]""", "'a'")]
     [InlineData("""[{"device":"z","schema":"scripted","version":3,"state":{"value":1}}]""", "no device 'z'")]
+    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":[null]}}]""", "nothing in the place of an element")]
     [InlineData("[]", "no saved state of device 'a'")]
     [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":1}},{"device":"a","schema":"scripted","version":3,"state":{"value":2}}]""", "more than one")]
     [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":-1}}]""", "negative")]
