@@ -6,8 +6,6 @@ namespace WebVm.Api.Conventions;
 /// <summary>JSON Merge Patch (RFC 7396).</summary>
 public static class MergePatch
 {
-    public const string ContentType = "application/merge-patch+json";
-
     /// <summary>Applies a patch to a value by way of its JSON.</summary>
     /// <param name="fault">The bad field, when the result is null.</param>
     public static T? Apply<T>(T current, JsonNode? patch, out FieldFault? fault)

@@ -105,6 +105,8 @@ public static class ServiceSetup
         api.MapMetrics();
         api.MapImages();
         api.MapHosts();
+        // Pages have a catch-all; the API answers for itself.
+        app.Map("/api/{**path}", (HttpContext context) => Problems.NotFound("resource", context.Request.Path)).ExcludeFromDescription();
         app.MapSignInLink();
         app.MapHub<ConsoleHub>(ConsoleEndpoints.HubPath);
         app.MapHealth();

@@ -32,7 +32,7 @@ public static class ImageEndpoints
             .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.");
         group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Where an upload stands: Upload-Offset");
         group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
-            .Accepts<byte[]>("application/octet-stream");
+            .WithDescription("The body is taken as it is, whatever its content type.");
         group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses");
     }
 

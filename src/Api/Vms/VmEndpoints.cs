@@ -25,7 +25,7 @@ public static class VmEndpoints
         group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create a VM; a name is enough");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a VM");
         group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).WithSummary("Change settings by JSON Merge Patch")
-            .Accepts<VmSettings>(MergePatch.ContentType, "application/json");
+            .WithDescription("application/merge-patch+json or application/json: the fields to change, null for back to the default. If-Match with the ETag refuses to overwrite another's change.");
         group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first");
         group.MapPost("/{id:guid}/clone", CloneAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create another VM with the same settings");
     }
