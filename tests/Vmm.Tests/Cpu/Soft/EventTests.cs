@@ -214,6 +214,50 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
+    public void SteppingOverASystemCallTrapsInUserCodeAlone()
+    {
+        using var machine = WithHandlers();
+        machine.Place(
+            a =>
+            {
+                // r14 counts traps, r13 those that came from CPL 0.
+                a.inc(r14);
+                a.test(__byte_ptr[rsp + 8], 3);
+                a.setz(r12b);
+                a.add(r13b, r12b);
+                a.iretq();
+            },
+            Handler + 0x1000);
+        PointGate(machine, 1, Handler + 0x1000, 0, 0);
+        PointGate(machine, 0x31, Handler + (0x31 * 16), 3, 0);
+        machine.Cpu->State.Msr.Star = (8UL << 32) | (0x1bUL << 48);
+        machine.Cpu->State.Msr.Lstar = Handler + 0x8000;
+        machine.Cpu->State.Msr.Sfmask = 0x700;
+        machine.Place(
+            a =>
+            {
+                a.nop();
+                a.nop();
+                a.sysretq();
+            },
+            Handler + 0x8000);
+        EnterUser(machine, a =>
+        {
+            a.pushfq();
+            a.or(__qword_ptr[rsp], 0x100);
+            a.popfq();
+            a.syscall();
+            a.nop();
+            a.@int(0x31);
+        });
+        machine.RunToHalt();
+        Assert.Equal(0x31UL, machine.Gpr(15));
+        // Behind SYSCALL (at SYSRET) and behind NOP.
+        Assert.Equal(2UL, machine.Gpr(14));
+        Assert.Equal(0UL, machine.Gpr(13));
+    }
+
+    [Fact]
     public void InstructionBreakpointsHitOnceAndResumeByRf()
     {
         using var machine = WithHandlers();

@@ -22,6 +22,9 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     /// <summary>Counter that no block's version matches: for blocks that are never to be entered a second time.</summary>
     private readonly uint* _never = (uint*)NativeMemory.AllocZeroed(sizeof(uint));
 
+    /// <summary>The single instruction decoded last goes to the system or returns from it: SYSCALL, SYSRET, INT and its kind.</summary>
+    public bool SingleIsSystemCall { get; private set; }
+
     /// <summary>Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.</summary>
     public bool IsCurrent(Block* block, ulong linear)
     {
@@ -160,6 +163,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
 
     private Block* Single(Block* block, in Instruction instruction, ulong physical, ulong rip, DecodeMode mode)
     {
+        SingleIsSystemCall = instruction.FlowControl == FlowControl.Interrupt || instruction.Mnemonic is Mnemonic.Syscall or Mnemonic.Sysret or Mnemonic.Sysretq;
         var operations = Block.First(block);
         OperationDecoder.TryFill(in instruction, mode, rip, operations, instruction.IsInvalid && _decoder.TooLong);
         Finish(block, operations, 1, instruction.Length, EndsBlock(in instruction, operations), mode);

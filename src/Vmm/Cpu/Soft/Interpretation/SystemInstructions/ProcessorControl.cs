@@ -67,6 +67,10 @@ internal static unsafe class ProcessorControl
     public static Operation* PrivilegedNothing(CpuContext* cpu, Operation* op) =>
         cpu->Cpl != 0 ? Faults.Raise(cpu, op, ExceptionVector.GeneralProtection) : op + 1;
 
+    /// <summary>RDPMC: there are no counters.</summary>
+    [MethodImpl(Once)]
+    public static Operation* ReadCounter(CpuContext* cpu, Operation* op) => Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
+
     /// <summary>RDRAND, RDSEED: carry set for success, the other arithmetic flags clear.</summary>
     [MethodImpl(Once)]
     public static Operation* Random(CpuContext* cpu, Operation* op)

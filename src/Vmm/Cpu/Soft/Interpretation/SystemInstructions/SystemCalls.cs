@@ -63,6 +63,12 @@ internal static unsafe class SystemCalls
         ushort selector = (ushort)(state.Msr.Star >> 48);
         Load(cpu, SegmentIndex.Cs, (ushort)((to64 ? selector + 16 : selector) | 3), to64 ? Code64 : Code32, 3);
         Load(cpu, SegmentIndex.Ss, (ushort)((selector + 8) | 3), Data32, 3);
+        if ((flags & RflagsBits.Tf) != 0 && (cpu->Requests & (int)CpuRequests.Step) == 0)
+        {
+            // The trap that SYSCALL's masking put off comes before the next instruction.
+            cpu->PendingDebug |= DebugRegisters.SingleStep;
+        }
+
         return Enter(cpu, to64, to64 ? state.Gpr[1] : (uint)state.Gpr[1], 3);
     }
 

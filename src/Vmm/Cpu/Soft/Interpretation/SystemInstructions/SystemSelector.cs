@@ -31,6 +31,7 @@ internal static unsafe partial class SystemSelector
             case Mnemonic.Vmcall or Mnemonic.Vmmcall: return Ends(operation, &ProcessorControl.Hypercall);
             case Mnemonic.Rdmsr: return Select(operation, &ModelSpecificRegisterAccess.Read);
             case Mnemonic.Wrmsr: return Ends(operation, &ModelSpecificRegisterAccess.Write);
+            case Mnemonic.Rdpmc: return Ends(operation, &ProcessorControl.ReadCounter);
             case Mnemonic.Rdtsc: return Select(operation, &ModelSpecificRegisterAccess.ReadTimeStamp);
             case Mnemonic.Rdtscp: return Select(operation, &ModelSpecificRegisterAccess.ReadTimeStampAndProcessor);
             case Mnemonic.Mov: return SelectMove(in instruction, operation);

@@ -1,0 +1,194 @@
+using System.Diagnostics;
+using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Interrupts;
+
+namespace WebVm.Vmm.Cpu.Soft;
+
+/// <content>What other threads ask for: kicks, interrupts, INIT, deadlines, flushes; and sleep until they do.</content>
+internal sealed unsafe partial class SoftVcpu
+{
+    private int _startUpVector;
+
+    public void Kick() => Request(CpuRequests.Kick);
+
+    void ILocalApicOwner.InterruptPending() => Request(CpuRequests.Interrupt);
+
+    void ILocalApicOwner.Nmi() => Request(CpuRequests.Nmi);
+
+    // System management mode is absent: there is no handler that an SMI could run.
+    void ILocalApicOwner.Smi()
+    {
+    }
+
+    void ILocalApicOwner.Init()
+    {
+        // A start-up message that came before is not the one that the reset processor waits for.
+        Volatile.Write(ref _startUpVector, 0);
+        Request(CpuRequests.Init);
+    }
+
+    void ILocalApicOwner.StartUp(byte vector)
+    {
+        Volatile.Write(ref _startUpVector, 0x100 | vector);
+        Request(CpuRequests.Sipi);
+    }
+
+    void ILocalApicOwner.Unhalt() => Request(CpuRequests.Unhalt);
+
+    long ILocalApicOwner.ClockAtTsc(ulong tsc) => TimeStampCounter.ClockAt(_cpu, tsc);
+
+    /// <summary>Asks the vCPU's thread to look at something at the next block boundary.</summary>
+    public void Request(CpuRequests request)
+    {
+        Interlocked.Or(ref _cpu->Requests, (int)request);
+        if (_asleep)
+        {
+            _wake.Set();
+        }
+    }
+
+    /// <summary>Makes the vCPU drop its translations; when this returns none of the old ones is in use any more.</summary>
+    public void FlushFromOutside()
+    {
+        if (Current == this)
+        {
+            Tlb.FlushAll(_cpu);
+            return;
+        }
+
+        Request(CpuRequests.FlushTlb);
+        Interlocked.MemoryBarrierProcessWide();
+        var wait = default(SpinWait);
+        while (Volatile.Read(ref _cpu->InGuest) != 0 && (Volatile.Read(ref _cpu->Requests) & (int)CpuRequests.FlushTlb) != 0)
+        {
+            wait.SpinOnce();
+        }
+    }
+
+    /// <summary>Acts on what other threads asked for. True: the run ends.</summary>
+    private bool TakeRequests(out VcpuExit exit)
+    {
+        exit = default;
+        var requests = (CpuRequests)Interlocked.And(ref _cpu->Requests, (int)CpuRequests.Kick);
+        if ((requests & CpuRequests.FlushTlb) != 0)
+        {
+            Tlb.FlushAll(_cpu);
+        }
+
+        if ((requests & CpuRequests.Init) != 0)
+        {
+            _cpu->State.PendingInit = 1;
+        }
+
+        if ((requests & CpuRequests.Sipi) != 0)
+        {
+            _cpu->State.PendingSipi = (ushort)Interlocked.Exchange(ref _startUpVector, 0);
+        }
+
+        if ((requests & CpuRequests.Interrupt) != 0)
+        {
+            _cpu->InterruptLatched = 1;
+        }
+
+        if ((requests & CpuRequests.Nmi) != 0)
+        {
+            _cpu->State.NmiPending = 1;
+        }
+
+        if ((requests & CpuRequests.Unhalt) != 0)
+        {
+            _unhalted = true;
+        }
+
+        Counters.Instructions = (long)_cpu->Instructions;
+        TakeActivityEvents();
+        UpdateStealTime();
+        if ((requests & CpuRequests.Kick) != 0)
+        {
+            Interlocked.And(ref _cpu->Requests, ~(int)CpuRequests.Kick);
+            exit = VcpuExit.Kicked;
+            return true;
+        }
+
+        if ((requests & CpuRequests.Deadline) != 0 && _deadline != 0)
+        {
+            if (Stopwatch.GetTimestamp() >= _deadline)
+            {
+                exit = VcpuExit.DeadlineReached;
+                return true;
+            }
+
+            ArmDeadline();
+        }
+
+        return false;
+    }
+
+    private void TakeActivityEvents()
+    {
+        ref var state = ref _cpu->State;
+        if (state.PendingInit != 0)
+        {
+            state.PendingInit = 0;
+            CpuReset.Init(_cpu, Index == 0);
+            Apic?.Init();
+            KvmRegisters.Reset(_cpu);
+            _unhalted = false;
+            StateReplaced();
+        }
+
+        if (state.PendingSipi != 0 && state.Activity == VcpuActivity.WaitForSipi)
+        {
+            CpuReset.StartUp(&_cpu->State, (byte)state.PendingSipi);
+            ModeChanged();
+        }
+
+        // Elsewhere a start-up message is dropped (SDM Vol. 3A §8.4.3).
+        state.PendingSipi = 0;
+        if (state.Activity == VcpuActivity.Halted
+            && (_unhalted || (state.NmiPending != 0 && state.NmiBlocked == 0)
+                || (_cpu->InterruptLatched != 0 && (state.Rflags & RflagsBits.If) != 0 && Apic is { HasPending: true })))
+        {
+            state.Activity = VcpuActivity.Active;
+            _unhalted = false;
+        }
+    }
+
+    /// <summary>Waits until another thread asks for something.</summary>
+    private void Sleep()
+    {
+        TakeActivityEvents();
+        if (_cpu->State.Activity == VcpuActivity.Active)
+        {
+            return;
+        }
+
+        Counters.Instructions = (long)_cpu->Instructions;
+        LeaveGuest();
+        _asleep = true;
+        Interlocked.MemoryBarrier();
+        while (Volatile.Read(ref _cpu->Requests) == 0)
+        {
+            _wake.Wait();
+            _wake.Reset();
+        }
+
+        _asleep = false;
+        EnterGuest();
+    }
+
+    private void ArmDeadline()
+    {
+        if (_deadline == 0)
+        {
+            _deadlineTimer?.Change(Timeout.Infinite, Timeout.Infinite);
+            return;
+        }
+
+        _deadlineTimer ??= new Timer(static vcpu => ((SoftVcpu)vcpu!).Request(CpuRequests.Deadline), this, Timeout.Infinite, Timeout.Infinite);
+        long left = _deadline - Stopwatch.GetTimestamp();
+        long milliseconds = Math.Clamp((left + 999_999) / 1_000_000, 0, int.MaxValue - 1);
+        _deadlineTimer.Change(milliseconds, Timeout.Infinite);
+    }
+}
