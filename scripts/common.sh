@@ -53,6 +53,12 @@ need_dotnet() {
     export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1
 }
 
+# What building the web pages takes beside the SDK.
+need_web() {
+    need_dotnet
+    need_packages "bundling the pages' TypeScript" nodejs:node npm:npm
+}
+
 # build PROJECT_OR_SOLUTION: silent when it works, the compiler's errors when not.
 build() {
     need_dotnet

@@ -19,6 +19,10 @@ need_packages "the service's private database" postgresql:/usr/lib/postgresql
 need_packages "a real browser for the pages" chromium:chromium
 need_packages "reading SMBIOS tables as guests do" dmidecode:dmidecode
 
+need_web
+need_packages "the service keeps its state in a private PostgreSQL cluster" postgresql:/usr/lib/postgresql postgresql-client:psql
+need_packages "trying the pages in a real browser" chromium:/usr/bin/chromium
+
 build WebVm.sln || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
 # The guests' images come first, so that a test's time is its own. Without network, tests use what the cache holds.

@@ -11,11 +11,16 @@ import { toggleTheme } from "./page/theme";
 declare global {
   interface Window {
     /** What components call. */
-    webvm: { showDialog(dialog: HTMLDialogElement): void; dialogClosed(): void };
+    webvm: { showDialog(dialog: HTMLDialogElement): void; dialogClosed(): void; interactive(): void };
   }
 }
 
-window.webvm = { showDialog, dialogClosed };
+window.webvm = {
+  showDialog,
+  dialogClosed,
+  // Styles and tests may want to know that the page answers now.
+  interactive: () => void (document.documentElement.dataset.interactive = "true"),
+};
 customElements.define("vm-preview", VmPreview);
 customElements.define("metric-chart", MetricChart);
 

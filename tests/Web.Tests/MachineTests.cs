@@ -1,0 +1,141 @@
+using System.Text;
+using Microsoft.Playwright;
+using WebVm.Api.Tests;
+using Xunit;
+using static Microsoft.Playwright.Assertions;
+
+namespace WebVm.Web.Tests;
+
+/// <summary>The list, creation and settings of machines.</summary>
+public sealed class MachineTests(Site site)
+{
+    [Fact]
+    public async Task A_name_and_Create_are_enough()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/create");
+        string name = Rest.NewName("made");
+        await window.Page.GetByLabel("Name").FillAsync(name);
+        await window.Page.GetByLabel("and start it").UncheckAsync();
+        await window.Button("Create").ClickAsync();
+        await Expect(window.Heading(name)).ToBeVisibleAsync();
+        await window.Page.GetByRole(AriaRole.Link, new() { Name = "Overview" }).ClickAsync();
+        await Expect(window.Page.GetByText("512 MiB")).ToBeVisibleAsync();
+        Assert.Empty(window.Errors);
+    }
+
+    [Fact]
+    public async Task Faults_are_shown_at_their_fields()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/create");
+        await window.Page.GetByLabel("Name").FillAsync("no spaces, please");
+        await window.Page.GetByText("vCPUs, memory, NUMA").ClickAsync();
+        await window.Page.GetByLabel("Memory").FillAsync("3");
+        await window.Button("Create").ClickAsync();
+        await Expect(window.Page.Locator("[data-pointer='/name']")).ToContainTextAsync("must be 1 to 63 letters");
+        await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB");
+    }
+
+    [Fact]
+    public async Task Nodes_are_drawn_and_distances_arrive()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/create");
+        string name = Rest.NewName("numa");
+        await window.Page.GetByLabel("Name").FillAsync(name);
+        await window.Page.GetByLabel("and start it").UncheckAsync();
+        await window.Page.GetByText("vCPUs, memory, NUMA").ClickAsync();
+        await window.Page.GetByRole(AriaRole.Button, new() { Name = "Large 4 vCPUs 8 GiB" }).ClickAsync();
+        await window.Page.GetByLabel("NUMA nodes").SelectOptionAsync("2");
+        await Expect(window.Page.Locator(".topology-node")).ToHaveCountAsync(2);
+        await window.Page.GetByLabel("vCPU 1 in node 1", new() { Exact = true }).ClickAsync();
+        await window.Page.GetByLabel("Distance from node 0 to node 1").FillAsync("31");
+        await window.Page.GetByLabel("Distance from node 0 to node 1").BlurAsync();
+        await Expect(window.Page.GetByLabel("Distance from node 1 to node 0")).ToHaveValueAsync("31");
+        await window.Button("Create").ClickAsync();
+        await Expect(window.Heading(name)).ToBeVisibleAsync();
+        string id = window.Page.Url.Split('/')[4];
+        var (_, vm, _) = await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}");
+        Assert.Equal("""[{"cpus":[0],"memory":4294967296,"distances":[10,31]},{"cpus":[1,2,3],"memory":4294967296,"distances":[31,10]}]""", vm!["numa"]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task The_list_follows_what_happens_elsewhere()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        string name = Rest.NewName("live");
+        var vm = await site.Api.CreateVmAsync(new { name });
+        var row = window.Page.Locator($"[data-vm={name}]");
+        await Expect(row.Locator("[data-state=off]")).ToBeVisibleAsync();
+        await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action = "on" });
+        await Expect(row.Locator("[data-state=running]")).ToBeVisibleAsync();
+        await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action = "off" });
+        await Expect(row.Locator("[data-state=off]")).ToBeVisibleAsync();
+        await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?wait=60");
+        await Expect(row).ToHaveCountAsync(0);
+    }
+
+    [Fact]
+    public async Task Search_labels_and_bulk_deletion_find_their_machines()
+    {
+        string prefix = Rest.NewName("bulk");
+        foreach (int i in Enumerable.Range(0, 3))
+        {
+            await site.Api.CreateVmAsync(new { name = $"{prefix}-{i}", labels = new Dictionary<string, string> { ["part"] = i == 0 ? prefix : "other" } });
+        }
+
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        await window.Page.GetByLabel("Search machines").FillAsync(prefix);
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(3);
+        await window.Page.GetByLabel("Label", new() { Exact = true }).SelectOptionAsync($"part={prefix}");
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(1);
+        await window.Page.GetByLabel("Label", new() { Exact = true }).SelectOptionAsync("");
+        await window.Page.GetByLabel("Select all").CheckAsync();
+        await window.Button("Delete").ClickAsync();
+        await window.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Delete" }).ClickAsync();
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(0);
+    }
+
+    [Fact]
+    public async Task Two_who_change_the_same_settings_are_told()
+    {
+        string name = Rest.NewName("shared");
+        var vm = await site.Api.CreateVmAsync(new { name });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/vms/{vm["id"]}/settings");
+        await window.Page.GetByLabel("Description").FillAsync("mine");
+        await window.Page.GetByLabel("Description").BlurAsync();
+        await Expect(window.Page.GetByText("Unsaved changes")).ToBeVisibleAsync();
+        using (var theirs = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}") { Content = new StringContent("""{"description":"theirs"}""", Encoding.UTF8, "application/merge-patch+json") })
+        {
+            (await site.Api.SendAsync(theirs, Rest.Cancellation)).EnsureSuccessStatusCode();
+        }
+
+        await Expect(window.Page.GetByText("There is a newer version")).ToBeVisibleAsync();
+        await window.Button("Save changes").ClickAsync();
+        await Expect(window.Page.Locator("[data-conflict]")).ToBeVisibleAsync();
+        await window.Button("Save mine anyway").ClickAsync();
+        await Expect(window.Page.GetByText("Everything is saved")).ToBeVisibleAsync();
+        var (_, after, _) = await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms/{vm["id"]}");
+        Assert.Equal("mine", (string?)after!["description"]);
+    }
+
+    [Fact]
+    public async Task Deletion_asks_for_the_name()
+    {
+        string name = Rest.NewName("doomed");
+        var vm = await site.Api.CreateVmAsync(new { name });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/vms/{vm["id"]}/settings");
+        await window.Button("Delete").ClickAsync();
+        var dialog = window.Page.GetByRole(AriaRole.Dialog);
+        await Expect(dialog.GetByRole(AriaRole.Button, new() { Name = "Delete" })).ToBeDisabledAsync();
+        await dialog.GetByRole(AriaRole.Textbox).FillAsync(name);
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Delete" }).ClickAsync();
+        await Expect(window.Heading("Machines")).ToBeVisibleAsync();
+        await Expect(window.Page.Locator($"[data-vm={name}]")).ToHaveCountAsync(0);
+    }
+}

@@ -1,0 +1,139 @@
+using Microsoft.Playwright;
+using WebVm.Api.Tests;
+using Xunit;
+using static Microsoft.Playwright.Assertions;
+
+namespace WebVm.Web.Tests;
+
+/// <summary>What holds for every page.</summary>
+public sealed class PageTests(Site site)
+{
+    private static readonly (string Path, string Heading)[] Pages =
+    [
+        ("/", "Machines"), ("/create", "New machine"), ("/images", "Images"), ("/activity", "Activity"), ("/tokens", "API tokens"), ("/users", "Users"), ("/audit", "Audit"), ("/api", "REST API"),
+    ];
+
+    private static readonly string[] Tabs = ["console", "overview", "graphs", "serial", "snapshots", "activity", "settings"];
+
+    [Theory]
+    [InlineData(390, 844)]
+    [InlineData(1440, 900)]
+    public async Task Every_page_fits_its_width_and_runs_without_a_script_error(int width, int height)
+    {
+        string name = Rest.NewName("a-machine-with-a-rather-long-name");
+        var vm = await site.Api.CreateVmAsync(new { name, description = new string('x', 200), labels = new { some = "label" } });
+        await using var window = await site.OpenAsync(new() { Width = width, Height = height });
+        foreach (var (path, heading) in Pages.Concat(Tabs.Select(tab => ($"/vms/{vm["id"]}/{tab}", name))))
+        {
+            await window.GoAsync(path);
+            await Expect(window.Heading(heading)).ToBeVisibleAsync();
+            int beyond = await window.Page.EvaluateAsync<int>("() => document.documentElement.scrollWidth - innerWidth");
+            Assert.True(beyond <= 0, $"{path} is {beyond} pixels wider than the window");
+        }
+
+        Assert.Empty(window.Errors);
+    }
+
+    [Fact]
+    public async Task The_theme_follows_the_system_until_it_is_chosen_and_the_choice_stays()
+    {
+        await using var window = await site.OpenAsync(scheme: ColorScheme.Dark);
+        await window.GoAsync("/");
+        string dark = await BackgroundAsync(window);
+        await window.Page.GetByText("Light theme").ClickAsync();
+        string light = await BackgroundAsync(window);
+        Assert.NotEqual(dark, light);
+        await window.GoAsync("/images");
+        Assert.Equal(light, await BackgroundAsync(window));
+    }
+
+    [Fact]
+    public async Task Keys_alone_lead_everywhere()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        await window.Page.Keyboard.PressAsync("?");
+        await Expect(window.Heading("Keyboard shortcuts")).ToBeVisibleAsync();
+        await window.Page.Keyboard.PressAsync("Escape");
+        await Expect(window.Heading("Keyboard shortcuts")).ToBeHiddenAsync();
+        await window.Page.Keyboard.PressAsync("g");
+        await window.Page.Keyboard.PressAsync("i");
+        await Expect(window.Heading("Images")).ToBeVisibleAsync();
+        await window.Page.Keyboard.PressAsync("c");
+        await Expect(window.Heading("New machine")).ToBeVisibleAsync();
+        await window.Page.GotoAsync("/");
+        await window.Page.Keyboard.PressAsync("Tab");
+        await Expect(window.Page.GetByText("Skip to content")).ToBeFocusedAsync();
+    }
+
+    [Fact]
+    public async Task A_token_is_shown_once_and_works()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/tokens");
+        string name = Rest.NewName("token");
+        await window.Button("New token").ClickAsync();
+        await window.Page.GetByLabel("Name").FillAsync(name);
+        await window.Button("Make token").ClickAsync();
+        string secret = await window.Page.Locator("[data-secret] code").First.InnerTextAsync();
+        using var client = new HttpClient { BaseAddress = site.Service.Address };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", secret);
+        Assert.True((await client.GetAsync("/api/v1/vms", Rest.Cancellation)).IsSuccessStatusCode);
+        await window.GoAsync("/tokens");
+        await Expect(window.Page.GetByText(name)).ToBeVisibleAsync();
+        await Expect(window.Page.GetByText(secret)).ToHaveCountAsync(0);
+    }
+
+    [Fact]
+    public async Task An_upload_arrives_whole()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/images");
+        string name = Rest.NewName("kernel");
+        byte[] content = new byte[20 << 20];
+        new Random(7).NextBytes(content);
+        await window.Button("Upload").ClickAsync();
+        var dialog = window.Page.GetByRole(AriaRole.Dialog);
+        await dialog.GetByLabel("File", new() { Exact = true }).SetInputFilesAsync(new FilePayload { Name = name, MimeType = "application/octet-stream", Buffer = content });
+        await dialog.GetByLabel("SHA-256").FillAsync(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(content)));
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Upload" }).ClickAsync();
+        var row = window.Page.Locator($"[data-image={name}]");
+        await Expect(row.Locator("progress")).ToHaveCountAsync(0);
+        await Expect(row).ToContainTextAsync("20 MiB");
+        await Expect(row).ToContainTextAsync("not used");
+    }
+
+    [Fact]
+    public async Task The_api_can_be_tried_in_the_browser()
+    {
+        await using var window = await site.OpenAsync();
+        await window.Page.GotoAsync("/api-explorer/index.html");
+        await Expect(window.Page.GetByText("List VMs by name")).ToBeVisibleAsync();
+        Assert.DoesNotContain(window.Errors, error => error.Contains("Content Security Policy", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_page_that_is_not_there_says_so_and_answers_404()
+    {
+        await using var window = await site.OpenAsync();
+        var answer = await window.Page.GotoAsync("/nowhere");
+        Assert.Equal(404, answer!.Status);
+        await Expect(window.Page.GetByText("There is no such page")).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task Open_pages_come_back_after_a_restart_of_the_service()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        await site.Service.KillAsync();
+        await Expect(window.Page.GetByText("Connection lost")).ToBeVisibleAsync();
+        await site.Service.StartAgainAsync();
+        await Expect(window.Page.GetByText("Connection lost")).ToBeHiddenAsync(new() { Timeout = 60_000 });
+        string name = Rest.NewName("after");
+        await site.Api.CreateVmAsync(new { name });
+        await Expect(window.Page.Locator($"[data-vm={name}]")).ToBeVisibleAsync(new() { Timeout = 30_000 });
+    }
+
+    private static Task<string> BackgroundAsync(Window window) => window.Page.EvaluateAsync<string>("() => getComputedStyle(document.body).backgroundColor");
+}

@@ -1,0 +1,130 @@
+using System.Text.RegularExpressions;
+using Microsoft.Playwright;
+using WebVm.Api.Tests;
+using Xunit;
+
+[assembly: AssemblyFixture(typeof(WebVm.Web.Tests.Site))]
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
+namespace WebVm.Web.Tests;
+
+/// <summary>A running service and a browser; every test gets a window of its own.</summary>
+public sealed partial class Site : IAsyncLifetime
+{
+    public const string Password = "correct horse battery staple";
+
+    // The container of builds has no user namespaces and a small /dev/shm.
+    private static readonly string[] BrowserArguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"];
+    private const string Chromium = "/usr/bin/chromium";
+
+    private IPlaywright _playwright = null!;
+    private IBrowser _browser = null!;
+    private string? _state;
+
+    public ServiceProcess Service { get; private set; } = null!;
+
+    public HttpClient Api => Service.Client;
+
+    public string Address => Service.Address.ToString().TrimEnd('/');
+
+    /// <summary>What the service printed for the one who started it.</summary>
+    public string SignInLink => Link().Matches(Service.Output).Last().Value;
+
+    public async ValueTask InitializeAsync()
+    {
+        Service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        _playwright = await Playwright.CreateAsync();
+        _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = BrowserArguments });
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _browser.DisposeAsync();
+        _playwright.Dispose();
+        await Service.DisposeAsync();
+    }
+
+    /// <summary>A window of the administrator, signed in by the link of the first start.</summary>
+    public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light)
+    {
+        if (_state is null)
+        {
+            await using var first = await OpenAnonymousAsync();
+            await first.Page.GotoAsync(SignInLink);
+            await first.Page.GetByRole(AriaRole.Heading, new() { Name = "Machines", Exact = true }).WaitForAsync();
+            _state = await first.Page.Context.StorageStateAsync();
+        }
+
+        return await OpenAsync(size, scheme, _state);
+    }
+
+    /// <summary>A window of a new user with the role.</summary>
+    public async Task<Window> OpenAsAsync(string role)
+    {
+        string name = Rest.NewName(role);
+        await Api.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role, password = Password });
+        var window = await OpenAnonymousAsync();
+        await window.SignInAsync(name, Password);
+        await window.Page.GetByRole(AriaRole.Heading, new() { Name = "Machines", Exact = true }).WaitForAsync();
+        return window;
+    }
+
+    public Task<Window> OpenAnonymousAsync() => OpenAsync(null, ColorScheme.Light, null);
+
+    private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state)
+    {
+        var context = await _browser.NewContextAsync(new() { BaseURL = Address, ViewportSize = size ?? new() { Width = 1440, Height = 900 }, ColorScheme = scheme, StorageState = state });
+        context.SetDefaultTimeout(20_000);
+        return new Window(await context.NewPageAsync());
+    }
+
+    [GeneratedRegex(@"http\S+/sign-in/link\?code=\S+")]
+    private static partial Regex Link();
+}
+
+/// <summary>A browser window; what went wrong in its scripts is remembered.</summary>
+public sealed class Window : IAsyncDisposable
+{
+    private readonly List<string> _errors = [];
+
+    public Window(IPage page)
+    {
+        Page = page;
+        page.PageError += (_, error) => _errors.Add(error);
+        page.Console += (_, message) =>
+        {
+            if (message.Type == "error")
+            {
+                _errors.Add(message.Text);
+            }
+        };
+    }
+
+    public IPage Page { get; }
+
+    public IReadOnlyList<string> Errors => _errors;
+
+    public ILocator Heading(string name) => Page.GetByRole(AriaRole.Heading, new() { Name = name, Exact = true });
+
+    public ILocator Button(string name) => Page.GetByRole(AriaRole.Button, new() { Name = name, Exact = true });
+
+    /// <summary>Opens a page and waits until it is interactive.</summary>
+    public async Task GoAsync(string path)
+    {
+        await Page.GotoAsync(path);
+        await InteractiveAsync();
+    }
+
+    /// <summary>Waits until the page's connection is there: components that came with the first rendering are no longer marked.</summary>
+    public Task InteractiveAsync() => Page.WaitForFunctionAsync("() => document.documentElement.dataset.interactive === 'true'");
+
+    public async Task SignInAsync(string name, string password)
+    {
+        await Page.GotoAsync("/sign-in");
+        await Page.GetByLabel("Name").FillAsync(name);
+        await Page.GetByLabel("Password").FillAsync(password);
+        await Button("Sign in").ClickAsync();
+    }
+
+    public ValueTask DisposeAsync() => new(Page.Context.CloseAsync());
+}
