@@ -28,6 +28,10 @@ internal static class PagesSetup
         context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
         branch => branch.UseMiddleware<SecurityHeaders>().UseStaticFiles(Assets.Options));
 
+    /// <summary>A page that is not there says so as a page.</summary>
+    public static void UseNotFoundPage(this WebApplication app) =>
+        app.UseWhen(context => context.WantsPage(), people => people.UseStatusCodePagesWithReExecute("/not-found"));
+
     public static void UsePages(this WebApplication app)
     {
         app.UseAntiforgery();
@@ -46,11 +50,5 @@ internal static class PagesSetup
     public static void MapPages(this WebApplication app)
     {
         app.MapRazorComponents<App>().AddInteractiveServerRenderMode();
-        // A person who asks for a page that is not there gets one that says so; programs get the bare status.
-        app.MapFallback("{*path:nonfile}", context =>
-        {
-            context.Response.StatusCode = StatusCodes.Status404NotFound;
-            return Task.CompletedTask;
-        }).ExcludeFromDescription();
     }
 }

@@ -15,6 +15,7 @@ builder.Services.AddHostedService<Greeting>();
 var app = builder.Build();
 app.Services.GetRequiredService<InProcessPipeline>().Capture(app);
 app.UsePublicFiles();
+app.UseNotFoundPage();
 app.UseWebVm();
 app.UsePages();
 app.MapWebVm();

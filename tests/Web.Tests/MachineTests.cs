@@ -31,7 +31,7 @@ public sealed class MachineTests(Site site)
         await window.GoAsync("/create");
         await window.Page.GetByLabel("Name").FillAsync("no spaces, please");
         await window.Page.GetByText("vCPUs, memory, NUMA").ClickAsync();
-        await window.Page.GetByLabel("Memory").FillAsync("3");
+        await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("3");
         await window.Button("Create").ClickAsync();
         await Expect(window.Page.Locator("[data-pointer='/name']")).ToContainTextAsync("must be 1 to 63 letters");
         await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB");
@@ -66,7 +66,7 @@ public sealed class MachineTests(Site site)
         await using var window = await site.OpenAsync();
         await window.GoAsync("/");
         string name = Rest.NewName("live");
-        var vm = await site.Api.CreateVmAsync(new { name });
+        var vm = await site.Api.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(site.Api), name));
         var row = window.Page.Locator($"[data-vm={name}]");
         await Expect(row.Locator("[data-state=off]")).ToBeVisibleAsync();
         await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action = "on" });

@@ -61,9 +61,10 @@ public sealed class PageTests(Site site)
         await Expect(window.Heading("Images")).ToBeVisibleAsync();
         await window.Page.Keyboard.PressAsync("c");
         await Expect(window.Heading("New machine")).ToBeVisibleAsync();
-        await window.Page.GotoAsync("/");
+        await window.GoAsync("/");
+        await Expect(window.Heading("Machines")).ToBeFocusedAsync();
         await window.Page.Keyboard.PressAsync("Tab");
-        await Expect(window.Page.GetByText("Skip to content")).ToBeFocusedAsync();
+        await Expect(window.Page.GetByRole(AriaRole.Link, new() { Name = "New machine", Exact = true }).Last).ToBeFocusedAsync();
     }
 
     [Fact]

@@ -69,7 +69,7 @@ public static class ServiceSetup
     public static void UseWebVm(this WebApplication app)
     {
         app.UseExceptionHandler();
-        app.UseStatusCodePages();
+        app.UseWhen(context => !context.WantsPage(), programs => programs.UseStatusCodePages());
         app.UseMiddleware<SecurityHeaders>();
         app.UseMiddleware<CrossSiteGuard>();
         app.Use((context, next) =>

@@ -26,6 +26,7 @@ public static class CookieSession
         options.ExpireTimeSpan = Lifetime;
         options.SlidingExpiration = true;
         options.LoginPath = "/sign-in";
+        options.AccessDeniedPath = "/forbidden";
         options.Events.OnValidatePrincipal = ValidateAsync;
         options.Events.OnRedirectToLogin = context => RedirectOrStatus(context, StatusCodes.Status401Unauthorized);
         options.Events.OnRedirectToAccessDenied = context => RedirectOrStatus(context, StatusCodes.Status403Forbidden);

@@ -11,6 +11,7 @@ const manyRetries = 10_000;
 
 /** Starts the pages' connection; it is tried again for as long as the page is open. */
 export function startBlazor(): void {
+  reloadWhenForgotten();
   void Blazor.start({
     circuit: {
       reconnectionOptions: {
@@ -19,6 +20,18 @@ export function startBlazor(): void {
       },
     },
   });
+}
+
+/** A service that was restarted does not know this page any more: a fresh one takes its place. */
+function reloadWhenForgotten(): void {
+  const notice = document.getElementById("components-reconnect-modal");
+  if (notice) {
+    new MutationObserver(() => {
+      if (notice.classList.contains("components-reconnect-rejected")) {
+        location.reload();
+      }
+    }).observe(notice, { attributes: true, attributeFilter: ["class"] });
+  }
 }
 
 export function navigate(path: string): void {
