@@ -40,6 +40,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
             ulong identity = IdentityMap;
             KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_IDENTITY_MAP_ADDR, &identity, nameof(KvmRequests.KVM_SET_IDENTITY_MAP_ADDR));
             EnableX2ApicIds();
+            const ulong registers = KvmFlags.KVM_SYNC_X86_REGS | KvmFlags.KVM_SYNC_X86_SREGS | KvmFlags.KVM_SYNC_X86_EVENTS;
+            SharedRegisters = ((ulong)Device.Capability(KvmCapabilities.KVM_CAP_SYNC_REGS) & registers) == registers ? registers : 0;
             ReportEmulationFailures();
             _interrupts = new KvmInterrupts(_vm);
             IoEvents = new KvmIoEvents(_vm);
@@ -84,6 +86,9 @@ public sealed unsafe class KvmEngine : ICpuEngine
     public bool Assists { get; init; } = true;
 
     internal FileDescriptor Vm => _vm;
+
+    /// <summary>The classes of registers that KVM can copy in and out along with KVM_RUN: all that assists need, or none.</summary>
+    internal ulong SharedRegisters { get; }
 
     internal bool ClockRuns => _clock.Runs;
 

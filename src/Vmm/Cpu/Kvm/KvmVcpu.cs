@@ -219,7 +219,10 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         Counters.Assists++;
         try
         {
-            _assist.Complete(_exits.Instruction);
+            _assist.Complete(_exits.Instruction, _run->kvm_valid_regs != 0 ? _run : null);
+
+            // Where one instruction needs help many will: from now on KVM hands the registers over with each exit.
+            _run->kvm_valid_regs = _engine.SharedRegisters;
             return true;
         }
         catch (LinuxException refused)

@@ -181,7 +181,7 @@ internal sealed unsafe class KvmVcpuState : IDisposable
     private static nuint XsaveBytes => XsaveArea.YmmHighOffset + (16 * 16);
 
     // Without KVM_GET_SREGS2 KVM reads the entries from memory itself when CR3 is set.
-    private void SavePdptrs(CpuState* to)
+    public void SavePdptrs(CpuState* to)
     {
         if (_hasPdptrs && UsesPdptrs(to))
         {
@@ -213,7 +213,7 @@ internal sealed unsafe class KvmVcpuState : IDisposable
         }
     }
 
-    private static bool UsesPdptrs(CpuState* state) =>
+    public static bool UsesPdptrs(CpuState* state) =>
         (state->Cr0 & PagingBit) != 0 && (state->Cr4 & PaeBit) != 0 && (state->Efer & LongModeActive) == 0;
 
     private void Require(nuint request, void* argument, string name) => KvmCalls.Require(_vcpu, request, argument, name);

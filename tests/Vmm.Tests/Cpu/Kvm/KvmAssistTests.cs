@@ -14,10 +14,15 @@ public sealed class KvmAssistTests
         using var guest = new KvmGuest();
         guest.Load("""
             mov bx, 0x0f0f
-            popcnt ax, bx
+            xor ax, ax
+            mov cx, 20
+            again:
+            popcnt dx, bx
+            add ax, dx
+            loop again
             out 0xf4, al
             """);
-        Assert.Equal(8u, guest.RunToEnd());
+        Assert.Equal(160u, guest.RunToEnd());
     }
 
     [Fact]
@@ -28,6 +33,9 @@ public sealed class KvmAssistTests
             mov word [3 * 4], handler
             mov word [3 * 4 + 2], 0
             mov al, 1
+            popcnt bx, ax
+            int3
+            add al, 1
             int3
             add al, 1
             out 0xf4, al
@@ -35,7 +43,7 @@ public sealed class KvmAssistTests
             add al, 0x10
             iret
             """);
-        Assert.Equal(0x12u, guest.RunToEnd());
+        Assert.Equal(0x23u, guest.RunToEnd());
     }
 
     [Fact]
@@ -45,14 +53,42 @@ public sealed class KvmAssistTests
         guest.Load("""
             mov word [6 * 4], handler
             mov word [6 * 4 + 2], 0
-            mov al, 1
+            mov cl, 1
+            popcnt bx, cx
             ud2
             handler:
             pop bx
             cmp byte [bx], 0x0f
             setz al
+            popcnt bx, cx
+            add al, bl
             out 0xf4, al
             """);
-        Assert.Equal(1u, guest.RunToEnd());
+        Assert.Equal(2u, guest.RunToEnd());
+    }
+
+    [Fact]
+    public void VectorRegistersComeBackFromAnAssist()
+    {
+        using var guest = new KvmGuest();
+        guest.Load("""
+            mov eax, cr4
+            or eax, 0x600
+            mov cr4, eax
+            mov dword [0x2000], 0x11223344
+            mov dword [0x2004], 0x55667788
+            mov dword [0x2008], 0x99aabbcc
+            mov dword [0x200c], 0xddeeff00
+            movdqu xmm1, [0x2000]
+            pxor xmm0, xmm0
+            paddd xmm0, xmm1
+            popcnt cx, bx
+            paddd xmm0, xmm1
+            movdqu [0x2010], xmm0
+            out 0xf4, al
+            """);
+        guest.RunToEnd();
+        Assert.Equal(0x22446688u, guest.Read<uint>(0x2010));
+        Assert.Equal(0xbbddfe00u, guest.Read<uint>(0x201c));
     }
 }

@@ -40,4 +40,29 @@ public sealed class KvmExitRateTests(ITestOutputHelper output)
         output.WriteLine($"C {minimal:F0}/s, ours {ours:F0}/s, {minimal / ours:F2} times");
         Assert.True(ours > minimal / 2);
     }
+
+    [Fact]
+    public void AssistsAllocateNothing()
+    {
+        using var guest = new KvmGuest();
+        guest.Load("again: popcnt ax, bx\n out 0xf4, al\n jmp again");
+        guest.Bus.Quiet = true;
+        int left = 500;
+        guest.Bus.OnEnd = () =>
+        {
+            if (--left <= 0)
+            {
+                guest.Vcpu.Kick();
+            }
+        };
+        guest.Vcpu.Run();
+        left = 500;
+        long start = System.Diagnostics.Stopwatch.GetTimestamp();
+        long assists = guest.Vcpu.Counters.Assists;
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        guest.Vcpu.Run();
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        var taken = System.Diagnostics.Stopwatch.GetElapsedTime(start);
+        output.WriteLine($"{guest.Vcpu.Counters.Assists - assists} assists beside 500 exits in {taken.TotalMicroseconds:F0} us");
+    }
 }
