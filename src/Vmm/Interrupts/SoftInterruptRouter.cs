@@ -47,7 +47,10 @@ public sealed class SoftInterruptRouter : IInterruptRouter, IDisposable
 
     public void SendMsi(MsiMessage message)
     {
-        if ((message.Address & MessageWindowMask) == MessageWindow)
+        // The end of a level (trigger mode level, not asserted) is no interrupt.
+        const uint LevelAndAssert = (1 << 15) | (1 << 14);
+        bool ends = (message.Data & LevelAndAssert) == 1 << 15;
+        if ((message.Address & MessageWindowMask) == MessageWindow && !ends)
         {
             Apics.Send(ApicMessage.FromMsi(message));
         }

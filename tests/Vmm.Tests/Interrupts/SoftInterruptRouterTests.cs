@@ -55,6 +55,8 @@ public sealed class SoftInterruptRouterTests : IDisposable
     [InlineData(0xfeef_f000UL, 0x45u, new[] { 0, 1, 2 })]
     [InlineData(0xfee0_6004UL, 0x45u, new[] { 1, 2 })]
     [InlineData(0xfee0_1000UL, 0x0000_0200u, new int[0])]
+    [InlineData(0xfee0_1000UL, 0xc045u, new[] { 1 })]
+    [InlineData(0xfee0_1000UL, 0x8045u, new int[0])]
     [InlineData(0xfed0_1000UL, 0x45u, new int[0])]
     [InlineData(0x1_fee0_1000UL, 0x45u, new int[0])]
     public void Messages_are_decoded(ulong address, uint data, int[] reached)

@@ -233,12 +233,20 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         {
             destination->PendingSipi = (ushort)Volatile.Read(ref _startUpVector);
         }
+
+        if ((_unhalted || (requests & CpuRequests.Unhalt) != 0) && destination->Activity == VcpuActivity.Halted)
+        {
+            destination->Activity = VcpuActivity.Active;
+        }
     }
 
     private void LoadRunState()
     {
         Interlocked.And(ref _cpu->Requests, (int)CpuRequests.Kick);
         _cpu->InterruptLatched = 1;
+
+        // A kick on its way when the state was saved is not in it. A guest that uses kicks bears one too many, but not one too few.
+        _unhalted = Apic is not null && (_cpu->State.Msr.KvmSystemTime & 1) != 0;
         TimeStampCounter.ApplyFrequency(_cpu);
         TimeStampCounter.Write(_cpu, _cpu->State.Msr.Tsc);
         if (Apic is { } apic)

@@ -150,6 +150,27 @@ public sealed unsafe class ParavirtualTests : IDisposable
     }
 
     [Fact]
+    public void A_kick_that_came_before_a_save_is_not_lost_by_it()
+    {
+        var state = (WebVm.Vmm.Cpu.State.CpuState*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc(
+            (nuint)sizeof(WebVm.Vmm.Cpu.State.CpuState), 64);
+        _processor.Place(code =>
+        {
+            code.hlt();
+            code.mov(r8d, 1);
+            code.hlt();
+        });
+        _processor.Cpu->State.Msr.KvmSystemTime = Page | 1;
+        _bus.Unhalt(0);
+        _processor.Vcpu.Save(state);
+        _processor.Vcpu.Load(state);
+        System.Runtime.InteropServices.NativeMemory.AlignedFree(state);
+        using var watchdog = new Timer(_ => _processor.Vcpu.Kick(), null, 200, Timeout.Infinite);
+        _processor.Vcpu.Run();
+        Assert.Equal(1UL, _processor.Gpr(8));
+    }
+
+    [Fact]
     public void Reserved_bits_and_unknown_registers_are_refused()
     {
         Assert.False(KvmRegisters.TryWrite(_processor.Cpu, StealTimeMsr, Page | 0x11));
