@@ -42,6 +42,7 @@ internal sealed class InstructionPool
     ];
 
     private readonly Code[][] _classes;
+    private readonly Code[] _branches;
 
     public InstructionPool(int bitness, bool privileged = false)
     {
@@ -55,7 +56,13 @@ internal sealed class InstructionPool
             Class(forms, _avx, _avx).Where(code => code.ToOpCode().Encoding == EncodingKind.VEX).ToArray(),
             Class(forms, _state, _state),
         ];
+        _branches = [.. _classes[0].Where(code => code.IsJccShortOrNear())];
     }
+
+    public bool HasBranches => _branches.Length != 0;
+
+    /// <summary>A conditional branch.</summary>
+    public Code PickBranch(Random random) => _branches[random.Next(_branches.Length)];
 
     /// <summary>Every form of every class.</summary>
     public IEnumerable<Code> All => _classes.SelectMany(forms => forms);

@@ -30,6 +30,11 @@ internal sealed partial class InstructionStream
         while (Units.Count < units)
         {
             TryAppend(pool.Pick(random));
+            if (Units.Count != 0 && Units[^1].Subject.RflagsModified != RflagsBits.None && pool.HasBranches && random.Next(6) == 0)
+            {
+                // Engines like to take a branch and the flags before it together.
+                TryAppend(pool.PickBranch(random));
+            }
         }
 
         Finish();
