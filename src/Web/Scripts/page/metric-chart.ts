@@ -13,7 +13,9 @@ const height = 190;
 const left = 58;
 const bottom = 24;
 const top = 10;
-const span = 15 * 60_000;
+const minute = 60_000;
+/** What the axis may span, in minutes: the shortest that holds all samples. */
+const spans = [2, 5, 15];
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];
 const svgSpace = "http://www.w3.org/2000/svg";
 
@@ -105,7 +107,10 @@ export class MetricChart extends HTMLElement {
     const unit = this.getAttribute("unit")!;
     const metric = this.getAttribute("metric")!;
     const now = Date.now();
-    const samples = (this.metrics?.samples ?? []).map(sample => ({ at: Date.parse(sample.at), value: Number(sample[metric]) })).filter(sample => sample.at > now - span);
+    const all = (this.metrics?.samples ?? []).map(sample => ({ at: Date.parse(sample.at), value: Number(sample[metric]) }));
+    const minutesShown = spans.find(minutes => all.length === 0 || all[0].at > now - minutes * minute) ?? spans[spans.length - 1];
+    const span = minutesShown * minute;
+    const samples = all.filter(sample => sample.at > now - span);
     const most = samples.reduce((max, sample) => Math.max(max, sample.value), 0);
     const ceiling = niceCeiling(most, unit);
     const x = (at: number): number => left + (1 - (now - at) / span) * (width - left);
@@ -117,9 +122,9 @@ export class MetricChart extends HTMLElement {
       parts.push(`<line class="chart-grid" x1="${left}" x2="${width}" y1="${y(value)}" y2="${y(value)}"/>`);
       parts.push(`<text class="chart-tick" x="${left - 8}" y="${y(value) + 4}" text-anchor="end">${format(value, unit)}</text>`);
     }
-    for (const minutes of [15, 10, 5, 0]) {
-      const at = x(now - minutes * 60_000);
-      parts.push(`<text class="chart-tick" x="${at}" y="${height - 6}" text-anchor="${minutes === 15 ? "start" : minutes === 0 ? "end" : "middle"}">${minutes === 0 ? "now" : `−${minutes} min`}</text>`);
+    for (let i = 0; i <= minutesShown; i += minutesShown === 15 ? 5 : 1) {
+      const at = x(now - i * minute);
+      parts.push(`<text class="chart-tick" x="${at}" y="${height - 6}" text-anchor="${i === minutesShown ? "start" : i === 0 ? "end" : "middle"}">${i === 0 ? "now" : `−${i} min`}</text>`);
     }
     // A gap in time is a gap in the line.
     let line = "";
