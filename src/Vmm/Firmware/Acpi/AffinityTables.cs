@@ -13,7 +13,8 @@ internal static class AffinityTables
         var body = new AmlWriter();
         body.DoubleWord(1);
         body.QuadWord(0);
-        foreach (var cpu in platform.Cpus)
+        // Linux numbers its nodes in the order in which this table first mentions them.
+        foreach (var cpu in platform.Cpus.OrderBy(cpu => cpu.Node))
         {
             if (InterruptControllerTable.UsesX2Apic(cpu))
             {
