@@ -81,7 +81,8 @@ public sealed partial class AcpiTableTests
         string source = iasl.RoundTrip("SRAT", Resolve(machine, "SRAT")).Source;
 
         string[] domains = [.. ProximityDomain().Matches(source).Select(match => match.Groups[1].Value)];
-        Assert.Equal(["00", "01", "00", "00000000", "00000001", "00000001"], domains);
+        Assert.Equal(["00", "00", "01", "00000000", "00000001", "00000001"], domains);
+        Assert.Equal(["00", "02", "01"], Regex.Matches(source, @"Apic ID : (\w\w)").Select(match => match.Groups[1].Value));
         Assert.Equal(1, HotPluggable().Count(source));
         Assert.Matches(@"Base Address : 0000000100000000[\s\S]*Address Length : 0000000100000000", source);
     }
