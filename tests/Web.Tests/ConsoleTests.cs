@@ -102,10 +102,22 @@ public sealed class ConsoleTests(Site site, BootedMachine machine) : IClassFixtu
         await window.InteractiveAsync();
         await Expect(window.Page.Locator("[data-control=mine]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await UntilAsync(async () => (await LookAsync(window))[1] > 1000, "nothing is painted after the restart");
+        // The page may still be loading itself anew, and what is typed meanwhile goes nowhere: it is typed until it arrives.
         string mark = Rest.NewName("again");
-        await window.Page.Locator("#screen").FocusAsync();
-        await TypeAsync(window, $"echo {mark} > /dev/ttyS0\n");
-        await machine.UntilSerialAsync(text => text.Contains(mark, StringComparison.Ordinal));
+        bool arrived = false;
+        for (int attempt = 0; attempt < 10 && !arrived; attempt++)
+        {
+            await Expect(window.Page.Locator("[data-control=mine]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+            await window.Page.Locator("#screen").FocusAsync();
+            await TypeAsync(window, $"echo {mark} > /dev/ttyS0\n");
+            for (int wait = 0; wait < 25 && !arrived; wait++)
+            {
+                await Task.Delay(200, TestContext.Current.CancellationToken);
+                arrived = (await machine.SerialAsync()).Contains(mark, StringComparison.Ordinal);
+            }
+        }
+
+        Assert.True(arrived, "Nothing that was typed after the restart reached the guest.");
     }
 
     [Fact]
