@@ -35,6 +35,7 @@ public sealed class AccessTests(SharedService shared)
 
         Assert.True(walked > 25, $"Only {walked} endpoints were found.");
         Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.SendAsync(HttpMethod.Get, "/metrics")).Status);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.SendAsync(HttpMethod.Post, "/hubs/console/negotiate?negotiateVersion=1")).Status);
     }
 
     [Fact]

@@ -87,6 +87,7 @@ public sealed class PowerTests(SharedService shared)
         await AwaitSerialAsync(path, "R\n");
         var (_, taken, _) = await shared.Client.SendAsync(HttpMethod.Post, path + "/snapshots?wait=60", new { name = "first" });
         Assert.Equal("succeeded", (string)taken!["state"]!);
+        Assert.Null(taken["message"]);
         await PowerAsync(path, "off");
         var (_, restored, _) = await shared.Client.SendAsync(HttpMethod.Post, $"{path}/snapshots/{taken["result"]!["id"]}/restore?wait=60");
         Assert.Equal("succeeded", (string)restored!["state"]!);

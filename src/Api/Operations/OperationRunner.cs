@@ -192,6 +192,8 @@ public sealed partial class OperationRunner(
 
         operation.FinishedAt = DateTimeOffset.UtcNow;
         operation.Message = null;
+        // Reports go past the context, which therefore believes that there never was a message.
+        database.Entry(operation).Property(o => o.Message).IsModified = true;
         database.Record($"operation.{operation.State.ToString().ToLowerInvariant()}", $"/api/v1/operations/{operation.Id}", operation.VmId, operation.Error, new { operation.Kind, operation.Target });
         await database.SaveChangesAsync(CancellationToken.None);
     }
