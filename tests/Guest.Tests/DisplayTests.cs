@@ -12,14 +12,15 @@ public sealed class DisplayTests
         Engine = EngineChoice.Soft,
         Memory = 256UL << 20,
         Display = new DisplaySpec(1024, 768),
-        // The bzImage: PVH, which Debian's ELF kernel speaks, has no way to hand a framebuffer over.
-        Boot = Images.Linux("tiny", "console=tty0 console=ttyS0 quiet", "vmlinuz"),
+        Boot = WithKernel("vmlinuz"),
     };
 
-    [Fact]
-    public async Task The_shell_shows_on_the_framebuffer_and_the_keyboard_types_into_it()
+    [Theory]
+    [InlineData("vmlinuz")]
+    [InlineData("vmlinux")]
+    public async Task The_shell_shows_on_the_framebuffer_and_the_keyboard_types_into_it(string kernel)
     {
-        await using var guest = await GuestSession.Start(WithDisplay);
+        await using var guest = await GuestSession.Start(WithDisplay with { Boot = WithKernel(kernel) });
         guest.WaitForShell();
         var framebuffer = guest.Machine.Framebuffer!;
         Assert.Equal(new DisplayMode(1024, 768, 32, 4096, 0), framebuffer.Mode);
@@ -66,6 +67,8 @@ public sealed class DisplayTests
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    private static BootSpec WithKernel(string kernel) => Images.Linux("tiny", "console=tty0 console=ttyS0 quiet", kernel);
 
     private static (int Width, int Height, Func<int, int, bool> Pixel) ReadThrough(DisplayView view)
     {

@@ -17,7 +17,7 @@ public static class BootLoader
         }
 
         var placement = new BootMemory(memory, map, source.Kernel);
-        return (source.Protocol == BootProtocol.Automatic ? Recognize(source.Kernel) : source.Protocol) switch
+        return (source.Protocol == BootProtocol.Automatic ? Recognize(source.Kernel, surroundings) : source.Protocol) switch
         {
             BootProtocol.LinuxBzImage => LinuxLoader.LoadBzImage(source, placement, surroundings),
             BootProtocol.LinuxElf => LinuxLoader.LoadElf(source, placement, surroundings),
@@ -27,8 +27,8 @@ public static class BootLoader
         };
     }
 
-    /// <summary>What the file is by its contents. Only the magic numbers are looked at.</summary>
-    public static BootProtocol Recognize(BootFile file)
+    /// <summary>What the file is by its contents, magic numbers and notes, and of a Linux kernel's two entries the one that suits the machine.</summary>
+    public static BootProtocol Recognize(BootFile file, BootSurroundings surroundings)
     {
         if (file.Length == 0)
         {
@@ -48,7 +48,8 @@ public static class BootLoader
         if (ElfImage.IsPresent(file))
         {
             var elf = ElfImage.Read(file);
-            return PvhLoader.HasEntry(elf) ? BootProtocol.Pvh
+            bool needsScreenInfo = surroundings.Framebuffer is not null && LinuxLoader.IsLinux(elf);
+            return PvhLoader.HasEntry(elf) && !needsScreenInfo ? BootProtocol.Pvh
                 : elf.Is64Bit ? BootProtocol.LinuxElf
                 : throw file.Fault("is a 32-bit ELF file without a Multiboot header and without a PVH note");
         }

@@ -13,6 +13,12 @@ internal static class LinuxLoader
     /// <summary>What COMMAND_LINE_SIZE is on x86; a vmlinux has no header that says so.</summary>
     private const uint CommandLineMax = 2047;
 
+    /// <summary>LINUX_ELFNOTE_BUILD_SALT (linux/build-salt.h): in every kernel since 4.19, PVH entries are younger.</summary>
+    private const uint BuildSaltNote = 0x100;
+
+    /// <summary>Whether the file is a Linux kernel with the 64-bit entry, whatever other entries it has.</summary>
+    public static bool IsLinux(ElfImage elf) => elf.Is64Bit && elf.FindNote("Linux"u8, BuildSaltNote) is not null;
+
     public static BootPlan LoadBzImage(BootSource source, BootMemory memory, BootSurroundings surroundings)
     {
         var file = source.Kernel;

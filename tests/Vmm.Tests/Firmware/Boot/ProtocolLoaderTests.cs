@@ -35,6 +35,22 @@ public sealed unsafe class ProtocolLoaderTests
         Assert.Equal("x=1", bench.Text(bench.UInt64(list + 16)));
     }
 
+    [Theory]
+    [InlineData(true, true, BootProtocol.LinuxElf)]
+    [InlineData(true, false, BootProtocol.Pvh)]
+    [InlineData(false, true, BootProtocol.Pvh)]
+    public void OfTwoEntriesLinuxIsTakenByTheOneThatHandsADisplayOver(bool linux, bool display, BootProtocol expected)
+    {
+        using var bench = new BootBench();
+        var framebuffer = display ? new LinearFramebuffer(new(0xd000_0000), 800, 600, 3200) : null;
+        var plan = bench.Load(
+            new BootSource { Kernel = SyntheticKernel.File(linux ? SyntheticKernel.PvhLinux() : SyntheticKernel.Pvh()) },
+            bench.Surroundings with { Framebuffer = framebuffer });
+
+        Assert.Equal(expected, plan.Protocol);
+        Assert.Equal(expected == BootProtocol.LinuxElf, plan.LongMode);
+    }
+
     [Fact]
     public void AMultibootElfIsEnteredAtThePhysicalAddressOfItsEntry()
     {

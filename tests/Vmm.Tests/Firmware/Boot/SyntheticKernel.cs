@@ -113,6 +113,11 @@ internal static class SyntheticKernel
         new Segment(1, 0x20_0000, Pattern(0x1000), 0x3000),
         new Segment(4, 0, [.. Note("GNU", 1, new byte[16]), .. Note("Xen", Phys32Entry, BitConverter.GetBytes(entry))], 0));
 
+    /// <summary>A Linux vmlinux that has a PVH entry beside its own.</summary>
+    public static byte[] PvhLinux() => Elf64(0x20_0080,
+        new Segment(1, 0x20_0000, Pattern(0x1000), 0x3000),
+        new Segment(4, 0, [.. Note("Linux", 0x100, [0]), .. Note("Xen", Phys32Entry, BitConverter.GetBytes(0x20_0010))], 0));
+
     public static byte[] MultibootHeader(uint flags, params uint[] addressFields)
     {
         byte[] header = new byte[12 + (addressFields.Length * 4)];
