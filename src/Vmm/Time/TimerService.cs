@@ -15,6 +15,7 @@ public sealed class TimerService : ITimerService, IDisposable
     private readonly Lock _lock = new();
     private readonly TimerDescriptor _descriptor = TimerDescriptor.Create();
     private readonly Thread _thread;
+    private readonly bool _urgent;
 
     /// <summary>Armed timers as a binary heap, the earliest first; each knows its place. Grows with the number of timers made, not armed.</summary>
     private VirtualTimer[] _heap = new VirtualTimer[16];
@@ -30,10 +31,18 @@ public sealed class TimerService : ITimerService, IDisposable
     private bool _disposed;
 
     public TimerService(VirtualClock clock)
+        : this(clock, "timers", urgent: false)
+    {
+    }
+
+    /// <param name="thread">Name of the thread.</param>
+    /// <param name="urgent">The thread runs before all ordinary ones, where the host lets us: for callbacks that do next to nothing.</param>
+    internal TimerService(VirtualClock clock, string thread, bool urgent)
     {
         Clock = clock;
         clock.Changed += ClockChanged;
-        _thread = new Thread(Loop) { Name = "timers", IsBackground = true };
+        _urgent = urgent;
+        _thread = new Thread(Loop) { Name = thread, IsBackground = true };
         _thread.Start();
     }
 
@@ -135,6 +144,11 @@ public sealed class TimerService : ITimerService, IDisposable
 
     private void Loop()
     {
+        if (_urgent)
+        {
+            ThreadUrgency.TryRaise();
+        }
+
         while (true)
         {
             _descriptor.Wait();

@@ -21,6 +21,9 @@ public sealed class VirtualClock
     /// <summary>Nanoseconds of VM time.</summary>
     public long Now => _running ? HostNow() + Volatile.Read(ref _offset) : Volatile.Read(ref _stoppedAt);
 
+    /// <summary>A clock that shows host time (CLOCK_MONOTONIC, as Stopwatch does) and is never stopped.</summary>
+    public static VirtualClock OfHost() => new() { _running = true };
+
     /// <summary>Lets time run on from where it stopped.</summary>
     public void Start()
     {

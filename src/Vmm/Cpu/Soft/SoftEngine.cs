@@ -12,6 +12,7 @@ public sealed class SoftEngine : ICpuEngine
     private readonly GuestMemory _memory;
     private readonly IGuestBus _bus;
     private readonly ITimerService _timers;
+    private readonly HostTimers _deadlines = new();
     private readonly PhysicalMap _map;
     private volatile SoftVcpu[] _vcpus = [];
 
@@ -36,7 +37,7 @@ public sealed class SoftEngine : ICpuEngine
 
     public IVirtualCpu CreateVcpu(int index, uint apicId)
     {
-        var vcpu = new SoftVcpu(index, apicId, _memory, _map, _bus) { Clock = _timers.Clock };
+        var vcpu = new SoftVcpu(index, apicId, _memory, _map, _bus) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
         vcpu.Apic = new LocalApic(Controllers.Apics, apicId, index == 0, _timers, vcpu);
         lock (_lock)
         {
@@ -64,6 +65,7 @@ public sealed class SoftEngine : ICpuEngine
             vcpu.Dispose();
         }
 
+        _deadlines.Dispose();
         Controllers.Dispose();
     }
 

@@ -111,15 +111,15 @@ internal sealed unsafe partial class SoftVcpu
             return true;
         }
 
-        if ((requests & CpuRequests.Deadline) != 0 && _deadline != 0)
+        if ((requests & CpuRequests.Deadline) != 0 && Deadline != 0)
         {
-            if (Stopwatch.GetTimestamp() >= _deadline)
+            if (Stopwatch.GetTimestamp() >= Deadline)
             {
                 exit = VcpuExit.DeadlineReached;
                 return true;
             }
 
-            ArmDeadline();
+            // The timer went off for an earlier deadline, and will again for this one.
         }
 
         return false;
@@ -178,17 +178,38 @@ internal sealed unsafe partial class SoftVcpu
         EnterGuest();
     }
 
+    /// <summary>
+    /// Before guest code runs: sets the timer that asks this vCPU's thread to look at the clock (SYSTEMS.md 001-9). The guest has no
+    /// part in it: requests are looked at between blocks and within long instructions, whatever the interrupt flag says.
+    /// </summary>
     private void ArmDeadline()
     {
-        if (_deadline == 0)
+        if (Deadline != 0 && Stopwatch.GetTimestamp() >= Deadline)
         {
-            _deadlineTimer?.Change(Timeout.Infinite, Timeout.Infinite);
+            // No guest code runs at all.
+            Interlocked.Or(ref _cpu->Requests, (int)CpuRequests.Deadline);
+        }
+        else if (Deadline != _armedDeadline)
+        {
+            _armedDeadline = Deadline;
+            SetDeadlineTimer();
+        }
+    }
+
+    private void SetDeadlineTimer()
+    {
+        if (Deadline == 0)
+        {
+            _deadlineTimer?.Cancel();
             return;
         }
 
-        _deadlineTimer ??= new Timer(static vcpu => ((SoftVcpu)vcpu!).Request(CpuRequests.Deadline), this, Timeout.Infinite, Timeout.Infinite);
-        long left = _deadline - Stopwatch.GetTimestamp();
-        long milliseconds = Math.Clamp((left + 999_999) / 1_000_000, 0, int.MaxValue - 1);
-        _deadlineTimer.Change(milliseconds, Timeout.Infinite);
+        if (DeadlineTimers is not { } timers)
+        {
+            throw new InvalidOperationException("This processor has no timers for deadlines.");
+        }
+
+        _deadlineTimer ??= timers.CreateTimer(() => Request(CpuRequests.Deadline));
+        _deadlineTimer.Arm(Deadline);
     }
 }

@@ -7,6 +7,7 @@ using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Cpu.Soft;
 
@@ -14,8 +15,10 @@ namespace WebVm.Vmm.Cpu.Soft;
 internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 {
     private readonly ManualResetEventSlim _wake = new(initialState: false, spinCount: 0);
-    private Timer? _deadlineTimer;
-    private long _deadline;
+    private IVirtualTimer? _deadlineTimer;
+
+    /// <summary>The deadline that <see cref="_deadlineTimer"/> was last set for; 0 for none.</summary>
+    private long _armedDeadline;
     private bool _codeBreakpoints;
     private volatile bool _asleep;
     private bool _exitOnHalt;
@@ -24,19 +27,14 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     public LocalApic? Apic { get; set; }
 
     /// <summary>VM time, which the time stamp counter derives from.</summary>
-    public Time.VirtualClock? Clock { get; set; }
+    public VirtualClock? Clock { get; set; }
+
+    /// <summary>Timers for <see cref="Deadline"/>; null for a processor that only assists.</summary>
+    public HostTimers? DeadlineTimers { get; init; }
 
     public string? Failure { get; private set; }
 
-    public long Deadline
-    {
-        get => _deadline;
-        set
-        {
-            _deadline = value;
-            ArmDeadline();
-        }
-    }
+    public long Deadline { get; set; }
 
     /// <summary>The vCPU whose thread this is, while it runs.</summary>
     [field: ThreadStatic]
@@ -45,10 +43,10 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     public VcpuExit Run()
     {
         Current = this;
-        ArmDeadline();
         EnterGuest();
         try
         {
+            ArmDeadline();
             ResumeParavirtual();
             return RunLoop();
         }

@@ -2,10 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>gettid(2), tgkill(2), sched_setaffinity(2), prctl(2), getrusage(2).</summary>
-[NativeConstants("sys/prctl.h", "sys/resource.h", "unistd.h", "sys/syscall.h")]
+/// <summary>gettid(2), tgkill(2), sched_setaffinity(2), sched_setscheduler(2), prctl(2), getrlimit(2).</summary>
+[NativeConstants("sched.h", "sys/prctl.h", "sys/resource.h", "unistd.h", "sys/syscall.h")]
 internal static unsafe partial class ThreadCalls
 {
+    public const int SCHED_FIFO = 1;
+    public const int SCHED_RESET_ON_FORK = 0x40000000;
     public const int PR_SET_PDEATHSIG = 1;
     public const int PR_SET_NAME = 15;
     public const int PR_GET_SECCOMP = 21;
@@ -29,6 +31,9 @@ internal static unsafe partial class ThreadCalls
     [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
     public static partial int GetAffinity(int thread, nuint bytes, ulong* mask);
 
+    [LibraryImport("libc", EntryPoint = "sched_setscheduler", SetLastError = true)]
+    public static partial int SetScheduler(int thread, int policy, sched_param* parameters);
+
     [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
     public static partial int ProcessControl(int option, nuint argument2, nuint argument3, nuint argument4, nuint argument5);
 
@@ -37,6 +42,13 @@ internal static unsafe partial class ThreadCalls
 
     [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
     public static partial int SetLimit(int resource, rlimit* limit);
+}
+
+[NativeType("sched.h")]
+[StructLayout(LayoutKind.Sequential)]
+internal struct sched_param
+{
+    public int sched_priority;
 }
 
 [NativeType("sys/resource.h")]
