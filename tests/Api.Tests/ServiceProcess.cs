@@ -120,19 +120,47 @@ public sealed class ServiceProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>kill -9 of every monitor, with the shell around it.</summary>
+    public async Task KillMonitorsAsync()
+    {
+        string runs = Path.Combine(Data, "run");
+        foreach (string session in Directory.Exists(runs) ? Directory.GetFiles(runs, "session", SearchOption.AllDirectories) : [])
+        {
+            await KillIfOursAsync(session, "-");
+        }
+    }
+
+    /// <summary>kill -9 of the private cluster's postmaster; its children follow it.</summary>
+    public Task KillDatabaseAsync() => KillIfOursAsync(Path.Combine(Data, "postgres", "data", "postmaster.pid"), "");
+
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
         await StopAsync();
-        using (var stray = Process.Start(new ProcessStartInfo("pkill", ["-KILL", "-f", Data]) { RedirectStandardError = true })!)
-        {
-            await stray.WaitForExitAsync();
-        }
-
+        await KillMonitorsAsync();
+        await KillDatabaseAsync();
         _process?.Dispose();
         if (_ownsData)
         {
             Directory.Delete(Data, recursive: true);
+        }
+    }
+
+    /// <summary>Kills the process, or with a "-" the group, that a file names, if its command line speaks of this service's folder.</summary>
+    private async Task KillIfOursAsync(string pidFile, string group)
+    {
+        try
+        {
+            string pid = (await File.ReadAllLinesAsync(pidFile))[0];
+            if ((await File.ReadAllTextAsync($"/proc/{pid}/cmdline")).Contains(Data, StringComparison.Ordinal))
+            {
+                using var kill = Process.Start(new ProcessStartInfo("kill", ["-KILL", "--", group + pid]) { RedirectStandardError = true })!;
+                await kill.WaitForExitAsync();
+            }
+        }
+        catch (IOException)
+        {
+            // It has ended by itself.
         }
     }
 

@@ -1,9 +1,11 @@
 using System.Security.Claims;
+using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Net.Http.Headers;
 using WebVm.Api.Console.Keyboard;
 using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
@@ -20,13 +22,20 @@ public static class ConsoleEndpoints
     public const string HubPath = "/hubs/console";
 
     private const int MostKeys = 256;
+    private const int NarrowestScreenshot = 16;
+    private const int WidestScreenshot = 4096;
+
+    // Of a hash: enough that two pictures never share a tag.
+    private const int TagBytes = 16;
 
     public static void MapConsole(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/vms/{id:guid}").WithTags("Console");
         group.MapPost("/console", OpenAsync).RequireScope(Scopes.ConsoleView).WithSummary("Make a short-lived console session for a browser")
             .WithDescription("Connect a SignalR client (MessagePack) to the hub with ?access_token=ticket within two minutes.");
-        group.MapGet("/screenshot", ScreenshotAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen as a PNG file").Produces(200, contentType: "image/png");
+        group.MapGet("/screenshot", ScreenshotAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen as a PNG file")
+            .WithDescription("?width= scales a wider screen down to so many pixels a line. The ETag is of the picture: If-None-Match is answered 304 while nothing on the screen has changed.")
+            .Produces(200, contentType: "image/png").Produces(304);
         group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Press keys and chords, such as enter, ctrl-alt-delete");
         group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Type text on the keyboard, by the guest's layout");
         api.MapGet("/keyboard-layouts", Layouts).RequireScope(Scopes.ConsoleView).WithTags("Console").WithSummary("The layouts that text can be typed with");
@@ -47,15 +56,25 @@ public static class ConsoleEndpoints
         return TypedResults.Ok(new ConsoleSessionView(HubPath, ticket, time.GetUtcNow() + ConsoleTickets.Lifetime, scopes.Contains(Scopes.ConsoleControl)));
     }
 
-    private static async Task<IResult> ScreenshotAsync(Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> ScreenshotAsync(Guid id, int? width, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
+        if (width is < NarrowestScreenshot or > WidestScreenshot)
+        {
+            return Problems.Invalid("?width", $"must be between {NarrowestScreenshot} and {WidestScreenshot}");
+        }
+
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
             return Problems.NotFound("VM", id);
         }
 
-        context.Response.Headers.CacheControl = "no-store";
-        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client => TypedResults.Bytes(await client.ScreenshotAsync(), "image/png"));
+        // Kept by the browser alone, and asked for again each time.
+        context.Response.Headers.CacheControl = "private, no-cache";
+        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        {
+            byte[] png = await client.ScreenshotAsync(width);
+            return TypedResults.Bytes(png, "image/png", entityTag: new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(png).AsSpan(0, TagBytes))}\""));
+        });
     }
 
     private static async Task<IResult> KeysAsync(Guid id, SendKeys request, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)

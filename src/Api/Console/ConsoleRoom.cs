@@ -21,8 +21,7 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
     private long _frames;
     private long _bytes;
 
-    /// <summary>Frames taken from the screen, and bytes sent to viewers, since the service's start.</summary>
-    public (long Frames, long Bytes) Totals => (Volatile.Read(ref _frames), Volatile.Read(ref _bytes));
+    public ConsoleTotals Totals => new(Volatile.Read(ref _frames), Volatile.Read(ref _bytes));
 
     public VmAgent Agent => agent;
 

@@ -11,5 +11,10 @@ internal sealed class ConsoleRooms(VmSupervisor supervisor, ILogger<ConsoleRoom>
 
     public ConsoleRoom Room(Guid vm) => _rooms.GetOrAdd(vm, id => new ConsoleRoom(supervisor.Agent(id), log));
 
-    public ConsoleRoom? Find(Guid vm) => _rooms.GetValueOrDefault(vm);
+    /// <summary>What the VM's console has done since the service's start.</summary>
+    public ConsoleTotals Totals(Guid vm) => _rooms.GetValueOrDefault(vm)?.Totals ?? default;
 }
+
+/// <param name="Frames">Frames taken from the screen while somebody watched.</param>
+/// <param name="Bytes">Bytes of frames sent to all viewers.</param>
+public readonly record struct ConsoleTotals(long Frames, long Bytes);

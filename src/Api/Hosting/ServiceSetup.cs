@@ -172,7 +172,7 @@ public static class ServiceSetup
         {
             signalR.MaximumReceiveMessageSize = 256 * 1024;
             signalR.EnableDetailedErrors = false;
-        });
+        }).AddHubOptions<ConsoleHub>(console => console.SupportedProtocols = [MessagePackHubProtocol.ProtocolName]);
         services.AddSingleton<IHubProtocol, MessagePackHubProtocol>();
         services.AddSingleton<MetricsSampler>();
         services.AddHostedService(provider => provider.GetRequiredService<MetricsSampler>());

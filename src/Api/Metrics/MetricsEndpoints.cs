@@ -34,18 +34,25 @@ public static class MetricsEndpoints
         Family(text, "webvm_vms", "gauge", "Virtual machines by state.",
             names.GroupBy(vm => vm.Observed).Select(group => ($"state=\"{group.Key.ToString().ToLowerInvariant()}\"", (double)group.Count())));
         var running = names.Where(vm => latest.ContainsKey(vm.Id)).Select(vm => (Labels: $"vm=\"{vm.Name}\",id=\"{vm.Id}\"", Sample: latest[vm.Id])).ToList();
-        Family(text, "webvm_vm_cpu_percent", "gauge", "Host CPU used by the VM's process; 100 is one core.", running.Select(vm => (vm.Labels, vm.Sample.CpuPercent)));
-        Family(text, "webvm_vm_resident_bytes", "gauge", "Host memory of the VM's process.", running.Select(vm => (vm.Labels, (double)vm.Sample.ResidentBytes)));
-        PerVcpu("webvm_vcpu_port_exits_total", "Port accesses.", vcpu => vcpu.PortExits);
-        PerVcpu("webvm_vcpu_mmio_exits_total", "Memory-mapped register accesses.", vcpu => vcpu.MmioExits);
-        PerVcpu("webvm_vcpu_halt_exits_total", "HLT.", vcpu => vcpu.HaltExits);
-        PerVcpu("webvm_vcpu_interrupts_total", "Interrupts delivered.", vcpu => vcpu.InterruptsInjected);
-        PerVcpu("webvm_vcpu_assists_total", "Instructions completed by the interpreter for KVM.", vcpu => vcpu.Assists);
-        PerVcpu("webvm_vcpu_instructions_total", "Guest instructions retired, where the engine counts.", vcpu => vcpu.Instructions);
+        PerVm("webvm_vm_cpu_seconds_total", "counter", "Host CPU time of the VM's process.", sample => sample.CpuSeconds);
+        PerVm("webvm_vm_resident_memory_bytes", "gauge", "Host memory of the VM's process, guest memory included.", sample => sample.ResidentBytes);
+        PerVm("webvm_vm_console_frames_total", "counter", "Frames that the console took from the screen.", sample => sample.Console.Frames);
+        PerVm("webvm_vm_console_sent_bytes_total", "counter", "Bytes of frames sent to the console's viewers.", sample => sample.Console.Bytes);
+        Family(text, "webvm_vcpu_exits_total", "counter", "Exits from guest code by reason.", PerVcpu(vcpu =>
+            [(",reason=\"port\"", vcpu.PortExits), (",reason=\"mmio\"", vcpu.MmioExits), (",reason=\"halt\"", vcpu.HaltExits), (",reason=\"other\"", vcpu.OtherExits)]));
+        Family(text, "webvm_vcpu_interrupts_total", "counter", "Interrupts delivered.", PerVcpu(vcpu => [("", vcpu.InterruptsInjected)]));
+        Family(text, "webvm_vcpu_assists_total", "counter", "Instructions completed by the interpreter for KVM.", PerVcpu(vcpu => [("", vcpu.Assists)]));
+        Family(text, "webvm_vcpu_instructions_total", "counter", "Guest instructions retired, where the engine counts.", PerVcpu(vcpu => [("", vcpu.Instructions)]));
         return TypedResults.Text(text.ToString(), "text/plain; version=0.0.4");
 
-        void PerVcpu(string name, string help, Func<VcpuMetrics, long> value) =>
-            Family(text, name, "counter", help, running.SelectMany(vm => vm.Sample.Totals.Vcpus.Select(vcpu => ($"{vm.Labels},vcpu=\"{vcpu.Index}\"", (double)value(vcpu)))));
+        void PerVm(string name, string type, string help, Func<VmSample, double> value) =>
+            Family(text, name, type, help, running.Select(vm => (vm.Labels, value(vm.Sample))));
+
+        IEnumerable<(string Labels, double Value)> PerVcpu(Func<VcpuMetrics, (string Labels, long Value)[]> values) =>
+            from vm in running
+            from vcpu in vm.Sample.Totals.Vcpus
+            from value in values(vcpu)
+            select ($"{vm.Labels},vcpu=\"{vcpu.Index}\"{value.Labels}", (double)value.Value);
     }
 
     private static void Family(StringBuilder text, string name, string type, string help, IEnumerable<(string Labels, double Value)> samples)

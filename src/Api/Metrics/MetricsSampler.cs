@@ -4,6 +4,7 @@ using System.Globalization;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using WebVm.Api.Console;
 using WebVm.Api.Persistence;
 using WebVm.Api.Supervisor;
 using WebVm.Vmm.Control;
@@ -11,7 +12,8 @@ using WebVm.Vmm.Control;
 namespace WebVm.Api.Metrics;
 
 /// <summary>Looks at every running monitor every two seconds, and remembers the last quarter of an hour.</summary>
-internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, ILogger<MetricsSampler> log) : BackgroundService
+internal sealed partial class MetricsSampler(
+    IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, ConsoleRooms rooms, ILogger<MetricsSampler> log) : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
@@ -39,10 +41,8 @@ internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> d
             {
                 await using var database = await databases.CreateDbContextAsync(stoppingToken);
                 var running = await database.Vms.AsNoTracking().Where(vm => vm.RunId != null).Select(vm => vm.Id).ToListAsync(stoppingToken);
-                foreach (var id in running)
-                {
-                    await SampleAsync(id);
-                }
+                await Task.WhenAll(running.Select(SampleAsync));
+                ForgetOld();
             }
             catch (Exception failure) when (failure is not OperationCanceledException)
             {
@@ -61,11 +61,23 @@ internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> d
         try
         {
             var metrics = await client.MetricsAsync().WaitAsync(Interval);
-            _histories.GetOrAdd(id, _ => new History()).Add(metrics, client.Hello.ProcessId);
+            _histories.GetOrAdd(id, _ => new History()).Add(metrics, client.Hello.ProcessId, rooms.Totals(id));
         }
         catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
         {
             LogFailed(log, failure.Message);
+        }
+    }
+
+    /// <summary>What no page would show any more is given up, and with it what is left of deleted VMs.</summary>
+    private void ForgetOld()
+    {
+        foreach (var (id, history) in _histories)
+        {
+            if (history.Newest is not { } newest || DateTimeOffset.UtcNow - newest.At > Kept * Interval)
+            {
+                _histories.TryRemove(id, out _);
+            }
         }
     }
 
@@ -96,6 +108,7 @@ internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> d
         private int _process;
         private double _cpu;
         private MachineMetrics? _before;
+        private ConsoleTotals _consoleBefore;
 
         public VmSample? Newest { get; private set; }
 
@@ -107,20 +120,25 @@ internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> d
             }
         }
 
-        public void Add(MachineMetrics now, int process)
+        public void Add(MachineMetrics now, int process, ConsoleTotals console)
         {
             lock (_lock)
             {
                 var (cpu, resident) = ReadProcess(process);
                 double seconds = _before is null || _process != process ? 0 : Stopwatch.GetElapsedTime(_at).TotalSeconds;
-                double Rate(Func<VcpuMetrics, long> total) => seconds <= 0 ? 0 : Math.Max(0, (now.Vcpus.Sum(total) - _before!.Vcpus.Sum(total)) / seconds);
+                double PerSecond(double now, double before) => seconds <= 0 ? 0 : Math.Max(0, (now - before) / seconds);
+                double Rate(Func<VcpuMetrics, long> total) => _before is null ? 0 : PerSecond(now.Vcpus.Sum(total), _before.Vcpus.Sum(total));
                 Newest = new VmSample(
                     DateTimeOffset.UtcNow,
-                    seconds <= 0 ? 0 : Math.Max(0, (cpu - _cpu) / seconds * 100),
+                    PerSecond(cpu, _cpu) * 100,
                     Rate(vcpu => vcpu.PortExits + vcpu.MmioExits + vcpu.HaltExits + vcpu.OtherExits),
                     Rate(vcpu => vcpu.InterruptsInjected),
                     Rate(vcpu => vcpu.Instructions),
+                    PerSecond(console.Frames, _consoleBefore.Frames),
+                    PerSecond(console.Bytes, _consoleBefore.Bytes),
                     resident,
+                    cpu,
+                    console,
                     now);
                 _samples.Enqueue(Newest);
                 if (_samples.Count > Kept)
@@ -128,7 +146,7 @@ internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> d
                     _samples.Dequeue();
                 }
 
-                (_before, _process, _cpu, _at) = (now, process, cpu, Stopwatch.GetTimestamp());
+                (_before, _consoleBefore, _process, _cpu, _at) = (now, console, process, cpu, Stopwatch.GetTimestamp());
             }
         }
     }
@@ -138,7 +156,12 @@ internal sealed partial class MetricsSampler(IDbContextFactory<WebVmDbContext> d
 /// <param name="CpuPercent">Host CPU used by the VM's process; 100 is one core.</param>
 /// <param name="ExitsPerSecond">Port, MMIO, halt and other exits of all vCPUs.</param>
 /// <param name="InstructionsPerSecond">0 where the engine does not count.</param>
+/// <param name="FramesPerSecond">Frames that the console took from the screen; 0 while nobody watches.</param>
+/// <param name="ConsoleBytesPerSecond">Bytes of frames sent to all viewers.</param>
 /// <param name="ResidentBytes">Host memory of the VM's process, guest memory included.</param>
+/// <param name="CpuSeconds">Host CPU time of the VM's process since its start.</param>
+/// <param name="Console">The console's counters since the service's start.</param>
 /// <param name="Totals">The monitor's own counters since power-on.</param>
 public sealed record VmSample(
-    DateTimeOffset At, double CpuPercent, double ExitsPerSecond, double InterruptsPerSecond, double InstructionsPerSecond, long ResidentBytes, MachineMetrics Totals);
+    DateTimeOffset At, double CpuPercent, double ExitsPerSecond, double InterruptsPerSecond, double InstructionsPerSecond,
+    double FramesPerSecond, double ConsoleBytesPerSecond, long ResidentBytes, double CpuSeconds, ConsoleTotals Console, MachineMetrics Totals);

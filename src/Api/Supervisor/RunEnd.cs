@@ -12,6 +12,8 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     private const int BadInput = 2;
     private const int FirstSignal = 128;
 
+    private static readonly TimeSpan StableAfter = TimeSpan.FromMinutes(10);
+
     /// <summary>From the monitor's exit code (docs/architecture.md) and its last words; null when it vanished.</summary>
     public static RunEnd From(int? exitCode, string log) => exitCode switch
     {
@@ -27,6 +29,9 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
 
     /// <summary>Seconds to wait before restart number <paramref name="count"/>: 1, 2, 4, … at most 300.</summary>
     public static TimeSpan BackOff(int count) => TimeSpan.FromSeconds(Math.Min(300, Math.Pow(2, Math.Min(count, 16))));
+
+    /// <summary>Whether a machine that started then has run for so long that its end has nothing to do with those before: the pauses begin anew.</summary>
+    public static bool WasStable(DateTimeOffset? startedAt) => DateTimeOffset.UtcNow - startedAt > StableAfter;
 
     public bool ShouldRestart(RestartPolicy policy) => !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
 

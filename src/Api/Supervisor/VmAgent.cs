@@ -327,12 +327,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         Detach();
         bool asked = vm.Desired is DesiredPower.Off || vm.Deleting;
         bool restart = !asked && end.ShouldRestart(vm.Configuration.Restart);
-        int count = vm.RestartCount + 1;
+        int before = RunEnd.WasStable(vm.StartedAt) ? 0 : vm.RestartCount;
         // The consequences first: killed after this, the next service finds the run ended and draws them again.
         if (restart)
         {
-            DateTimeOffset? at = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(vm.RestartCount) : TimeSpan.FromSeconds(1));
-            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.RestartCount, count).SetProperty(v => v.RestartAt, at), cancellation);
+            DateTimeOffset? at = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(before) : TimeSpan.FromSeconds(1));
+            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.RestartCount, before + 1).SetProperty(v => v.RestartAt, at), cancellation);
         }
         else if (!asked)
         {

@@ -155,10 +155,11 @@ public sealed class ControlClient : IDisposable
         (await Call("pointer", pointer, ControlJson.Default.PointerParameters, ControlJson.Default.InputResult)).Taken > 0;
 
     /// <summary>The screen as a PNG file.</summary>
-    public async Task<byte[]> ScreenshotAsync()
+    /// <param name="width">Pixels a line at most; null for the screen as it is.</param>
+    public async Task<byte[]> ScreenshotAsync(int? width = null)
     {
         const long longest = 256 << 20;
-        var (result, descriptors) = await Fetch("screenshot", 1, ControlJson.Default.ScreenshotResult);
+        var (result, descriptors) = await Fetch("screenshot", JsonSerializer.SerializeToElement(new ScreenshotParameters(width), ControlJson.Default.ScreenshotParameters), 1, ControlJson.Default.ScreenshotResult);
         using var file = descriptors[0];
         if (result.Length is < 0 or > longest)
         {
@@ -178,7 +179,7 @@ public sealed class ControlClient : IDisposable
     /// <summary>Shares the display's memory. While at least one client has attached, changes are tracked.</summary>
     public async Task<DisplayView> AttachDisplayAsync()
     {
-        var (result, descriptors) = await Fetch("display-attach", 2, ControlJson.Default.DisplayAttachResult);
+        var (result, descriptors) = await Fetch("display-attach", null, 2, ControlJson.Default.DisplayAttachResult);
         try
         {
             return new DisplayView(MemoryFile.Adopt(descriptors[0], result.FramebufferSize), MemoryFile.Adopt(descriptors[1], result.MapSize));
@@ -209,9 +210,9 @@ public sealed class ControlClient : IDisposable
         Decode(await Request(method, JsonSerializer.SerializeToElement(parameters, type), 0), result);
 
     /// <summary>A request whose reply brings file descriptors, which belong to the caller.</summary>
-    internal async Task<(TResult Value, FileDescriptor[] Descriptors)> Fetch<TResult>(string method, int descriptors, JsonTypeInfo<TResult> result)
+    internal async Task<(TResult Value, FileDescriptor[] Descriptors)> Fetch<TResult>(string method, JsonElement? parameters, int descriptors, JsonTypeInfo<TResult> result)
     {
-        var reply = await Request(method, null, descriptors);
+        var reply = await Request(method, parameters, descriptors);
         return (Decode(reply, result), reply.Descriptors);
     }
 

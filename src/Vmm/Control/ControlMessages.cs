@@ -136,6 +136,9 @@ public sealed record InputResult(int Taken);
 /// <summary>The size of the viewer: what the monitor asks the guest for from now on.</summary>
 public sealed record DisplayPreferParameters(int Width, int Height);
 
+/// <param name="Width">Pixels a line at most: a wider screen is scaled down, its aspect kept. Null for the screen as it is.</param>
+public sealed record ScreenshotParameters(int? Width = null);
+
 /// <summary>The PNG file is in the descriptor that comes with the reply.</summary>
 public sealed record ScreenshotResult(int Width, int Height, long Length);
 
@@ -167,6 +170,7 @@ public sealed record TextEvent(string Text);
 [JsonSerializable(typeof(InputResult))]
 [JsonSerializable(typeof(DisplayGeometry))]
 [JsonSerializable(typeof(DisplayPreferParameters))]
+[JsonSerializable(typeof(ScreenshotParameters))]
 [JsonSerializable(typeof(ScreenshotResult))]
 [JsonSerializable(typeof(DisplayAttachResult))]
 [JsonSerializable(typeof(StateChange))]

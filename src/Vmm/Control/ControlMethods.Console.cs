@@ -100,10 +100,16 @@ internal sealed partial class ControlMethods
         return Taken(taken ? 1 : 0);
     }
 
-    private ControlResult Screenshot()
+    private ControlResult Screenshot(ScreenshotParameters parameters)
     {
+        if (parameters.Width is < 1)
+        {
+            throw new ControlException(ControlErrorCode.BadRequest, "width is a number of pixels");
+        }
+
         var framebuffer = _machine.Framebuffer ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no display");
         var shot = framebuffer.Capture() ?? throw new ControlException(ControlErrorCode.InvalidState, "the display is off");
+        shot = parameters.Width is { } width ? shot.NoWiderThan(width) : shot;
         using var png = new MemoryStream();
         shot.WritePng(png);
         // Through memory of its own: a picture may be longer than a message.

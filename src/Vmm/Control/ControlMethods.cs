@@ -42,7 +42,7 @@ internal sealed partial class ControlMethods
             ["key-events"] = (parameters, _) => KeyEvents(Read(parameters, ControlJson.Default.KeyEventsParameters)),
             ["release-keys"] = (_, _) => ReleaseKeys(),
             ["pointer"] = (parameters, _) => Pointer(Read(parameters, ControlJson.Default.PointerParameters)),
-            ["screenshot"] = (_, _) => Screenshot(),
+            ["screenshot"] = (parameters, _) => Screenshot(parameters is null ? new ScreenshotParameters() : Read(parameters, ControlJson.Default.ScreenshotParameters)),
             ["display-attach"] = (_, outbox) => DisplayAttach(outbox),
             ["display-detach"] = (_, outbox) => DisplayDetach(outbox),
             ["display-prefer"] = (parameters, _) => DisplayPrefer(Read(parameters, ControlJson.Default.DisplayPreferParameters)),

@@ -13,12 +13,14 @@ namespace WebVm.Api.Console.MessagePack;
 /// </summary>
 internal sealed class MessagePackHubProtocol : IHubProtocol
 {
+    public const string ProtocolName = "messagepack";
+
     private const int ErrorResult = 1;
     private const int VoidResult = 2;
     private const int NonVoidResult = 3;
     private const int LongestLengthPrefix = 5;
 
-    public string Name => "messagepack";
+    public string Name => ProtocolName;
 
     public int Version => 1;
 

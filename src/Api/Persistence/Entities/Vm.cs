@@ -30,7 +30,7 @@ public sealed class Vm
     /// <summary>Name of the run: its directory below the VM's folder. Null while no monitor is meant to run.</summary>
     public string? RunId { get; set; }
 
-    /// <summary>Restarts after a crash since the last manual start.</summary>
+    /// <summary>Restarts after a crash since the last manual start, or since the VM has last run for ten minutes.</summary>
     public int RestartCount { get; set; }
 
     public DateTimeOffset? RestartAt { get; set; }

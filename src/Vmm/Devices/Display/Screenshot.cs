@@ -34,6 +34,22 @@ public sealed class Screenshot
 
     public ReadOnlySpan<byte> Line(int y) => _pixels.AsSpan(y * Width * BytesPerPixel, Width * BytesPerPixel);
 
+    /// <summary>
+    /// The picture itself, or a smaller one with the same aspect: every pixel is the mean of the area that it covers, so that thin lines and
+    /// small letters fade and do not vanish.
+    /// </summary>
+    public Screenshot NoWiderThan(int width)
+    {
+        if (width >= Width)
+        {
+            return this;
+        }
+
+        var smaller = new Screenshot(width, Math.Max(1, (int)Math.Round((double)Height * width / Width)));
+        AreaScaler.Scale(_pixels, Width, Height, smaller._pixels, smaller.Width, smaller.Height);
+        return smaller;
+    }
+
     /// <summary>Writes the picture as PNG.</summary>
     public void WritePng(Stream destination) => PngEncoder.Write(destination, this);
 

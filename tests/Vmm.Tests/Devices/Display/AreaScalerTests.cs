@@ -1,0 +1,41 @@
+using WebVm.Vmm.Devices.Display;
+using Xunit;
+
+namespace WebVm.Vmm.Tests.Devices.Display;
+
+public sealed class AreaScalerTests
+{
+    [Fact]
+    public void APixelIsTheMeanOfTheAreaThatItCovers()
+    {
+        // Three columns become two: each takes one column and half of the middle one.
+        byte[] target = new byte[2 * Screenshot.BytesPerPixel];
+        AreaScaler.Scale([0, 30, 255, 90, 30, 255, 240, 30, 255], 3, 1, target, 2, 1);
+        Assert.Equal([30, 30, 255, 190, 30, 255], target);
+    }
+
+    [Fact]
+    public void ALineOfOnePixelDoesNotVanish()
+    {
+        const int width = 1024;
+        const int height = 768;
+        byte[] source = new byte[width * height * Screenshot.BytesPerPixel];
+        source.AsSpan(500 * width * Screenshot.BytesPerPixel, width * Screenshot.BytesPerPixel).Fill(255);
+        byte[] target = new byte[100 * 75 * Screenshot.BytesPerPixel];
+        AreaScaler.Scale(source, width, height, target, 100, 75);
+        Assert.Equal(100 * Screenshot.BytesPerPixel, target.Count(value => value > 20));
+    }
+
+    [Theory]
+    [InlineData(640, 400, 639, 399)]
+    [InlineData(2560, 1600, 16, 10)]
+    [InlineData(7, 5, 7, 1)]
+    public void OneColourStaysThatColour(int width, int height, int targetWidth, int targetHeight)
+    {
+        byte[] source = new byte[width * height * Screenshot.BytesPerPixel];
+        source.AsSpan().Fill(201);
+        byte[] target = new byte[targetWidth * targetHeight * Screenshot.BytesPerPixel];
+        AreaScaler.Scale(source, width, height, target, targetWidth, targetHeight);
+        Assert.All(target, value => Assert.Equal(201, value));
+    }
+}
