@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
 
@@ -26,5 +27,38 @@ public sealed class KvmTests(ITestOutputHelper output)
         var exit = await guest.WaitForExit();
         Assert.Equal((ExitKind.PowerOff, 0), (exit.Kind, exit.Code));
         output.WriteLine($"off after {watch.Elapsed.TotalSeconds:f0} s");
+    }
+
+    /// <summary>Even a host whose KVM runs no programs runs this much of a kernel.</summary>
+    [Theory(Explicit = true)]
+    [InlineData("Memory: ")]
+    [InlineData("smp: Brought up 1 node")]
+    public async Task A_kernel_that_began_on_kvm_comes_to_its_shell_on_soft(string reached)
+    {
+        string folder = Directory.CreateTempSubdirectory("webvm-kvm").FullName;
+        try
+        {
+            string saved = Path.Combine(folder, "state");
+            var watch = Stopwatch.StartNew();
+            await using (var onKvm = await GuestSession.Start(
+                new MachineSpec { Engine = EngineChoice.Kvm, Memory = 256UL << 20, Boot = Images.Linux("tiny", "console=ttyS0 nokaslr nowatchdog clearcpuid=avx512f") },
+                seconds: 1500))
+            {
+                onKvm.WaitFor(reached);
+                Assert.Equal("kvm", onKvm.Machine.EngineName);
+                await StateSaver.Save(onKvm.Machine, saved);
+                output.WriteLine($"'{reached}' on kvm and saved after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(counters => counters.Assists)} assists");
+            }
+
+            await using var onSoft = await GuestSession.Restore(saved, EngineChoice.Soft);
+            Assert.Equal("soft", onSoft.Machine.EngineName);
+            onSoft.WaitForShell();
+            Assert.Equal("42", onSoft.Run("echo $((6*7))"));
+            output.WriteLine($"shell on soft after {watch.Elapsed.TotalSeconds:f0} s");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }

@@ -15,6 +15,7 @@ internal sealed class ControlOutbox(SerialLog? serial)
     private long _serialOffset = -1;
     private bool _sending;
     private bool _closed;
+    private int _replies;
 
     public readonly record struct Entry(ControlMessage Message, FileDescriptor[] Descriptors);
 
@@ -33,6 +34,23 @@ internal sealed class ControlOutbox(SerialLog? serial)
         }
     }
 
+    /// <summary>
+    /// Waits until the client has read enough of its replies to be given another: each may hold a megabyte and descriptors.
+    /// False when it is gone.
+    /// </summary>
+    public bool WaitForRoom()
+    {
+        lock (_gate)
+        {
+            while (!_closed && _replies >= ControlProtocol.MaximumReplies)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            return !_closed;
+        }
+    }
+
     /// <summary>False when the client is too far behind, or gone; the descriptors are closed then.</summary>
     public bool TryAdd(ControlMessage message, params FileDescriptor[] descriptors)
     {
@@ -41,7 +59,8 @@ internal sealed class ControlOutbox(SerialLog? serial)
             if (!_closed && _entries.Count < ControlProtocol.MaximumBacklog)
             {
                 _entries.Enqueue(new Entry(message, descriptors));
-                Monitor.Pulse(_gate);
+                _replies += message.Id is null ? 0 : 1;
+                Monitor.PulseAll(_gate);
                 return true;
             }
         }
@@ -60,7 +79,7 @@ internal sealed class ControlOutbox(SerialLog? serial)
         lock (_gate)
         {
             _serialOffset = offset;
-            Monitor.Pulse(_gate);
+            Monitor.PulseAll(_gate);
         }
     }
 
@@ -69,7 +88,7 @@ internal sealed class ControlOutbox(SerialLog? serial)
     {
         lock (_gate)
         {
-            Monitor.Pulse(_gate);
+            Monitor.PulseAll(_gate);
         }
     }
 
@@ -84,6 +103,12 @@ internal sealed class ControlOutbox(SerialLog? serial)
                 if (_entries.TryDequeue(out var entry))
                 {
                     _sending = true;
+                    if (entry.Message.Id is not null)
+                    {
+                        _replies--;
+                        Monitor.PulseAll(_gate);
+                    }
+
                     return entry;
                 }
 

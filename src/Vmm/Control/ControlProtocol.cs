@@ -13,6 +13,9 @@ public static class ControlProtocol
 
     public const int MaximumClients = 32;
 
+    /// <summary>Replies that wait for a client to read them; its next request is looked at when there are fewer.</summary>
+    public const int MaximumReplies = 8;
+
     /// <summary>Messages that wait for a client to read them; one that lets more gather is cut off.</summary>
     public const int MaximumBacklog = 1024;
 

@@ -84,6 +84,7 @@ internal sealed class ControlSession : IDisposable
         }
         catch (Exception gone) when (gone is IOException or LinuxException or ObjectDisposedException)
         {
+            _outbox.Close();
             Abort();
         }
     }
@@ -92,7 +93,7 @@ internal sealed class ControlSession : IDisposable
     {
         try
         {
-            while (_connection.Receive(ControlJson.Default.ControlRequest) is { } request)
+            while (_outbox.WaitForRoom() && _connection.Receive(ControlJson.Default.ControlRequest) is { } request)
             {
                 if (!_outbox.TryAdd(Answer(request, out var descriptors), descriptors))
                 {

@@ -14,28 +14,17 @@ public sealed class ControlTests : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("webvm-control").FullName;
-    private readonly ScriptedMachine _scripted = new(cpus: 2);
-    private readonly ControlServer _server;
+    private readonly ControlBench _bench = new();
 
-    public ControlTests() => _server = new ControlServer(_scripted.Machine, SocketPath);
-
-    private string SocketPath => Path.Combine(_folder, "control");
-
-    public void Dispose()
-    {
-        _server.Dispose();
-        _scripted.Dispose();
-        Directory.Delete(_folder, recursive: true);
-    }
+    public void Dispose() => _bench.Dispose();
 
     [Fact]
     public async Task Status_tells_what_the_machine_is_and_does()
     {
-        using var client = await Connect();
+        using var client = await _bench.Connect();
         Assert.Equal("scripted", client.Hello.Machine);
         Assert.Equal("created", (await client.StatusAsync().WaitAsync(s_limit)).State);
-        await _scripted.Machine.Start().WaitAsync(s_limit);
+        await _bench.Scripted.Machine.Start().WaitAsync(s_limit);
         var status = await client.StatusAsync().WaitAsync(s_limit);
         Assert.Equal(("running", "scripted", 2), (status.State, status.Engine, status.Cpus));
         Assert.Equal(2, (await client.MetricsAsync().WaitAsync(s_limit)).Vcpus.Count);
@@ -46,15 +35,15 @@ public sealed class ControlTests : IDisposable
     public async Task Transitions_are_replied_to_when_done_and_told_to_every_client()
     {
         var seen = new BlockingCollection<string>();
-        using var watcher = await Connect((name, data) => seen.Add($"{name} {data.GetRawText()}"));
-        using var client = await Connect();
-        await _scripted.Machine.Start().WaitAsync(s_limit);
+        using var watcher = await _bench.Connect((name, data) => seen.Add($"{name} {data.GetRawText()}"));
+        using var client = await _bench.Connect();
+        await _bench.Scripted.Machine.Start().WaitAsync(s_limit);
         await client.PauseAsync().WaitAsync(s_limit);
         Assert.Equal("paused", (await client.StatusAsync().WaitAsync(s_limit)).State);
         await client.ResumeAsync().WaitAsync(s_limit);
         await client.ResetAsync().WaitAsync(s_limit);
         await client.PressPowerButtonAsync().WaitAsync(s_limit);
-        Assert.Equal(1, _scripted.PowerButtonPresses);
+        Assert.Equal(1, _bench.Scripted.PowerButtonPresses);
         await client.StopAsync().WaitAsync(s_limit);
         string[] expected =
         [
@@ -71,7 +60,7 @@ public sealed class ControlTests : IDisposable
     [Fact]
     public async Task What_the_state_does_not_allow_is_refused_with_a_code()
     {
-        using var client = await Connect();
+        using var client = await _bench.Connect();
         var refused = await Assert.ThrowsAsync<ControlException>(() => client.PauseAsync().WaitAsync(s_limit));
         Assert.Equal(ControlErrorCode.InvalidState, refused.Code);
     }
@@ -84,7 +73,7 @@ public sealed class ControlTests : IDisposable
         using var enough = new ManualResetEventSlim();
         byte[] written = new byte[700_000];
         new Random(1).NextBytes(written);
-        using var client = await Connect((name, data) =>
+        using var client = await _bench.Connect((name, data) =>
         {
             if (name == ControlEvents.SerialOutput)
             {
@@ -98,11 +87,11 @@ public sealed class ControlTests : IDisposable
                 }
             }
         });
-        _scripted.Serial.Log.Append(written.AsSpan(0, 1000));
+        _bench.Scripted.Serial.Log.Append(written.AsSpan(0, 1000));
         await client.SubscribeSerialAsync(0).WaitAsync(s_limit);
         for (int at = 1000; at < written.Length; at += 999)
         {
-            _scripted.Serial.Log.Append(written.AsSpan(at, Math.Min(999, written.Length - at)));
+            _bench.Scripted.Serial.Log.Append(written.AsSpan(at, Math.Min(999, written.Length - at)));
         }
 
         Assert.True(enough.Wait(s_limit));
@@ -115,16 +104,16 @@ public sealed class ControlTests : IDisposable
     [Fact]
     public async Task A_reader_behind_the_log_is_told_where_it_goes_on()
     {
-        using var client = await Connect();
-        _scripted.Serial.Log.Append(new byte[Vmm.Machine.Consoles.SerialLog.Capacity]);
-        _scripted.Serial.Log.Append("tail"u8);
+        using var client = await _bench.Connect();
+        _bench.Scripted.Serial.Log.Append(new byte[Vmm.Machine.Consoles.SerialLog.Capacity]);
+        _bench.Scripted.Serial.Log.Append("tail"u8);
         Assert.Equal(4, (await client.ReadSerialAsync(0, 10).WaitAsync(s_limit)).Offset);
     }
 
     [Fact]
     public async Task Many_clients_at_once_each_get_their_own_replies()
     {
-        var clients = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Connect()));
+        var clients = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => _bench.Connect()));
         var calls = clients.SelectMany(client => Enumerable.Range(0, 50).Select(number => client.ReadSerialAsync(number)));
         await Task.WhenAll(calls).WaitAsync(s_limit);
         Array.ForEach(clients, client => client.Dispose());
@@ -133,20 +122,20 @@ public sealed class ControlTests : IDisposable
     [Fact]
     public async Task When_the_machine_goes_pending_and_further_requests_fail()
     {
-        using var client = await Connect();
-        _server.Dispose();
+        using var client = await _bench.Connect();
+        _bench.Server.Dispose();
         await client.Closed.WaitAsync(s_limit);
         await Assert.ThrowsAnyAsync<IOException>(() => client.StatusAsync().WaitAsync(s_limit));
-        Assert.False(File.Exists(SocketPath));
+        Assert.False(File.Exists(_bench.SocketPath));
     }
 
     [Fact]
     public void A_socket_that_is_served_is_not_taken_over()
     {
-        Assert.Throws<IOException>(() => new ControlServer(_scripted.Machine, SocketPath));
-        string file = Path.Combine(_folder, "file");
+        Assert.Throws<IOException>(() => new ControlServer(_bench.Scripted.Machine, _bench.SocketPath));
+        string file = Path.Combine(_bench.Folder, "file");
         File.WriteAllText(file, "mine");
-        Assert.Throws<IOException>(() => new ControlServer(_scripted.Machine, file));
+        Assert.Throws<IOException>(() => new ControlServer(_bench.Scripted.Machine, file));
         Assert.Equal("mine", File.ReadAllText(file));
     }
 
@@ -161,8 +150,8 @@ public sealed class ControlTests : IDisposable
     [InlineData("""{"id":1,"method":"serial-write","parameters":{"data":null}}""")]
     public async Task A_bad_request_is_refused_or_ends_its_own_connection_only(string request)
     {
-        using var bad = Raw();
-        SendRaw(bad, Encoding.UTF8.GetBytes(request));
+        using var bad = _bench.Raw();
+        ControlBench.Send(bad, Encoding.UTF8.GetBytes(request));
         var buffer = new byte[4096];
         bad.ReceiveTimeout = 5000;
         while (bad.Receive(buffer) is > 0 and var count)
@@ -174,75 +163,7 @@ public sealed class ControlTests : IDisposable
             }
         }
 
-        using var good = await Connect();
+        using var good = await _bench.Connect();
         await good.StatusAsync().WaitAsync(s_limit);
-    }
-
-    [Fact]
-    public async Task Noise_on_the_socket_harms_nobody_else()
-    {
-        const int seed = 77;
-        var random = new Random(seed);
-        byte[] sound = """{"id":1,"method":"status"}"""u8.ToArray();
-        for (int round = 0; round < 300; round++)
-        {
-            using var client = Raw();
-            try
-            {
-                byte[] noise = random.Next(2) == 0 ? new byte[random.Next(1, 300)] : [.. sound];
-                if (noise.Length == sound.Length)
-                {
-                    noise[random.Next(noise.Length)] = (byte)random.Next(256);
-                    SendRaw(client, noise);
-                }
-                else
-                {
-                    random.NextBytes(noise);
-                    client.Send(noise);
-                }
-            }
-            catch (SocketException)
-            {
-                // Cut off already.
-            }
-        }
-
-        using var good = await Connect();
-        Assert.Equal("created", (await good.StatusAsync().WaitAsync(s_limit)).State);
-        await _scripted.Machine.Start().WaitAsync(s_limit);
-        _scripted.Engine.Cpus[0].Do(_ => VcpuExit.Kicked);
-    }
-
-    private async Task<ControlClient> Connect(Action<string, JsonElement>? handler = null)
-    {
-        // Clients of the noise test may still occupy places for a moment.
-        for (int attempt = 0; ; attempt++)
-        {
-            try
-            {
-                var client = await ControlClient.ConnectAsync(SocketPath).WaitAsync(s_limit);
-                client.Event += handler;
-                return client.Start();
-            }
-            catch (ControlProtocolException) when (attempt < 100)
-            {
-                await Task.Delay(20);
-            }
-        }
-    }
-
-    private Socket Raw()
-    {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        socket.Connect(new UnixDomainSocketEndPoint(SocketPath));
-        return socket;
-    }
-
-    private static void SendRaw(Socket socket, byte[] json)
-    {
-        var frame = new byte[4 + json.Length];
-        BinaryPrimitives.WriteInt32LittleEndian(frame, json.Length);
-        json.CopyTo(frame, 4);
-        socket.Send(frame);
     }
 }

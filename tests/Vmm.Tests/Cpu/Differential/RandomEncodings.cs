@@ -113,6 +113,9 @@ internal sealed partial class InstructionStream
         // Where the vendors differ: registers that do not exist (below privilege 0 some say #GP; some read the operand first), non-temporal stores, fences and
         // others with a prefix that selects nothing, LOCK before what is privileged.
         bool disputed = escape >= 0 && bytes[escape + 1] is (>= 0x20 and <= 0x23) or 0xc3 or 0xae or 0x01 or 0xe7;
+
+        // How long far calls and jumps would be, if there were any: with some prefixes too long on one processor (#GP) and undefined on another.
+        disputed |= head.ContainsAny((byte)0x9a, (byte)0xea);
         return !disputed && !head.ContainsAny((byte)0x62, (byte)0x8f) && !head.ContainsAny((byte)0x8e, (byte)0xf0) && bytes[0] != 0x0f;
     }
 
