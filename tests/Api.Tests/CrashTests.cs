@@ -32,6 +32,35 @@ public sealed class CrashTests
     [InlineData(Victim.Database)]
     public Task NothingAcknowledgedIsLostInManyRounds(Victim victim) => RunAsync(victim, ManyRounds, Environment.TickCount);
 
+    [Fact]
+    public Task ASavedMachineIsThereWhenTheServiceDiedWhileSaving() => SaveAsync(FewRounds, Environment.TickCount);
+
+    [Fact(Explicit = true)]
+    public Task ASavedMachineIsThereWhenTheServiceDiedWhileSavingInManyRounds() => SaveAsync(ManyRounds, Environment.TickCount);
+
+    private static async Task SaveAsync(int rounds, int seed)
+    {
+        var random = new Random(seed);
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("saved"), restart: "always"));
+        string power = $"/api/v1/vms/{vm["id"]}/power";
+        for (int round = 0; round < rounds; round++)
+        {
+            string where = $"seed {seed}, round {round}";
+            await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
+            await AwaitAsync(service.Client, power, body => (string?)body?["state"] == "running", $"The VM did not start ({where}):\n{service.Output}");
+            Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "save" })).Status);
+            await Task.Delay(random.Next(300), Rest.Cancellation);
+            await service.KillAsync();
+            await service.StartAgainAsync();
+            await AwaitAsync(service.Client, power, body => (string?)body?["state"] == "saved", $"The VM was not saved ({where}):\n{service.Output}");
+        }
+
+        // A guest that goes on halts; one that was started anew would have printed again.
+        await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
+        Assert.Equal("R\n", await service.Client.GetStringAsync($"/api/v1/vms/{vm["id"]}/serial", Rest.Cancellation));
+    }
+
     private static async Task RunAsync(Victim victim, int rounds, int seed)
     {
         var random = new Random(seed);

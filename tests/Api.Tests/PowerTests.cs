@@ -43,6 +43,19 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
+    public async Task OfRequestsAtOnceTheLastOneCountsAndEachOneEnds()
+    {
+        string path = await CreateAsync();
+        string[] actions = ["on", "off", "on", "off", "on", "off"];
+        var answers = await Task.WhenAll(actions.Select(action => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action })));
+        Assert.All(answers, answer => Assert.Contains((string)answer.Body!["state"]!, (string[])["succeeded", "failed"]));
+        Assert.Contains(answers, answer => (string)answer.Body!["state"]! == "succeeded");
+        string desired = (string)(await shared.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["desired"]!;
+        await AwaitPowerAsync(path, power => (string)power["state"]! == (desired == "on" ? "running" : "off"));
+        await PowerAsync(path, "off");
+    }
+
+    [Fact]
     public async Task AKilledMonitorIsRestartedAndTheReasonKept()
     {
         string path = await CreateAsync();

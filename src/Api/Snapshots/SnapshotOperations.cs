@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Events;
 using WebVm.Api.Operations;
@@ -34,11 +33,6 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
             {
                 var client = supervisor.Agent(id).Client ?? throw new OperationFailedException("The VM is not running any more.");
                 string target = files.Snapshot(id, snapshotId);
-                if (Directory.Exists(target))
-                {
-                    Directory.Delete(target, recursive: true);
-                }
-
                 await operation.ReportAsync(10, "Writing the machine's state");
                 snapshot.Bytes = await StateFolder.SaveAsync(client, files.Run(runId), target);
             }
@@ -71,24 +65,18 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         var snapshot = await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
         var agent = supervisor.Agent(id);
         await operation.ReportAsync(10, "Stopping the VM");
-        await DesireAsync(database, id, DesiredPower.Off, cancellation);
+        long generation = await SwitchOffAsync(database, id, cancellation);
         agent.Wake();
         await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm is { RunId: null, Observed: not ObservedPower.Saved }, cancellation);
 
         await operation.ReportAsync(40, "Copying the state");
+        string staged = files.Saved(id) + ".new";
         if (snapshot.Bytes > 0)
         {
-            await CopyAsync(files.Snapshot(id, snapshotId), files.Saved(id), cancellation);
+            await StateFolder.CopyAsync(files.Snapshot(id, snapshotId), staged, cancellation);
         }
 
-        var vm = await database.Vms.SingleAsync(v => v.Id == id, cancellation);
-        vm.Configuration = snapshot.Configuration;
-        vm.Desired = snapshot.Bytes > 0 ? DesiredPower.On : DesiredPower.Off;
-        vm.DesiredGeneration++;
-        vm.Revision++;
-        vm.UpdatedAt = DateTimeOffset.UtcNow;
-        database.Record("snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshotId}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}");
-        await database.SaveChangesAsync(cancellation);
+        await database.InTransactionAsync(() => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
         agent.Wake();
         if (snapshot.Bytes > 0)
         {
@@ -99,32 +87,36 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         return SnapshotView.From(snapshot);
     }
 
-    private static Task<int> DesireAsync(WebVmDbContext database, Guid id, DesiredPower desired, CancellationToken cancellation) =>
-        database.Vms.Where(vm => vm.Id == id)
-            .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, desired).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), cancellation);
+    /// <summary>Returns the generation of this command: another power request has a later one.</summary>
+    private static Task<long> SwitchOffAsync(WebVmDbContext database, Guid id, CancellationToken cancellation) => database.InTransactionAsync(
+        async () =>
+        {
+            var vm = await database.LockVmAsync(id, cancellation) ?? throw new OperationFailedException("The VM was deleted.");
+            vm.Desired = DesiredPower.Off;
+            return ++vm.DesiredGeneration;
+        },
+        cancellation);
 
-    // cp keeps holes, and shares blocks where the file system can.
-    private static async Task CopyAsync(string from, string to, CancellationToken cancellation)
+    /// <summary>The VM becomes what it was, unless somebody else has commanded it meanwhile.</summary>
+    private async Task<bool> AdoptAsync(WebVmDbContext database, Guid id, long generation, Snapshot snapshot, string staged, CancellationToken cancellation)
     {
-        string partial = to + ".new";
-        if (Directory.Exists(partial))
+        var vm = await database.LockVmAsync(id, cancellation);
+        if (vm is not { RunId: null } || vm.DesiredGeneration != generation)
         {
-            Directory.Delete(partial, recursive: true);
+            throw new OperationFailedException("Another power request came while the snapshot was copied.");
         }
 
-        using var copy = Process.Start(new ProcessStartInfo("cp", ["-a", "--sparse=always", "--reflink=auto", from, partial]) { RedirectStandardError = true })!;
-        string complaint = await copy.StandardError.ReadToEndAsync(cancellation);
-        await copy.WaitForExitAsync(cancellation);
-        if (copy.ExitCode != 0)
+        if (snapshot.Bytes > 0)
         {
-            throw new OperationFailedException($"The snapshot could not be copied: {complaint.Trim()}");
+            StateFolder.Replace(staged, files.Saved(id));
         }
 
-        if (Directory.Exists(to))
-        {
-            Directory.Delete(to, recursive: true);
-        }
-
-        Directory.Move(partial, to);
+        vm.Configuration = snapshot.Configuration;
+        vm.Desired = snapshot.Bytes > 0 ? DesiredPower.On : DesiredPower.Off;
+        vm.DesiredGeneration++;
+        vm.Revision++;
+        vm.UpdatedAt = DateTimeOffset.UtcNow;
+        database.Record("snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}");
+        return true;
     }
 }

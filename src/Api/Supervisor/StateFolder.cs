@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using WebVm.Api.Operations;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Supervisor;
@@ -8,12 +10,52 @@ namespace WebVm.Api.Supervisor;
 /// </summary>
 internal static class StateFolder
 {
+    /// <summary>Has the monitor write its machine's state, and puts it in place. Returns the guest memory in it, in bytes.</summary>
     public static async Task<long> SaveAsync(ControlClient client, RunDirectory run, string target)
     {
         string written = Path.Combine(run.Path, "state-" + Guid.NewGuid().ToString("N")[..8]);
         var result = await client.SaveAsync(written);
-        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-        Directory.Move(written, target);
+        Replace(written, target);
         return result.MemoryBytes;
+    }
+
+    /// <summary>Copies a state; whatever stood at the target is gone. cp keeps holes, and shares blocks where the file system can.</summary>
+    /// <exception cref="OperationFailedException">The copy failed; nothing is left of it.</exception>
+    public static async Task CopyAsync(string from, string to, CancellationToken cancellation)
+    {
+        Delete(to);
+        using var copy = Process.Start(new ProcessStartInfo("cp", ["-a", "--sparse=always", "--reflink=auto", from, to]) { RedirectStandardError = true })!;
+        try
+        {
+            string complaint = await copy.StandardError.ReadToEndAsync(cancellation);
+            await copy.WaitForExitAsync(cancellation);
+            if (copy.ExitCode != 0)
+            {
+                throw new OperationFailedException($"The state could not be copied: {complaint.Trim()}");
+            }
+        }
+        catch
+        {
+            copy.Kill();
+            await copy.WaitForExitAsync(CancellationToken.None);
+            Delete(to);
+            throw;
+        }
+    }
+
+    /// <summary>Moves a finished state to where it belongs, in the place of an older one.</summary>
+    public static void Replace(string finished, string target)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        Delete(target);
+        Directory.Move(finished, target);
+    }
+
+    public static void Delete(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            Directory.Delete(path, recursive: true);
+        }
     }
 }

@@ -18,6 +18,9 @@ namespace WebVm.Api.Supervisor;
 internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyncDisposable
 {
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
+
+    // A machine at rest changes only by requests, which wake its agent: this finds what another service on the database has written.
+    private static readonly TimeSpan RestingHeartbeat = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
@@ -109,7 +112,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         {
             if (vm.Desired == DesiredPower.Off && vm.Observed == ObservedPower.Saved)
             {
-                DeleteFolder(services.Files.Saved(id));
+                StateFolder.Delete(services.Files.Saved(id));
             }
 
             var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(services.Files.Saved(id)) ? ObservedPower.Saved : ObservedPower.Off;
@@ -118,7 +121,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
                 await ObserveAsync(database, vm, rest, null, cancellation);
             }
 
-            return Heartbeat;
+            return RestingHeartbeat;
         }
 
         if (vm.RestartAt is { } at && at > DateTimeOffset.UtcNow)
@@ -246,7 +249,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
                 await StopAsync(run, client);
                 return StartPoll;
             case DesiredPower.Saved:
-                await SaveAsync(database, vm, run, client, cancellation);
+                await SaveAsync(database, vm, run, client, paused, cancellation);
                 return TimeSpan.Zero;
             case DesiredPower.Paused when !paused:
                 await client.PauseAsync();
@@ -262,7 +265,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             if (vm.Observed == ObservedPower.Starting)
             {
                 // The saved state is used up: another start from it would take the guest back in time.
-                DeleteFolder(services.Files.Saved(id));
+                StateFolder.Delete(services.Files.Saved(id));
                 await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, DateTimeOffset.UtcNow), cancellation);
             }
 
@@ -272,22 +275,21 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         return Heartbeat;
     }
 
-    private async Task SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
+    private async Task SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, bool paused, CancellationToken cancellation)
     {
         await ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
         try
         {
             await client.PauseAsync();
-            string target = services.Files.Saved(id);
-            DeleteFolder(target);
-            await StateFolder.SaveAsync(client, run, target);
+            await StateFolder.SaveAsync(client, run, services.Files.Saved(id));
         }
         catch (Exception failure) when (failure is ControlException or IOException)
         {
-            // Nothing is lost: the guest goes on, and its owner learns why.
+            // Nothing is lost: the guest is what it was before, and its owner learns why.
+            var (back, seen) = paused ? (DesiredPower.Paused, ObservedPower.Paused) : (DesiredPower.On, ObservedPower.Running);
             await database.Vms.Where(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration)
-                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, DesiredPower.On), cancellation);
-            await ObserveAsync(database, vm, ObservedPower.Running, $"Not saved: {failure.Message}", cancellation);
+                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, back), cancellation);
+            await ObserveAsync(database, vm, seen, $"Not saved: {failure.Message}", cancellation);
             return;
         }
 
@@ -325,7 +327,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     {
         MonitorLauncher.Kill(run);
         Detach();
-        bool asked = vm.Desired is DesiredPower.Off || vm.Deleting;
+        // Killed between saving and stopping, the service before this one left a complete state and a run that has ended.
+        bool saved = vm.Desired == DesiredPower.Saved && Directory.Exists(services.Files.Saved(id));
+        bool asked = vm.Desired == DesiredPower.Off || vm.Deleting || saved;
         bool restart = !asked && end.ShouldRestart(vm.Configuration.Restart);
         int before = RunEnd.WasStable(vm.StartedAt) ? 0 : vm.RestartCount;
         // The consequences first: killed after this, the next service finds the run ended and draws them again.
@@ -341,7 +345,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         }
 
         await FinishRunAsync(database, vm, run, cancellation);
-        var seen = asked ? ObservedPower.Off : end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off;
+        var seen = saved ? ObservedPower.Saved : asked ? ObservedPower.Off : end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off;
         await ObserveAsync(database, vm, seen, asked ? null : end.Reason, cancellation);
     }
 
@@ -364,16 +368,14 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
 
         vm.Observed = seen;
         vm.ObservedReason = reason;
-        var strategy = database.Database.CreateExecutionStrategy();
-        await strategy.ExecuteAsync(async () =>
-        {
-            database.ChangeTracker.Clear();
-            await using var transaction = await database.Database.BeginTransactionAsync(cancellation);
-            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason), cancellation);
-            database.Record($"vm.{seen.ToString().ToLowerInvariant()}", vm, reason);
-            await database.SaveChangesAsync(cancellation);
-            await transaction.CommitAsync(cancellation);
-        });
+        await database.InTransactionAsync(
+            async () =>
+            {
+                database.Record($"vm.{seen.ToString().ToLowerInvariant()}", vm, reason);
+                return await database.Vms.Where(v => v.Id == id)
+                    .ExecuteUpdateAsync(set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason), cancellation);
+            },
+            cancellation);
     }
 
     private void OnEvent(string name, JsonElement data)
@@ -396,14 +398,6 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         _client?.Dispose();
         _client = null;
         _attachedRun = null;
-    }
-
-    private static void DeleteFolder(string path)
-    {
-        if (Directory.Exists(path))
-        {
-            Directory.Delete(path, recursive: true);
-        }
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "VM {Id}: a step failed and will be repeated")]

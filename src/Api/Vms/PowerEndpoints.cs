@@ -42,14 +42,28 @@ public static class PowerEndpoints
             return Problems.Invalid("?wait", $"must be between 0 and {OperationEndpoints.LongestWait} seconds");
         }
 
-        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        var (operation, refusal) = await database.InTransactionAsync(() => CommandAsync(id, request, context.User.Actor(), database, cancellation), cancellation);
+        if (operation is null)
         {
-            return Problems.NotFound("VM", id);
+            return refusal!;
+        }
+
+        supervisor.Wake(id);
+        return await operations.AcceptedAsync(context, operation);
+    }
+
+    /// <summary>Writes down what is asked for, with the operation that will wait for it; or says why that makes no sense. Two requests at once come one after the other.</summary>
+    private static async Task<(Operation? Operation, ProblemHttpResult? Refusal)> CommandAsync(
+        Guid id, PowerRequest request, string? actor, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.LockVmAsync(id, cancellation) is not { } vm)
+        {
+            return (null, Problems.NotFound("VM", id));
         }
 
         if (PowerTransition.Refusal(vm, request.Action) is { } refusal)
         {
-            return Problems.Conflict(refusal);
+            return (null, Problems.Conflict(refusal));
         }
 
         if (PowerTransition.Target(request.Action) is { } desired)
@@ -66,11 +80,8 @@ public static class PowerEndpoints
             (vm.Observed, vm.ObservedReason) = (ObservedPower.Off, null);
         }
 
-        var operation = OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, context.User.Actor(),
-            new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration));
-        await database.SaveChangesAsync(cancellation);
-        supervisor.Wake(id);
-        return await operations.AcceptedAsync(context, operation);
+        var job = new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration);
+        return (OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, actor, job), null);
     }
 }
 
