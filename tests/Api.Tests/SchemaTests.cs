@@ -1,6 +1,4 @@
-using Microsoft.EntityFrameworkCore;
 using Npgsql;
-using WebVm.Api.Persistence;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -23,22 +21,10 @@ public sealed class SchemaTests(SharedService shared)
     [Fact]
     public async Task TheMigrationsMakeTheSchemaThatTheModelDescribes()
     {
-        var migrated = new NpgsqlConnectionStringBuilder
-        {
-            Host = Path.Combine(shared.Service.Data, "postgres", "run"),
-            Database = "webvm",
-            Username = "webvm",
-            Pooling = false,
-        };
-        var modelled = new NpgsqlConnectionStringBuilder(migrated.ConnectionString) { Database = "model" };
-        await using (var context = new WebVmDbContext(new DbContextOptionsBuilder<WebVmDbContext>().UseNpgsql(modelled.ConnectionString).Options))
-        {
-            await context.Database.EnsureCreatedAsync(Rest.Cancellation);
-        }
-
+        var modelled = await Databases.CreateAsync(shared.Service, "model");
         var expected = await ReadAsync(modelled.ConnectionString);
         Assert.True(expected.Count > 50);
-        Assert.Equal(expected, await ReadAsync(migrated.ConnectionString));
+        Assert.Equal(expected, await ReadAsync(Databases.Of(shared.Service).ConnectionString));
     }
 
     private static async Task<List<string>> ReadAsync(string connectionString)

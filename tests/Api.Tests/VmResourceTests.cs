@@ -135,19 +135,6 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ARepeatedPostWithOneIdempotencyKeyCreatesOneVm()
-    {
-        string name = Rest.NewName();
-        var key = ("Idempotency-Key", Guid.NewGuid().ToString());
-        var first = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key);
-        var second = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key);
-        Assert.Equal(HttpStatusCode.Created, second.Status);
-        Assert.Equal(first.Body!.ToJsonString(), second.Body!.ToJsonString());
-        var other = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, key);
-        Assert.Equal(HttpStatusCode.UnprocessableEntity, other.Status);
-    }
-
-    [Fact]
     public async Task AProtectedVmIsNotDeleted()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), deleteProtection = true });

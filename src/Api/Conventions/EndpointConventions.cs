@@ -15,6 +15,17 @@ public static class EndpointConventions
         where TBuilder : IEndpointConventionBuilder =>
         builder.RequireAuthorization(ScopePolicyPrefix + scope);
 
+    /// <summary>Lets endpoints that answer by key read a request's body twice. Behind routing, in front of everything that reads.</summary>
+    public static void UseIdempotency(this IApplicationBuilder app) => app.Use((context, next) =>
+    {
+        if (context.GetEndpoint()?.Metadata.GetMetadata<KeepsBody>() is not null && context.Request.Headers.ContainsKey(IdempotencyFilter.Header))
+        {
+            context.Request.EnableBuffering();
+        }
+
+        return next(context);
+    });
+
     public static void AddScopePolicies(this AuthorizationOptions options)
     {
         foreach (string scope in Scopes.All)
@@ -27,5 +38,10 @@ public static class EndpointConventions
 
     /// <summary>The answer of a POST is remembered by its Idempotency-Key and given again.</summary>
     public static RouteHandlerBuilder Idempotent(this RouteHandlerBuilder builder) =>
-        builder.AddEndpointFilter<IdempotencyFilter>();
+        builder.AddEndpointFilter<IdempotencyFilter>().WithMetadata(KeepsBody.Instance);
+
+    private sealed class KeepsBody
+    {
+        public static KeepsBody Instance { get; } = new();
+    }
 }

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 using WebVm.Api.Identity;
+using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 
@@ -13,9 +14,13 @@ namespace WebVm.Api.Conventions;
 /// Answers a repeated POST with the answer of the first, when both carry the same Idempotency-Key. The record is taken before the work,
 /// so two at once do the work once; it is dropped when the work ends in a server error, so that a retry can succeed.
 /// </summary>
-internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases) : IEndpointFilter
+internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases, TimeProvider time) : IEndpointFilter
 {
-    private const string Header = "Idempotency-Key";
+    public const string Header = "Idempotency-Key";
+
+    /// <summary>No answer takes longer than the longest <c>?wait=</c>, by far.</summary>
+    public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(2 * OperationEndpoints.LongestWait);
+
     private const int LongestKey = 255;
 
     public async ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next)
@@ -57,10 +62,12 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
         return hash.GetHashAndReset();
     }
 
+    /// <summary>Takes the key. A key whose holder has not answered in the longest time that an answer takes was left by a service that died.</summary>
     private async Task<bool> TryBeginAsync(string key, string actor, byte[] hash, CancellationToken cancellation)
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        database.Idempotency.Add(new IdempotencyRecord { Key = key, Actor = actor, RequestHash = hash });
+        var now = time.GetUtcNow();
+        database.Idempotency.Add(new IdempotencyRecord { Key = key, Actor = actor, RequestHash = hash, CreatedAt = now });
         try
         {
             await database.SaveChangesAsync(cancellation);
@@ -68,7 +75,9 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
         }
         catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
         {
-            return false;
+            var abandoned = now - LongestAnswer;
+            return await database.Idempotency.Where(r => r.Key == key && r.Actor == actor && r.Status == null && r.CreatedAt < abandoned)
+                .ExecuteUpdateAsync(set => set.SetProperty(r => r.CreatedAt, now).SetProperty(r => r.RequestHash, hash), cancellation) == 1;
         }
     }
 
@@ -76,14 +85,12 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var record = await database.Idempotency.AsNoTracking().SingleOrDefaultAsync(r => r.Key == key && r.Actor == actor, cancellation);
-        if (record is null || record.Status is null)
+        if (record is not null && !CryptographicOperations.FixedTimeEquals(record.RequestHash, hash))
         {
-            return Problems.Conflict($"A request with this {Header} is still being answered.");
+            return Problems.Create(StatusCodes.Status422UnprocessableEntity, "idempotency-key-reused", "Key used before", $"This {Header} was used with another request.");
         }
 
-        return CryptographicOperations.FixedTimeEquals(record.RequestHash, hash)
-            ? new ReplayedAnswer(record)
-            : Problems.Create(StatusCodes.Status422UnprocessableEntity, "idempotency-key-reused", "Key used before", $"This {Header} was used with another request.");
+        return record?.Status is null ? Problems.Conflict($"A request with this {Header} is still being answered.") : new ReplayedAnswer(record);
     }
 
     private async Task<object?> AnswerAndRecordAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next, string key, string actor)
@@ -111,10 +118,12 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
             {
                 int status = context.Response.StatusCode;
                 string? location = context.Response.Headers.Location;
+                string? tag = context.Response.Headers.ETag;
                 string? type = context.Response.ContentType;
                 await own.ExecuteUpdateAsync(set => set
                     .SetProperty(r => r.Status, status)
                     .SetProperty(r => r.Location, location)
+                    .SetProperty(r => r.Tag, tag)
                     .SetProperty(r => r.ContentType, type)
                     .SetProperty(r => r.Body, body));
             }
@@ -142,11 +151,8 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
             var response = httpContext.Response;
             response.StatusCode = record.Status!.Value;
             response.Headers["Idempotency-Replayed"] = "true";
-            if (record.Location is not null)
-            {
-                response.Headers.Location = record.Location;
-            }
-
+            response.Headers.Location = record.Location;
+            response.Headers.ETag = record.Tag;
             response.ContentType = record.ContentType;
             await response.Body.WriteAsync(record.Body, httpContext.RequestAborted);
         }

@@ -34,6 +34,26 @@ public sealed class ServiceOptions
     [Range(1, long.MaxValue)]
     public long MaxImageBytes { get; set; } = 64L << 30;
 
+    /// <summary>Days that events are kept for clients to resume from.</summary>
+    [Range(1, 36500)]
+    public int KeepEventsDays { get; set; } = 30;
+
+    /// <summary>Events that are kept at most, however young.</summary>
+    [Range(1000, long.MaxValue)]
+    public long KeepEventsCount { get; set; } = 1_000_000;
+
+    /// <summary>Days that the audit trail is kept.</summary>
+    [Range(1, 36500)]
+    public int KeepAuditDays { get; set; } = 365;
+
+    /// <summary>Days that an operation is kept after its end.</summary>
+    [Range(1, 36500)]
+    public int KeepOperationsDays { get; set; } = 30;
+
+    /// <summary>Hours within which a repeated POST with the same Idempotency-Key gets the first answer again.</summary>
+    [Range(1, 8760)]
+    public int KeepIdempotencyHours { get; set; } = 24;
+
     /// <summary>Folder of the built-in images, as <c>webvm image build</c> makes them.</summary>
     public string? Catalogue { get; set; }
 

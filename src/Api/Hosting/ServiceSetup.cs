@@ -26,6 +26,7 @@ using WebVm.Api.Console.MessagePack;
 using WebVm.Api.Hosts;
 using WebVm.Api.Images;
 using WebVm.Api.Persistence;
+using WebVm.Api.Retention;
 using WebVm.Api.Snapshots;
 using WebVm.Api.Supervisor;
 using WebVm.Api.Vms;
@@ -59,6 +60,7 @@ public static class ServiceSetup
         AddIdentity(services, options);
         AddConventions(services);
 
+        services.AddHostedService<Housekeeper>();
         services.AddSingleton<EventFeed>();
         services.AddHostedService(provider => provider.GetRequiredService<EventFeed>());
         services.AddSingleton<OperationRunner>();
@@ -72,16 +74,8 @@ public static class ServiceSetup
         app.UseWhen(context => !context.WantsPage(), programs => programs.UseStatusCodePages());
         app.UseMiddleware<SecurityHeaders>();
         app.UseMiddleware<CrossSiteGuard>();
-        app.Use((context, next) =>
-        {
-            if (context.Request.Headers.ContainsKey("Idempotency-Key"))
-            {
-                context.Request.EnableBuffering();
-            }
-
-            return next(context);
-        });
         app.UseRouting();
+        app.UseIdempotency();
         app.UseRateLimiter();
         app.UseAuthentication();
         app.UseMiddleware<AuditTrail>();

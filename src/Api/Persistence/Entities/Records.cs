@@ -228,6 +228,9 @@ public sealed class IdempotencyRecord
 
     public string? Location { get; set; }
 
+    /// <summary>The answer's ETag.</summary>
+    public string? Tag { get; set; }
+
     public string? ContentType { get; set; }
 
     public byte[]? Body { get; set; }

@@ -1,0 +1,87 @@
+using System.Net;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Conventions;
+using WebVm.Api.Persistence.Entities;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class IdempotencyTests(SharedService shared)
+{
+    private const string Actor = "preset-token";
+
+    [Fact]
+    public async Task ARepeatedPostGetsTheFirstAnswerWithItsHeaders()
+    {
+        string name = Rest.NewName();
+        var key = ("Idempotency-Key", Guid.NewGuid().ToString());
+        var first = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key);
+        await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{first.Body!["id"]}", new { description = "later" });
+        var second = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key);
+        Assert.Equal(HttpStatusCode.Created, second.Status);
+        Assert.Equal(first.Body.ToJsonString(), second.Body!.ToJsonString());
+        Assert.Equal(first.Headers.ETag, second.Headers.ETag);
+        Assert.Equal(first.Headers.Location, second.Headers.Location);
+        Assert.Equal("true", second.Headers.GetValues("Idempotency-Replayed").Single());
+        var other = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, key);
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, other.Status);
+    }
+
+    [Fact]
+    public async Task OfManyAtOnceWithOneKeyOneDoesTheWork()
+    {
+        string name = Rest.NewName();
+        var key = ("Idempotency-Key", Guid.NewGuid().ToString());
+        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key)));
+        // Whoever does not get the answer is told that it is being given.
+        Assert.All(answers, answer => Assert.True(answer.Status is HttpStatusCode.Created or HttpStatusCode.Conflict));
+        Assert.All(answers.Where(answer => answer.Status == HttpStatusCode.Conflict), answer => Assert.EndsWith(":conflict", (string)answer.Body!["type"]!, StringComparison.Ordinal));
+        Assert.Single(answers.Where(answer => answer.Status == HttpStatusCode.Created).Select(answer => (string)answer.Body!["id"]!).Distinct());
+    }
+
+    [Fact]
+    public async Task AKeyInUseIsRefusedAndFreeAgainOnceItsHolderCanOnlyBeDead()
+    {
+        string name = Rest.NewName();
+        await using var database = Databases.Of(shared.Service).CreateDbContext();
+        string key = await LeaveAsync(database, name, DateTimeOffset.UtcNow);
+        Assert.Equal(HttpStatusCode.Conflict, (await PostAsync(shared.Client, name, key)).Status);
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await PostAsync(shared.Client, Rest.NewName(), key)).Status);
+        var longAgo = DateTimeOffset.UtcNow - IdempotencyFilter.LongestAnswer - TimeSpan.FromSeconds(1);
+        await database.Idempotency.Where(record => record.Key == key).ExecuteUpdateAsync(set => set.SetProperty(record => record.CreatedAt, longAgo), Rest.Cancellation);
+        Assert.Equal(HttpStatusCode.Created, (await PostAsync(shared.Client, name, key)).Status);
+    }
+
+    [Fact]
+    public async Task AKeyThatAKilledServiceHeldIsFreeAfterItsRestart()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string name = Rest.NewName();
+        string key;
+        await using (var database = Databases.Of(service).CreateDbContext())
+        {
+            key = await LeaveAsync(database, name, DateTimeOffset.UtcNow);
+        }
+
+        Assert.Equal(HttpStatusCode.Conflict, (await PostAsync(service.Client, name, key)).Status);
+        await service.KillAsync();
+        await service.StartAgainAsync();
+        Assert.Equal(HttpStatusCode.Created, (await PostAsync(service.Client, name, key)).Status);
+    }
+
+    private static Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> PostAsync(HttpClient client, string name, string key) =>
+        client.SendAsync(HttpMethod.Post, "/api/v1/vms", $$"""{"name":"{{name}}"}""", ("Idempotency-Key", key));
+
+    /// <summary>What a service leaves that is killed while it answers.</summary>
+    private static async Task<string> LeaveAsync(DbContext database, string name, DateTimeOffset at)
+    {
+        string key = Guid.NewGuid().ToString();
+        byte[] hash = System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($$"""
+            POST /api/v1/vms
+            {"name":"{{name}}"}
+            """));
+        database.Add(new IdempotencyRecord { Key = key, Actor = Actor, RequestHash = hash, CreatedAt = at });
+        await database.SaveChangesAsync(Rest.Cancellation);
+        return key;
+    }
+}
