@@ -85,7 +85,6 @@ internal sealed unsafe partial class SoftVcpu
     {
         _cpu->State = *source;
         // What handlers rely on, whoever wrote the state.
-        _cpu->State.Zero = 0;
         _cpu->State.Rflags = (_cpu->State.Rflags & RflagsBits.Defined) | RflagsBits.Always;
         _cpu->State.Xsave.Mxcsr &= 0xffff;
         _cpu->PendingDebug = 0;
@@ -96,6 +95,8 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>Recomputes everything that derives from the architectural state.</summary>
     public void StateReplaced()
     {
+        _cpu->State.Zero = 0;
+        _cpu->State.FourGigabytes = 1UL << 32;
         LazyFlags.Write(_cpu, _cpu->State.Rflags);
         ModeChanged();
         Tlb.FlushAll(_cpu);

@@ -16,6 +16,9 @@ public unsafe struct CpuState
     /// <summary>Byte offset of <see cref="Rip"/> in the register file: the base of a RIP-relative address.</summary>
     public const byte RipRegister = 17 * 8;
 
+    /// <summary>Byte offset of <see cref="FourGigabytes"/> in the register file: the index of a RIP-relative address that lies far ahead.</summary>
+    public const byte FourGigabytesRegister = 18 * 8;
+
     /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8-R15.</summary>
     public fixed ulong Gpr[16];
 
@@ -24,6 +27,9 @@ public unsafe struct CpuState
 
     /// <summary>Address of the next instruction. While the soft engine executes a block: address of the block's first instruction.</summary>
     public ulong Rip;
+
+    /// <summary>Always 2^32.</summary>
+    public ulong FourGigabytes;
 
     /// <summary>RFLAGS. While the soft engine executes a block, CF PF AF ZF SF OF are in its lazy flags instead.</summary>
     public ulong Rflags;
@@ -77,8 +83,6 @@ public unsafe struct CpuState
 
     public byte PendingEventHasErrorCode;
     public uint PendingEventErrorCode;
-
-    private ulong _alignment;
 
     /// <summary>Brings <see cref="Xsave"/> to a multiple of 64.</summary>
     private fixed ulong _padding[7];

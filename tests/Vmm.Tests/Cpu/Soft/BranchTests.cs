@@ -11,6 +11,25 @@ public sealed unsafe class BranchTests
     [Fact]
     public void XsaveAreaIsAligned() => Assert.Equal(0, CpuState.XsaveOffset % 64);
 
+    /// <summary>At a block's start, later in a block, and across a page's end: what RIP-relative addresses are relative to differs.</summary>
+    [Theory]
+    [InlineData(LongModeProcessor.Code, int.MaxValue)]
+    [InlineData(LongModeProcessor.Code, int.MinValue)]
+    [InlineData(LongModeProcessor.Code + 0xffc, int.MaxValue)]
+    [InlineData(LongModeProcessor.Code + 0xffc, int.MinValue)]
+    public void RipRelativeAddressesReachAllOfTheirDisplacement(ulong start, int displacement)
+    {
+        using var machine = new LongModeProcessor();
+        byte[] load = [0x48, 0x8d, 0x05, .. BitConverter.GetBytes(displacement)]; // LEA RAX, [RIP + displacement]
+        byte[] second = [0x48, 0x8d, 0x0d, .. BitConverter.GetBytes(displacement)]; // LEA RCX, [RIP + displacement]
+        machine.Place([.. load, 0x90, .. second, 0xf4], start);
+        machine.Cpu->State.Rip = start;
+        machine.RunToHalt();
+
+        Assert.Equal(unchecked(start + 7 + (ulong)displacement), machine.Gpr(0));
+        Assert.Equal(unchecked(start + 15 + (ulong)displacement), machine.Gpr(1));
+    }
+
     [Fact]
     public void CallReturnAndLoop()
     {

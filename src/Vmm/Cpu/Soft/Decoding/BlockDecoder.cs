@@ -80,12 +80,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
                 break;
             }
 
-            bool tooLong = instruction.IsInvalid && _decoder.TooLong;
-            if (!OperationDecoder.TryFill(in instruction, mode, rip, operation, tooLong) && count > 0)
-            {
-                break;
-            }
-
+            OperationDecoder.Fill(in instruction, mode, rip, operation, instruction.IsInvalid && _decoder.TooLong);
             count++;
             bytes += instruction.Length;
             if (EndsBlock(in instruction, operation))
@@ -165,7 +160,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     {
         SingleIsSystemCall = instruction.FlowControl == FlowControl.Interrupt || instruction.Mnemonic is Mnemonic.Syscall or Mnemonic.Sysret or Mnemonic.Sysretq;
         var operations = Block.First(block);
-        OperationDecoder.TryFill(in instruction, mode, rip, operations, instruction.IsInvalid && _decoder.TooLong);
+        OperationDecoder.Fill(in instruction, mode, rip, operations, instruction.IsInvalid && _decoder.TooLong);
         Finish(block, operations, 1, instruction.Length, EndsBlock(in instruction, operations), mode);
         block->Physical = physical;
         block->Host = 0;

@@ -41,11 +41,9 @@ internal sealed unsafe class OperationDecoder
         return decoder.LastError != DecoderError.NoMoreBytes || available >= MaximumLength;
     }
 
-    /// <summary>
-    /// Fills the operation from a decoded instruction, or gives false when a RIP-relative operand cannot be expressed from the block's start.
-    /// </summary>
+    /// <summary>Fills the operation from a decoded instruction.</summary>
     /// <param name="blockRip">Program counter of the block's first instruction.</param>
-    public static bool TryFill(in Instruction instruction, DecodeMode mode, ulong blockRip, Operation* operation, bool tooLong)
+    public static void Fill(in Instruction instruction, DecodeMode mode, ulong blockRip, Operation* operation, bool tooLong)
     {
         *operation = default;
         ulong offset = instruction.IP - blockRip;
@@ -67,7 +65,7 @@ internal sealed unsafe class OperationDecoder
         {
             operation->Flags = flags;
             operation->Handler = tooLong ? &InvalidInstructions.TooLong : &InvalidInstructions.Undefined;
-            return true;
+            return;
         }
 
         if (instruction.HasLockPrefix)
@@ -87,7 +85,6 @@ internal sealed unsafe class OperationDecoder
 
         int registers = 0;
         bool immediateSeen = false;
-        bool fits = true;
         operation->Segment = SegmentNumber(instruction.MemorySegment, SegmentIndex.Ds);
         for (int i = 0; i < instruction.OpCount; i++)
         {
@@ -122,7 +119,7 @@ internal sealed unsafe class OperationDecoder
                     break;
 
                 case OpKind.Memory:
-                    fits = FillMemory(in instruction, mode, blockRip, operation, ref flags);
+                    FillMemory(in instruction, mode, blockRip, operation, ref flags);
                     break;
 
                 case OpKind.MemorySegSI:
@@ -164,12 +161,10 @@ internal sealed unsafe class OperationDecoder
         }
 
         operation->Flags = flags;
-        if (fits && !Selectors.TrySelect(in instruction, in mode, operation))
+        if (!Selectors.TrySelect(in instruction, in mode, operation))
         {
             operation->Handler = &InvalidInstructions.Undefined;
         }
-
-        return fits;
     }
 
     /// <summary>
@@ -194,7 +189,7 @@ internal sealed unsafe class OperationDecoder
     private static byte SegmentNumber(Register register, SegmentIndex otherwise) =>
         register is >= Register.ES and <= Register.GS ? (byte)(register - Register.ES) : (byte)otherwise;
 
-    private static bool FillMemory(in Instruction instruction, DecodeMode mode, ulong blockRip, Operation* operation, ref OperationFlags flags)
+    private static void FillMemory(in Instruction instruction, DecodeMode mode, ulong blockRip, Operation* operation, ref OperationFlags flags)
     {
         var baseRegister = instruction.MemoryBase;
         var indexRegister = instruction.MemoryIndex;
@@ -232,28 +227,12 @@ internal sealed unsafe class OperationDecoder
             flags |= OperationFlags.Flat;
         }
 
-        if (mode.Bitness != 64)
-        {
-            // Wraps at the address size anyway.
-            operation->Displacement = (int)displacement;
-            return true;
-        }
-
         operation->Displacement = (int)displacement;
-        if (operation->Displacement == displacement)
+        if (baseRegister is Register.RIP && displacement > int.MaxValue)
         {
-            return true;
+            // As seen from the block's first instruction it may lie up to a block's length farther than 31 bits reach.
+            operation->Index = CpuState.FourGigabytesRegister;
         }
-
-        if (baseRegister is Register.RIP)
-        {
-            return false;
-        }
-
-        // MOV with a 64-bit absolute address: the address is the immediate. An absolute 32-bit one under an address-size prefix wraps there.
-        operation->Displacement = (int)displacement;
-        operation->Immediate = instruction.MemoryDisplSize == 8 ? (ulong)displacement : operation->Immediate;
-        return true;
     }
 
     private static int AddressBits(in Instruction instruction, DecodeMode mode, Register baseRegister, Register indexRegister)

@@ -36,8 +36,8 @@ public sealed unsafe class StubCompletenessTests
                     continue;
                 }
 
-                if (!OperationDecoder.TryFill(in instruction, mode, instruction.IP, operation, tooLong: false)
-                    || (nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&WebVm.Vmm.Cpu.Soft.Interpretation.InvalidInstructions.Undefined)
+                OperationDecoder.Fill(in instruction, mode, instruction.IP, operation, tooLong: false);
+                if ((nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&WebVm.Vmm.Cpu.Soft.Interpretation.InvalidInstructions.Undefined)
                 {
                     missing.Add($"{code}: {instruction}");
                     break;
@@ -72,7 +72,7 @@ public sealed unsafe class StubCompletenessTests
             var mode = new DecodeMode((byte)bitness, (byte)bitness, bitness == 64, Protected: random.Next(2) == 0);
             try
             {
-                OperationDecoder.TryFill(in instruction, mode, 0x1000, operation, tooLong: false);
+                OperationDecoder.Fill(in instruction, mode, 0x1000, operation, tooLong: false);
             }
             catch (Exception failure)
             {
