@@ -43,22 +43,9 @@ internal static class Typist
 
         foreach (var stroke in strokes)
         {
-            bool shift = stroke.Modifiers.HasFlag(KeyModifiers.Shift);
-            bool altGr = stroke.Modifiers.HasFlag(KeyModifiers.AltGr);
-            Add(events, KeyCode.ShiftLeft, true, shift);
-            Add(events, KeyCode.AltRight, true, altGr);
-            Add(events, stroke.Key, true, true);
-            Add(events, stroke.Key, false, true);
-            Add(events, KeyCode.AltRight, false, altGr);
-            Add(events, KeyCode.ShiftLeft, false, shift);
-        }
-    }
-
-    private static void Add(List<KeyEvent> events, KeyCode key, bool pressed, bool wanted)
-    {
-        if (wanted)
-        {
-            events.Add(new KeyEvent(key.ToString(), pressed));
+            var chord = stroke.Chord;
+            events.AddRange(chord.Select(key => new KeyEvent(key.ToString(), Pressed: true)));
+            events.AddRange(chord.Reverse().Select(key => new KeyEvent(key.ToString(), Pressed: false)));
         }
     }
 

@@ -35,14 +35,17 @@ public static class Typing
         int typed = 0;
         foreach (char character in text)
         {
-            if (!UsLayout.TryMap(character, out var key, out bool shift))
+            if (!KeyboardLayout.Us.TryGetStrokes(character, out var strokes))
             {
                 continue;
             }
 
-            if (!Press(keyboard, shift ? [KeyCode.ShiftLeft, key] : [key]))
+            foreach (var stroke in strokes)
             {
-                break;
+                if (!Press(keyboard, stroke.Chord))
+                {
+                    return typed;
+                }
             }
 
             typed++;

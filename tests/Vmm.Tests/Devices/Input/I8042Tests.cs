@@ -274,17 +274,6 @@ public sealed partial class I8042Tests
         }
     }
 
-    [Fact]
-    public void Text_is_typed_with_the_keys_of_a_US_keyboard()
-    {
-        Assert.All(Enumerable.Range(32, 95).Select(c => (char)c).Append('\n'), c => Assert.True(UsLayout.TryMap(c, out _, out _), c.ToString()));
-        Assert.True(UsLayout.TryMap('|', out var key, out bool shift));
-        Assert.Equal((KeyCode.Backslash, true), (key, shift));
-        Assert.True(UsLayout.TryMap('q', out key, out shift));
-        Assert.Equal((KeyCode.KeyQ, false), (key, shift));
-        Assert.False(UsLayout.TryMap('é', out _, out _));
-    }
-
     [GeneratedRegex(@"^#define\s+(KEY_\w+)\s+(\d+)\s", RegexOptions.Multiline)]
     private static partial Regex LinuxKey();
 

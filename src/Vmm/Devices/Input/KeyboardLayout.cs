@@ -1,7 +1,6 @@
 using System.Collections.Frozen;
-using WebVm.Vmm.Devices.Input;
 
-namespace WebVm.Api.Console.Keyboard;
+namespace WebVm.Vmm.Devices.Input;
 
 /// <summary>
 /// Which keys a guest with a certain keyboard layout needs pressed for a character. The tables follow the basic variants of
@@ -12,7 +11,7 @@ public sealed class KeyboardLayout
     private const char None = '\0';
 
     // The character keys, row by row, by what a US keyboard has on them.
-    private static readonly KeyCode[][] Rows =
+    private static readonly KeyCode[][] s_rows =
     [
         [KeyCode.Backquote, KeyCode.Digit1, KeyCode.Digit2, KeyCode.Digit3, KeyCode.Digit4, KeyCode.Digit5, KeyCode.Digit6, KeyCode.Digit7, KeyCode.Digit8, KeyCode.Digit9, KeyCode.Digit0, KeyCode.Minus, KeyCode.Equal],
         [KeyCode.KeyQ, KeyCode.KeyW, KeyCode.KeyE, KeyCode.KeyR, KeyCode.KeyT, KeyCode.KeyY, KeyCode.KeyU, KeyCode.KeyI, KeyCode.KeyO, KeyCode.KeyP, KeyCode.BracketLeft, KeyCode.BracketRight],
@@ -21,7 +20,7 @@ public sealed class KeyboardLayout
     ];
 
     // What a dead key makes of a letter: accent, then pairs of letter and result.
-    private static readonly Dictionary<char, string> Compositions = new()
+    private static readonly Dictionary<char, string> s_compositions = new()
     {
         ['´'] = "aáeéiíoóuúyýAÁEÉIÍOÓUÚYÝ",
         ['`'] = "aàeèiìoòuùAÀEÈIÌOÒUÙ",
@@ -40,6 +39,7 @@ public sealed class KeyboardLayout
             [' '] = [new(KeyCode.Space)],
             ['\n'] = [new(KeyCode.Enter)],
             ['\t'] = [new(KeyCode.Tab)],
+            ['\b'] = [new(KeyCode.Backspace)],
         };
         var accents = new Dictionary<char, KeyStroke>();
         AddLevel(strokes, accents, dead, plain, KeyModifiers.None);
@@ -49,7 +49,7 @@ public sealed class KeyboardLayout
         {
             // A dead key and the space bar give the accent itself.
             strokes.TryAdd(accent, [stroke, new(KeyCode.Space)]);
-            string pairs = Compositions[accent];
+            string pairs = s_compositions[accent];
             for (int i = 0; i < pairs.Length; i += 2)
             {
                 strokes.TryAdd(pairs[i + 1], [stroke, strokes[pairs[i]][0]]);
@@ -75,6 +75,9 @@ public sealed class KeyboardLayout
             ["\0\0~#{[|`\\^@]}", "\0\0€\0\0\0\0\0\0\0\0¤", "", ""]),
     ];
 
+    /// <summary>What a guest has that nobody set another one in.</summary>
+    public static KeyboardLayout Us => All[0];
+
     /// <summary>Short name, such as "us".</summary>
     public string Name { get; }
 
@@ -98,7 +101,7 @@ public sealed class KeyboardLayout
             for (int column = 0; column < rows[row].Length; column++)
             {
                 char character = rows[row][column];
-                var stroke = new KeyStroke(Rows[row][column], modifiers);
+                var stroke = new KeyStroke(s_rows[row][column], modifiers);
                 if (dead.Contains(character, StringComparison.Ordinal) && character != None)
                 {
                     accents[character] = stroke;

@@ -1,8 +1,7 @@
-using WebVm.Api.Console.Keyboard;
 using WebVm.Vmm.Devices.Input;
 using Xunit;
 
-namespace WebVm.Api.Tests.Console;
+namespace WebVm.Vmm.Tests.Devices.Input;
 
 public sealed class KeyboardLayoutTests
 {
@@ -13,7 +12,8 @@ public sealed class KeyboardLayoutTests
     public void EveryPrintableAsciiCharacterCanBeTyped(string name)
     {
         var layout = KeyboardLayout.Find(name)!;
-        Assert.Equal("", Typist.Missing(new string([.. Enumerable.Range(32, 95).Select(c => (char)c)]) + "\n\t", layout));
+        string characters = new string([.. Enumerable.Range(32, 95).Select(c => (char)c)]) + "\n\t\b";
+        Assert.Equal("", new string([.. characters.Where(character => !layout.TryGetStrokes(character, out _))]));
     }
 
     [Theory]
@@ -46,5 +46,12 @@ public sealed class KeyboardLayoutTests
     }
 
     [Fact]
-    public void WhatALayoutCannotTypeIsNamed() => Assert.Equal("é漢", Typist.Missing("cafée漢", KeyboardLayout.Find("us")!));
+    public void WhatALayoutDoesNotHaveIsNotTyped() => Assert.False(KeyboardLayout.Us.TryGetStrokes('é', out _));
+
+    [Theory]
+    [InlineData(KeyModifiers.None, "KeyA")]
+    [InlineData(KeyModifiers.Shift, "ShiftLeft KeyA")]
+    [InlineData(KeyModifiers.Shift | KeyModifiers.AltGr, "ShiftLeft AltRight KeyA")]
+    public void ModifiersArePressedBeforeTheirKey(KeyModifiers modifiers, string expected) =>
+        Assert.Equal(expected, string.Join(' ', new KeyStroke(KeyCode.KeyA, modifiers).Chord));
 }
