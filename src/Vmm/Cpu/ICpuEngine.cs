@@ -21,4 +21,7 @@ public interface ICpuEngine : IDisposable
 
     /// <summary>Puts interrupt controllers back to their power-on state (system reset). vCPU state is reset by loading it.</summary>
     void ResetInterruptControllers();
+
+    /// <summary>Cuts the PIT off from interrupt 0, which something else drives then (an HPET's legacy replacement), or connects it again.</summary>
+    void ConnectPit(bool connected);
 }

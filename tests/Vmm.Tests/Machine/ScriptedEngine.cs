@@ -41,6 +41,10 @@ internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
 
     public void ResetInterruptControllers() => Interlocked.Increment(ref _resets);
 
+    public void ConnectPit(bool connected)
+    {
+    }
+
     public void SetLine(int gsi, bool asserted)
     {
     }

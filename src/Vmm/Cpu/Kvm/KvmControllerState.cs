@@ -65,6 +65,18 @@ internal sealed unsafe class KvmControllerState
         }
     }
 
+    /// <summary>KVM's own PIT makes no interrupts while it is told that an HPET does.</summary>
+    public void ConnectPit(bool connected)
+    {
+        var pit = GetPit();
+        uint flags = connected ? pit.flags & ~KvmFlags.KVM_PIT_FLAGS_HPET_LEGACY : pit.flags | KvmFlags.KVM_PIT_FLAGS_HPET_LEGACY;
+        if (flags != pit.flags)
+        {
+            pit.flags = flags;
+            SetPit(pit);
+        }
+    }
+
     private static PicState FromKvm(in kvm_pic_state pic) => new()
     {
         LastLevels = pic.last_irr,

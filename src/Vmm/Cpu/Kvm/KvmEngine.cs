@@ -126,6 +126,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     public void ResetInterruptControllers() => _controllers.Reset(Snapshot());
 
+    public void ConnectPit(bool connected) => _controllers.ConnectPit(connected);
+
     public void Dispose()
     {
         _memory.RemoveListener(_slots);

@@ -57,6 +57,8 @@ public sealed class SoftEngine : ICpuEngine
 
     public void ResetInterruptControllers() => Controllers.Reset();
 
+    public void ConnectPit(bool connected) => Controllers.Pit.Disconnected = !connected;
+
     public void Dispose()
     {
         _memory.RemoveListener(_map);

@@ -10,7 +10,8 @@ namespace WebVm.Vmm.Devices.Chipset;
 /// </summary>
 /// <remarks>
 /// Its time is the host's plus what the guest has set, so a guest that was paused or saved finds the right time. Nothing runs while
-/// no interrupt is enabled: time and flags are computed when somebody looks.
+/// no interrupt is enabled: time and flags are computed when somebody looks. Periodic ticks that pass before register C is read are one, as
+/// on the chip, whose PF is a single bit, and as QEMU has it unless told otherwise: none are made up for later.
 /// </remarks>
 public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, ISavedState<RealTimeClock.State>, IDisposable
 {

@@ -86,10 +86,9 @@ internal sealed class StandardDevices
         tree.Add(new FwCfg(memory, configuration));
         tree.Add(new Pvpanic(signals));
         tree.Add(new DebugExit(signals));
-        // KVM answers for these chips itself.
-        var controllers = (engine as SoftEngine)?.Controllers;
-        if (controllers is not null)
+        if (engine is SoftEngine { Controllers: var controllers })
         {
+            // KVM answers for these chips itself.
             tree.Add(new PicPorts(controllers.Pics));
             tree.Add(new PitPorts(controllers.Pit));
             tree.Add(new IoApicWindow(controllers.IoApic));
@@ -100,10 +99,7 @@ internal sealed class StandardDevices
             tree.Add(new Hpet(timers, gsi => lines[gsi], replaced =>
             {
                 clock.Disconnected = replaced;
-                if (controllers is not null)
-                {
-                    controllers.Pit.Disconnected = replaced;
-                }
+                engine.ConnectPit(!replaced);
             }));
         }
 

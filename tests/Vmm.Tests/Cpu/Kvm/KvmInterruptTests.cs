@@ -45,6 +45,42 @@ public sealed class KvmInterruptTests
         iret
         """;
 
+    // Initializes the PICs, unmasks IRQ 0 alone, starts the PIT at 100 Hz, reports every tick and ends with the twelfth.
+    private const string TickCounter = """
+        cli
+        mov al, 0x11
+        out 0x20, al
+        mov al, 0x20
+        out 0x21, al
+        mov al, 4
+        out 0x21, al
+        mov al, 1
+        out 0x21, al
+        mov al, 0xfe
+        out 0x21, al
+        mov word [0x20 * 4], handler
+        mov word [0x20 * 4 + 2], 0
+        mov al, 0x34
+        out 0x43, al
+        mov al, 0x9c
+        out 0x40, al
+        mov al, 0x2e
+        out 0x40, al
+        mov cx, 12
+        sti
+        wait_here:
+        hlt
+        jmp wait_here
+        handler:
+        mov al, 0x20
+        out 0x20, al
+        out 0x80, al
+        loop done
+        out 0xf4, al
+        done:
+        iret
+        """;
+
     // Software-enables the local APIC and answers vector 0x41.
     private const string MessageHandler = """
         cli
@@ -223,6 +259,31 @@ public sealed class KvmInterruptTests
         Assert.All(running, (value, index) => Assert.InRange(value, stopped[index], stopped[index] + (tenth * 4)));
         guest.Clock.Stop();
         Assert.Equal(stopped[1] - stopped[0], guest.TimeStamp(1) - guest.TimeStamp(0));
+    }
+
+    [Fact]
+    public void ThePitMakesNoInterruptsWhileAnHpetReplacesIt()
+    {
+        using var guest = new KvmGuest();
+        guest.Load(TickCounter);
+        int ticks = 0, whileCut = -1;
+        using var reconnect = new Timer(_ =>
+        {
+            whileCut = Volatile.Read(ref ticks) - 3;
+            guest.Engine.ConnectPit(true);
+        });
+        guest.Bus.OnWrite = port =>
+        {
+            if (port == 0x80 && Interlocked.Increment(ref ticks) == 3)
+            {
+                guest.Engine.ConnectPit(false);
+                reconnect.Change(300, Timeout.Infinite);
+            }
+        };
+        guest.RunToEnd();
+
+        // One may have been on its way.
+        Assert.InRange(whileCut, 0, 1);
     }
 
     private static void RunToMark(KvmGuest guest)

@@ -152,6 +152,20 @@ public sealed class RealTimeClockTests
     }
 
     [Fact]
+    public void Ticks_that_pass_unread_are_one()
+    {
+        Write(0x0a, 0x26);
+        Write(0x0b, 0x42);
+        _timers.Advance(100_000_000);
+        Assert.True(_lines.Asserted);
+        Assert.Equal(0xc0, Read(0x0c) & 0xc0);
+        Assert.False(_lines.Asserted);
+        Assert.Equal(0, Read(0x0c) & 0xc0);
+        _timers.Advance(1_000_000);
+        Assert.True(_lines.Asserted);
+    }
+
+    [Fact]
     public void Flags_can_be_polled_without_interrupts_and_without_timers()
     {
         Assert.Null(_timers.Next);
