@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Power;
@@ -24,7 +25,7 @@ internal sealed class BusBenchmark : IBenchmark
         using var memory = new GuestMemory();
         var bus = new SystemBus();
         using var engine = new SoftEngine(memory, bus, timers);
-        engine.CreateVcpu(0, 0);
+        engine.CreateVcpu(0, CpuPlace.Alone);
         var spec = new MachineSpec { Display = new DisplaySpec() };
         using var tree = StandardDevices.Create(spec, memory, bus, engine, timers, new Deaf(), new SerialConsole()).Tree;
         tree.PowerUp();

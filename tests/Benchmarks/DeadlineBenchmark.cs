@@ -89,7 +89,7 @@ internal sealed unsafe class DeadlineBenchmark : IBenchmark, IGuestBus
         var clock = new VirtualClock();
         using var timers = new TimerService(clock);
         using ICpuEngine engine = engineName == "kvm" ? new KvmEngine(memory, this, clock) : new SoftEngine(memory, this, timers);
-        using var vcpu = engine.CreateVcpu(0, 0);
+        using var vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(vcpu);
         clock.Start();
         var measured = new Measured();

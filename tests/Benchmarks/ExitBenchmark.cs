@@ -61,7 +61,7 @@ internal sealed unsafe class ExitBenchmark : IBenchmark, IGuestBus
         // again: out dx, al; jmp again
         memory.TryWrite(new GuestPhysicalAddress(Code), [0xee, 0xeb, 0xfd]);
         using var engine = new KvmEngine(memory, this, new VirtualClock());
-        _vcpu = engine.CreateVcpu(0, 0);
+        _vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
         var state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         CpuReset.PowerOn(state, bootProcessor: true);
         state->Segments[SegmentIndex.Cs].Base = 0;

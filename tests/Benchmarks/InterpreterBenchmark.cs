@@ -104,7 +104,7 @@ internal sealed unsafe class InterpreterBenchmark : IBenchmark, IGuestBus
         clock.Start();
         using var timers = new TimerService(clock);
         using var engine = new SoftEngine(memory, this, timers);
-        _vcpu = engine.CreateVcpu(0, 0);
+        _vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
         var state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         try
         {

@@ -60,6 +60,62 @@ internal static class MultibootSample
             dd 0x100000
         """;
 
+    /// <summary>
+    /// Writes 0 to the debug port if its local APIC is in virtual wire mode (enabled, LINT0 ExtINT, LINT1 NMI, neither masked) and the
+    /// 8254's interrupt comes through the 8259A; else 1.
+    /// </summary>
+    public const string VirtualWire = """
+            mov eax, [0xfee000f0]
+            cmp eax, 0x1ff
+            jne .no
+            mov eax, [0xfee00350]
+            and eax, 0x10700
+            cmp eax, 0x700
+            jne .no
+            mov eax, [0xfee00360]
+            and eax, 0x10700
+            cmp eax, 0x400
+            jne .no
+            ; IRQ 0 at vector 0x20; the handler ends this kernel.
+            mov eax, .tick
+            mov word [.gate], ax
+            shr eax, 16
+            mov word [.gate + 6], ax
+            mov word [.gate + 2], cs
+            lidt [.table]
+            mov al, 0x11
+            out 0x20, al
+            mov al, 0x20
+            out 0x21, al
+            mov al, 4
+            out 0x21, al
+            mov al, 1
+            out 0x21, al
+            mov al, 0xfe
+            out 0x21, al
+            mov al, 0x34
+            out 0x43, al
+            xor eax, eax
+            out 0x40, al
+            out 0x40, al
+            sti
+        .idle:
+            hlt
+            jmp .idle
+        .tick:
+            mov eax, 0
+            jmp .end
+        .no:
+            mov eax, 1
+        .end:
+            mov dx, 0xf4
+            out dx, eax
+            jmp hang
+        .table: dw 0x20 * 8 + 7
+            dd .gate - 0x20 * 8
+        .gate: dw 0, 0x10, 0x8e00, 0
+        """;
+
     /// <summary>Spins for ever.</summary>
     public const string Spin = """
         .again:

@@ -38,6 +38,28 @@ public sealed class NumaTests
         Assert.Equal("10 20 20 20", guest.Run("cat /sys/devices/system/node/node0/distance"));
     }
 
+    [Fact]
+    public async Task Each_node_with_vcpus_is_a_package_with_caches_of_its_own()
+    {
+        await using var guest = await GuestSession.Start(Machine(5,
+        [
+            new() { Cpus = new(0b10010), Memory = 128UL << 20 },
+            new() { Cpus = default, Memory = 64UL << 20 },
+            new() { Cpus = new(0b01101), Memory = 128UL << 20 },
+        ]));
+        guest.WaitForShell();
+        const string cpus = "/sys/devices/system/cpu/cpu[0-4]";
+        Assert.Equal("0", guest.Run("dmesg | grep -ciE 'topology_sane|not on the same|Incorrect FW|APIC id mismatch|BUG:|WARNING:'"));
+        Assert.Equal(["0", "1", "0", "0", "1"], guest.Run($"cat {cpus}/topology/physical_package_id").Split('\n'));
+        Assert.Equal(["0", "0", "1", "2", "1"], guest.Run($"cat {cpus}/topology/core_id").Split('\n'));
+        Assert.Equal(["0,2-3", "1,4", "0,2-3", "0,2-3", "1,4"], guest.Run($"cat {cpus}/cache/index3/shared_cpu_list").Split('\n'));
+        Assert.Equal(["0", "1", "2", "3", "4"], guest.Run($"cat {cpus}/cache/index2/shared_cpu_list").Split('\n'));
+        // Linux numbers nodes without processors last.
+        Assert.Equal(["1,4", "0,2-3"], guest.Run("cat /sys/devices/system/node/node[0-1]/cpulist").Split('\n'));
+        Assert.Equal(["0-2", "0-1"], guest.Run("cd /sys/devices/system/node; cat has_memory has_cpu; cd").Split('\n'));
+        Assert.Equal(["0", "4", "1", "2", "5"], guest.Run("awk '/^apicid/{print $3}' /proc/cpuinfo").Split('\n'));
+    }
+
     private static MachineSpec Machine(int cpus, IReadOnlyList<NumaNodeSpec> nodes) => new()
     {
         Engine = EngineChoice.Soft,

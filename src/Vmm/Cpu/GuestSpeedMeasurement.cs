@@ -49,7 +49,7 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
         using var memory = new GuestMemory();
         using var measurement = new GuestSpeedMeasurement(memory);
         using var engine = new KvmEngine(memory, measurement, new VirtualClock()) { Assists = false };
-        var vcpu = (KvmVcpu)engine.CreateVcpu(0, 0);
+        var vcpu = (KvmVcpu)engine.CreateVcpu(0, CpuPlace.Alone);
         int frequency = KvmCalls.Control(vcpu.Descriptor.Number, KvmRequests.KVM_GET_TSC_KHZ, (nuint)0);
         return (measurement.Measure(vcpu), Math.Max(0, frequency));
     }
@@ -61,7 +61,7 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
         using var memory = new GuestMemory();
         using var measurement = new GuestSpeedMeasurement(memory);
         using var engine = new KvmEngine(memory, measurement, new VirtualClock()) { Assists = false };
-        using var vcpu = engine.CreateVcpu(0, 0);
+        using var vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
 
         // At the entry: mov ax, cs; out dx, ax. The program: syscall.
         memory.TryWrite(new GuestPhysicalAddress(Entry), [0x66, 0x8c, 0xc8, 0x66, 0xef, 0xeb, 0xfc]);
@@ -85,7 +85,7 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
         using var measurement = new GuestSpeedMeasurement(memory);
         using var timers = new TimerService(new VirtualClock());
         using var engine = new SoftEngine(memory, measurement, timers);
-        var vcpu = engine.CreateVcpu(0, 0);
+        var vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
 
         try
         {

@@ -35,7 +35,7 @@ internal static class HostKvm
             {
                 using var vm = device.CreateVm();
                 using var vcpu = new FileDescriptor(KvmCalls.Require(vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)0, nameof(KvmRequests.KVM_CREATE_VCPU)));
-                KvmCpuid.ForHost(device).Apply(vcpu, 0, 1);
+                KvmCpuid.ForHost(device).Apply(vcpu, CpuPlace.Alone);
                 int kilohertz = KvmCalls.Control(vcpu.Number, KvmRequests.KVM_GET_TSC_KHZ, (nuint)0);
                 var leaves = KvmCpuid.ShownBy(vcpu);
                 return (kilohertz > 0 ? (uint)kilohertz : FrequencyWithoutKvm,

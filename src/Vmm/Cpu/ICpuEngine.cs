@@ -11,8 +11,8 @@ public interface ICpuEngine : IDisposable
     /// <summary>Where the VM's devices send interrupts.</summary>
     IInterruptRouter Interrupts { get; }
 
-    /// <summary>Creates the vCPU with that index. All are created before the first runs, or later when hot-added. Index 0 is the boot processor; others wait for INIT/SIPI.</summary>
-    IVirtualCpu CreateVcpu(int index, uint apicId);
+    /// <summary>Creates the vCPU with that index, at that place of the machine's <see cref="CpuTopology"/>. All are created before the first runs, or later when hot-added. Index 0 is the boot processor; others wait for INIT/SIPI.</summary>
+    IVirtualCpu CreateVcpu(int index, CpuPlace place);
 
     /// <summary>The interrupt controllers' state in the form that every engine understands. Only while no vCPU runs.</summary>
     InterruptControllerState SaveInterruptControllers();

@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Text.Json.Serialization;
+
 namespace WebVm.Vmm.Interrupts;
 
 /// <summary>The state of all interrupt controllers and the PIT of a VM, independent of the engine that produced it.</summary>
@@ -130,4 +133,10 @@ public sealed record LocalApicState
 
     /// <summary>VM time, in nanoseconds, at which the timer fires next; 0 when it is not running, or unknown: then the current count says it.</summary>
     public long TimerDeadline { get; init; }
+
+    /// <summary>The id register as the APIC's mode shows it; null when there is no register page.</summary>
+    [JsonIgnore]
+    public uint? Id => Registers is { Length: >= LocalApicRegister.Id + sizeof(uint) }
+        ? BinaryPrimitives.ReadUInt32LittleEndian(Registers.AsSpan(LocalApicRegister.Id))
+        : null;
 }

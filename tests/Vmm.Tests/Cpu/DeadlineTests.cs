@@ -61,7 +61,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     public void AGuestThatNeverEndsComesBackAtEachDeadlineAndNotBefore(string guest, string code)
     {
         using var engine = Engine(guest);
-        using var cpu = engine.CreateVcpu(0, 0);
+        using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, Convert.FromHexString(code));
         var random = new Random(1);
         for (int round = 0; round < Rounds; round++)
@@ -80,7 +80,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     public void ADeadlineThatIsOverLetsNothingOfTheGuestRun(string name)
     {
         using var engine = Engine(name);
-        using var cpu = engine.CreateVcpu(0, 0);
+        using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
 
         // inc byte [0x500]; jmp back
         Begin(cpu, [0xfe, 0x06, 0x00, 0x05, 0xeb, 0xfa]);
@@ -100,7 +100,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     public void ADeadlineThatWasTakenBackOrMovedAwayDoesNotEndTheRun(string name)
     {
         using var engine = Engine(name);
-        using var cpu = engine.CreateVcpu(0, 0);
+        using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xeb, 0xfe]);
         long earlier = Stopwatch.GetTimestamp() + 30_000_000;
         cpu.Deadline = earlier;
@@ -122,7 +122,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     public void DeadlinesPassWhileTheMachinesClockStandsStill()
     {
         using var engine = Engine("soft");
-        using var cpu = engine.CreateVcpu(0, 0);
+        using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xeb, 0xfe]);
         _clock.Stop();
         cpu.Deadline = Stopwatch.GetTimestamp() + 1_000_000;
@@ -135,7 +135,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     public void DeadlinesAllocateNothing(string name)
     {
         using var engine = Engine(name);
-        using var cpu = engine.CreateVcpu(0, 0);
+        using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xeb, 0xfe]);
 
         // The second time all is compiled and made.

@@ -19,9 +19,9 @@ internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
 
     public int Resets => Volatile.Read(ref _resets);
 
-    public IVirtualCpu CreateVcpu(int index, uint apicId)
+    public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var cpu = new ScriptedCpu(index, apicId);
+        var cpu = new ScriptedCpu(index, place.ApicId);
         _cpus.Add(cpu);
         return cpu;
     }

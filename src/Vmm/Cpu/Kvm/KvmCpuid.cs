@@ -16,6 +16,7 @@ internal sealed unsafe class KvmCpuid
     private const uint ExtendedTopology = 0xb;
     private const uint ExtendedStateLeaf = 0xd;
     private const uint ExtendedTopologyV2 = 0x1f;
+    private const uint AmdExtendedTopology = 0x8000_0026;
 
     private readonly kvm_cpuid_entry2[] _hostExtendedState;
     private kvm_cpuid_entry2[] _leaves;
@@ -54,13 +55,13 @@ internal sealed unsafe class KvmCpuid
     }
 
     /// <summary>Gives a vCPU its CPUID. Before its first run.</summary>
-    public void Apply(FileDescriptor vcpu, uint apicId, int vcpuCount)
+    public void Apply(FileDescriptor vcpu, CpuPlace place)
     {
-        Set(vcpu, For(apicId, vcpuCount));
+        Set(vcpu, For(place));
         if (!_compared)
         {
             _compared = true;
-            AdoptHostExtendedState(vcpu, () => Set(vcpu, For(apicId, vcpuCount)));
+            AdoptHostExtendedState(vcpu, () => Set(vcpu, For(place)));
         }
     }
 
@@ -105,11 +106,11 @@ internal sealed unsafe class KvmCpuid
         }
     }
 
-    /// <summary>The leaves of one vCPU: one socket, a core per vCPU, no hyper-threads.</summary>
-    internal kvm_cpuid_entry2[] For(uint apicId, int vcpuCount)
+    /// <summary>The leaves of one vCPU: a core of one thread at its place.</summary>
+    internal kvm_cpuid_entry2[] For(CpuPlace place)
     {
-        int idBits = System.Numerics.BitOperations.Log2((uint)Math.Max(vcpuCount, 1) * 2 - 1);
-        uint idsPerPackage = 1u << idBits;
+        uint apicId = place.ApicId;
+        uint idsPerPackage = place.CoresPerPackage;
         List<kvm_cpuid_entry2> leaves = [];
         foreach (var leaf in _leaves)
         {
@@ -129,12 +130,13 @@ internal sealed unsafe class KvmCpuid
                     own.eax = (own.eax & 0x3fff) | (((((own.eax >> 5) & 7) >= 3 ? idsPerPackage : 1) - 1) << 14);
                     break;
                 case 0x80000008:
-                    own.ecx = (own.ecx & ~0xf0ffu) | ((uint)idBits << 12) | (uint)(Math.Max(vcpuCount, 1) - 1);
+                    own.ecx = (own.ecx & ~0xf0ffu) | ((uint)place.CoreBits << 12) | (uint)(place.Cores - 1);
                     break;
                 case 0x8000001e:
                     own.eax = apicId;
-                    own.ebx = apicId & 0xff;
-                    own.ecx = 0;
+                    // A node of AMD's is a die; each package has one.
+                    own.ebx = place.Core;
+                    own.ecx = place.Package;
                     break;
                 default:
                     break;
@@ -143,16 +145,21 @@ internal sealed unsafe class KvmCpuid
             leaves.Add(own);
         }
 
-        leaves.AddRange(Topology(ExtendedTopology, apicId, idBits, vcpuCount));
+        leaves.AddRange(Topology(ExtendedTopology, place));
+        if (_leaves.FirstOrDefault(leaf => leaf.function == 0).eax >= ExtendedTopologyV2)
+        {
+            leaves.AddRange(Topology(ExtendedTopologyV2, place));
+        }
+
         return [.. leaves];
     }
 
-    private static IEnumerable<kvm_cpuid_entry2> Topology(uint function, uint apicId, int idBits, int vcpuCount)
+    private static IEnumerable<kvm_cpuid_entry2> Topology(uint function, CpuPlace place)
     {
         const uint threadLevel = 1 << 8;
         const uint coreLevel = 2 << 8;
         yield return Level(0, 0, 1, threadLevel);
-        yield return Level(1, (uint)idBits, (uint)Math.Max(vcpuCount, 1), coreLevel);
+        yield return Level(1, (uint)place.CoreBits, (uint)place.Cores, coreLevel);
         yield return Level(2, 0, 0, 0);
 
         kvm_cpuid_entry2 Level(uint index, uint shift, uint processors, uint kind) => new()
@@ -163,13 +170,13 @@ internal sealed unsafe class KvmCpuid
             eax = shift,
             ebx = processors,
             ecx = kind | index,
-            edx = apicId,
+            edx = place.ApicId,
         };
     }
 
     private static bool Keep(kvm_cpuid_entry2 leaf) => leaf switch
     {
-        { function: ExtendedTopology or ExtendedTopologyV2 } => false,
+        { function: ExtendedTopology or ExtendedTopologyV2 or AmdExtendedTopology } => false,
 
         // Performance monitoring, SGX, processor trace, AMX.
         { function: 0xa or 0x12 or 0x14 or 0x1d or 0x1e } => false,

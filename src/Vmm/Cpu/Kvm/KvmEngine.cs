@@ -95,17 +95,14 @@ public sealed unsafe class KvmEngine : ICpuEngine
     /// <summary>What the guest's paravirtual clock shows, in nanoseconds.</summary>
     internal ulong ParavirtualTime => _clock.Read();
 
-    /// <summary>vCPUs that the guest's CPUID speaks of. Set it before the first vCPU is created.</summary>
-    public int VcpuCount { get; init; } = 1;
-
-    public IVirtualCpu CreateVcpu(int index, uint apicId)
+    public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var descriptor = new FileDescriptor(KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)apicId, nameof(KvmRequests.KVM_CREATE_VCPU)));
+        var descriptor = new FileDescriptor(KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)place.ApicId, nameof(KvmRequests.KVM_CREATE_VCPU)));
         try
         {
-            Cpuid.Apply(descriptor, apicId, VcpuCount);
+            Cpuid.Apply(descriptor, place);
             _msrs ??= KvmMsrs.Probe(descriptor.Number);
-            var vcpu = new KvmVcpu(this, descriptor, index, apicId);
+            var vcpu = new KvmVcpu(this, descriptor, index, place.ApicId);
             lock (_vcpus)
             {
                 _vcpus.Add(vcpu);

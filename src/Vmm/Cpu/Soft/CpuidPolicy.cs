@@ -64,19 +64,17 @@ internal static unsafe class CpuidPolicy
             leaf = BasicMaximum;
         }
 
-        uint apicId = SoftVcpu.Of(cpu).ApicId;
-        uint processors = (uint)SoftVcpu.Of(cpu).ProcessorCount;
-        uint coreBits = CoreBits(processors);
+        var place = SoftVcpu.Of(cpu).Place;
         switch (leaf)
         {
             case 0: return (BasicMaximum, Vendor[0], Vendor[2], Vendor[1]);
             case 1:
                 uint osxsave = (cpu->State.Cr4 & Cr4.Osxsave) != 0 ? 1u << 27 : 0;
-                uint multiple = processors > 1 ? 1u << 28 : 0;
-                return (Signature, (apicId << 24) | (Math.Min(1u << (int)coreBits, 255) << 16) | (8 << 8),
+                uint multiple = place.CoreBits > 0 ? 1u << 28 : 0;
+                return (Signature, (place.ApicId << 24) | (Math.Min(place.CoresPerPackage, 255) << 16) | (8 << 8),
                     (HostKvm.HasPcid ? Leaf1Ecx : Leaf1Ecx & ~PcidBit) | VectorFeatures.Leaf1Ecx | osxsave, Leaf1Edx | VectorFeatures.Leaf1Edx | multiple);
             case 2: return (0x00fe_ff01, 0, 0, 0);
-            case 4: return Cache(subleaf, coreBits);
+            case 4: return Cache(subleaf, place);
 
             // The APIC timer runs in every power state.
             case 6: return (1 << 2, 0, 0, 0);
@@ -89,7 +87,7 @@ internal static unsafe class CpuidPolicy
                 2 => (0, 0, 0, 1 << 4),
                 _ => default,
             };
-            case 0xb: return Topology(subleaf, processors, coreBits, apicId);
+            case 0xb: return Topology(subleaf, place);
             case 0xd: return VectorFeatures.ExtendedStateLeaf(subleaf, cpu->State.Xcr0);
             case 0x15:
                 // Linux takes the crystal's frequency for the local APIC's too.
@@ -113,33 +111,30 @@ internal static unsafe class CpuidPolicy
         }
     }
 
-    /// <summary>Bits of the APIC id that number the cores.</summary>
-    private static uint CoreBits(uint processors) => processors <= 1 ? 0 : (uint)(32 - System.Numerics.BitOperations.LeadingZeroCount(processors - 1));
-
-    /// <summary>Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by all.</summary>
-    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Cache(uint index, uint coreBits)
+    /// <summary>Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by the package.</summary>
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Cache(uint index, CpuPlace place)
     {
         const uint Ways = 8;
-        uint cores = ((1u << (int)coreBits) - 1) << 26;
+        uint others = place.CoresPerPackage - 1;
         (uint type, uint level, uint sets, uint sharing) = index switch
         {
             0 => (1u, 1u, 64u, 0u),
             1 => (2u, 1u, 64u, 0u),
             2 => (3u, 2u, 2048u, 0u),
-            3 => (3u, 3u, 32768u, (1u << (int)coreBits) - 1),
+            3 => (3u, 3u, 32768u, others),
             _ => (0u, 0u, 0u, 0u),
         };
         return type == 0
             ? default
-            : (type | (level << 5) | (1u << 8) | (sharing << 14) | cores, 63 | ((Ways - 1) << 22), sets - 1, 0u);
+            : (type | (level << 5) | (1u << 8) | (sharing << 14) | (others << 26), 63 | ((Ways - 1) << 22), sets - 1, 0u);
     }
 
-    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Topology(uint level, uint processors, uint coreBits, uint apicId) => level switch
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Topology(uint level, CpuPlace place) => level switch
     {
-        // One thread a core; all cores in one package.
-        0 => (0u, 1u, 1u << 8, apicId),
-        1 => (coreBits, processors, (2u << 8) | 1, apicId),
-        _ => (0u, 0u, level & 0xff, apicId),
+        // One thread a core.
+        0 => (0u, 1u, 1u << 8, place.ApicId),
+        1 => ((uint)place.CoreBits, (uint)place.Cores, (2u << 8) | 1, place.ApicId),
+        _ => (0u, 0u, level & 0xff, place.ApicId),
     };
 
     private static uint[] Words(string text, int length)

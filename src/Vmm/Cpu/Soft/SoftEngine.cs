@@ -35,17 +35,13 @@ public sealed class SoftEngine : ICpuEngine
     /// <summary>The interrupt controllers and the PIT, whose registers the machine puts on its bus.</summary>
     public SoftInterruptRouter Controllers { get; }
 
-    public IVirtualCpu CreateVcpu(int index, uint apicId)
+    public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var vcpu = new SoftVcpu(index, apicId, _memory, _map, _bus) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
-        vcpu.Apic = new LocalApic(Controllers.Apics, apicId, index == 0, _timers, vcpu);
+        var vcpu = new SoftVcpu(index, place, _memory, _map, _bus) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
+        vcpu.Apic = new LocalApic(Controllers.Apics, place.ApicId, index == 0, _timers, vcpu);
         lock (_lock)
         {
             _vcpus = [.. _vcpus, vcpu];
-            foreach (var processor in _vcpus)
-            {
-                processor.ProcessorCount = _vcpus.Length;
-            }
         }
 
         return vcpu;

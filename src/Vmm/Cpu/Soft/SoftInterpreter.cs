@@ -38,7 +38,7 @@ internal sealed unsafe class SoftInterpreter : IDisposable
     public SoftInterpreter(GuestMemory memory, PhysicalMap map, IGuestBus bus)
     {
         _memory = memory;
-        _vcpu = new SoftVcpu(0, 0, memory, map, bus);
+        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, map, bus);
     }
 
     /// <summary>A memory map for interpreters that run only while their VM's memory map does not change.</summary>

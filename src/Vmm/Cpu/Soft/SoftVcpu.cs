@@ -23,10 +23,10 @@ internal sealed unsafe partial class SoftVcpu
     private bool _disposed;
 
     /// <summary>Creates a processor in its power-on state.</summary>
-    public SoftVcpu(int index, uint apicId, GuestMemory memory, PhysicalMap map, IGuestBus bus)
+    public SoftVcpu(int index, CpuPlace place, GuestMemory memory, PhysicalMap map, IGuestBus bus)
     {
         Index = index;
-        ApicId = apicId;
+        Place = place;
         Memory = memory;
         Map = map;
         Bus = bus;
@@ -49,10 +49,10 @@ internal sealed unsafe partial class SoftVcpu
 
     public int Index { get; }
 
-    public uint ApicId { get; }
+    /// <summary>What CPUID's topology leaves tell.</summary>
+    public CpuPlace Place { get; }
 
-    /// <summary>Processors of the VM, as CPUID's topology leaves tell.</summary>
-    public int ProcessorCount { get; set; } = 1;
+    public uint ApicId => Place.ApicId;
 
     public GuestMemory Memory { get; }
 

@@ -13,7 +13,7 @@ internal static class AffinityTables
         var body = new AmlWriter();
         body.DoubleWord(1);
         body.QuadWord(0);
-        // Linux numbers its nodes in the order in which this table first mentions them.
+        // Linux numbers its nodes in the order in which this table first mentions them, all processors before all memory.
         foreach (var cpu in platform.Cpus.OrderBy(cpu => cpu.Node))
         {
             if (InterruptControllerTable.UsesX2Apic(cpu))

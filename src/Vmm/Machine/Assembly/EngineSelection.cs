@@ -18,14 +18,14 @@ internal static class EngineSelection
     public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
     {
         bool kvm = spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && HostProbe.ChooseEngine().Engine == "kvm");
-        return kvm ? CreateKvm(spec, memory, bus, timers) : new SoftEngine(memory, bus, timers);
+        return kvm ? CreateKvm(memory, bus, timers) : new SoftEngine(memory, bus, timers);
     }
 
-    private static KvmEngine CreateKvm(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
+    private static KvmEngine CreateKvm(GuestMemory memory, SystemBus bus, TimerService timers)
     {
         try
         {
-            return new KvmEngine(memory, bus, timers.Clock) { VcpuCount = spec.Cpus };
+            return new KvmEngine(memory, bus, timers.Clock);
         }
         catch (LinuxException failure)
         {

@@ -50,7 +50,7 @@ public static class MachineAssembly
                 Pointer = devices.Input,
                 Framebuffer = framebuffer,
                 DisplayPublisher = framebuffer is null ? null : new DisplayPublisher(framebuffer),
-                PowerOn = states => PowerOn(spec, memory, devices, states),
+                PowerOn = states => PowerOn(spec, memory, engine, devices, states),
                 PowerButton = devices.PowerManagement.PressPowerButton,
             });
         }
@@ -70,7 +70,7 @@ public static class MachineAssembly
         CommandLine = boot.CommandLine,
     };
 
-    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, StandardDevices devices, CpuStateBuffer states)
+    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, ICpuEngine engine, StandardDevices devices, CpuStateBuffer states)
     {
         foreach (var region in memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram))
         {
@@ -83,21 +83,29 @@ public static class MachineAssembly
             BootPlan.ApplyFirmware(states[index]);
         }
 
+        engine.LoadInterruptControllers(VirtualWire.Apply(engine.SaveInterruptControllers()));
+
         // Read anew at every reset: kernels are large, and resets are rare.
         var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
         var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.PrepareForBoot(memory));
         plan.Apply(states[0]);
     }
 
-    private static PlatformDescription Describe(MachineSpec spec) => new()
+    internal static PlatformDescription Describe(MachineSpec spec) => new()
     {
-        Cpus = [.. Enumerable.Range(0, spec.Cpus).Select(cpu => new PlatformCpu((uint)cpu, (uint)cpu, NodeOf(spec, cpu)))],
+        Cpus = Processors(spec),
         Memory = [.. MemoryLayout.Of(spec).Select(range => new PlatformMemory(range.Base, range.Size, range.Node))],
         NodeCount = spec.Numa.Count,
         Distances = Distances(spec),
         Hpet = spec.Hpet,
         SerialPorts = [new(PlatformMap.Com1, PlatformMap.Com1Gsi)],
     };
+
+    private static PlatformCpu[] Processors(MachineSpec spec)
+    {
+        var topology = CpuLayout.Of(spec);
+        return [.. Enumerable.Range(0, spec.Cpus).Select(cpu => new PlatformCpu((uint)cpu, topology[cpu].ApicId, NodeOf(spec, cpu)))];
+    }
 
     private static int NodeOf(MachineSpec spec, int cpu)
     {

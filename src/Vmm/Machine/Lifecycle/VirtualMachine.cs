@@ -218,9 +218,10 @@ public sealed class VirtualMachine : IDisposable
 
     private void CreateVcpus()
     {
+        var topology = CpuLayout.Of(Spec);
         for (int index = _vcpus.Count; index < Spec.Cpus; index++)
         {
-            _vcpus.Add(_platform.Engine.CreateVcpu(index, (uint)index), VcpuEnded);
+            _vcpus.Add(_platform.Engine.CreateVcpu(index, topology[index]), VcpuEnded);
         }
 
         _counters = [.. _vcpus.Cpus.Select(cpu => cpu.Counters)];

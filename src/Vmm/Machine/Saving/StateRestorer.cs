@@ -1,6 +1,7 @@
 using System.Text.Json;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
@@ -81,12 +82,29 @@ public static class StateRestorer
             throw new InvalidDataException("The saved clock is negative.");
         }
 
+        CheckApicIds(machine.Spec, saved, states);
         LoadMemory(machine, saved, directory);
         // Controllers before devices: a line that a device drives again must not look like a new edge.
         machine.Platform.Clock.Set(saved.Clock);
         vcpus.Load(states);
         machine.Platform.Engine.LoadInterruptControllers(saved.InterruptControllers);
         machine.Platform.Devices.Load(saved.Devices);
+    }
+
+    /// <summary>The guest goes by the ids that it found when it started; here they follow from the spec.</summary>
+    private static unsafe void CheckApicIds(MachineSpec spec, SavedMachine saved, CpuStateBuffer states)
+    {
+        var topology = CpuLayout.Of(spec);
+        var apics = saved.InterruptControllers.LocalApics;
+        for (int index = 0; index < Math.Min(states.Count, apics.Count); index++)
+        {
+            bool wide = (states[index]->Msr.ApicBase & LocalApic.BaseX2ApicEnable) != 0;
+            uint expected = topology[index].ApicId;
+            if (apics[index].Id is { } register && (wide ? register : register >> 24) is var id && id != expected)
+            {
+                throw new InvalidDataException($"vCPU {index} has APIC id {id} in the saved state; a machine of its spec has {expected} there.");
+            }
+        }
     }
 
     private static void LoadMemory(VirtualMachine machine, SavedMachine saved, string directory)

@@ -14,7 +14,7 @@ internal static class KvmExitRate
         guest.Load("mov dx, 0x500\n again: out dx, al\n jmp again");
         var counting = new CountingBus(exits);
         using var engine = new WebVm.Vmm.Cpu.Kvm.KvmEngine(guest.Memory, counting, guest.Clock);
-        using var vcpu = engine.CreateVcpu(0, 0);
+        using var vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
         byte[] state = new byte[System.Runtime.CompilerServices.Unsafe.SizeOf<WebVm.Vmm.Cpu.State.CpuState>()];
         guest.SaveCpu(state);
         unsafe

@@ -26,8 +26,8 @@ internal sealed unsafe class KvmGuest : IDisposable
 
         Ram = Memory.CreateRegion("ram", GuestMemoryKind.Ram, 1 << 20);
         Assert.True(Memory.TryMap(Ram, new GuestPhysicalAddress(0)));
-        Engine = new KvmEngine(Memory, Bus, Clock) { VcpuCount = vcpus };
-        Vcpus = [.. Enumerable.Range(0, vcpus).Select(index => (KvmVcpu)Engine.CreateVcpu(index, (uint)index))];
+        Engine = new KvmEngine(Memory, Bus, Clock);
+        Vcpus = [.. Enumerable.Range(0, vcpus).Select(index => (KvmVcpu)Engine.CreateVcpu(index, CpuTopology.Single(vcpus)[index]))];
         Clock.Start();
     }
 

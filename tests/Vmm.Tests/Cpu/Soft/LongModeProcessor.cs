@@ -26,7 +26,7 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
         var region = Memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
         Memory.TryMap(region, new GuestPhysicalAddress(0));
         Map = SoftInterpreter.CreateMap(Memory);
-        Vcpu = new SoftVcpu(0, 0, Memory, Map, this);
+        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, Map, this);
         Write(PageTables, (PageTables + 0x1000) | 7);
         Write(PageTables + 0x1000, (PageTables + 0x2000) | 7);
         for (ulong i = 0; i < MemorySize >> 21; i++)

@@ -28,7 +28,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void ASpinningGuestYieldsAtItsDeadline()
     {
-        using var cpu = _engine.CreateVcpu(0, 0);
+        using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xeb, 0xfe]);
         cpu.Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency / 1000);
         Assert.Equal(VcpuExit.DeadlineReached, cpu.Run());
@@ -38,7 +38,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void ASleepingGuestYieldsAtItsDeadlineAndToAKick()
     {
-        using var cpu = _engine.CreateVcpu(0, 0);
+        using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xf4]);
         cpu.Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency / 1000);
         Assert.Equal(VcpuExit.DeadlineReached, cpu.Run());
@@ -50,7 +50,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void AKickBeforeTheRunIsNotLost()
     {
-        using var cpu = _engine.CreateVcpu(0, 0);
+        using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xeb, 0xfe]);
         cpu.Kick();
         Assert.Equal(VcpuExit.Kicked, cpu.Run());
@@ -59,7 +59,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void AnInterruptWakesFromHaltAndReturnsBehindIt()
     {
-        using var cpu = _engine.CreateVcpu(0, 0);
+        using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         // The handler at 0x600 counts and ends the interrupt at the 8259A; the program halts three times and then spins.
         Assert.True(_memory.TryWrite<uint>(new GuestPhysicalAddress(0x25 * 4), 0x0000_0600));
         Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x600), [0xfe, 0x06, 0x00, 0x05, 0xb0, 0x20, 0xe6, 0x20, 0xcf]));
@@ -88,8 +88,8 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void ProcessorsAreStartedByInitAndStartUp()
     {
-        using var first = _engine.CreateVcpu(0, 0);
-        using var second = _engine.CreateVcpu(1, 1);
+        using var first = _engine.CreateVcpu(0, CpuPlace.Alone);
+        using var second = _engine.CreateVcpu(1, CpuTopology.Single(2)[1]);
         // The second adds 1 to [0x500] under LOCK a thousand times in step with the first, then marks [0x510] and halts.
         byte[] add = [0xb9, 0xe8, 0x03, 0xf0, 0xff, 0x06, 0x00, 0x05, 0xe2, 0xf9];
         Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x8000), [0x31, 0xc0, 0x8e, 0xd8, .. add, 0xc6, 0x06, 0x10, 0x05, 0x01, 0xfa, 0xf4]));
@@ -110,7 +110,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void RunningAllocatesNothing()
     {
-        using var cpu = _engine.CreateVcpu(0, 0);
+        using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         // Loads, stores, calls, a port and an MMIO access in an endless loop.
         Begin(cpu, [0xb9, 0x10, 0x00, 0x50, 0x58, 0xa1, 0x00, 0x05, 0xa3, 0x02, 0x05, 0xe8, 0x00, 0x00, 0x58, 0xe4, 0x80, 0xe2, 0xf1, 0xeb, 0xec]);
         Warm(cpu, 300);
@@ -136,7 +136,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     [Fact]
     public void StateSurvivesSaveAndLoad()
     {
-        using var cpu = _engine.CreateVcpu(0, 0);
+        using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xf9, 0xb8, 0x34, 0x12, 0xeb, 0xfe]);
         cpu.Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency / 1000);
         cpu.Run();

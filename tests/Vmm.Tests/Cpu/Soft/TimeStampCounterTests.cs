@@ -26,7 +26,7 @@ public sealed unsafe class TimeStampCounterTests
         clock.Set(start);
         using var timers = new TimerService(clock);
         using var engine = new SoftEngine(memory, new RefusingBus(), timers);
-        var vcpu = (SoftVcpu)engine.CreateVcpu(0, 0);
+        var vcpu = (SoftVcpu)engine.CreateVcpu(0, CpuPlace.Alone);
         var state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         vcpu.Save(state);
         state->Msr.Tsc = atStart;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Display;
@@ -35,7 +36,7 @@ internal sealed class WholePlatform : IDisposable
         }
 
         _engine = new SoftEngine(Memory, Bus, _timers);
-        _engine.CreateVcpu(0, 0);
+        _engine.CreateVcpu(0, CpuPlace.Alone);
         var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec() };
         Tree = StandardDevices.Create(spec, Memory, Bus, _engine, _timers, Signals, Serial).Tree;
         Bridge = (PciHostBridge)Tree.Find("pci")!.Device;

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu;
 using Xunit;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
@@ -52,7 +53,7 @@ internal sealed unsafe class SoftProcessor : IDisposable
             Assert.True(_memory.TryMap(region, new GuestPhysicalAddress(0)));
         }
 
-        _vcpu = new SoftVcpu(0, 0, _memory, map, new SilentBus());
+        _vcpu = new SoftVcpu(0, CpuPlace.Alone, _memory, map, new SilentBus());
         CpuState state;
         _vcpu.Save(&state);
         if (bitness == 64)
