@@ -5,7 +5,8 @@ namespace WebVm.Benchmarks;
 /// <param name="Value">The figure.</param>
 /// <param name="Unit">Its unit, such as "ns" or "B/op".</param>
 /// <param name="Note">What it compares with, or under which conditions it was taken.</param>
-internal readonly record struct Measurement(string What, double Value, string Unit, string Note = "");
+/// <param name="Beside">The same of QEMU, where it was measured in the same run.</param>
+internal readonly record struct Measurement(string What, double Value, string Unit, string Note = "", double? Beside = null);
 
 /// <summary>Something that ./webvm bench measures. Found by reflection; a class with a constructor without parameters.</summary>
 internal interface IBenchmark

@@ -1,0 +1,65 @@
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using WebVm.Api.Tests;
+
+namespace WebVm.Benchmarks.Service;
+
+/// <summary>A real service with its private PostgreSQL, for one benchmark, and the requests that benchmarks make of it.</summary>
+internal sealed partial class BenchService : IAsyncDisposable
+{
+    private readonly ServiceProcess _process;
+
+    private BenchService(ServiceProcess process) => _process = process;
+
+    public HttpClient Client => _process.Client;
+
+    public int ProcessId => _process.ProcessId;
+
+    public Uri Address => _process.Address;
+
+    /// <summary>Run directories and everything else that the service keeps.</summary>
+    public string Data => _process.Data;
+
+    public string SignInLink => Link().Match(_process.Output).Value;
+
+    public static async Task<BenchService> StartAsync()
+    {
+        if (!Directory.Exists(Path.Combine(Guests.Catalogue, "tiny")))
+        {
+            throw new InvalidOperationException("The image 'tiny' is missing; run: ./webvm image build tiny");
+        }
+
+        return new(await ServiceProcess.StartAsync(settings: Guests.Settings()));
+    }
+
+    public async Task<string> CreateAsync(object settings) => (string)(await SendAsync(HttpMethod.Post, "/api/v1/vms", settings))!["id"]!;
+
+    /// <summary>Returns when the machine is where it was sent.</summary>
+    public async Task PowerAsync(string vm, string action)
+    {
+        var operation = await SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm}/power?wait=60", new { action });
+        if ((string?)operation!["state"] is not ("succeeded" or null))
+        {
+            throw new InvalidOperationException($"Power {action} did not succeed: {operation}");
+        }
+    }
+
+    public async Task<JsonNode?> SendAsync(HttpMethod method, string path, object? body = null)
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
+        using var response = await Client.SendAsync(request);
+        string answer = await response.Content.ReadAsStringAsync();
+        return response.IsSuccessStatusCode
+            ? answer.Length == 0 ? null : JsonNode.Parse(answer)
+            : throw new InvalidOperationException($"{method} {path} was answered with {(int)response.StatusCode}: {answer}");
+    }
+
+    /// <summary>Process ids of the monitors.</summary>
+    public int[] Monitors() => HostProcess.Running(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), _process.Data);
+
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
+
+    [GeneratedRegex(@"http\S+/sign-in/link\?code=\S+")]
+    private static partial Regex Link();
+}
