@@ -3,6 +3,7 @@ using WebVm.Api.Hosting;
 using WebVm.Web.Components;
 using WebVm.Web.InProcess;
 using WebVm.Web.Live;
+using WebVm.Web.Reading;
 
 namespace WebVm.Web;
 
@@ -21,6 +22,7 @@ internal static class PagesSetup
         services.AddHostedService(provider => provider.GetRequiredService<LiveEvents>());
         services.AddScoped<ApiClient>();
         services.AddScoped<Toasts>();
+        services.AddSingleton<VmNames>();
     }
 
     /// <summary>Scripts, styles and icons: for everyone, for the sign-in page needs them.</summary>
@@ -38,6 +40,7 @@ internal static class PagesSetup
         app.UseSwaggerUI(page =>
         {
             page.RoutePrefix = "api-explorer";
+            page.HeadContent = """<meta name="viewport" content="width=device-width, initial-scale=1"><script src="/js/api-explorer.js"></script>""";
             page.DocumentTitle = "WebVm REST API";
             page.SwaggerEndpoint("/openapi/v1.json", "WebVm API v1");
             page.InjectStylesheet("/css/api-explorer.css");

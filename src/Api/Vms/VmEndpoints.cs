@@ -21,7 +21,8 @@ public static class VmEndpoints
     {
         var group = api.MapGroup("/vms").WithTags("VMs");
         group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).WithSummary("List VMs by name")
-            .WithDescription("?q= part of the name; ?label=key or key=value, repeatable; ?state=; ?fields=id,name,…");
+            .WithDescription("?q= words in name, description or labels; ?label=key or key=value, repeatable; ?state=, repeatable; ?fields=id,name,…");
+        group.MapGet("/summary", SummarizeAsync).RequireScope(Scopes.VmsRead).WithSummary("Count VMs by state; labels in use");
         group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create a VM; a name is enough");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a VM");
         group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).WithSummary("Change settings by JSON Merge Patch")
@@ -31,7 +32,7 @@ public static class VmEndpoints
     }
 
     private static async Task<IResult> ListAsync(
-        HttpContext context, WebVmDbContext database, int? limit, string? cursor, string? fields, string? q, ObservedPower? state, CancellationToken cancellation)
+        HttpContext context, WebVmDbContext database, int? limit, string? cursor, string? fields, string? q, ObservedPower[]? state, CancellationToken cancellation)
     {
         var page = new PageRequest(limit, cursor, fields);
         if (page.Validate() is { } fault)
@@ -39,21 +40,15 @@ public static class VmEndpoints
             return Problems.Invalid([fault]);
         }
 
-        var query = database.Vms.AsNoTracking();
+        var query = database.VmsWith(q);
         if (page.DecodeCursor() is { } last)
         {
             query = query.Where(vm => string.Compare(vm.Name, last) > 0);
         }
 
-        if (q is { Length: > 0 })
+        if (state is { Length: > 0 })
         {
-            string pattern = $"%{q.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal)}%";
-            query = query.Where(vm => EF.Functions.ILike(vm.Name, pattern));
-        }
-
-        if (state is { } wanted)
-        {
-            query = query.Where(vm => vm.Observed == wanted);
+            query = query.Where(vm => state.Contains(vm.Observed));
         }
 
         foreach (string? label in context.Request.Query["label"])
@@ -70,6 +65,9 @@ public static class VmEndpoints
         var result = new Page<VmView>([.. found.Take(page.Size).Select(VmView.From)], next);
         return fields is null ? TypedResults.Ok(result) : TypedResults.Ok(page.Select(result));
     }
+
+    private static async Task<Ok<VmSummary>> SummarizeAsync(WebVmDbContext database, CancellationToken cancellation) =>
+        TypedResults.Ok(await database.SummarizeAsync(cancellation));
 
     private static async Task<Results<Ok<VmView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using WebVm.Api.Operations;
 
 namespace WebVm.Web.Formatting;
@@ -7,10 +8,10 @@ public static class OperationTitles
 {
     public static string Title(this OperationView operation) => operation.Kind switch
     {
-        "vm.power" => "Change power",
+        "vm.power" => operation.Result is { ValueKind: JsonValueKind.Object } result && result.TryGetProperty("state", out var state) ? $"Change power to {state.GetString()}" : "Change power",
         "vm.delete" => "Delete machine",
-        "vm.snapshot.create" or "snapshot.create" => "Take snapshot",
-        "vm.snapshot.restore" or "snapshot.restore" => "Restore snapshot",
+        "vm.snapshot.create" => "Take snapshot",
+        "vm.snapshot.restore" => "Restore snapshot",
         "image.import" => "Import image",
         "image.verify" => "Verify image",
         _ => operation.Kind,

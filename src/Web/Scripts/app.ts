@@ -1,6 +1,7 @@
 import { startBlazor } from "./page/blazor";
 import { copyText } from "./page/copy";
 import { dialogClosed, showDialog } from "./page/dialogs";
+import { LoadMore } from "./page/load-more";
 import { placeMenus } from "./page/menus";
 import { MetricChart } from "./page/metric-chart";
 import { VmPreview } from "./page/preview";
@@ -23,6 +24,7 @@ window.webvm = {
 };
 customElements.define("vm-preview", VmPreview);
 customElements.define("metric-chart", MetricChart);
+customElements.define("load-more", LoadMore);
 
 // One listener for the whole document: pages come and go.
 const actions: Record<string, () => void> = { theme: toggleTheme, "sign-out": () => void signOut(), shortcuts: showShortcuts };

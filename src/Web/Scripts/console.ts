@@ -2,13 +2,12 @@ import { Link, LinkState } from "./connection";
 import { Screen } from "./display/screen";
 import { Keyboard } from "./input/keyboard";
 import { Pointer } from "./input/pointer";
+import { TouchKeys } from "./input/touch-keys";
 
 /** The Blazor component that shows the console. */
 interface Page {
   invokeMethodAsync(name: string, ...args: unknown[]): Promise<unknown>;
 }
-
-export type Scaling = "fit" | "actual";
 
 const statisticsInterval = 1000;
 
@@ -18,7 +17,12 @@ export class Console {
   private readonly screen: Screen;
   private readonly keyboard: Keyboard;
   private readonly pointer: Pointer;
-  private readonly timer: number;
+  private readonly touchKeys: TouchKeys;
+  private timer = 0;
+  private layout = "us";
+  private mine = false;
+  private dark = false;
+  private arrived: Uint8Array | null = null;
   private frames = 0;
   private bytes = 0;
   private latency = 0;
@@ -29,12 +33,19 @@ export class Console {
     this.link = new Link("/hubs/console", async hub => {
       await hub.invoke("OpenDisplay", vm, viewOnly);
     }, (state: LinkState) => this.tell("LinkChanged", state));
-    this.link.hub.on("frame", (data: Uint8Array) => this.paint(data));
-    this.link.hub.on("presence", (viewers: string[], controller: string, mine: boolean) => this.tell("PresenceChanged", viewers, controller, mine));
-    this.link.hub.on("off", () => this.tell("DisplayOff"));
-    this.keyboard = new Keyboard(canvas, (code, pressed) => this.link.send("Key", code, pressed));
+    this.link.hub.on("frame", (data: Uint8Array) => this.take(data));
+    this.link.hub.on("presence", (viewers: string[], controller: string, mine: boolean) => {
+      this.mine = mine;
+      this.tell("PresenceChanged", viewers, controller, mine);
+    });
+    this.link.hub.on("off", () => {
+      this.dark = true;
+      this.tell("DisplayOff");
+    });
+    const key = (code: string, pressed: boolean): void => this.link.send("Key", code, pressed);
+    this.keyboard = new Keyboard(canvas, () => this.mine, key);
     this.pointer = new Pointer(canvas, (x, y, wheel, buttons) => this.link.send("Pointer", x, y, wheel, buttons));
-    this.timer = window.setInterval(() => this.report(), statisticsInterval);
+    this.touchKeys = new TouchKeys(canvas.closest(".console")!.querySelector<HTMLElement>(".touch-keys")!, key, text => this.link.send("Paste", text, this.layout));
     void this.link.start();
   }
 
@@ -53,6 +64,7 @@ export class Console {
 
   /** Types text with the guest's layout; the answer names the characters that the layout cannot type. */
   async paste(text: string, layout: string): Promise<string> {
+    this.layout = layout;
     const missing = await this.link.hub.invoke<string>("Paste", text, layout);
     this.canvas.focus();
     return missing;
@@ -60,6 +72,8 @@ export class Console {
 
   async fullscreen(): Promise<void> {
     await this.canvas.parentElement?.requestFullscreen();
+    // Where the browser can, keys that it keeps for itself, such as Escape and Alt-Tab, reach the guest.
+    await (navigator as { keyboard?: { lock?(): Promise<void> } }).keyboard?.lock?.().catch(() => undefined);
     this.canvas.focus();
   }
 
@@ -76,25 +90,48 @@ export class Console {
     }, "image/png");
   }
 
+  /** Tells the page once a second how fast frames come, while it wants to know. */
+  watchStatistics(wanted: boolean): void {
+    window.clearInterval(this.timer);
+    if (wanted) {
+      this.frames = this.bytes = 0;
+      this.since = performance.now();
+      this.timer = window.setInterval(() => this.report(), statisticsInterval);
+    }
+  }
+
   async dispose(): Promise<void> {
     window.clearInterval(this.timer);
+    this.screen.dispose();
+    this.touchKeys.dispose();
     this.keyboard.dispose();
     this.pointer.dispose();
     await this.link.stop();
   }
 
-  private paint(data: Uint8Array): void {
-    // In the browser's own rhythm; the acknowledgement asks for the next frame, so a hidden or slow page gets fewer.
-    requestAnimationFrame(() => {
-      const info = this.screen.paint(data);
-      this.link.send("Acknowledge", info.frame);
-      if (this.frames++ === 0) {
-        this.tell("DisplayOn");
-      }
-      this.bytes += info.bytes;
-      this.latency = info.latency;
-    });
+  private take(data: Uint8Array): void {
+    // One frame is under way at a time, but after a reconnect there may be the last of the old and the first of the new.
+    if (this.arrived) {
+      this.screen.paint(this.arrived);
+    } else {
+      requestAnimationFrame(this.paint);
+    }
+    this.arrived = data;
   }
+
+  /** In the browser's own rhythm; the acknowledgement asks for the next frame, so a hidden or slow page gets fewer. */
+  private readonly paint = (): void => {
+    const info = this.screen.paint(this.arrived!);
+    this.arrived = null;
+    this.link.send("Acknowledge", info.frame);
+    if (this.dark) {
+      this.dark = false;
+      this.tell("DisplayOn");
+    }
+    this.frames++;
+    this.bytes += info.bytes;
+    this.latency = info.latency;
+  };
 
   private report(): void {
     const now = performance.now();

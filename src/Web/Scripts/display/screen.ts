@@ -23,12 +23,20 @@ export interface FrameInfo {
 /** Draws frames of tiles into a canvas. */
 export class Screen {
   private readonly context: CanvasRenderingContext2D;
+  private readonly sized = new ResizeObserver(() => this.sharpen());
+  private readonly scratch = new Uint8Array(64 * 64 * 4);
+  private readonly scratchColours = new Uint32Array(this.scratch.buffer);
+  private readonly palette = new Uint32Array(16);
   private image: ImageData | null = null;
   private pixels = new Uint32Array(0);
-  private readonly scratch = new Uint8Array(64 * 64 * 4);
 
   constructor(readonly canvas: HTMLCanvasElement, private readonly resized: (width: number, height: number) => void) {
     this.context = canvas.getContext("2d", { alpha: false, desynchronized: true })!;
+    this.sized.observe(canvas);
+  }
+
+  dispose(): void {
+    this.sized.disconnect();
   }
 
   /** Paints one frame. The layout is described at FrameWriter on the server. */
@@ -48,7 +56,7 @@ export class Screen {
       const length = view.getUint16(at + 2, true);
       const x = (index % columns) * size;
       const y = Math.floor(index / columns) * size;
-      this.draw(data.subarray(at + 4, at + 4 + length), x, y, Math.min(size, width - x), Math.min(size, height - y));
+      this.draw(data, at + 4, at + 4 + length, x, y, Math.min(size, width - x), Math.min(size, height - y));
       at += 4 + length;
     }
     return { frame, bytes: data.byteLength, tiles, latency };
@@ -62,23 +70,33 @@ export class Screen {
     this.canvas.height = height;
     this.image = this.context.createImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer).fill(opaque);
+    this.sharpen();
     this.resized(width, height);
   }
 
-  private draw(data: Uint8Array, x: number, y: number, width: number, height: number): void {
-    switch (data[0]) {
+  /** Where a pixel of the guest covers whole pixels of the viewer's screen, its edges stay sharp; else it is smoothed. */
+  private sharpen(): void {
+    const scale = (this.canvas.clientWidth * devicePixelRatio) / this.canvas.width;
+    this.canvas.style.imageRendering = scale > 0.99 && Math.abs(scale - Math.round(scale)) < 0.01 ? "pixelated" : "auto";
+  }
+
+  private draw(data: Uint8Array, at: number, end: number, x: number, y: number, width: number, height: number): void {
+    switch (data[at]) {
       case Encoding.Solid:
-        this.fill(colour(data, 1), x, y, width, height);
+        this.fill(colour(data, at + 1), x, y, width, height);
         break;
       case Encoding.Palette:
-        this.drawPalette(data, x, y, width, height);
+        this.drawPalette(data, at + 1, end, x, y, width, height);
         break;
       case Encoding.Compressed:
-        decodeLz4(data.subarray(1), this.scratch);
-        this.drawColours(this.scratch, x, y, width, height);
+        decodeLz4(data, at + 1, end, this.scratch);
+        this.drawColours(x, y, width, height);
         break;
       case Encoding.Raw:
-        this.drawColours(data.subarray(1), x, y, width, height);
+        for (let from = at + 1, to = 0; from < end; from++, to++) {
+          this.scratch[to] = data[from];
+        }
+        this.drawColours(x, y, width, height);
         break;
     }
     this.context.putImageData(this.image!, 0, 0, x, y, width, height);
@@ -92,31 +110,31 @@ export class Screen {
     }
   }
 
-  private drawPalette(data: Uint8Array, x: number, y: number, width: number, height: number): void {
-    const colours = data[1];
-    const palette = new Uint32Array(16);
+  private drawPalette(data: Uint8Array, at: number, end: number, x: number, y: number, width: number, height: number): void {
+    const colours = data[at];
     for (let i = 0; i < colours; i++) {
-      palette[i] = colour(data, 2 + 4 * i);
+      this.palette[i] = colour(data, at + 1 + 4 * i);
     }
     const bits = colours <= 2 ? 1 : colours <= 4 ? 2 : 4;
     const perByte = 8 / bits;
     const mask = (1 << bits) - 1;
-    decodeLz4(data.subarray(2 + 4 * colours), this.scratch);
+    decodeLz4(data, at + 1 + 4 * colours, end, this.scratch);
     const stride = this.image!.width;
     for (let line = 0, i = 0; line < height; line++) {
       let target = (y + line) * stride + x;
       for (let column = 0; column < width; column++, i++) {
-        this.pixels[target++] = palette[(this.scratch[(i / perByte) | 0] >> ((i % perByte) * bits)) & mask];
+        this.pixels[target++] = this.palette[(this.scratch[(i / perByte) | 0] >> ((i % perByte) * bits)) & mask];
       }
     }
   }
 
-  private drawColours(bytes: Uint8Array, x: number, y: number, width: number, height: number): void {
+  private drawColours(x: number, y: number, width: number, height: number): void {
     const stride = this.image!.width;
     for (let line = 0, i = 0; line < height; line++) {
       let target = (y + line) * stride + x;
-      for (let column = 0; column < width; column++, i += 4) {
-        this.pixels[target++] = colour(bytes, i);
+      for (let column = 0; column < width; column++, i++) {
+        const value = this.scratchColours[i];
+        this.pixels[target++] = opaque | ((value & 0xff) << 16) | (value & 0xff00) | ((value >> 16) & 0xff);
       }
     }
   }
@@ -124,5 +142,5 @@ export class Screen {
 
 /** From the guest's blue, green, red to the canvas's red, green, blue, opaque. */
 function colour(bytes: Uint8Array, at: number): number {
-  return (opaque | (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2]) >>> 0;
+  return opaque | (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2];
 }

@@ -2,7 +2,8 @@
 export class Keyboard {
   private readonly down = new Set<string>();
 
-  constructor(private readonly target: HTMLElement, private readonly send: (code: string, pressed: boolean) => void) {
+  /** @param active Whether keys are the guest's now; else they stay the browser's. */
+  constructor(private readonly target: HTMLElement, private readonly active: () => boolean, private readonly send: (code: string, pressed: boolean) => void) {
     target.addEventListener("keydown", this.pressed);
     target.addEventListener("keyup", this.released);
     target.addEventListener("blur", this.releaseAll);
@@ -24,7 +25,7 @@ export class Keyboard {
   }
 
   private readonly pressed = (event: KeyboardEvent): void => {
-    if (event.code === "" || event.isComposing) {
+    if (event.code === "" || event.isComposing || !this.active()) {
       return;
     }
     // The way out for those who have no pointer.
@@ -44,6 +45,9 @@ export class Keyboard {
   };
 
   private readonly released = (event: KeyboardEvent): void => {
+    if (event.code === "" || !(this.active() || this.down.has(event.code))) {
+      return;
+    }
     event.preventDefault();
     event.stopPropagation();
     // Some systems report PrintScreen only when it is released.
@@ -52,6 +56,10 @@ export class Keyboard {
     }
     this.down.delete(event.code);
     this.send(event.code, false);
+    // macOS never reports the release of keys that were pressed together with Command.
+    if (event.code === "MetaLeft" || event.code === "MetaRight") {
+      this.releaseAll();
+    }
   };
 
   /** A key released while another window has the focus is never reported: let all go now. */

@@ -8,7 +8,6 @@ interface Metrics {
   samples: Sample[];
 }
 
-const width = 640;
 const height = 190;
 const left = 58;
 const bottom = 24;
@@ -70,11 +69,14 @@ class Source {
   }
 }
 
-/** A line over the last quarter of an hour. Attributes: vm, metric, heading, unit (percent, bytes or rate). */
+/** A line over the last quarter of an hour. Attributes: vm, metric, heading, unit (percent, bytes, rate or byteRate). */
 export class MetricChart extends HTMLElement {
   private metrics: Metrics | null = null;
   private value: HTMLElement | null = null;
   private plot: SVGSVGElement | null = null;
+  private width = 0;
+  /** Drawn in the pixels that there are: text keeps its size however wide the chart is. */
+  private readonly sized = new ResizeObserver(() => this.draw());
   private points: { x: number; y: number; at: number; value: number }[] = [];
   private readonly update = (metrics: Metrics): void => {
     this.metrics = metrics;
@@ -90,20 +92,25 @@ export class MetricChart extends HTMLElement {
     this.value.className = "chart-value";
     head.append(heading, this.value);
     this.plot = document.createElementNS(svgSpace, "svg");
-    this.plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.plot.setAttribute("role", "img");
     this.plot.addEventListener("pointermove", event => this.point(event));
     this.plot.addEventListener("pointerleave", () => this.draw());
     this.replaceChildren(head, this.plot);
-    this.draw();
+    this.sized.observe(this.plot);
     Source.of(this.getAttribute("vm")!).add(this.update);
   }
 
   disconnectedCallback(): void {
+    this.sized.disconnect();
     Source.of(this.getAttribute("vm")!).remove(this.update);
   }
 
   private draw(): void {
+    const width = this.width = this.plot!.clientWidth;
+    if (width === 0) {
+      return;
+    }
+    this.plot!.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const unit = this.getAttribute("unit")!;
     const metric = this.getAttribute("metric")!;
     const now = Date.now();
@@ -157,13 +164,13 @@ export class MetricChart extends HTMLElement {
 
   private point(event: PointerEvent): void {
     const bounds = this.plot!.getBoundingClientRect();
-    const at = ((event.clientX - bounds.left) / bounds.width) * width;
+    const at = event.clientX - bounds.left;
     const near = this.points.reduce<typeof this.points[number] | null>((best, point) => !best || Math.abs(point.x - at) < Math.abs(best.x - at) ? point : best, null);
     const cursor = this.plot!.querySelector(".chart-cursor");
     if (!near || !cursor) {
       return;
     }
-    const anchor = near.x > width - 120 ? "end" : "start";
+    const anchor = near.x > this.width - 150 ? "end" : "start";
     const text = `${format(near.value, this.getAttribute("unit")!)} · ${new Date(near.at).toLocaleTimeString()}`;
     cursor.innerHTML = `<line x1="${near.x}" x2="${near.x}" y1="${top}" y2="${height - bottom}"/><circle cx="${near.x}" cy="${near.y}" r="4"/><text x="${near.x + (anchor === "end" ? -8 : 8)}" y="${top + 12}" text-anchor="${anchor}">${text}</text>`;
   }
@@ -175,27 +182,34 @@ function closed(points: { x: number; y: number }[], from: number, to: number): s
   return `M${points[from].x.toFixed(1)} ${base}${middle}L${points[to].x.toFixed(1)} ${base}Z`;
 }
 
+/** The least that the axis shows, so that an idle machine's noise does not fill it. */
+const least: Record<string, number> = { percent: 100, bytes: 64 * 2 ** 20, rate: 4, byteRate: 4 * 2 ** 10 };
+
 function niceCeiling(most: number, unit: string): number {
-  const least = unit === "percent" ? 100 : unit === "bytes" ? 64 * 2 ** 20 : 4;
-  const wanted = Math.max(most * 1.1, least);
-  if (unit === "bytes") {
-    const power = 2 ** Math.floor(Math.log2(wanted));
-    return [1, 1.25, 1.5, 2].map(factor => factor * power).find(value => value >= wanted)!;
-  }
-  const power = 10 ** Math.floor(Math.log10(wanted));
-  return [1, 2, 4, 5, 10].map(factor => factor * power).find(value => value >= wanted * 0.999)!;
+  const wanted = Math.max(most * 1.1, least[unit]);
+  const binary = isBinary(unit);
+  const power = binary ? 2 ** Math.floor(Math.log2(wanted)) : 10 ** Math.floor(Math.log10(wanted));
+  return (binary ? [1, 1.25, 1.5, 2] : [1, 2, 4, 5, 10]).map(factor => factor * power).find(value => value >= wanted * 0.999)!;
+}
+
+function isBinary(unit: string): boolean {
+  return unit === "bytes" || unit === "byteRate";
 }
 
 function format(value: number, unit: string): string {
   if (unit === "percent") {
-    return `${value.toFixed(value < 10 ? 1 : 0).replace(/\.0$/, "")} %`;
+    return `${trimmed(value, value < 10)} %`;
   }
-  const base = unit === "bytes" ? 1024 : 1000;
-  const names = unit === "bytes" ? units : ["", "k", "M", "G", "T"];
+  const base = isBinary(unit) ? 1024 : 1000;
+  const names = isBinary(unit) ? units : ["", "k", "M", "G", "T"];
   let index = 0;
   while (value >= base && index < names.length - 1) {
     value /= base;
     index++;
   }
-  return `${value.toFixed(value < 10 && index > 0 ? 1 : 0).replace(/\.0$/, "")} ${names[index]}${unit === "rate" ? "/s" : ""}`.replace(/ \/s/, " /s").trim();
+  return `${trimmed(value, value < 10 && (index > 0 || unit === "rate"))} ${names[index]}${unit === "rate" || unit === "byteRate" ? "/s" : ""}`.trim();
+}
+
+function trimmed(value: number, fraction: boolean): string {
+  return value.toFixed(fraction ? 1 : 0).replace(/\.0$/, "");
 }

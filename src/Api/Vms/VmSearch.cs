@@ -1,0 +1,45 @@
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+
+namespace WebVm.Api.Vms;
+
+/// <summary>Finding VMs among many, in the database.</summary>
+internal static class VmSearch
+{
+    private const int MostLabels = 200;
+
+    /// <summary>VMs with every word of the text in their name, description or labels (written key=value).</summary>
+    public static IQueryable<Vm> VmsWith(this WebVmDbContext database, string? text)
+    {
+        string[] patterns = [.. (text ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Pattern)];
+        return patterns.Length == 0
+            ? database.Vms.AsNoTracking()
+            : database.Vms.FromSql(
+                $"""
+                SELECT * FROM vms v WHERE (
+                  SELECT bool_and(v.name ILIKE p OR v.description ILIKE p OR EXISTS (
+                    SELECT 1 FROM jsonb_each_text(v.labels) l WHERE l.key || '=' || l.value ILIKE p))
+                  FROM unnest({patterns}) p)
+                """).AsNoTracking();
+    }
+
+    /// <summary>How many there are in each state, and the labels that are in use.</summary>
+    public static async Task<VmSummary> SummarizeAsync(this WebVmDbContext database, CancellationToken cancellation)
+    {
+        var states = await database.Vms.GroupBy(vm => vm.Observed).Select(group => new { State = group.Key, Count = group.Count() }).ToListAsync(cancellation);
+        var labels = await database.Database.SqlQuery<string>(
+            $"""
+            SELECT DISTINCT CASE WHEN l.value = '' THEN l.key ELSE l.key || '=' || l.value END AS "Value"
+            FROM vms v, jsonb_each_text(v.labels) l ORDER BY 1 LIMIT {MostLabels}
+            """).ToListAsync(cancellation);
+        return new(states.Sum(state => state.Count), states.ToDictionary(state => state.State, state => state.Count), labels);
+    }
+
+    private static string Pattern(string word) =>
+        $"%{word.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal)}%";
+}
+
+/// <param name="States">Only the states that some VM is in.</param>
+/// <param name="Labels">The first 200 by name, as key or key=value.</param>
+public sealed record VmSummary(int Total, IReadOnlyDictionary<ObservedPower, int> States, IReadOnlyList<string> Labels);

@@ -1,0 +1,15 @@
+// The try-it page follows the theme of the other pages; its own script knows only the system's.
+{
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const apply = (): void => {
+    const chosen = localStorage.getItem("webvm-theme");
+    const dark = chosen ? chosen === "dark" : system.matches;
+    if (root.classList.contains("dark-mode") !== dark) {
+      root.classList.toggle("dark-mode", dark);
+    }
+  };
+  apply();
+  system.addEventListener("change", apply);
+  new MutationObserver(apply).observe(root, { attributes: true, attributeFilter: ["class"] });
+}
