@@ -14,6 +14,19 @@ public sealed class ConsoleTests(Site site, BootedMachine machine) : IClassFixtu
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     [Fact]
+    public async Task The_overview_tells_what_the_guest_took_of_the_paravirtual_interfaces()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/vms/{machine.Id}");
+        await window.Page.GetByRole(AriaRole.Link, new() { Name = "Overview" }).ClickAsync();
+        var card = window.Page.Locator("section.card").Filter(new() { Has = window.Heading("Enlightenments") });
+        await Expect(card).ToContainTextAsync("kvm-clock");
+        await Expect(card).ToContainTextAsync("Taken.");
+        await Expect(card).ToContainTextAsync("Not offered.");
+        Assert.Empty(window.Errors);
+    }
+
+    [Fact]
     public async Task What_is_typed_on_the_canvas_is_seen_there_and_carried_out()
     {
         await using var window = await ConsoleAsync();

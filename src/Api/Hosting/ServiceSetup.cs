@@ -93,6 +93,7 @@ public static class ServiceSetup
         api.MapOperations();
         api.MapVms();
         api.MapPower();
+        api.MapEnlightenments();
         api.MapSnapshots();
         api.MapSerial();
         api.MapConsole();

@@ -109,6 +109,9 @@ public sealed class ControlClient : IDisposable
 
     public Task<MachineMetrics> MetricsAsync() => Call("metrics", ControlJson.Default.MachineMetrics);
 
+    /// <summary>What the guest was offered and took of the paravirtual interfaces.</summary>
+    public Task<MachineEnlightenments> EnlightenmentsAsync() => Call("enlightenments", ControlJson.Default.MachineEnlightenments);
+
     public Task PauseAsync() => Send("pause", null);
 
     public Task ResumeAsync() => Send("resume", null);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Vmm.Control;
 
@@ -91,12 +92,12 @@ public sealed record MachineMetrics
     public required long UnclaimedPorts { get; init; }
 
     public required long UnclaimedMmio { get; init; }
-
-
-
 }
 
 public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions);
+
+/// <summary>What a guest that knows it is virtual was offered, and what it took.</summary>
+public sealed record MachineEnlightenments(IReadOnlyList<EnlightenmentStatus> Items);
 
 public sealed record SaveParameters(string Directory);
 
@@ -156,6 +157,7 @@ public sealed record TextEvent(string Text);
 [JsonSerializable(typeof(ControlMessage))]
 [JsonSerializable(typeof(MachineStatus))]
 [JsonSerializable(typeof(MachineMetrics))]
+[JsonSerializable(typeof(MachineEnlightenments))]
 [JsonSerializable(typeof(SaveParameters))]
 [JsonSerializable(typeof(SaveResult))]
 [JsonSerializable(typeof(SerialReadParameters))]

@@ -27,6 +27,7 @@ internal sealed partial class ControlMethods
             ["status"] = (_, _) => Value(Status(), ControlJson.Default.MachineStatus),
             ["spec"] = (_, _) => new ControlResult(JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec), ControlJson.Default.JsonObject), []),
             ["metrics"] = (_, _) => Value(Metrics(), ControlJson.Default.MachineMetrics),
+            ["enlightenments"] = (_, _) => Value(new MachineEnlightenments(machine.Enlightenments().GetAwaiter().GetResult()), ControlJson.Default.MachineEnlightenments),
             ["pause"] = (_, _) => Await(machine.Pause()),
             ["resume"] = (_, _) => Await(machine.Resume()),
             ["reset"] = (_, _) => Await(machine.Reset()),

@@ -8,6 +8,9 @@ public interface ICpuEngine : IDisposable
     /// <summary>"kvm" or "soft".</summary>
     string Name { get; }
 
+    /// <summary>KVM's paravirtual interfaces that guests are offered, whatever the engine: EAX of CPUID leaf 0x40000001.</summary>
+    uint ParavirtualFeatures { get; }
+
     /// <summary>Where the VM's devices send interrupts.</summary>
     IInterruptRouter Interrupts { get; }
 

@@ -66,6 +66,38 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public async Task Enlightenments_tell_what_was_offered_and_which_vcpus_took_it_and_the_machine_runs_on()
+    {
+        using var client = await _bench.Connect();
+        var refused = await Assert.ThrowsAsync<ControlException>(() => client.EnlightenmentsAsync().WaitAsync(s_limit));
+        Assert.Equal(ControlErrorCode.InvalidState, refused.Code);
+        _bench.Scripted.Engine.ParavirtualFeatures = (1 << 3) | (1 << 5) | (1 << 7);
+        await _bench.Scripted.Machine.Start().WaitAsync(s_limit);
+        _bench.Scripted.Engine.Cpus[0].State.Msr.KvmSystemTime = 0x1001;
+        _bench.Scripted.Engine.Cpus[1].State.Msr.KvmSystemTime = 0x2001;
+        _bench.Scripted.Engine.Cpus[1].State.Msr.KvmPvEoi = 0x3001;
+        for (int round = 0; round < 3; round++)
+        {
+            var items = (await client.EnlightenmentsAsync().WaitAsync(s_limit)).Items.ToDictionary(item => item.Name);
+            Assert.All(items.Values, item => Assert.NotEmpty(item.Description));
+            Assert.True(items["kvm-clock"].Offered);
+            Assert.Equal([0, 1], items["kvm-clock"].Vcpus);
+            Assert.True(items["steal-time"].Offered);
+            Assert.Equal([], items["steal-time"].Vcpus);
+            Assert.True(items["pv-unhalt"].Offered);
+            Assert.Null(items["pv-unhalt"].Vcpus);
+            Assert.False(items["pv-eoi"].Offered);
+            Assert.Equal([1], items["pv-eoi"].Vcpus);
+        }
+
+        Assert.Equal("running", (await client.StatusAsync().WaitAsync(s_limit)).State);
+        Assert.True(SpinWait.SpinUntil(() => _bench.Scripted.Engine.Cpus.All(cpu => cpu.Inside), s_limit));
+        await client.PauseAsync().WaitAsync(s_limit);
+        Assert.NotEmpty((await client.EnlightenmentsAsync().WaitAsync(s_limit)).Items);
+        Assert.All(_bench.Scripted.Engine.Cpus, cpu => Assert.False(cpu.Inside));
+    }
+
+    [Fact]
     public async Task Serial_output_is_followed_from_any_offset_without_loss()
     {
         var received = new MemoryStream();

@@ -13,6 +13,8 @@ internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
 
     public string Name => "scripted";
 
+    public uint ParavirtualFeatures { get; set; }
+
     public IInterruptRouter Interrupts => this;
 
     public IReadOnlyList<ScriptedCpu> Cpus => _cpus;

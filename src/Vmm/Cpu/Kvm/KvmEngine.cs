@@ -66,6 +66,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     public string Name => "kvm";
 
+    public uint ParavirtualFeatures => Cpuid.Leaves.FirstOrDefault(leaf => leaf.function == KvmParavirtual.KVM_CPUID_FEATURES).eax;
+
     public IInterruptRouter Interrupts => _interrupts;
 
     /// <summary>The router with what only KVM has: descriptors that raise interrupts.</summary>

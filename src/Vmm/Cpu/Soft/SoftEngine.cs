@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
@@ -29,6 +30,8 @@ public sealed class SoftEngine : ICpuEngine
     }
 
     public string Name => "soft";
+
+    public uint ParavirtualFeatures => KvmLeaves.Features;
 
     public IInterruptRouter Interrupts => Controllers;
 

@@ -35,7 +35,7 @@ internal sealed class VcpuGroup : IDisposable
         {
             if (!thread.WaitParked(s_parkLimit))
             {
-                throw new TimeoutException($"vCPU {thread.Cpu.Index} did not leave guest code within {s_parkLimit.TotalSeconds} s.");
+                throw StillInside(thread);
             }
         }
     }
@@ -58,10 +58,25 @@ internal sealed class VcpuGroup : IDisposable
         }
     }
 
+    /// <summary>Calls <paramref name="visit"/> for each vCPU in turn on its own thread, running or not; the others run on meanwhile.</summary>
+    public void Visit(Action<IVirtualCpu> visit)
+    {
+        foreach (var thread in _threads)
+        {
+            if (!thread.TryVisit(visit, s_parkLimit))
+            {
+                throw StillInside(thread);
+            }
+        }
+    }
+
     public void Dispose()
     {
         _threads.ForEach(thread => thread.RequestPark());
         _threads.ForEach(thread => thread.Dispose());
         _threads.Clear();
     }
+
+    private static TimeoutException StillInside(VcpuThread thread) =>
+        new($"vCPU {thread.Cpu.Index} did not leave guest code within {s_parkLimit.TotalSeconds} s.");
 }

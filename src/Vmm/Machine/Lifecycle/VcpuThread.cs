@@ -18,11 +18,14 @@ internal sealed class VcpuThread : IDisposable
 
     private readonly object _gate = new();
     private readonly IVirtualCpu _cpu;
-    private readonly Action<IVirtualCpu, VcpuExit, string?> _ended;
+    private readonly Action<IVirtualCpu, VcpuExit, string?> _whenEnded;
     private readonly Thread _thread;
     private bool _run;
     private bool _end;
     private bool _parked;
+
+    /// <summary>The vCPU came back by itself and cannot go on.</summary>
+    private bool _ended;
     private Action<IVirtualCpu>? _call;
     private Exception? _callFailure;
 
@@ -30,7 +33,7 @@ internal sealed class VcpuThread : IDisposable
     public VcpuThread(IVirtualCpu cpu, Action<IVirtualCpu, VcpuExit, string?> ended)
     {
         _cpu = cpu;
-        _ended = ended;
+        _whenEnded = ended;
         // Translated guest stacks are not on it; the interpreter's own depth is bounded.
         _thread = new Thread(Loop, maxStackSize: 1 << 20) { Name = $"vcpu{cpu.Index}", IsBackground = true };
         _thread.Start();
@@ -44,6 +47,7 @@ internal sealed class VcpuThread : IDisposable
         lock (_gate)
         {
             _run = true;
+            _ended = false;
             Monitor.PulseAll(_gate);
         }
     }
@@ -106,6 +110,36 @@ internal sealed class VcpuThread : IDisposable
             if (_callFailure is { } failure)
             {
                 ExceptionDispatchInfo.Throw(failure);
+            }
+        }
+    }
+
+    /// <summary>Makes a call like <see cref="Invoke"/> between two stretches of guest code, if the vCPU runs; what else moves goes on meanwhile.</summary>
+    /// <returns>False if the guest's code was not left within <paramref name="limit"/>.</returns>
+    public bool TryVisit(Action<IVirtualCpu> call, TimeSpan limit)
+    {
+        bool wasRunning;
+        lock (_gate)
+        {
+            wasRunning = _run;
+        }
+
+        RequestPark();
+        try
+        {
+            if (!WaitParked(limit))
+            {
+                return false;
+            }
+
+            Invoke(call);
+            return true;
+        }
+        finally
+        {
+            if (wasRunning && !_ended)
+            {
+                Run();
             }
         }
     }
@@ -201,7 +235,7 @@ internal sealed class VcpuThread : IDisposable
         {
             // A defect of the engine ends this machine, never the process without a word.
             Park();
-            _ended(_cpu, VcpuExit.HostFailure, $"the engine failed: {defect}");
+            _whenEnded(_cpu, VcpuExit.HostFailure, $"the engine failed: {defect}");
             return;
         }
 
@@ -214,7 +248,7 @@ internal sealed class VcpuThread : IDisposable
                 break;
             default:
                 Park();
-                _ended(_cpu, exit, _cpu.Failure);
+                _whenEnded(_cpu, exit, _cpu.Failure);
                 break;
         }
     }
@@ -224,6 +258,7 @@ internal sealed class VcpuThread : IDisposable
         lock (_gate)
         {
             _run = false;
+            _ended = true;
         }
     }
 }

@@ -123,6 +123,15 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Ends the machine, whatever the guest does.</summary>
     public Task Stop() => Run(() => End(MachineExit.Stopped));
 
+    /// <summary>Which of the paravirtual interfaces the guest is offered, and which vCPUs' guests took them. The machine runs on meanwhile.</summary>
+    public unsafe Task<IReadOnlyList<EnlightenmentStatus>> Enlightenments() => _thread.Run(() =>
+    {
+        Demand(MachineState.Running, MachineState.Paused);
+        using var states = new CpuStateBuffer(Spec.Cpus);
+        _vcpus.Visit(cpu => cpu.Save(states[cpu.Index]));
+        return EnlightenmentStatus.Of(_platform.Engine.ParavirtualFeatures, states);
+    });
+
     /// <summary>Runs <paramref name="work"/> on the machine's thread while nothing of the machine moves; a running machine goes on afterwards.</summary>
     internal Task<T> WhileStill<T>(Func<VcpuGroup, T> work) => _thread.Run(() =>
     {
