@@ -55,6 +55,17 @@ internal sealed partial class BenchService : IAsyncDisposable
             : throw new InvalidOperationException($"{method} {path} was answered with {(int)response.StatusCode}: {answer}");
     }
 
+    /// <summary>Returns the image's name.</summary>
+    public async Task<string> UploadKernelAsync(string name, byte[] content)
+    {
+        var image = await SendAsync(HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = content.Length });
+        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
+        request.Headers.Add("Upload-Offset", "0");
+        using var answer = await Client.SendAsync(request);
+        answer.EnsureSuccessStatusCode();
+        return name;
+    }
+
     /// <summary>Process ids of the monitors.</summary>
     public int[] Monitors() => HostProcess.Running(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), _process.Data);
 

@@ -1,0 +1,34 @@
+using System.Buffers.Binary;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>
+/// The smallest guest: a Multiboot 1 image (Multiboot specification 0.6.96 §3.1) that says "R" on the serial port with its first instructions, and
+/// halts for ever.
+/// </summary>
+internal static class IdleImage
+{
+    private const uint LoadAddress = 0x10_0000;
+    private const uint Magic = 0x1bad_b002;
+
+    // Bit 16: the address fields are valid.
+    private const uint Flags = 0x1_0000;
+    private const int HeaderBytes = 32;
+
+    // mov dx, 0x3f8; mov al, 'R'; out dx, al; mov al, 10; out dx, al; cli; hlt; jmp to hlt
+    private static readonly byte[] s_code = [0x66, 0xba, 0xf8, 0x03, 0xb0, (byte)'R', 0xee, 0xb0, 0x0a, 0xee, 0xfa, 0xf4, 0xeb, 0xfd];
+
+    public static byte[] Bytes()
+    {
+        byte[] image = new byte[HeaderBytes + s_code.Length];
+        uint end = LoadAddress + (uint)image.Length;
+        uint[] header = [Magic, Flags, unchecked(0u - Magic - Flags), LoadAddress, LoadAddress, end, end, LoadAddress + HeaderBytes];
+        for (int i = 0; i < header.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(4 * i), header[i]);
+        }
+
+        s_code.CopyTo(image, HeaderBytes);
+        return image;
+    }
+}
