@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
@@ -15,67 +16,22 @@ internal sealed unsafe class InterpreterBenchmark : IBenchmark, IGuestBus
 {
     private const ulong PageTables = 0x1000;
     private const ulong Code = 0x8000;
-    private const ulong Data = 0x100_0000;
     private const int Rounds = 5;
-
-    /// <summary>Bytes that the memory-bound loop walks: more than the caches next to a core hold.</summary>
-    private const int Footprint = 32 << 20;
 
     private IVirtualCpu? _vcpu;
 
     public string Name => "interpreter";
 
-    public IEnumerable<Measurement> Run() =>
-    [
-        .. Measure("integer loop", 6_000_000, assembler =>
+    public IEnumerable<Measurement> Run()
+    {
+        foreach (var loop in GuestLoop.All)
         {
-            var loop = assembler.CreateLabel();
-            assembler.Label(ref loop);
-            assembler.add(rax, rbx);
-            assembler.xor(rbx, rax);
-            assembler.rol(rax, 5);
-            assembler.imul(rdx, rax, 77);
-            assembler.lea(rsi, __[rdx + (rbx * 2) + 9]);
-            assembler.shr(rsi, 3);
-            assembler.sub(rbx, rsi);
-            assembler.dec(rcx);
-            assembler.jnz(loop);
-        }),
-        .. Measure("memory loop, a line of 32 MiB each time", 6_000_000, assembler =>
-        {
-            var loop = assembler.CreateLabel();
-            assembler.Label(ref loop);
-            assembler.mov(rax, __[rdi + rsi]);
-            assembler.add(__[rdi + rsi + 8], rcx);
-            assembler.add(rax, rcx);
-            assembler.mov(__[rdi + rsi + 16], rax);
-            assembler.add(rsi, 64 + 4096);
-            assembler.and(rsi, Footprint - 1);
-            assembler.dec(rcx);
-            assembler.jnz(loop);
-        }),
-        .. Measure("calls and stack", 3_000_000, assembler =>
-        {
-            var loop = assembler.CreateLabel();
-            var function = assembler.CreateLabel();
-            var end = assembler.CreateLabel();
-            assembler.Label(ref loop);
-            assembler.push(rcx);
-            assembler.call(function);
-            assembler.pop(rcx);
-            assembler.dec(rcx);
-            assembler.jnz(loop);
-            assembler.jmp(end);
-            assembler.Label(ref function);
-            assembler.push(rbp);
-            assembler.mov(rbp, rsp);
-            assembler.add(rax, 3);
-            assembler.pop(rbp);
-            assembler.ret();
-            assembler.Label(ref end);
-            assembler.nop();
-        }),
-    ];
+            var ours = Measure(loop);
+            double theirs = QemuLoop.MeasureMips(loop);
+            yield return ours;
+            yield return new Measurement("  QEMU -accel tcg, the same", theirs, "MIPS", string.Create(CultureInfo.InvariantCulture, $"{theirs / ours.Value:f1} times ours"));
+        }
+    }
 
     public uint ReadPort(ushort port, int size) => 0;
 
@@ -88,13 +44,13 @@ internal sealed unsafe class InterpreterBenchmark : IBenchmark, IGuestBus
     {
     }
 
-    private List<Measurement> Measure(string what, ulong iterations, Action<Assembler> body)
+    private Measurement Measure(GuestLoop loop)
     {
         using var memory = new GuestMemory();
         memory.TryMap(memory.CreateRegion("ram", GuestMemoryKind.Ram, 64 << 20), new GuestPhysicalAddress(0));
         Map(memory);
         var assembler = new Assembler(64);
-        body(assembler);
+        loop.Body(assembler);
         assembler.@out(dx, al);
         using var code = new MemoryStream();
         assembler.Assemble(new StreamCodeWriter(code), Code);
@@ -112,7 +68,7 @@ internal sealed unsafe class InterpreterBenchmark : IBenchmark, IGuestBus
             double allocated = double.MaxValue;
             for (int round = 0; round < Rounds; round++)
             {
-                SetState(state, iterations);
+                SetState(state, loop.Iterations);
                 _vcpu.Load(state);
                 long before = _vcpu.Counters.Instructions;
                 long bytes = GC.GetAllocatedBytesForCurrentThread();
@@ -130,7 +86,7 @@ internal sealed unsafe class InterpreterBenchmark : IBenchmark, IGuestBus
                 allocated = Math.Min(allocated, bytes / millions);
             }
 
-            return [new(what, best, "MIPS", $"{allocated:f1} B per million instructions")];
+            return new(loop.Name, best, "MIPS", $"{allocated:f1} B per million instructions");
         }
         finally
         {
@@ -166,8 +122,8 @@ internal sealed unsafe class InterpreterBenchmark : IBenchmark, IGuestBus
         state->Efer = 0x500;
         state->Rip = Code;
         state->Gpr[1] = iterations;
-        state->Gpr[4] = Data - 0x1000;
-        state->Gpr[7] = Data;
+        state->Gpr[4] = GuestLoop.Data - 0x1000;
+        state->Gpr[7] = GuestLoop.Data;
         state->Gpr[6] = 0;
     }
 }

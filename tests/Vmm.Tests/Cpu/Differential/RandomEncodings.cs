@@ -116,6 +116,10 @@ internal sealed partial class InstructionStream
 
         // How long far calls and jumps would be, if there were any: with some prefixes too long on one processor (#GP) and undefined on another.
         disputed |= head.ContainsAny((byte)0x9a, (byte)0xea);
+
+        // VPERMQ and VPERMPD without VEX.W: Zen 5 reads the operand first.
+        int vex = head.IndexOf((byte)0xc4);
+        disputed |= vex >= 0 && (bytes[vex + 1] & 0x1f) == 3 && (bytes[vex + 2] & 0x80) == 0 && bytes[vex + 3] is 0x00 or 0x01;
         return !disputed && !head.ContainsAny((byte)0x62, (byte)0x8f) && !head.ContainsAny((byte)0x8e, (byte)0xf0) && bytes[0] != 0x0f;
     }
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;
 
@@ -22,17 +23,21 @@ internal enum Privilege
 /// </summary>
 internal sealed unsafe class Tlb : IDisposable
 {
-    public const int EntryCount = 1024;
+    /// <summary>Entries of each table: translations of 32 MiB.</summary>
+    public const int EntryCount = 8192;
     private const int PrivilegeCount = 3;
 
     /// <summary>Address spaces are spread over so many tables, so that the kernel's pages, which all have, are not displaced at every switch.</summary>
     private const int BankCount = 4;
     private const int TableCount = PrivilegeCount * BankCount;
+    private const int TablesSize = 32 * EntryCount * TableCount;
     private const int PcidCount = 4096;
 
     /// <summary>Never in a tag: makes every access miss.</summary>
     public const uint NoSpace = 0xfff;
 
+    /// <summary>Takes host memory only where it is used.</summary>
+    private readonly AddressReservation _memory = AddressReservation.Zeroed(TablesSize);
     private readonly TlbEntry* _tables;
     private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];
     private readonly LargePageFilter _largeRegions = new(21);
@@ -42,9 +47,7 @@ internal sealed unsafe class Tlb : IDisposable
 
     public Tlb()
     {
-        nuint size = (nuint)(sizeof(TlbEntry) * EntryCount * TableCount);
-        _tables = (TlbEntry*)NativeMemory.AlignedAlloc(size, 64);
-        NativeMemory.Clear(_tables, size);
+        _tables = (TlbEntry*)_memory.Base;
     }
 
     /// <summary>Number of flushes of everything: the tests' view.</summary>
@@ -154,7 +157,7 @@ internal sealed unsafe class Tlb : IDisposable
         }
     }
 
-    public void Dispose() => NativeMemory.AlignedFree(_tables);
+    public void Dispose() => _memory.Dispose();
 
     private static uint CurrentPcid(CpuContext* cpu) => (cpu->State.Cr4 & Cr4.Pcide) != 0 ? (uint)cpu->State.Cr3 & 0xfff : 0;
 
@@ -168,7 +171,7 @@ internal sealed unsafe class Tlb : IDisposable
     {
         if (++_nextSpace >= NoSpace)
         {
-            NativeMemory.Clear(_tables, (nuint)(sizeof(TlbEntry) * EntryCount * TableCount));
+            NativeMemory.Clear(_tables, TablesSize);
             Array.Clear(_spaceOfPcid);
             _largeRegions.Clear();
             _hugeRegions.Clear();
