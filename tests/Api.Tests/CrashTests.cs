@@ -10,7 +10,7 @@ namespace WebVm.Api.Tests;
 /// </summary>
 public sealed class CrashTests
 {
-    private const int FewRounds = 2;
+    private const int FewRounds = 3;
     private const int ManyRounds = 20;
 
     public enum Victim

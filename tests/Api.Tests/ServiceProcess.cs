@@ -108,16 +108,21 @@ public sealed class ServiceProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
-    /// <summary>What Ctrl-C does.</summary>
-    public async Task StopAsync()
+    /// <summary>What a service manager does: SIGTERM, and waiting for the end.</summary>
+    public async Task StopAsync(TimeSpan? patience = null)
     {
         if (_process is { HasExited: false })
         {
-            using var signal = Process.Start("kill", ["-TERM", _process.Id.ToString(null, null)]);
-            await signal.WaitForExitAsync();
-            using var patience = new CancellationTokenSource(StopPatience);
-            await _process.WaitForExitAsync(patience.Token);
+            await SignalAsync("TERM");
+            using var over = new CancellationTokenSource(patience ?? StopPatience);
+            await _process.WaitForExitAsync(over.Token);
         }
+    }
+
+    public async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", _process!.Id.ToString(null, null)]);
+        await kill.WaitForExitAsync();
     }
 
     /// <summary>kill -9 of every monitor, with the shell around it.</summary>

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Hosting;
 using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
@@ -34,7 +35,7 @@ public static class SerialEndpoints
     }
 
     private static async Task<IResult> ReadAsync(
-        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, long? offset, long? limit, bool? follow, CancellationToken cancellation)
+        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, IHostApplicationLifetime lifetime, long? offset, long? limit, bool? follow, CancellationToken cancellation)
     {
         if (limit is < 0)
         {
@@ -58,7 +59,8 @@ public static class SerialEndpoints
         // Never text/html, never sniffed: what a guest prints is nobody's page.
         context.Response.ContentType = "text/plain; charset=utf-8";
         context.Response.Headers.CacheControl = "no-store";
-        await CopyAsync(context, journal, position, limit ?? long.MaxValue, follow == true, cancellation);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation, lifetime.ApplicationStopping);
+        await CopyAsync(context, journal, position, limit ?? long.MaxValue, follow == true, over.Token);
         return Results.Empty;
     }
 
@@ -95,7 +97,7 @@ public static class SerialEndpoints
         }
         catch (OperationCanceledException)
         {
-            // The client left.
+            // The client left, or the service stops.
         }
         finally
         {

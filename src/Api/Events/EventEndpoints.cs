@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Hosting;
 using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence.Entities;
@@ -18,9 +19,10 @@ public static class EventEndpoints
         api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
             .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept.");
 
-    private static async Task StreamAsync(HttpContext context, EventFeed feed, long? after, Guid? vm)
+    private static async Task StreamAsync(HttpContext context, EventFeed feed, IHostApplicationLifetime lifetime, long? after, Guid? vm)
     {
-        var cancellation = context.RequestAborted;
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
+        var cancellation = over.Token;
         long position = long.TryParse(context.Request.Headers["Last-Event-ID"], out long last) ? last : after ?? await feed.LatestAsync(cancellation);
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
@@ -51,7 +53,7 @@ public static class EventEndpoints
         }
         catch (OperationCanceledException)
         {
-            // The client left.
+            // The client left, or the service stops.
         }
     }
 

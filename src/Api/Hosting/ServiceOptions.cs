@@ -27,8 +27,12 @@ public sealed class ServiceOptions
     /// <summary>The monitor's program; found beside the service unless set.</summary>
     public string? Monitor { get; set; }
 
-    /// <summary>Whether VMs are left running when the service stops.</summary>
+    /// <summary>Whether VMs are left running when the service stops. Otherwise they are shut down, and started again with the service.</summary>
     public bool KeepRunning { get; set; } = true;
+
+    /// <summary>Seconds that guests have for shutting down when the service stops and they are not left running.</summary>
+    [Range(1, 3600)]
+    public int StopDeadlineSeconds { get; set; } = 60;
 
     /// <summary>Largest upload or import of one image, in bytes.</summary>
     [Range(1, long.MaxValue)]

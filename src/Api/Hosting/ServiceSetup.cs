@@ -38,6 +38,9 @@ public static class ServiceSetup
 {
     private const int SignInsPerMinute = 10;
 
+    // For requests under way and for what closes behind them, the database last.
+    private static readonly TimeSpan ClosingTime = TimeSpan.FromSeconds(30);
+
     /// <summary>WEBVM_X environment variables set <see cref="ServiceOptions"/>.X.</summary>
     private const string EnvironmentPrefix = "WEBVM_";
 
@@ -56,6 +59,8 @@ public static class ServiceSetup
 
         var services = builder.Services;
         services.AddSingleton(TimeProvider.System);
+        services.AddSingleton<Hurry>();
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = ClosingTime + (options.KeepRunning ? TimeSpan.Zero : TimeSpan.FromSeconds(options.StopDeadlineSeconds)));
         AddDatabase(services, options);
         AddIdentity(services, options);
         AddConventions(services);

@@ -19,6 +19,7 @@ namespace WebVm.Api.Operations;
 public sealed partial class OperationRunner(
     IDbContextFactory<WebVmDbContext> databases,
     IEnumerable<IOperationHandler> handlers,
+    IHostApplicationLifetime lifetime,
     ILogger<OperationRunner> log) : BackgroundService
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(250);
@@ -47,7 +48,7 @@ public sealed partial class OperationRunner(
 
     public void Enqueue(Operation operation) => _queue.Writer.TryWrite(operation.Id);
 
-    /// <summary>Waits until the operation has ended or the time is over, and returns how it stands.</summary>
+    /// <summary>Waits until the operation has ended, the time is over or the service stops, and returns how it stands.</summary>
     public async Task<Operation?> WaitAsync(Guid id, TimeSpan time, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
@@ -57,7 +58,7 @@ public sealed partial class OperationRunner(
             await using var database = await databases.CreateDbContextAsync(cancellation);
             var operation = await database.Operations.AsNoTracking().SingleOrDefaultAsync(o => o.Id == id, cancellation);
             var left = time - Stopwatch.GetElapsedTime(start);
-            if (operation is null || operation.FinishedAt is not null || left <= TimeSpan.Zero)
+            if (operation is null || operation.FinishedAt is not null || left <= TimeSpan.Zero || lifetime.ApplicationStopping.IsCancellationRequested)
             {
                 if (operation?.FinishedAt is not null || operation is null)
                 {
@@ -68,7 +69,8 @@ public sealed partial class OperationRunner(
             }
 
             // Rechecked now and then: another service on the same database may be the one that runs it.
-            await Task.WhenAny(finished, Task.Delay(left < WaitRecheck ? left : WaitRecheck, cancellation));
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation, lifetime.ApplicationStopping);
+            await Task.WhenAny(finished, Task.Delay(left < WaitRecheck ? left : WaitRecheck, over.Token));
         }
     }
 

@@ -23,7 +23,6 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     private static readonly TimeSpan RestingHeartbeat = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -46,16 +45,37 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
 
     public void Wake() => _wake.Writer.TryWrite(true);
 
+    /// <summary>
+    /// Takes the machine along when the service stops. What is desired stays, so the next start of the service starts the machine again.
+    /// </summary>
+    public async Task RetireAsync(TimeSpan deadline, CancellationToken hurry)
+    {
+        await EndLoopAsync();
+        await using var database = await services.Databases.CreateDbContextAsync(CancellationToken.None);
+        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == id, CancellationToken.None) is { RunId: { } runId } vm)
+        {
+            var run = services.Files.Run(runId);
+            bool went = await MonitorEnd.ShutDownAsync(run, Client, deadline, hurry);
+            await FinishRunAsync(database, vm, run, CancellationToken.None);
+            await ObserveAsync(database, vm, ObservedPower.Off, went ? "Shut down with the service." : "Switched off with the service.", CancellationToken.None);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
-        await _loop;
+        await EndLoopAsync();
         Detach();
         Serial.Dispose();
         _stop.Dispose();
     }
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private async Task EndLoopAsync()
+    {
+        await _stop.CancelAsync();
+        await _loop;
+    }
 
     private async Task LoopAsync()
     {
@@ -246,7 +266,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         {
             case DesiredPower.Off:
                 await ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
-                await StopAsync(run, client);
+                await MonitorEnd.StopAsync(run, client);
                 return StartPoll;
             case DesiredPower.Saved:
                 await SaveAsync(database, vm, run, client, paused, cancellation);
@@ -293,33 +313,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             return;
         }
 
-        await StopAsync(run, client);
+        await MonitorEnd.StopAsync(run, client);
         await FinishRunAsync(database, vm, run, cancellation);
         await ObserveAsync(database, vm, ObservedPower.Saved, null, cancellation);
-    }
-
-    private static async Task StopAsync(RunDirectory run, ControlClient client)
-    {
-        try
-        {
-            await client.StopAsync().WaitAsync(StopPatience);
-            await client.Closed.WaitAsync(StopPatience);
-        }
-        catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
-        {
-            MonitorLauncher.Kill(run);
-        }
-
-        long start = Stopwatch.GetTimestamp();
-        while (run.IsAlive())
-        {
-            if (Stopwatch.GetElapsedTime(start) > StopPatience)
-            {
-                MonitorLauncher.Kill(run);
-            }
-
-            await Task.Delay(StartPoll);
-        }
     }
 
     /// <summary>Draws the consequences of a run's end: rest, or restart after a pause that grows.</summary>

@@ -10,7 +10,7 @@ using WebVm.Api.Persistence.Entities;
 namespace WebVm.Api.Supervisor;
 
 /// <summary>Has one agent for every VM, from the service's start on: found monitors are attached to, missing ones started.</summary>
-internal sealed partial class VmSupervisor(VmAgentServices services, IOptions<ServiceOptions> options, ILogger<VmSupervisor> log) : IHostedService
+internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry, IOptions<ServiceOptions> options, ILogger<VmSupervisor> log) : IHostedService
 {
     private readonly ConcurrentDictionary<Guid, Lazy<VmAgent>> _agents = new();
 
@@ -51,28 +51,25 @@ internal sealed partial class VmSupervisor(VmAgentServices services, IOptions<Se
     {
         if (!options.Value.KeepRunning)
         {
-            await PowerOffAllAsync(cancellationToken);
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, hurry.Token);
+            var deadline = TimeSpan.FromSeconds(options.Value.StopDeadlineSeconds);
+            LogRetiring(log, options.Value.StopDeadlineSeconds);
+            await Task.WhenAll(_agents.Values.Select(agent => RetireAsync(agent.Value, deadline, over.Token)));
         }
 
         await Task.WhenAll(_agents.Values.Select(agent => agent.Value.DisposeAsync().AsTask()));
     }
 
-    /// <summary>Asks every guest to shut down, waits a little, and leaves the rest to be stopped hard.</summary>
-    private async Task PowerOffAllAsync(CancellationToken cancellation)
+    private async Task RetireAsync(VmAgent agent, TimeSpan deadline, CancellationToken hurry)
     {
-        foreach (var agent in _agents.Values)
+        try
         {
-            if (agent.Value.Client is { } client)
-            {
-                try
-                {
-                    await client.StopAsync().WaitAsync(cancellation);
-                }
-                catch (Exception failure) when (failure is IOException or OperationCanceledException)
-                {
-                    LogNotStopped(log, failure.Message);
-                }
-            }
+            await agent.RetireAsync(deadline, hurry);
+        }
+        catch (Exception failure)
+        {
+            // The others are to be shut down all the same; this one is found by the next start.
+            LogNotStopped(log, failure);
         }
     }
 
@@ -105,6 +102,9 @@ internal sealed partial class VmSupervisor(VmAgentServices services, IOptions<Se
         await database.SaveChangesAsync(cancellation);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "A VM did not stop with the service: {Reason}")]
-    private static partial void LogNotStopped(ILogger log, string reason);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Shutting the machines down, within {Seconds} seconds; Ctrl-C again switches them off")]
+    private static partial void LogRetiring(ILogger log, int seconds);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A VM did not stop with the service")]
+    private static partial void LogNotStopped(ILogger log, Exception failure);
 }

@@ -1,0 +1,94 @@
+using System.Diagnostics;
+using WebVm.Vmm.Control;
+
+namespace WebVm.Api.Supervisor;
+
+/// <summary>The ways to end a run's monitor. Afterwards nothing of the run is alive.</summary>
+internal static class MonitorEnd
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan PressAgain = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(25);
+
+    /// <summary>Pulls the plug.</summary>
+    public static async Task StopAsync(RunDirectory run, ControlClient client)
+    {
+        try
+        {
+            await client.StopAsync().WaitAsync(Patience);
+            await client.Closed.WaitAsync(Patience);
+        }
+        catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
+        {
+            MonitorLauncher.Kill(run);
+        }
+
+        await AwaitEndAsync(run);
+    }
+
+    /// <summary>Presses the power button (a paused machine is resumed for it), and pulls the plug of a guest that is still up at the deadline.</summary>
+    /// <param name="client">Null when there is no connection: then nobody can be asked.</param>
+    /// <param name="hurry">Ends the guest's time at once.</param>
+    /// <returns>Whether the guest went by itself.</returns>
+    public static async Task<bool> ShutDownAsync(RunDirectory run, ControlClient? client, TimeSpan deadline, CancellationToken hurry)
+    {
+        if (client is null)
+        {
+            await AwaitBeginAsync(run);
+            MonitorLauncher.Kill(run);
+            await AwaitEndAsync(run);
+            return false;
+        }
+
+        try
+        {
+            if ((await client.StatusAsync().WaitAsync(Patience, hurry)).State == "paused")
+            {
+                await client.ResumeAsync().WaitAsync(Patience, hurry);
+            }
+
+            long start = Stopwatch.GetTimestamp();
+            // A guest that has only begun to boot does not hear the first press.
+            while (!client.Closed.IsCompleted && Stopwatch.GetElapsedTime(start) is var passed && passed < deadline)
+            {
+                await client.PressPowerButtonAsync().WaitAsync(Patience, hurry);
+                var left = deadline - passed;
+                await Task.WhenAny(client.Closed, Task.Delay(left < PressAgain ? left : PressAgain, hurry));
+                hurry.ThrowIfCancellationRequested();
+            }
+
+            bool went = client.Closed.IsCompleted;
+            await (went ? AwaitEndAsync(run) : StopAsync(run, client));
+            return went;
+        }
+        catch (Exception failure) when (failure is IOException or TimeoutException or ControlException or OperationCanceledException)
+        {
+            await StopAsync(run, client);
+            return false;
+        }
+    }
+
+    private static async Task AwaitEndAsync(RunDirectory run)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (run.IsAlive())
+        {
+            if (Stopwatch.GetElapsedTime(start) > Patience)
+            {
+                MonitorLauncher.Kill(run);
+            }
+
+            await Task.Delay(Poll);
+        }
+    }
+
+    // What was launched a moment ago is not there to be killed yet.
+    private static async Task AwaitBeginAsync(RunDirectory run)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (File.Exists(run.Spec) && !run.Launched && Stopwatch.GetElapsedTime(start) < Patience)
+        {
+            await Task.Delay(Poll);
+        }
+    }
+}
