@@ -7,18 +7,30 @@ if (args is [HealthProbe.Switch])
     return await HealthProbe.RunAsync();
 }
 
-var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory, WebRootPath = WebRoot.Find() });
-builder.AddWebVm();
-builder.AddPages();
-builder.Services.AddHostedService<Greeting>();
+// What the host says of a failed start is for developers; its owner is told below.
+bool started = false;
+try
+{
+    var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory, WebRootPath = WebRoot.Find() });
+    builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", _ => Volatile.Read(ref started));
+    builder.AddWebVm();
+    builder.AddPages();
+    builder.Services.AddHostedService<Greeting>();
 
-var app = builder.Build();
-app.Services.GetRequiredService<InProcessPipeline>().Capture(app);
-app.UsePublicFiles();
-app.UseNotFoundPage();
-app.UseWebVm();
-app.UsePages();
-app.MapWebVm();
-app.MapPages();
-await app.RunAsync();
-return 0;
+    var app = builder.Build();
+    app.Services.GetRequiredService<InProcessPipeline>().Capture(app);
+    app.UsePublicFiles();
+    app.UseNotFoundPage();
+    app.UseWebVm();
+    app.UsePages();
+    app.MapWebVm();
+    app.MapPages();
+    app.Lifetime.ApplicationStarted.Register(() => Volatile.Write(ref started, true));
+    await app.RunAsync();
+    return 0;
+}
+catch (Exception failure) when (!started && StartException.Explain(failure) is { } sentence)
+{
+    await Console.Error.WriteLineAsync($"webvm: {sentence}");
+    return 4;
+}

@@ -51,11 +51,10 @@ public static class ServiceSetup
             .Select(variable => KeyValuePair.Create(
                 $"{ServiceOptions.Section}:{((string)variable.Key)[EnvironmentPrefix.Length..].Replace("_", "", StringComparison.Ordinal)}", (string?)variable.Value)));
         builder.Services.AddOptions<ServiceOptions>().BindConfiguration(ServiceOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        var options = builder.Configuration.GetSection(ServiceOptions.Section).Get<ServiceOptions>() ?? new ServiceOptions();
-        options.Data = Path.GetFullPath(options.Data);
+        var options = Read(builder.Configuration);
         builder.Services.PostConfigure<ServiceOptions>(configured => configured.Data = options.Data);
-        Directory.CreateDirectory(options.Data);
-        builder.WebHost.UseUrls(options.Listen.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+        builder.Services.AddSingleton(DataFolder.Claim(options.Data));
+        builder.WebHost.UseUrls(Addresses(options));
 
         var services = builder.Services;
         services.AddSingleton(TimeProvider.System);
@@ -114,13 +113,30 @@ public static class ServiceSetup
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
     }
 
+    private static string[] Addresses(ServiceOptions options) => options.Listen.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+    private static ServiceOptions Read(IConfiguration configuration)
+    {
+        try
+        {
+            var options = configuration.GetSection(ServiceOptions.Section).Get<ServiceOptions>() ?? new ServiceOptions();
+            options.Data = Path.GetFullPath(options.Data);
+            Array.ForEach(Addresses(options), address => BindingAddress.Parse(address));
+            return options;
+        }
+        catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or FormatException)
+        {
+            throw new StartException($"A setting cannot be read: {failure.Message}", failure);
+        }
+    }
+
     private static void AddDatabase(IServiceCollection services, ServiceOptions options)
     {
         services.AddSingleton(provider =>
         {
             if (options.Database is { Length: > 0 } connectionString)
             {
-                return new DatabaseAddress(connectionString, null);
+                return DatabaseAddress.Of(connectionString);
             }
 
             var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), provider.GetRequiredService<ILogger<PrivateCluster>>());

@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using WebVm.Api.Hosting;
 
 namespace WebVm.Api.Persistence;
 
@@ -98,4 +99,19 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
 }
 
 /// <summary>How the database is reached; <paramref name="Cluster"/> is null when it is somebody else's.</summary>
-public sealed record DatabaseAddress(string ConnectionString, PrivateCluster? Cluster);
+public sealed record DatabaseAddress(string ConnectionString, PrivateCluster? Cluster)
+{
+    /// <summary>Somebody else's database.</summary>
+    /// <exception cref="StartException">Not a connection string; it may hold a password, and is not repeated.</exception>
+    public static DatabaseAddress Of(string connectionString)
+    {
+        try
+        {
+            return new DatabaseAddress(new NpgsqlConnectionStringBuilder(connectionString).ConnectionString, null);
+        }
+        catch (ArgumentException failure)
+        {
+            throw new StartException($"WEBVM_DATABASE is not a connection string of Npgsql: {failure.Message}", failure);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>Starts that cannot succeed: a sentence that says why, and nothing harmed.</summary>
+public sealed class StartTests(SharedService shared)
+{
+    [Theory]
+    [InlineData("WEBVM_LISTEN", "nonsense", "nonsense")]
+    [InlineData("WEBVM_KEEP_RUNNING", "maybe", "KeepRunning")]
+    [InlineData("WEBVM_ADMIN_TOKEN", "short", "AdminToken")]
+    [InlineData("WEBVM_DATABASE", "gibberish", "WEBVM_DATABASE")]
+    [InlineData("WEBVM_DATA", "/proc/none", "/proc/none")]
+    public async Task AWrongSettingIsNamed(string setting, string value, string named)
+    {
+        string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
+        try
+        {
+            Assert.Contains(named, await FailAsync(new() { ["WEBVM_DATA"] = folder, [setting] = value }), StringComparison.OrdinalIgnoreCase);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task ADataFolderServesOneServiceAtATime()
+    {
+        string complaint = await FailAsync(new() { ["WEBVM_DATA"] = shared.Service.Data, ["WEBVM_LISTEN"] = "http://127.0.0.1:0" });
+        Assert.Contains(shared.Service.Data, complaint, StringComparison.Ordinal);
+        using var ready = await shared.Client.GetAsync("/health/ready", Rest.Cancellation);
+        Assert.True(ready.IsSuccessStatusCode);
+    }
+
+    /// <summary>Runs the service to its failure. Returns the one line that it says.</summary>
+    private static async Task<string> FailAsync(Dictionary<string, string> settings)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in settings)
+        {
+            start.Environment[name] = value;
+        }
+
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync(Rest.Cancellation);
+        string complaint = await process.StandardError.ReadToEndAsync(Rest.Cancellation);
+        await process.WaitForExitAsync(Rest.Cancellation);
+        Assert.Equal(4, process.ExitCode);
+        Assert.DoesNotContain("   at ", await output, StringComparison.Ordinal);
+        Assert.StartsWith("webvm: ", complaint, StringComparison.Ordinal);
+        Assert.Single(complaint.TrimEnd().Split('\n'));
+        return complaint;
+    }
+}
