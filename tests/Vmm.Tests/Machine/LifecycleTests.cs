@@ -154,6 +154,46 @@ public sealed class LifecycleTests
     }
 
     [Fact]
+    public async Task A_guest_that_tells_of_its_crash_again_and_again_is_heard_once_until_it_is_reset()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        for (int era = 1; era <= 2; era++)
+        {
+            for (int i = 0; i < 1000; i++)
+            {
+                scripted.Signals.GuestPanicked(PanicKind.CrashLoaded);
+            }
+
+            lock (scripted.Events)
+            {
+                Assert.Equal(era, scripted.Events.Count(happened => happened.Kind == MachineEventKind.Panic));
+            }
+
+            await scripted.Machine.Reset().WaitAsync(s_limit);
+        }
+    }
+
+    [Fact]
+    public async Task A_guest_that_does_nothing_but_reset_itself_does_it_at_leisure()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        long start = Environment.TickCount64;
+        for (int reset = 1; reset <= 4; reset++)
+        {
+            scripted.Signals.Reset(ResetKind.ResetControl);
+            while (scripted.PowerOns < reset + 1)
+            {
+                Assert.True(Environment.TickCount64 - start < s_limit.TotalMilliseconds);
+                await Task.Delay(1);
+            }
+        }
+
+        Assert.True(Environment.TickCount64 - start >= 130);
+    }
+
+    [Fact]
     public async Task What_the_state_does_not_allow_is_refused_by_name()
     {
         using var scripted = new ScriptedMachine();

@@ -115,8 +115,8 @@ internal sealed class HpetTimer : IDisposable
             return;
         }
 
-        ulong wait = _nextMatch > counter ? _nextMatch - counter : 0;
-        _timer.Arm(wait > (ulong)(long.MaxValue - now) / Hpet.Period ? long.MaxValue : now + (long)(wait * Hpet.Period));
+        long wait = Math.Max(Ahead(counter), 0);
+        _timer.Arm(wait > (long.MaxValue - now) / Hpet.Period ? long.MaxValue : now + (wait * Hpet.Period));
     }
 
     public void Disarm()
@@ -128,7 +128,7 @@ internal sealed class HpetTimer : IDisposable
     /// <summary>Whether the counter has reached the comparator; then the next match is set up.</summary>
     public bool Match(ulong counter)
     {
-        if (_changed || !_armed || !IsEnabled || counter < _nextMatch)
+        if (_changed || !_armed || !IsEnabled || Ahead(counter) > 0)
         {
             return false;
         }
@@ -142,12 +142,12 @@ internal sealed class HpetTimer : IDisposable
                 step = (ShortestInterval + _period - 1) / _period * _period;
             }
 
-            _nextMatch += step;
+            SetNext(_nextMatch + step, counter);
             _comparator = _nextMatch & CounterMask;
         }
         else if (Is32Bit)
         {
-            _nextMatch += 1UL << 32;
+            SetNext(counter + (1UL << 32) - (uint)(counter - _nextMatch), counter);
         }
         else
         {
@@ -231,10 +231,19 @@ internal sealed class HpetTimer : IDisposable
         }
     }
 
+    /// <summary>Ticks to the next match, which may lie beyond the counter's wrap-around; 0 or less: reached.</summary>
+    private long Ahead(ulong counter) => (long)(_nextMatch - counter);
+
+    /// <summary>A match in the past, or so far ahead (2,900 years) that it cannot be told from one, never comes.</summary>
+    private void SetNext(ulong match, ulong counter)
+    {
+        _nextMatch = match;
+        _armed = Ahead(counter) > 0;
+    }
+
     private void FindNextMatch(ulong counter)
     {
         _changed = false;
-        _armed = true;
         if (Is32Bit)
         {
             uint ahead = (uint)_comparator - (uint)counter;
@@ -245,17 +254,16 @@ internal sealed class HpetTimer : IDisposable
                 ahead = (uint)((((behind / _period) + 1) * _period) - behind);
             }
 
-            _nextMatch = counter + (ahead == 0 ? 1UL << 32 : ahead);
+            SetNext(counter + (ahead == 0 ? 1UL << 32 : ahead), counter);
         }
         else if (_comparator > counter)
         {
-            _nextMatch = _comparator;
+            SetNext(_comparator, counter);
         }
         else if (IsPeriodic && _period > 0)
         {
             ulong steps = ((counter - _comparator) / _period) + 1;
-            _nextMatch = _comparator + (steps * _period);
-            _armed = _nextMatch > counter;
+            SetNext(_comparator + (steps * _period), counter);
         }
         else
         {

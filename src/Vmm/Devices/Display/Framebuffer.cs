@@ -12,7 +12,9 @@ public sealed unsafe class Framebuffer : IDisposable
     private readonly GuestMemory _memory;
     private readonly BochsDisplay _display;
     private readonly AddressReservation _mapping;
+    private readonly Lock _lock = new();
     private GuestPhysicalAddress? _collectedAt;
+    private bool _disposed;
 
     public Framebuffer(GuestMemory memory, BochsDisplay display)
     {
@@ -56,6 +58,7 @@ public sealed unsafe class Framebuffer : IDisposable
     /// <summary>The pixels of one line as the guest has them. The guest may be changing them.</summary>
     public ReadOnlySpan<byte> Line(DisplayMode mode, int line)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)line, (uint)mode.Height, nameof(line));
         long start = mode.Offset + ((long)line * mode.Stride);
         int length = mode.Width * mode.BytesPerPixel;
@@ -63,8 +66,21 @@ public sealed unsafe class Framebuffer : IDisposable
         return new ReadOnlySpan<byte>(_mapping.Base + start, length);
     }
 
-    /// <summary>Copies what is shown. Null while the display is off.</summary>
-    public Screenshot? Capture() => Mode is { } mode ? Screenshot.Of(this, mode) : null;
+    /// <summary>Copies what is shown. Null while the display is off, or gone: who asks may not know yet that the machine has ended.</summary>
+    public Screenshot? Capture()
+    {
+        lock (_lock)
+        {
+            return !_disposed && Mode is { } mode ? Screenshot.Of(this, mode) : null;
+        }
+    }
 
-    public void Dispose() => _mapping.Dispose();
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _disposed = true;
+            _mapping.Dispose();
+        }
+    }
 }

@@ -19,6 +19,7 @@ public sealed unsafe class DisplayPublisher : IDisposable
     private int _viewers;
     private ulong _generation;
     private int _modeVersion = -1;
+    private bool _disposed;
 
     public DisplayPublisher(Framebuffer framebuffer)
     {
@@ -40,10 +41,12 @@ public sealed unsafe class DisplayPublisher : IDisposable
     public event Action? ModeChanged;
 
     /// <summary>One more looks; returns once the map is up to date.</summary>
+    /// <exception cref="ObjectDisposedException">The machine has ended.</exception>
     public void AddViewer()
     {
         lock (_lock)
         {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             if (_viewers++ == 0)
             {
                 _framebuffer.TrackChanges(true);
@@ -77,6 +80,7 @@ public sealed unsafe class DisplayPublisher : IDisposable
     {
         lock (_lock)
         {
+            _disposed = true;
             _viewers = 0;
             _thread = null;
         }

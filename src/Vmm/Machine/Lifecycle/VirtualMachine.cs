@@ -19,6 +19,9 @@ namespace WebVm.Vmm.Machine.Lifecycle;
 /// </remarks>
 public sealed class VirtualMachine : IDisposable
 {
+    /// <summary>Milliseconds: a guest that does nothing but reset itself is not to keep everybody busy with it.</summary>
+    private const long ShortestResetInterval = 50;
+
     private readonly Platform _platform;
     private readonly MachineThread _thread;
     private readonly VcpuGroup _vcpus = new();
@@ -26,6 +29,11 @@ public sealed class VirtualMachine : IDisposable
 
     /// <summary>Advanced by every reset: a request that the guest made before one does not count after it.</summary>
     private int _era;
+
+    /// <summary>The era in which the guest last asked for an end or a reset, or told of a panic, by kind: once is enough, however often it does.</summary>
+    private int _askedIn = -1;
+    private readonly int[] _panickedIn = [-1, -1];
+    private long _guestResetAt = -ShortestResetInterval;
     private volatile MachineState _state;
     private volatile VcpuCounters[] _counters = [];
     private bool _disposed;
@@ -180,35 +188,50 @@ public sealed class VirtualMachine : IDisposable
 
     internal void GuestEnded(MachineExit exit)
     {
-        int era = Volatile.Read(ref _era);
-        _thread.Post(() =>
+        if (IsFirst(ref _askedIn, out int era))
         {
-            if (era == _era)
+            _thread.Post(() =>
             {
-                End(exit);
-            }
-        });
+                if (era == _era)
+                {
+                    End(exit);
+                }
+            });
+        }
     }
 
     internal void GuestReset(string how)
     {
-        int era = Volatile.Read(ref _era);
-        _thread.Post(() =>
+        if (IsFirst(ref _askedIn, out int era))
         {
-            if (era == _era && _state is MachineState.Running or MachineState.Paused)
+            _thread.Post(() =>
             {
-                Attempt(() => ResetNow(how));
-            }
-        });
+                if (era == _era && _state is MachineState.Running or MachineState.Paused)
+                {
+                    Attempt(() => ResetNow(how, byGuest: true));
+                }
+            });
+        }
     }
 
     internal void GuestPanicked(PanicKind kind)
     {
-        Raise(MachineEventKind.Panic, kind.ToString());
+        if (IsFirst(ref _panickedIn[(int)kind], out _))
+        {
+            Raise(MachineEventKind.Panic, kind.ToString());
+        }
+
         if (kind == PanicKind.Panicked)
         {
             GuestEnded(MachineExit.Crash("its kernel panicked"));
         }
+    }
+
+    /// <summary>Whether the guest asks for the first time since the last reset.</summary>
+    private bool IsFirst(ref int askedIn, out int era)
+    {
+        era = Volatile.Read(ref _era);
+        return Interlocked.Exchange(ref askedIn, era) != era;
     }
 
     private Task Run(Action work) => _thread.Run(() =>
@@ -261,12 +284,18 @@ public sealed class VirtualMachine : IDisposable
         _platform.Clock.Stop();
     }
 
-    private void ResetNow(string how)
+    private void ResetNow(string how, bool byGuest = false)
     {
         bool wasRunning = _state == MachineState.Running;
         if (wasRunning)
         {
             Halt();
+        }
+
+        if (byGuest)
+        {
+            Thread.Sleep((int)Math.Max(0, _guestResetAt + ShortestResetInterval - Environment.TickCount64));
+            _guestResetAt = Environment.TickCount64;
         }
 
         Volatile.Write(ref _era, _era + 1);

@@ -196,6 +196,7 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
         {
             // An AMD host took a control word that means nothing on the processor that guests are offered.
             _actual.CopyFrom(_expected);
+            CopyMemory();
         }
 
         if (BitConverter.ToUInt32(_actual.Xsave, MxcsrOffset) == InitialMxcsr

@@ -26,6 +26,33 @@ public sealed class HpetTests
         _hpet.Start();
     }
 
+    /// <summary>Values at the ends of the counter and of the comparators: none keeps the host's timer thread busy.</summary>
+    [Theory]
+    [InlineData(ulong.MaxValue - 100, Enable | Force32, 0UL, 0UL)]
+    [InlineData(ulong.MaxValue - 100, Enable | Periodic, ulong.MaxValue - 50, 1UL)]
+    [InlineData(ulong.MaxValue - 100, Enable | Periodic, ulong.MaxValue - 50, ulong.MaxValue - 7)]
+    [InlineData(1000UL, Enable | Periodic, 1UL << 63, ulong.MaxValue)]
+    [InlineData(1UL << 63, Enable | Periodic | Force32, 5UL, 1UL)]
+    [InlineData(0UL, Enable, ulong.MaxValue, 0UL)]
+    public void No_values_make_a_comparator_match_all_the_time(ulong counter, ulong configuration, ulong comparator, ulong period)
+    {
+        _hpet.WriteMmio(0xf0, 8, counter);
+        _hpet.WriteMmio(0x100, 4, configuration | SetValue);
+        _hpet.WriteMmio(0x108, 8, comparator);
+        if (period != 0)
+        {
+            _hpet.WriteMmio(0x108, 8, period);
+        }
+
+        _hpet.WriteMmio(0x10, 4, 1);
+        for (int i = 0; i < 1000; i++)
+        {
+            _timers.Stall(40);
+        }
+
+        Assert.InRange(_timers.Fired, 0, 3);
+    }
+
     [Fact]
     public void Capabilities_name_period_and_timers()
     {

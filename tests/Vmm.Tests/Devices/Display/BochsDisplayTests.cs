@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Memory;
 using Xunit;
 
@@ -171,6 +172,18 @@ public sealed class BochsDisplayTests : IDisposable
         Assert.Equal(shot.Pixels.ToArray(), DecodePng(png.ToArray(), 100, 70));
 
         static (byte Red, byte Green, byte Blue) Colour(int x, int y) => ((byte)(x * 2), (byte)(y * 3), (byte)(x ^ y));
+    }
+
+    [Fact]
+    public void Who_looks_after_the_end_is_told_and_sees_nothing()
+    {
+        _display.SetMode(640, 480);
+        var publisher = new DisplayPublisher(_framebuffer);
+        publisher.Dispose();
+        _framebuffer.Dispose();
+        Assert.Throws<ObjectDisposedException>(publisher.AddViewer);
+        Assert.Throws<ObjectDisposedException>(() => { _framebuffer.Line(_display.Mode!.Value, 0); });
+        Assert.Null(_framebuffer.Capture());
     }
 
     [Fact]

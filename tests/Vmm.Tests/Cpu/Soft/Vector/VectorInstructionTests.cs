@@ -60,6 +60,36 @@ public sealed class VectorInstructionTests : IDisposable
         Assert.Equal(4u, BitConverter.ToUInt32(state.Xsave, MxcsrOffset) & 0x3f);
     }
 
+    /// <summary>2^-19 is a denormal half, exactly: only an unmasked underflow tells of it (SDM Vol. 1 §4.9.1.5).</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ANarrowedNumberThatIsTinyRaisesAnUnmaskedUnderflow(bool toMemory)
+    {
+        Assert.SkipUnless(System.Runtime.Intrinsics.X86.Avx2.IsSupported, "The host has no F16C.");
+        var state = Start();
+        state.Gpr[0] = Ring3Layout.Data;
+        BitConverter.TryWriteBytes(state.Xsave.AsSpan(MxcsrOffset), 0x1f80u & ~(1u << 11));
+        Put(state, XmmOffset, 1f, 1f, 1f, 1f);
+        Put(state, XmmOffset + 16, 1f, 1f, 1f, float.ScaleB(1, -19));
+
+        Run(state, a =>
+        {
+            if (toMemory)
+            {
+                a.vcvtps2ph(__qword_ptr[rax], xmm1, 0);
+            }
+            else
+            {
+                a.vcvtps2ph(xmm0, xmm1, 0);
+            }
+        });
+
+        Assert.Equal(SimdFault, state.Vector);
+        Assert.Equal([1f, 1f, 1f, 1f], Floats(state, XmmOffset));
+        Assert.Equal(0x10u, BitConverter.ToUInt32(state.Xsave, MxcsrOffset) & 0x3f);
+    }
+
     [Fact]
     public void AnUnmaskedX87ExceptionWaitsForTheNextWaitingInstruction()
     {

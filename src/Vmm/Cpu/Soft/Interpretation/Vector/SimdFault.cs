@@ -69,7 +69,7 @@ internal static unsafe class SimdFault
 
         form->Stub(operand0, operand1, operand2, operand3, scratch, cpu);
         uint raised = scratch->ResultMxcsr & Flags;
-        if (underflowTraps && high && HasTinyResult(form, operand0))
+        if (underflowTraps && HasTinyResult(form, operand0))
         {
             // A masked underflow is flagged only when the result is inexact too, an unmasked one always (SDM Vol. 1 §4.9.1.5).
             raised |= Underflow;
@@ -98,9 +98,12 @@ internal static unsafe class SimdFault
         {
             int offset = i * form->ResultElementBytes;
             byte* element = offset < 16 ? destination + offset : destination + VectorRegisters.HighHalf + offset - 16;
-            bool tiny = form->ResultElementBytes == 4
-                ? float.IsSubnormal(*(float*)element)
-                : double.IsSubnormal(*(double*)element);
+            bool tiny = form->ResultElementBytes switch
+            {
+                2 => Half.IsSubnormal(*(Half*)element),
+                4 => float.IsSubnormal(*(float*)element),
+                _ => double.IsSubnormal(*(double*)element),
+            };
             if (tiny)
             {
                 return true;

@@ -27,7 +27,7 @@ internal unsafe struct VectorForm
     /// <summary>Floating-point numbers that the instruction computes from operands that are not tiny themselves; 0 where it cannot underflow.</summary>
     public byte ResultElements;
 
-    /// <summary>4 or 8.</summary>
+    /// <summary>2, 4 or 8.</summary>
     public byte ResultElementBytes;
 }
 

@@ -102,6 +102,13 @@ internal static unsafe class VectorForms
             }
         }
 
+        if (instruction.Mnemonic == Mnemonic.Vcvtps2ph)
+        {
+            // Half as wide as its source, in a register or in memory.
+            form->ResultElementBytes = 2;
+            form->ResultElements = instruction.Op1Register.IsYMM() ? (byte)8 : (byte)4;
+        }
+
         form->Flags = flags;
         form->Stub = (delegate* unmanaged[SuppressGCTransition]<byte*, byte*, byte*, byte*, VectorScratch*, CpuContext*, void>)
             VectorStub.Generate(in instruction, flags);
