@@ -13,22 +13,43 @@ internal sealed unsafe partial class SoftVcpu
     private readonly StealTime _stealTime = new();
     private long _stealUpdated;
 
+    /// <summary>The guest's struct kvm_steal_time; null while it has none.</summary>
+    private GuestPhysicalAddress? StealStructure =>
+        (_cpu->State.Msr.KvmSteal & 1) != 0 && Apic is not null ? new GuestPhysicalAddress(_cpu->State.Msr.KvmSteal & ~0x3fUL) : null;
+
     /// <summary>The vCPU was kicked by another: it leaves HLT, or its next one.</summary>
     private bool _unhalted;
 
     /// <summary>Before guest code runs: pages that the guest shares with us say what is true now. A processor that only assists has none.</summary>
     private void ResumeParavirtual()
     {
-        if (Apic is not null)
+        if (Apic is null)
         {
-            KvmRegisters.Resume(_cpu);
+            return;
+        }
+
+        KvmRegisters.Resume(_cpu);
+        if (StealStructure is { } structure)
+        {
+            StealTime.MarkPreempted(Memory, structure, preempted: false);
+
+            // A guest that took up KVM's flush elsewhere left it to us while the mark stood. It interrupts vCPUs that have none.
+            Tlb.FlushAll(_cpu);
+        }
+    }
+
+    /// <summary>Guest code runs no longer, until somebody lets it.</summary>
+    private void SuspendParavirtual()
+    {
+        if (StealStructure is { } structure)
+        {
+            StealTime.MarkPreempted(Memory, structure, preempted: true);
         }
     }
 
     private void UpdateStealTime()
     {
-        ulong structure = _cpu->State.Msr.KvmSteal;
-        if ((structure & 1) == 0 || Apic is null)
+        if (StealStructure is not { } structure)
         {
             return;
         }
@@ -37,7 +58,7 @@ internal sealed unsafe partial class SoftVcpu
         if (now - _stealUpdated >= StealInterval)
         {
             _stealUpdated = now;
-            _stealTime.Update(Memory, new GuestPhysicalAddress(structure & ~0x3fUL));
+            _stealTime.Update(Memory, structure);
         }
     }
 }

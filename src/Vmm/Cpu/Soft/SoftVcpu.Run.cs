@@ -58,6 +58,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         finally
         {
             Apic?.Settle();
+            SuspendParavirtual();
             Volatile.Write(ref _cpu->InGuest, 0);
             Counters.Instructions = (long)_cpu->Instructions;
             Current = null;

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace WebVm.Vmm.Host.Native;
 
 /// <summary>The paravirtual CPUID leaves and MSRs that KVM offers its guests (Documentation/virt/kvm/x86/cpuid.rst).</summary>
@@ -29,4 +31,19 @@ internal static class KvmParavirtual
     public const uint MSR_KVM_PV_EOI_EN = 0x4b564d04;
     public const uint MSR_KVM_POLL_CONTROL = 0x4b564d05;
     public const uint MSR_KVM_ASYNC_PF_INT = 0x4b564d06;
+    public const int KVM_VCPU_PREEMPTED = 1;
+    public const int KVM_VCPU_FLUSH_TLB = 2;
+}
+
+/// <summary>What MSR_KVM_STEAL_TIME names, in guest memory.</summary>
+[NativeType("asm/kvm_para.h")]
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct kvm_steal_time
+{
+    public ulong steal;
+    public uint version;
+    public uint flags;
+    public byte preempted;
+    public fixed byte u8_pad[3];
+    public fixed uint pad[11];
 }

@@ -216,12 +216,78 @@ public sealed unsafe class ParavirtualTests : IDisposable
         Assert.Equal(0u, _processor.Read<uint>(Page + 8) & 1);
     }
 
+    [Fact]
+    public void Others_see_whether_a_vcpu_was_made_to_stand_still()
+    {
+        const ulong preempted = Page + 16;
+        Run(code =>
+        {
+            WriteMsr(code, StealTimeMsr, Page | 1);
+            code.hlt();
+        });
+        Assert.Equal(1, _processor.Read<byte>(preempted));
+        Restart(code =>
+        {
+            code.movzx(r8d, __byte_ptr[preempted]);
+            code.hlt();
+        });
+        Assert.Equal(0UL, _processor.Gpr(8));
+        Assert.Equal(1, _processor.Read<byte>(preempted));
+
+        // Nothing is written for a guest that has withdrawn its structure.
+        Restart(code =>
+        {
+            WriteMsr(code, StealTimeMsr, 0);
+            code.mov(__byte_ptr[preempted], 7);
+            code.hlt();
+        });
+        Assert.Equal(7, _processor.Read<byte>(preempted));
+    }
+
+    [Fact]
+    public void Translations_that_were_to_be_flushed_while_a_vcpu_stood_still_are_gone_when_it_runs()
+    {
+        const ulong window = 0x4000_0000;
+        const ulong directory = 0x5_1000;
+        _processor.Write(LongModeProcessor.PageTables + 0x1008, directory | 7);
+        _processor.Write(directory, 0x60_00e7UL);
+        _processor.Write(0x60_0000UL, 0x1111UL);
+        _processor.Write(0x80_0000UL, 0x2222UL);
+        _processor.Gpr(6) = window;
+        Run(code =>
+        {
+            WriteMsr(code, StealTimeMsr, Page | 1);
+            code.mov(r8, __qword_ptr[rsi]);
+            code.hlt();
+        });
+        Assert.Equal(0x1111UL, _processor.Gpr(8));
+        Assert.Equal(1, _processor.Read<byte>(Page + 16));
+        _processor.Write(directory, 0x80_00e7UL);
+        _processor.Write(Page + 16, (byte)3);
+        Restart(code =>
+        {
+            code.mov(r8, __qword_ptr[rsi]);
+            code.hlt();
+        });
+        Assert.Equal(0x2222UL, _processor.Gpr(8));
+    }
+
     private static void WriteMsr(Assembler code, uint msr, ulong value)
     {
         code.mov(ecx, msr);
         code.mov(eax, (uint)value);
         code.mov(edx, (uint)(value >> 32));
         code.wrmsr();
+    }
+
+    /// <summary>Another program, entered as it was left.</summary>
+    private void Restart(Action<Assembler> program)
+    {
+        const ulong next = LongModeProcessor.Code + 0x800;
+        _processor.Place(program, next);
+        _processor.Cpu->State.Rip = next;
+        _processor.Cpu->State.Activity = WebVm.Vmm.Cpu.State.VcpuActivity.Active;
+        Assert.Equal(VcpuExit.Kicked, _processor.RunToHalt());
     }
 
     private void Run(Action<Assembler> program)

@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paravirtualization;
@@ -9,8 +11,8 @@ namespace WebVm.Vmm.Cpu.Soft.Paravirtualization;
 /// </summary>
 internal sealed class StealTime : IDisposable
 {
-    /// <summary>struct kvm_steal_time: steal, version.</summary>
-    private const int VersionOffset = 8;
+    private static readonly ulong VersionOffset = (ulong)Marshal.OffsetOf<kvm_steal_time>(nameof(kvm_steal_time.version));
+    private static readonly ulong PreemptedOffset = (ulong)Marshal.OffsetOf<kvm_steal_time>(nameof(kvm_steal_time.preempted));
 
     private readonly ThreadRunDelay _delay = new();
 
@@ -29,6 +31,10 @@ internal sealed class StealTime : IDisposable
         memory.TryWrite(structure, steal + stolen);
         memory.TryWrite(structure + VersionOffset, version + 1);
     }
+
+    /// <summary>Tells other vCPUs of the guest whether this one runs, so that they do not wait for what it holds, or do without its answer.</summary>
+    public static void MarkPreempted(GuestMemory memory, GuestPhysicalAddress structure, bool preempted) =>
+        memory.TryWrite(structure + PreemptedOffset, preempted ? (byte)KvmParavirtual.KVM_VCPU_PREEMPTED : (byte)0);
 
     public void Dispose() => _delay.Dispose();
 }
