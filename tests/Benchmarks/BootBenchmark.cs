@@ -16,27 +16,19 @@ internal sealed class BootBenchmark : IBenchmark
 
     public IEnumerable<Measurement> Run()
     {
-        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
-        string image = Path.Combine(Cache(), "images", "tiny");
-        string kernel = Path.Combine(image, "vmlinux");
-        string initramfs = Path.Combine(image, "initramfs");
         double ours = double.MaxValue;
         double theirs = double.MaxValue;
         for (int run = 0; run < Runs; run++)
         {
-            ours = Math.Min(ours, Time(vmm, "run", "--engine", "soft", "--memory", "512M", "--kernel", kernel, "--initrd", initramfs, "--append", CommandLine, "--serial", "file:/dev/null"));
+            ours = Math.Min(ours, Time(TinyLinux.Monitor, "run", "--engine", "soft", "--memory", "512M", "--kernel", TinyLinux.Kernel, "--initrd", TinyLinux.Initramfs, "--append", CommandLine, "--serial", "file:/dev/null"));
             theirs = Math.Min(theirs, Time("qemu-system-x86_64", "-accel", "tcg", "-m", "512M", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "null",
-                "-kernel", kernel, "-initrd", initramfs, "-append", CommandLine));
+                "-kernel", TinyLinux.Kernel, "-initrd", TinyLinux.Initramfs, "-append", CommandLine));
         }
 
         yield return new Measurement("soft engine, to /init and off", ours, "s", $"best of {Runs}");
         yield return new Measurement("QEMU -accel tcg, the same", theirs, "s", $"best of {Runs}");
         yield return new Measurement("ratio", ours / theirs, "x");
     }
-
-    private static string Cache() =>
-        Environment.GetEnvironmentVariable("WEBVM_CACHE")
-        ?? Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "webvm");
 
     private static double Time(string program, params string[] arguments)
     {

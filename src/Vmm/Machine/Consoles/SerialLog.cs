@@ -58,6 +58,27 @@ public sealed class SerialLog
         }
     }
 
+    /// <summary>Waits until there is something at <paramref name="offset"/>, or <paramref name="ended"/> says so; <see cref="Wake"/> makes it look.</summary>
+    public void Wait(long offset, Func<bool> ended)
+    {
+        lock (_gate)
+        {
+            while (_end <= offset && !ended())
+            {
+                Monitor.Wait(_gate);
+            }
+        }
+    }
+
+    /// <summary>Lets everybody who waits look anew.</summary>
+    public void Wake()
+    {
+        lock (_gate)
+        {
+            Monitor.PulseAll(_gate);
+        }
+    }
+
     /// <summary>Waits until there is something at <paramref name="offset"/>.</summary>
     /// <returns>False when there is nothing after <paramref name="limit"/>.</returns>
     public bool Wait(long offset, TimeSpan limit)

@@ -3,7 +3,6 @@ namespace WebVm.Vmm.Machine.Consoles;
 /// <summary>Copies a serial port's output to a stream on the host. The guest waits rather than that output is lost, until the stream fails.</summary>
 public sealed class SerialPump : IDisposable
 {
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan s_drainLimit = TimeSpan.FromSeconds(2);
 
     private readonly SerialConsole _console;
@@ -25,6 +24,7 @@ public sealed class SerialPump : IDisposable
     public void Dispose()
     {
         _end = true;
+        _console.Log.Wake();
         _thread.Join(s_drainLimit);
     }
 
@@ -49,7 +49,7 @@ public sealed class SerialPump : IDisposable
                 }
                 else
                 {
-                    _console.Log.Wait(offset, s_pause);
+                    _console.Log.Wait(offset, () => _end);
                 }
             }
         }
