@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
@@ -14,6 +15,7 @@ internal sealed class MachineOptions
     private readonly Option<string?> _name = new("--name") { Description = "name of the machine" };
     private readonly Option<string?> _engine = new("--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
     private readonly Option<string?> _cpus = new("--cpus") { Description = "number of vCPUs", HelpName = "N" };
+    private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "offered beyond what every guest is: la57 (5-level paging)", HelpName = "LIST" };
     private readonly Option<string?> _memory = new("--memory") { Description = "RAM, such as 512M or 2G", HelpName = "SIZE" };
     private readonly Option<string[]> _numa = new("--numa") { Description = "a NUMA node: cpus=0-1,memory=256M[,distance=10:20]; once per node", HelpName = "NODE" };
     private readonly Option<string?> _kernel = new("--kernel") { Description = "bzImage, ELF kernel (Linux, PVH) or Multiboot image", HelpName = "FILE" };
@@ -25,7 +27,7 @@ internal sealed class MachineOptions
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore])
         {
             command.Options.Add(option);
         }
@@ -78,6 +80,11 @@ internal sealed class MachineOptions
         if (parsed.GetValue(_cpus) is { } cpus)
         {
             spec = spec with { Cpus = ReadInteger("--cpus", cpus, faults) };
+        }
+
+        if (parsed.GetValue(_cpuFeatures) is { } features)
+        {
+            spec = spec with { CpuFeatures = ReadFeatures(features, faults) };
         }
 
         if (parsed.GetValue(_memory) is { } memory)
@@ -222,6 +229,24 @@ internal sealed class MachineOptions
 
         faults.Add(new("--engine", $"'{text}'; there are auto, kvm and soft"));
         return EngineChoice.Auto;
+    }
+
+    private static CpuFeatures ReadFeatures(string text, List<SpecFault> faults)
+    {
+        var features = CpuFeatures.None;
+        foreach (string name in text.Split(','))
+        {
+            if (name == "la57")
+            {
+                features |= CpuFeatures.La57;
+            }
+            else
+            {
+                faults.Add(new("--cpu-features", $"'{name}'; there is la57"));
+            }
+        }
+
+        return features;
     }
 
     private static int ReadInteger(string option, string text, List<SpecFault> faults)

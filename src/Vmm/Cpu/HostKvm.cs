@@ -16,7 +16,7 @@ internal static class HostKvm
     private const uint PcidBit = 1 << 17;
     private const uint InvpcidBit = 1 << 10;
 
-    private static readonly Lazy<(uint Kilohertz, bool HasPcid, bool HasInvpcid)> s_found = new(Look);
+    private static readonly Lazy<(uint Kilohertz, bool HasPcid, bool HasInvpcid, CpuFeatures Features)> s_found = new(Look);
 
     /// <summary>Ticks of the time stamp counter per millisecond.</summary>
     public static uint TscKilohertz => s_found.Value.Kilohertz;
@@ -26,7 +26,10 @@ internal static class HostKvm
 
     public static bool HasInvpcid => s_found.Value.HasInvpcid;
 
-    private static (uint Kilohertz, bool HasPcid, bool HasInvpcid) Look()
+    /// <summary>What of the features that are offered on request only this host's KVM has; none where there is no KVM.</summary>
+    public static CpuFeatures Features => s_found.Value.Features;
+
+    private static (uint Kilohertz, bool HasPcid, bool HasInvpcid, CpuFeatures Features) Look()
     {
         using var device = KvmDevice.TryOpen(out _);
         try
@@ -40,7 +43,8 @@ internal static class HostKvm
                 var leaves = KvmCpuid.ShownBy(vcpu);
                 return (kilohertz > 0 ? (uint)kilohertz : FrequencyWithoutKvm,
                     (leaves.FirstOrDefault(leaf => leaf.function == 1).ecx & PcidBit) != 0,
-                    (leaves.FirstOrDefault(leaf => leaf is { function: 7, index: 0 }).ebx & InvpcidBit) != 0);
+                    (leaves.FirstOrDefault(leaf => leaf is { function: 7, index: 0 }).ebx & InvpcidBit) != 0,
+                    KvmCpuid.FeaturesOf(device));
             }
         }
         catch (LinuxException)
@@ -48,6 +52,6 @@ internal static class HostKvm
             // A KVM that cannot make a VM is none.
         }
 
-        return (FrequencyWithoutKvm, true, true);
+        return (FrequencyWithoutKvm, true, true, CpuFeatures.None);
     }
 }

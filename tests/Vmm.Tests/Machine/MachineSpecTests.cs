@@ -1,4 +1,5 @@
 using System.Text;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
 
@@ -7,7 +8,7 @@ namespace WebVm.Vmm.Tests.Machine;
 public sealed class MachineSpecTests
 {
     private const string Complete = """
-        {"schema":1,"name":"four","engine":"soft","cpus":4,"memory":"1G","hpet":true,
+        {"schema":1,"name":"four","engine":"soft","cpus":4,"cpu":{"features":{"la57":true}},"memory":"1G","hpet":true,
          "numa":[{"cpus":"0-1","memory":"256M","distances":[10,21]},{"cpus":"2,3","memory":"768M","distances":[21,10]}],
          "boot":{"kernel":"/k","initrd":"/i","commandLine":"console=ttyS0"},"display":{"width":800,"height":600}}
         """;
@@ -20,6 +21,7 @@ public sealed class MachineSpecTests
         var second = Read(MachineSpecJson.Write(first!).ToJsonString(), out faults);
         Assert.Empty(faults);
         Assert.Equal(MachineSpecJson.Write(first!).ToJsonString(), MachineSpecJson.Write(second!).ToJsonString());
+        Assert.Equal(CpuFeatures.La57, second!.CpuFeatures);
         Assert.Equal(768UL << 20, second!.Numa[1].Memory);
         Assert.Equal(new CpuSet(0b1100), second.Numa[1].Cpus);
     }
@@ -35,6 +37,9 @@ public sealed class MachineSpecTests
 
     [Theory]
     [InlineData("""{"cpus":0}""", "/cpus")]
+    [InlineData("""{"cpu":{"features":{"la57":1}}}""", "/cpu/features/la57")]
+    [InlineData("""{"cpu":{"features":{"la58":true}}}""", "/cpu/features/la58")]
+    [InlineData("""{"cpu":{"model":"x"}}""", "/cpu/model")]
     [InlineData("""{"cpus":65}""", "/cpus")]
     [InlineData("""{"cpus":"2"}""", "/cpus")]
     [InlineData("""{"cpus":1e9}""", "/cpus")]

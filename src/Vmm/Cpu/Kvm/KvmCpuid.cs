@@ -14,6 +14,7 @@ internal sealed unsafe class KvmCpuid
     private const uint SavedComponents = 7;
 
     private const uint ExtendedTopology = 0xb;
+    private const uint La57Bit = 1 << 16;
     private const uint ExtendedStateLeaf = 0xd;
     private const uint ExtendedTopologyV2 = 0x1f;
     private const uint AmdExtendedTopology = 0x8000_0026;
@@ -43,16 +44,20 @@ internal sealed unsafe class KvmCpuid
 
     public IReadOnlyList<kvm_cpuid_entry2> Leaves => _leaves;
 
-    public static KvmCpuid ForHost(KvmDevice device)
+    public static KvmCpuid ForHost(KvmDevice device, CpuFeatures features = CpuFeatures.None)
     {
         var supported = device.SupportedCpuid();
         uint components = supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
         bool deadline = device.Capability(KvmCapabilities.KVM_CAP_TSC_DEADLINE_TIMER) != 0;
         return new KvmCpuid(
-            [.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline))],
+            [.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline, features))],
             [.. supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: >= 2 })],
             components | 1);
     }
+
+    /// <summary>What of the features that are offered on request only this host's KVM has.</summary>
+    public static CpuFeatures FeaturesOf(KvmDevice device) =>
+        device.SupportedCpuid().Any(leaf => leaf is { function: 7, index: 0 } && (leaf.ecx & La57Bit) != 0) ? CpuFeatures.La57 : CpuFeatures.None;
 
     /// <summary>Gives a vCPU its CPUID. Before its first run.</summary>
     public void Apply(FileDescriptor vcpu, CpuPlace place)
@@ -187,7 +192,7 @@ internal sealed unsafe class KvmCpuid
         _ => true,
     };
 
-    private static kvm_cpuid_entry2 Filter(kvm_cpuid_entry2 leaf, uint components, bool deadline)
+    private static kvm_cpuid_entry2 Filter(kvm_cpuid_entry2 leaf, uint components, bool deadline, CpuFeatures features)
     {
         switch (leaf.function, leaf.index)
         {
@@ -202,6 +207,7 @@ internal sealed unsafe class KvmCpuid
                 leaf.ebx &= ~((1u << 2) | (1u << 14) | Avx512Ebx | (1u << 25));
                 leaf.ecx &= ~((1u << 1) | (1u << 3) | (1u << 4) | (1u << 6) | (1u << 7) | (1u << 11) | (1u << 12) | (1u << 14) | (1u << 30));
                 leaf.edx &= ~((1u << 2) | (1u << 3) | (1u << 8) | (1u << 20) | (1u << 22) | (1u << 23) | (1u << 24) | (1u << 25));
+                leaf.ecx &= HasLa57(features) ? ~0u : ~La57Bit;
                 leaf.ebx &= (components & 4) != 0 ? ~0u : ~(1u << 5);
                 break;
             case (7, 1):
@@ -223,7 +229,8 @@ internal sealed unsafe class KvmCpuid
                 leaf.ecx &= ~((1u << 2) | (1u << 10) | (1u << 12) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 26) | (1u << 28)); // SVM, IBS, SKINIT, LWP, performance counters
                 break;
             case (0x80000008, _):
-                leaf.eax = (leaf.eax & ~0xffu) | Math.Min(leaf.eax & 0xff, GuestMemory.AddressBits);
+                uint linear = Math.Min(leaf.eax >> 8 & 0xff, HasLa57(features) ? 57u : 48u);
+                leaf.eax = (leaf.eax & ~0xffffu) | (linear << 8) | Math.Min(leaf.eax & 0xff, GuestMemory.AddressBits);
                 break;
             case (KvmParavirtual.KVM_CPUID_FEATURES, _):
                 leaf.eax &= OfferedParavirtual;
@@ -234,6 +241,8 @@ internal sealed unsafe class KvmCpuid
 
         return leaf;
     }
+
+    private static bool HasLa57(CpuFeatures features) => (features & CpuFeatures.La57) != 0;
 
     private const uint Avx512Ebx = (1u << 16) | (1u << 17) | (1u << 21) | (1u << 26) | (1u << 27) | (1u << 28) | (1u << 30) | (1u << 31);
 

@@ -27,8 +27,9 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="clock">VM time, which the guest's paravirtual clock follows.</param>
+    /// <param name="features">Offered beyond what every guest is, where this host's KVM has them: <see cref="HostKvm.Features"/>.</param>
     /// <exception cref="LinuxException">There is no usable KVM on this host.</exception>
-    public KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock)
+    public KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock, CpuFeatures features = CpuFeatures.None)
     {
         _memory = memory;
         Bus = bus;
@@ -46,7 +47,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
             _interrupts = new KvmInterrupts(_vm);
             IoEvents = new KvmIoEvents(_vm);
             _controllers = new KvmControllerState(_vm, clock);
-            Cpuid = KvmCpuid.ForHost(Device);
+            Cpuid = KvmCpuid.ForHost(Device, features);
             _slots = new KvmMemorySlots(_vm, memory);
             memory.AddListener(_slots);
             _clock = new KvmClock(_vm, clock, _vcpus);

@@ -18,8 +18,7 @@ internal static unsafe class CpuidPolicy
     public const ulong ArchCapabilities = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8)
         | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 24) | (1 << 26) | (1 << 27) | (1UL << 62);
 
-    /// <summary>CR4 bits that may be set.</summary>
-    public const ulong Cr4Supported = Cr4.Supported;
+    private const uint La57Bit = 1 << 16;
 
     private const uint Leaf1Edx = (1u << 0) | (1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 7) | (1u << 8) | (1u << 9)
         | (1u << 11) | (1u << 12) | (1u << 13) | (1u << 14) | (1u << 15) | (1u << 16) | (1u << 17) | (1u << 19);
@@ -35,7 +34,7 @@ internal static unsafe class CpuidPolicy
     private const uint Leaf7Ebx = (1u << 0) | (1u << 1) | (1u << 3) | (1u << 7) | (1u << 8) | (1u << 9) | (1u << 10) | (1u << 18) | (1u << 19) | (1u << 20)
         | (1u << 23) | (1u << 24);
 
-    // UMIP, RDPID. Five-level paging works but is not offered: it only makes walks longer.
+    // UMIP, RDPID.
     private const uint Leaf7Ecx = (1u << 2) | (1u << 22);
 
     // FSRM, MD_CLEAR, IBRS and IBPB, STIBP, ARCH_CAPABILITIES, SSBD.
@@ -51,6 +50,9 @@ internal static unsafe class CpuidPolicy
 
     /// <summary>XCR0 bits that may be set.</summary>
     public static ulong Xcr0Supported => VectorFeatures.Xcr0Supported;
+
+    /// <summary>CR4 bits that may be set.</summary>
+    public static ulong Cr4Supported(CpuContext* cpu) => OffersLa57(cpu) ? Cr4.Supported : Cr4.Supported & ~Cr4.La57;
 
     /// <summary>Gives EAX, EBX, ECX, EDX of a leaf.</summary>
     public static (uint Eax, uint Ebx, uint Ecx, uint Edx) Read(CpuContext* cpu, uint leaf, uint subleaf)
@@ -80,7 +82,7 @@ internal static unsafe class CpuidPolicy
             case 6: return (1 << 2, 0, 0, 0);
             case 7: return subleaf switch
             {
-                0 => (2, (HostKvm.HasInvpcid ? Leaf7Ebx : Leaf7Ebx & ~InvpcidBit) | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx, Leaf7Edx),
+                0 => (2, (HostKvm.HasInvpcid ? Leaf7Ebx : Leaf7Ebx & ~InvpcidBit) | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx | (OffersLa57(cpu) ? La57Bit : 0), Leaf7Edx),
                 1 => (VectorFeatures.Leaf7Subleaf1Eax, 0, 0, 0),
 
                 // BHI_CTRL: Linux clears branch history in software on every system call unless a control bit can do it.
@@ -106,10 +108,12 @@ internal static unsafe class CpuidPolicy
 
             // Invariant TSC.
             case 0x8000_0007: return (0, 0, 0, 1 << 8);
-            case 0x8000_0008: return (GuestMemory.AddressBits | (48 << 8), 0, 0, 0);
+            case 0x8000_0008: return (GuestMemory.AddressBits | ((OffersLa57(cpu) ? 57u : 48u) << 8), 0, 0, 0);
             default: return default;
         }
     }
+
+    private static bool OffersLa57(CpuContext* cpu) => (SoftVcpu.Of(cpu).Features & CpuFeatures.La57) != 0;
 
     /// <summary>Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by the package.</summary>
     private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Cache(uint index, CpuPlace place)

@@ -13,14 +13,17 @@ public sealed class SoftEngine : ICpuEngine
     private readonly GuestMemory _memory;
     private readonly IGuestBus _bus;
     private readonly ITimerService _timers;
+    private readonly CpuFeatures _features;
     private readonly HostTimers _deadlines = new();
     private readonly PhysicalMap _map;
     private volatile SoftVcpu[] _vcpus = [];
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="timers">VM time, which the time stamp counters follow.</param>
-    public SoftEngine(GuestMemory memory, IGuestBus bus, ITimerService timers)
+    /// <param name="features">Offered beyond what every guest is.</param>
+    public SoftEngine(GuestMemory memory, IGuestBus bus, ITimerService timers, CpuFeatures features = CpuFeatures.None)
     {
+        _features = features;
         _memory = memory;
         _bus = bus;
         _timers = timers;
@@ -40,7 +43,7 @@ public sealed class SoftEngine : ICpuEngine
 
     public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var vcpu = new SoftVcpu(index, place, _memory, _map, _bus) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
+        var vcpu = new SoftVcpu(index, place, _memory, _map, _bus) { Clock = _timers.Clock, DeadlineTimers = _deadlines, Features = _features };
         vcpu.Apic = new LocalApic(Controllers.Apics, place.ApicId, index == 0, _timers, vcpu);
         lock (_lock)
         {

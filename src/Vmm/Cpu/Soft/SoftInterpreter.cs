@@ -38,7 +38,8 @@ internal sealed unsafe class SoftInterpreter : IDisposable
     public SoftInterpreter(GuestMemory memory, PhysicalMap map, IGuestBus bus)
     {
         _memory = memory;
-        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, map, bus);
+        // What the guest may use is the other engine's affair.
+        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, map, bus) { Features = CpuFeatures.La57 };
     }
 
     /// <summary>A memory map for interpreters that run only while their VM's memory map does not change.</summary>

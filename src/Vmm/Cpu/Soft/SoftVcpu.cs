@@ -54,6 +54,9 @@ internal sealed unsafe partial class SoftVcpu
 
     public uint ApicId => Place.ApicId;
 
+    /// <summary>What CPUID offers beyond the rest.</summary>
+    public CpuFeatures Features { get; init; }
+
     public GuestMemory Memory { get; }
 
     public PhysicalMap Map { get; }

@@ -17,19 +17,27 @@ internal static class EngineSelection
 {
     public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
     {
-        bool kvm = spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && HostProbe.ChooseEngine().Engine == "kvm");
-        return kvm ? CreateKvm(memory, bus, timers) : new SoftEngine(memory, bus, timers);
+        bool kvm = spec.Engine == EngineChoice.Kvm
+            || (spec.Engine == EngineChoice.Auto && MissingOnKvm(spec) == CpuFeatures.None && HostProbe.ChooseEngine().Engine == "kvm");
+        return kvm ? CreateKvm(spec, memory, bus, timers) : new SoftEngine(memory, bus, timers, spec.CpuFeatures);
     }
 
-    private static KvmEngine CreateKvm(GuestMemory memory, SystemBus bus, TimerService timers)
+    private static KvmEngine CreateKvm(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
     {
+        if (MissingOnKvm(spec) is not CpuFeatures.None and var missing)
+        {
+            throw new EngineUnavailableException($"this host's KVM does not offer guests {missing.ToString().ToLowerInvariant()}, which the machine's spec asks for; the soft engine does");
+        }
+
         try
         {
-            return new KvmEngine(memory, bus, timers.Clock);
+            return new KvmEngine(memory, bus, timers.Clock, spec.CpuFeatures);
         }
         catch (LinuxException failure)
         {
             throw new EngineUnavailableException($"KVM does not work here: {failure.Message}", failure);
         }
     }
+
+    private static CpuFeatures MissingOnKvm(MachineSpec spec) => spec.CpuFeatures == CpuFeatures.None ? CpuFeatures.None : spec.CpuFeatures & ~HostKvm.Features;
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices;
 
 namespace WebVm.Vmm.Machine.Spec;
@@ -38,6 +39,9 @@ public sealed record MachineSpec
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
     public int Cpus { get; init; } = 1;
+
+    /// <summary>What CPUID offers beyond what every guest is offered.</summary>
+    public CpuFeatures CpuFeatures { get; init; }
 
     /// <summary>Bytes of RAM, all nodes together.</summary>
     public ulong Memory { get; init; } = 512UL << 20;

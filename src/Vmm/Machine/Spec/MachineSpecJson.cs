@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
+using WebVm.Vmm.Cpu;
 
 namespace WebVm.Vmm.Machine.Spec;
 
@@ -63,6 +64,11 @@ public static class MachineSpecJson
             ["memory"] = ByteSize.Format(spec.Memory),
             ["hpet"] = spec.Hpet,
         };
+        if (spec.CpuFeatures != CpuFeatures.None)
+        {
+            root["cpu"] = new JsonObject { ["features"] = new JsonObject { ["la57"] = (spec.CpuFeatures & CpuFeatures.La57) != 0 } };
+        }
+
         if (spec.Numa.Count > 0)
         {
             root["numa"] = new JsonArray([.. spec.Numa.Select(WriteNode)]);
@@ -109,6 +115,7 @@ public static class MachineSpecJson
             Name = root.Text("name") ?? initial.Name,
             Engine = root.Choice("engine", EngineChoice.Auto),
             Cpus = root.Integer("cpus", nodes.Count > 0 ? Math.Max(1, nodes.Max(node => node.Cpus.Highest + 1)) : initial.Cpus),
+            CpuFeatures = root.Object("cpu") is { } cpu ? ReadFeatures(cpu) : CpuFeatures.None,
             Memory = root.Size("memory") ?? (nodes.Count > 0 ? nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)) : initial.Memory),
             Numa = nodes,
             Hpet = root.Flag("hpet", initial.Hpet),
@@ -117,6 +124,19 @@ public static class MachineSpecJson
         };
         root.RefuseOthers();
         return spec;
+    }
+
+    private static CpuFeatures ReadFeatures(SpecObject cpu)
+    {
+        var features = CpuFeatures.None;
+        if (cpu.Object("features") is { } wanted)
+        {
+            features |= wanted.Flag("la57", false) ? CpuFeatures.La57 : CpuFeatures.None;
+            wanted.RefuseOthers();
+        }
+
+        cpu.RefuseOthers();
+        return features;
     }
 
     private static NumaNodeSpec ReadNode(SpecObject node)

@@ -248,7 +248,7 @@ internal static unsafe class ControlRegisters
         ref var state = ref cpu->State;
         bool longMode = (state.Efer & Efer.Lma) != 0;
         ulong changed = value ^ state.Cr4;
-        bool valid = (value & ~CpuidPolicy.Cr4Supported) == 0
+        bool valid = (value & ~CpuidPolicy.Cr4Supported(cpu)) == 0
             && !(longMode && (value & Cr4.Pae) == 0)
             && !(longMode && (changed & Cr4.La57) != 0)
             && !((changed & value & Cr4.Pcide) != 0 && (!longMode || (state.Cr3 & 0xfff) != 0));
