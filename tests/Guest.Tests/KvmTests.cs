@@ -61,4 +61,48 @@ public sealed class KvmTests(ITestOutputHelper output)
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    /// <summary>
+    /// The terminal's echo is the kernel's own work (interrupt, work queue, line discipline), so that it shows a session going on also on hosts
+    /// whose KVM runs no programs; the program in the foreground sleeps through it.
+    /// </summary>
+    [Fact(Explicit = true)]
+    public async Task A_session_saved_on_soft_echoes_on_kvm_and_goes_on_back_on_soft()
+    {
+        string folder = Directory.CreateTempSubdirectory("webvm-kvm").FullName;
+        try
+        {
+            string saved = Path.Combine(folder, "state");
+            var watch = Stopwatch.StartNew();
+            await using (var guest = await GuestSession.Start(
+                new MachineSpec { Engine = EngineChoice.Soft, Memory = 256UL << 20, Boot = Images.Linux("tiny", "console=ttyS0 quiet nowatchdog") }))
+            {
+                guest.WaitForShell();
+                guest.Run("answer=42");
+                guest.Type("sleep 1000000\n");
+                guest.WaitFor("sleep 1000000");
+                await Task.Delay(2000);
+                await StateSaver.Save(guest.Machine, saved);
+            }
+
+            await using (var onKvm = await GuestSession.Restore(saved, EngineChoice.Kvm, seconds: 300))
+            {
+                Assert.Equal("kvm", onKvm.Machine.EngineName);
+                onKvm.Type("written on kvm");
+                onKvm.WaitFor("written on kvm");
+                output.WriteLine($"echo on kvm after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(counters => counters.Assists)} assists, "
+                    + $"{onKvm.Machine.Counters.Sum(counters => counters.PortExits)} port exits");
+                await StateSaver.Save(onKvm.Machine, saved);
+            }
+
+            await using var back = await GuestSession.Restore(saved, EngineChoice.Soft);
+            back.Type("\x03");
+            back.WaitFor("tiny:/root#");
+            Assert.Equal("42", back.Run("echo $answer"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 }

@@ -107,7 +107,7 @@ internal sealed partial class InstructionStream
     /// <summary>Bytes that no processor takes for an instruction; not those that belong to extensions which Iced leaves to options.</summary>
     private static bool IsNobodys(byte[] bytes)
     {
-        ReadOnlySpan<byte> head = bytes.AsSpan(0, 6);
+        ReadOnlySpan<byte> head = bytes.AsSpan(0, 9);
         int escape = head.IndexOf((byte)0x0f);
 
         // Where the vendors differ: registers that do not exist (below privilege 0 some say #GP; some read the operand first), non-temporal stores, fences and

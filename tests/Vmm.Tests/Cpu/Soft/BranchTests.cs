@@ -30,6 +30,31 @@ public sealed unsafe class BranchTests
         Assert.Equal(unchecked(start + 15 + (ulong)displacement), machine.Gpr(1));
     }
 
+    /// <summary>SDM Vol. 2A §2.3.11; at a block's start, and across a page's end.</summary>
+    [Theory]
+    [InlineData(LongModeProcessor.Code)]
+    [InlineData(LongModeProcessor.Code + 0xff5)]
+    public void AnInstructionOfSixteenBytesIsAProtectionFault(ulong start)
+    {
+        using var machine = new LongModeProcessor();
+        const ulong Undefined = 0x3000, Protection = 0x3010;
+        machine.Place([0xb0, 6, 0xf4], Undefined); // MOV AL, 6; HLT
+        machine.Place([0xb0, 13, 0xf4], Protection);
+        machine.Write(0x4000 + (6 * 16), Undefined | (8UL << 16) | (0x8eUL << 40));
+        machine.Write(0x4000 + (13 * 16), Protection | (8UL << 16) | (0x8eUL << 40));
+        machine.Cpu->State.Idtr = new DescriptorTableRegister { Base = 0x4000, Limit = 0xfff };
+
+        // Five prefixes and REX; MOV dword [RCX + 0], 0 without its last byte, then with it.
+        byte[] prefixes = [0x2e, 0x2e, 0x2e, 0x2e, 0x2e];
+        machine.Place([.. prefixes, 0xc7, 0x81, 0, 0, 0, 0, 0x77, 0, 0, 0, .. prefixes, 0x40, 0xc7, 0x81, 0, 0, 0, 0, 0x55, 0, 0, 0], start);
+        machine.Cpu->State.Rip = start;
+        machine.Gpr(1) = LongModeProcessor.Data;
+        machine.RunToHalt();
+
+        Assert.Equal(0x77u, machine.Read<uint>(LongModeProcessor.Data));
+        Assert.Equal(13UL, machine.Gpr(0));
+    }
+
     [Fact]
     public void CallReturnAndLoop()
     {

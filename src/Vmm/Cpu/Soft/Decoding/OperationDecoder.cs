@@ -37,7 +37,8 @@ internal sealed unsafe class OperationDecoder
         _reader.Reset(bytes, Math.Min(available, MaximumLength));
         decoder.IP = rip;
         decoder.Decode(out instruction);
-        _tooLong = decoder.LastError == DecoderError.NoMoreBytes && available >= MaximumLength;
+        // The decoder stops at 15 bytes by itself and calls the rest of the instruction, like an undefined one, invalid.
+        _tooLong = instruction.IsInvalid && instruction.Length >= MaximumLength;
         return decoder.LastError != DecoderError.NoMoreBytes || available >= MaximumLength;
     }
 
