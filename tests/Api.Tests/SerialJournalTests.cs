@@ -29,6 +29,27 @@ public sealed class SerialJournalTests : IDisposable
     }
 
     [Fact]
+    public void AFullDiskCostsOutputAndNothingElse()
+    {
+        using var disk = SmallDisk.Mount(1);
+        using var journal = new SerialJournal(Path.Combine(disk.Path, "vm"));
+        journal.Resume("one");
+        journal.Append("one", 0, "before "u8);
+        disk.Fill(0);
+        byte[] lost = new byte[100_000];
+        journal.Append("one", 7, lost);
+        journal.Resume("two");
+        disk.Empty();
+        journal.Append("two", 0, "after"u8);
+        string text = Text(journal);
+        Assert.StartsWith("before ", text, StringComparison.Ordinal);
+        Assert.EndsWith("after", text, StringComparison.Ordinal);
+        journal.Dispose();
+        using var again = new SerialJournal(Path.Combine(disk.Path, "vm"));
+        Assert.Equal(5, again.Resume("two"));
+    }
+
+    [Fact]
     public void WhatArrivesTwiceIsKeptOnce()
     {
         using var journal = new SerialJournal(_folder);

@@ -41,7 +41,7 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
                     .Where(record => record.Id > after && (vmId == null || record.VmId == vmId))
                     .OrderBy(record => record.Id).Take(BatchSize).ToListAsync(cancellation);
             }
-            catch (Exception failure) when (failure is NpgsqlException or InvalidOperationException && !cancellation.IsCancellationRequested)
+            catch (Exception failure) when (DatabaseTrouble.Is(failure) && !cancellation.IsCancellationRequested)
             {
                 await Task.Delay(ReconnectDelay, cancellation);
                 continue;

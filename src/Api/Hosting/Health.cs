@@ -1,8 +1,8 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Npgsql;
 using WebVm.Api.Persistence;
 
 namespace WebVm.Api.Hosting;
@@ -17,11 +17,24 @@ public static class Health
     }
 }
 
-internal sealed class DatabaseHealth(IDbContextFactory<WebVmDbContext> databases) : IHealthCheck
+/// <summary>Asks without the patience that requests have.</summary>
+internal sealed class DatabaseHealth(DatabaseAddress address) : IHealthCheck
 {
+    private const int PatienceSeconds = 5;
+
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        await using var database = await databases.CreateDbContextAsync(cancellationToken);
-        return await database.Database.CanConnectAsync(cancellationToken) ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("The database does not answer.");
+        try
+        {
+            await using var connection = new NpgsqlConnection(address.ConnectionString);
+            await connection.OpenAsync(cancellationToken);
+            await using var question = new NpgsqlCommand("SELECT 1", connection) { CommandTimeout = PatienceSeconds };
+            await question.ExecuteScalarAsync(cancellationToken);
+            return HealthCheckResult.Healthy();
+        }
+        catch (Exception failure) when (DatabaseTrouble.Is(failure) || failure is TimeoutException)
+        {
+            return HealthCheckResult.Unhealthy("The database does not answer.");
+        }
     }
 }

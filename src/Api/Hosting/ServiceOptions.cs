@@ -20,6 +20,9 @@ public sealed class ServiceOptions
     /// <summary>PostgreSQL connection string. Empty: a private cluster in the data directory.</summary>
     public string? Database { get; set; }
 
+    /// <summary>Folder of initdb, pg_ctl and postgres for the private cluster; found where Debian has them, or by PATH, unless set.</summary>
+    public string? PostgresPrograms { get; set; }
+
     /// <summary>A token that is accepted with every right, for automation's first contact. At least 32 characters.</summary>
     [MinLength(32)]
     public string? AdminToken { get; set; }

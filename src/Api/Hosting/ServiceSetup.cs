@@ -38,6 +38,10 @@ public static class ServiceSetup
 {
     private const int SignInsPerMinute = 10;
 
+    // A restart of the database takes seconds; whoever asks meanwhile waits about as long, and is then told to come again.
+    private const int MostRetries = 5;
+    private static readonly TimeSpan LongestRetryDelay = TimeSpan.FromSeconds(2);
+
     // For requests under way and for what closes behind them, the database last.
     private static readonly TimeSpan ClosingTime = TimeSpan.FromSeconds(30);
 
@@ -139,11 +143,11 @@ public static class ServiceSetup
                 return DatabaseAddress.Of(connectionString);
             }
 
-            var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), provider.GetRequiredService<ILogger<PrivateCluster>>());
+            var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), options.PostgresPrograms, provider.GetRequiredService<ILogger<PrivateCluster>>());
             return new DatabaseAddress(cluster.ConnectionString, cluster);
         });
         services.AddDbContextFactory<WebVmDbContext>((provider, database) =>
-            database.UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(6, TimeSpan.FromSeconds(5), [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow])));
+            database.UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(MostRetries, LongestRetryDelay, [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow])));
         services.AddHostedService<DatabaseStart>();
         services.AddHostedService<FirstUser>();
     }

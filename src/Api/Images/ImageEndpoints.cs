@@ -172,7 +172,7 @@ public static class ImageEndpoints
         }
         catch (IOException failure) when (failure is not BadHttpRequestException && !cancellation.IsCancellationRequested)
         {
-            return Problems.Create(StatusCodes.Status507InsufficientStorage, "storage", "Not stored", $"{failure.Message} What was received before is kept.");
+            return Problems.Create(StatusCodes.Status507InsufficientStorage, "storage", "Not stored", $"{DiskTrouble.Describe(failure)} What was received before is kept: ask with HEAD, and go on from there.");
         }
 
         image.ReceivedBytes = received;

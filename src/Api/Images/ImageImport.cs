@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
+using WebVm.Api.Conventions;
 using WebVm.Api.Events;
 using WebVm.Api.Hosting;
 using WebVm.Api.Operations;
@@ -36,7 +37,13 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
         }
         catch (Exception failure) when (failure is HttpRequestException or ImageTooLargeException or IOException or OperationFailedException or OperationCanceledException)
         {
-            string reason = failure is OperationCanceledException ? "The import was cancelled." : failure.Message;
+            string reason = failure switch
+            {
+                OperationCanceledException => "The import was cancelled.",
+                HttpIOException => failure.Message,
+                IOException disk => DiskTrouble.Describe(disk),
+                _ => failure.Message,
+            };
             await database.Images.Where(i => i.Id == id).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed).SetProperty(i => i.Error, reason), CancellationToken.None);
             store.Delete(id);
             if (failure is OperationCanceledException)

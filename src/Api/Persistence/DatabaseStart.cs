@@ -47,7 +47,7 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
             {
                 return;
             }
-            catch (Exception failure) when (failure is ClusterException or NpgsqlException or IOException)
+            catch (Exception failure) when (failure is ClusterException or IOException || DatabaseTrouble.Is(failure))
             {
                 LogClusterDown(log, failure);
             }

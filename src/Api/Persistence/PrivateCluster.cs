@@ -10,7 +10,7 @@ namespace WebVm.Api.Persistence;
 /// A PostgreSQL cluster of the service's own, in its data directory: reachable only through a Unix socket in a folder that only
 /// its owner enters, so local connections are trusted. PostgreSQL refuses to run as root; then its own account is used.
 /// </summary>
-public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster> log) : IDisposable
+public sealed partial class PrivateCluster(string folder, string? programFolder, ILogger<PrivateCluster> log) : IDisposable
 {
     private const string DatabaseName = "webvm";
     private const string Superuser = "webvm";
@@ -19,9 +19,17 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
     // sun_path holds 108 bytes (unix(7)); PostgreSQL appends "/.s.PGSQL.5432.lock".
     private const int LongestSocketFolder = 80;
 
+    // A new cluster has about 40 MiB.
+    private const long LittleSpace = 64 << 20;
+
+    private const int AttemptsAfterCrash = 10;
+    private static readonly TimeSpan AttemptDelay = TimeSpan.FromSeconds(1);
+
     private readonly SemaphoreSlim _one = new(1);
 
     private string DataFolder => Path.Combine(folder, "data");
+
+    private string PidFile => Path.Combine(DataFolder, "postmaster.pid");
 
     private string SocketFolder => Path.Combine(folder, "run") is { Length: <= LongestSocketFolder } nearby
         ? nearby
@@ -52,18 +60,26 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
                 await InitializeAsync(programs, cancellation);
             }
 
-            if (await RunAsync(programs, "pg_ctl", ["status", "-D", DataFolder], cancellation) is { ExitCode: 0 })
+            if (LooksAlive() && await RunAsync(programs, "pg_ctl", ["status", "-D", DataFolder], cancellation) is { ExitCode: 0 })
             {
                 return;
             }
 
+            // The children of a postmaster that was killed hold its shared memory for a moment, and a new one refuses to start beside them.
+            int attempts = File.Exists(PidFile) ? AttemptsAfterCrash : 1;
+            RemoveStalePidFile();
             LogStarting(log, DataFolder);
             string options = $"-c listen_addresses='' -c unix_socket_directories='{SocketFolder}' -c unix_socket_permissions=0700";
             string logFile = Path.Combine(folder, "postgresql.log");
-            var started = await RunAsync(programs, "pg_ctl", ["start", "-w", "-t", "120", "-D", DataFolder, "-l", logFile, "-o", options], cancellation);
-            if (started.ExitCode != 0)
+            while (await RunAsync(programs, "pg_ctl", ["start", "-w", "-t", "120", "-D", DataFolder, "-l", logFile, "-o", options], cancellation) is { ExitCode: not 0 } started)
             {
-                throw new ClusterException($"The private PostgreSQL cluster did not start; its log is {logFile}. {started.Output.Trim()}");
+                if (--attempts > 0)
+                {
+                    await Task.Delay(AttemptDelay, cancellation);
+                    continue;
+                }
+
+                throw new ClusterException($"The private PostgreSQL cluster did not start; its log is {logFile}. {SpaceLeft()}{started.Output.Trim()}");
             }
 
             await CreateDatabaseAsync(cancellation);
@@ -79,7 +95,9 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
     {
         try
         {
-            return Directory.Exists("/proc/" + File.ReadLines(Path.Combine(DataFolder, "postmaster.pid")).First());
+            // After a crash of the host or in a container the number may be another's by now.
+            string[] command = File.ReadAllText($"/proc/{File.ReadLines(PidFile).First()}/cmdline").Split('\0');
+            return Path.GetFileName(command[0]) is "postgres" or "postmaster" && command.Contains(DataFolder);
         }
         catch (Exception failure) when (failure is IOException or InvalidOperationException)
         {
@@ -116,9 +134,21 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
         var made = await RunAsync(programs, "initdb", ["-D", DataFolder, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject", "--data-checksums"], cancellation);
         if (made.ExitCode != 0)
         {
-            throw new ClusterException($"initdb failed for {DataFolder}: {made.Output.Trim()}");
+            throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{made.Output.Trim()}");
         }
     }
+
+    // PostgreSQL believes a pid file whose number belongs to any process of its account.
+    private void RemoveStalePidFile()
+    {
+        if (File.Exists(PidFile) && !LooksAlive())
+        {
+            LogStalePid(log, PidFile);
+            File.Delete(PidFile);
+        }
+    }
+
+    private string SpaceLeft() => new DriveInfo(folder).AvailableFreeSpace is var bytes && bytes < LittleSpace ? $"There are {bytes >> 20} MiB left on its disk. " : "";
 
     private async Task CreateDatabaseAsync(CancellationToken cancellation)
     {
@@ -164,6 +194,11 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
 
     private string FindPrograms()
     {
+        if (programFolder is { Length: > 0 })
+        {
+            return File.Exists(Path.Combine(programFolder, "initdb")) ? programFolder : throw new ClusterException($"There is no PostgreSQL in {programFolder}, which WEBVM_POSTGRES_PROGRAMS names.");
+        }
+
         string data = Path.Combine(DataFolder, "PG_VERSION");
         string? wanted = File.Exists(data) ? File.ReadAllText(data).Trim() : null;
         const string debian = "/usr/lib/postgresql";
@@ -202,6 +237,9 @@ public sealed partial class PrivateCluster(string folder, ILogger<PrivateCluster
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Creating a PostgreSQL cluster in {Folder}")]
     private static partial void LogCreating(ILogger log, string folder);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{File} was left by a PostgreSQL that is gone, and is removed")]
+    private static partial void LogStalePid(ILogger log, string file);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Starting the PostgreSQL cluster in {Folder}")]
     private static partial void LogStarting(ILogger log, string folder);

@@ -2,7 +2,6 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Npgsql;
 using WebVm.Api.Conventions;
 using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
@@ -58,7 +57,7 @@ internal sealed partial class Housekeeper(
                 long rows = await SweepAsync(stoppingToken);
                 LogSwept(log, rows);
             }
-            catch (Exception failure) when (failure is NpgsqlException or InvalidOperationException or DbUpdateException)
+            catch (Exception failure) when (DatabaseTrouble.Is(failure))
             {
                 LogFailed(log, failure.Message);
             }

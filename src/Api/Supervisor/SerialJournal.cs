@@ -18,6 +18,9 @@ public sealed class SerialJournal : IDisposable
     private long _first;
     private string _run = "";
     private long _runBase;
+
+    // The file tells less than the fields: it could not be written.
+    private bool _positionIsOld;
     private volatile TaskCompletionSource _grown = NewSignal();
 
     public SerialJournal(string folder)
@@ -69,7 +72,7 @@ public sealed class SerialJournal : IDisposable
             {
                 _run = run;
                 _runBase = _first + _file.Length;
-                WritePosition();
+                TryWritePosition();
             }
 
             return _first + _file.Length - _runBase;
@@ -87,28 +90,14 @@ public sealed class SerialJournal : IDisposable
                 return;
             }
 
-            long have = _first + _file.Length - _runBase;
-            if (runOffset < have)
+            try
             {
-                data = data[(int)Math.Min(have - runOffset, data.Length)..];
+                AppendMissing(runOffset, data);
             }
-            else if (runOffset > have)
+            catch (IOException)
             {
-                // The monitor's own buffer overran while nobody listened: the run's count goes on, the journal's has no hole.
-                _runBase -= runOffset - have;
-                WritePosition();
-            }
-
-            if (data.IsEmpty)
-            {
+                // A full disk costs output, not the machine: what comes later is taken up as after a hole.
                 return;
-            }
-
-            _file.Seek(0, SeekOrigin.End);
-            _file.Write(data);
-            if (_file.Length > Capacity)
-            {
-                DropOldest();
             }
         }
 
@@ -129,6 +118,49 @@ public sealed class SerialJournal : IDisposable
 
     public void Dispose() => _file.Dispose();
 
+    private void AppendMissing(long runOffset, ReadOnlySpan<byte> data)
+    {
+        long have = _first + _file.Length - _runBase;
+        if (runOffset < have)
+        {
+            data = data[(int)Math.Min(have - runOffset, data.Length)..];
+        }
+        else if (runOffset > have)
+        {
+            // The monitor's own buffer overran while nobody listened: the run's count goes on, the journal's has no hole.
+            _runBase -= runOffset - have;
+            _positionIsOld = true;
+        }
+
+        if (_positionIsOld)
+        {
+            WritePosition();
+        }
+
+        if (data.IsEmpty)
+        {
+            return;
+        }
+
+        long length = _file.Length;
+        try
+        {
+            _file.Seek(0, SeekOrigin.End);
+            _file.Write(data);
+        }
+        catch (IOException)
+        {
+            // The stream does not know how much of it was written.
+            _file.SetLength(length);
+            throw;
+        }
+
+        if (_file.Length > Capacity)
+        {
+            DropOldest();
+        }
+    }
+
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private void DropOldest()
@@ -142,9 +174,23 @@ public sealed class SerialJournal : IDisposable
         WritePosition();
     }
 
+    private void TryWritePosition()
+    {
+        try
+        {
+            WritePosition();
+        }
+        catch (IOException)
+        {
+            // Written with the next output, once there is space.
+        }
+    }
+
     private void WritePosition()
     {
+        _positionIsOld = true;
         File.WriteAllText(_positionFile + ".new", $"{_first} {_run} {_runBase}");
         File.Move(_positionFile + ".new", _positionFile, overwrite: true);
+        _positionIsOld = false;
     }
 }

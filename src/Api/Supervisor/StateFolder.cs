@@ -14,9 +14,17 @@ internal static class StateFolder
     public static async Task<long> SaveAsync(ControlClient client, RunDirectory run, string target)
     {
         string written = Path.Combine(run.Path, "state-" + Guid.NewGuid().ToString("N")[..8]);
-        var result = await client.SaveAsync(written);
-        Replace(written, target);
-        return result.MemoryBytes;
+        try
+        {
+            var result = await client.SaveAsync(written);
+            Replace(written, target);
+            return result.MemoryBytes;
+        }
+        catch
+        {
+            Delete(written);
+            throw;
+        }
     }
 
     /// <summary>Copies a state; whatever stood at the target is gone. cp keeps holes, and shares blocks where the file system can.</summary>

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
+using WebVm.Api.Conventions;
 using WebVm.Api.Events;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
@@ -209,6 +210,10 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         catch (OperationFailedException failure)
         {
             await EndAsync(database, vm, run, new RunEnd(true, true, failure.Message), cancellation);
+        }
+        catch (IOException failure)
+        {
+            await EndAsync(database, vm, run, new RunEnd(true, false, DiskTrouble.Describe(failure)), cancellation);
         }
 
         return StartPoll;

@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using System.Net;
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+using WebVm.Api.Persistence;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class PrivateClusterTests : IAsyncLifetime
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("webvm-cluster-").FullName;
+
+    private string DataFolder => Path.Combine(_folder, "pg", "data");
+
+    public ValueTask InitializeAsync()
+    {
+        File.SetUnixFileMode(_folder, (UnixFileMode)Convert.ToInt32("755", 8));
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Directory.Delete(_folder, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task DataOfAnotherMajorVersionIsRefusedByName()
+    {
+        Directory.CreateDirectory(DataFolder);
+        await File.WriteAllTextAsync(Path.Combine(DataFolder, "PG_VERSION"), "9\n", Rest.Cancellation);
+        using var cluster = Cluster();
+        var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
+        Assert.Contains("made by PostgreSQL 9,", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("pg_upgrade", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(["PG_VERSION"], Directory.GetFileSystemEntries(DataFolder).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public async Task MissingProgramsAreNamed()
+    {
+        using var cluster = new PrivateCluster(Path.Combine(_folder, "pg"), _folder, NullLogger<PrivateCluster>.Instance);
+        var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
+        Assert.Contains("WEBVM_POSTGRES_PROGRAMS", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task APidFileWhoseNumberIsAnothersByNowDoesNotHinderTheStart()
+    {
+        using var cluster = Cluster();
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        string pidFile = Path.Combine(DataFolder, "postmaster.pid");
+        string[] lines = await File.ReadAllLinesAsync(pidFile, Rest.Cancellation);
+        await RunAsync("kill", "-KILL", lines[0]);
+        using var other = Environment.IsPrivilegedProcess ? Process.Start("setpriv", ["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "sleep", "600"])! : Process.Start("sleep", ["600"])!;
+        try
+        {
+            for (int i = 0; i < 100 && cluster.LooksAlive(); i++)
+            {
+                await Task.Delay(50, Rest.Cancellation);
+            }
+
+            await File.WriteAllLinesAsync(pidFile, [other.Id.ToString(null, null), .. lines[1..]], Rest.Cancellation);
+            Assert.False(cluster.LooksAlive());
+            await cluster.EnsureRunningAsync(Rest.Cancellation);
+            Assert.True(cluster.LooksAlive());
+            Assert.False(other.HasExited);
+        }
+        finally
+        {
+            other.Kill();
+            await cluster.StopAsync(Rest.Cancellation);
+        }
+    }
+
+    [Fact]
+    public async Task AFullDiskIsNamedAndLeavesNothingThatHindersTheNextStart()
+    {
+        using var disk = SmallDisk.Mount(16);
+        using var cluster = new PrivateCluster(Path.Combine(disk.Path, "pg"), null, NullLogger<PrivateCluster>.Instance);
+        var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
+        Assert.Contains("MiB left on its disk", refusal.Message, StringComparison.Ordinal);
+        disk.Resize(400);
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        await cluster.StopAsync(Rest.Cancellation);
+        disk.Resize(400);
+        disk.Fill(0);
+        refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
+        Assert.Contains("MiB left on its disk", refusal.Message, StringComparison.Ordinal);
+        disk.Empty();
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        await cluster.StopAsync(Rest.Cancellation);
+    }
+
+    [Fact]
+    public async Task WhileTheDatabaseIsAwayRequestsAreToldToComeAgainAndThenServed()
+    {
+        using var cluster = Cluster();
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        await using var service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_DATABASE"] = cluster.ConnectionString });
+        var vm = await service.Client.CreateVmAsync(new { name = Rest.NewName() });
+        await cluster.StopAsync(Rest.Cancellation);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await service.Client.SendAsync(HttpMethod.Get, "/health/ready")).Status);
+        Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Get, "/health/live")).Status);
+        var answers = await Task.WhenAll(
+            service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{vm["id"]}"),
+            service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }),
+            service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, ("Idempotency-Key", "k")));
+        Assert.All(answers, answer =>
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status);
+            Assert.NotNull(answer.Headers.RetryAfter?.Delta);
+            Assert.EndsWith(":unavailable", (string)answer.Body!["type"]!, StringComparison.Ordinal);
+        });
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{vm["id"]}")).Status);
+        Assert.Equal(HttpStatusCode.Created, (await service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
+        Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Get, "/health/ready")).Status);
+        await service.StopAsync();
+        await cluster.StopAsync(Rest.Cancellation);
+    }
+
+    private PrivateCluster Cluster() => new(Path.Combine(_folder, "pg"), null, NullLogger<PrivateCluster>.Instance);
+
+    private static async Task RunAsync(string program, params string[] arguments)
+    {
+        using var process = Process.Start(program, arguments);
+        await process.WaitForExitAsync(Rest.Cancellation);
+    }
+}
