@@ -9,14 +9,6 @@ namespace WebVm.Vmm.Firmware;
 /// </summary>
 public static class VirtualWire
 {
-    private const int SpuriousVector = 0xf0;
-    private const int LvtLint0 = 0x350;
-    private const int LvtLint1 = 0x360;
-
-    private const uint Enabled = 1 << 8;
-    private const uint External = 7 << 8;
-    private const uint Nmi = 4 << 8;
-
     /// <param name="controllers">The power-on state; its first local APIC is the boot processor's.</param>
     public static InterruptControllerState Apply(InterruptControllerState controllers)
     {
@@ -27,9 +19,9 @@ public static class VirtualWire
 
         var boot = controllers.LocalApics[0];
         byte[] registers = [.. boot.Registers];
-        Write(registers, SpuriousVector, Enabled | 0xff);
-        Write(registers, LvtLint0, External);
-        Write(registers, LvtLint1, Nmi);
+        Write(registers, LocalApicRegister.SpuriousVector, LocalApicRegister.SoftwareEnable | 0xff);
+        Write(registers, LocalApicRegister.LvtLint0, (uint)ApicDeliveryMode.ExternalInterrupt << 8);
+        Write(registers, LocalApicRegister.LvtLint1, (uint)ApicDeliveryMode.Nmi << 8);
         return controllers with { LocalApics = [boot with { Registers = registers }, .. controllers.LocalApics.Skip(1)] };
     }
 
