@@ -116,6 +116,20 @@ internal static class MultibootSample
         .gate: dw 0, 0x10, 0x8e00, 0
         """;
 
+    /// <summary>Takes the paravirtual clock, in a page of its own, says so and spins for ever with interrupts disabled.</summary>
+    public const string TakesClock = """
+            mov ecx, 0x4b564d01
+            mov eax, 0x300001
+            xor edx, edx
+            wrmsr
+            mov esi, .done
+            call print
+            cli
+        .again:
+            jmp .again
+        .done: db "taken", 0
+        """;
+
     /// <summary>Spins for ever.</summary>
     public const string Spin = """
         .again:

@@ -45,7 +45,20 @@ public sealed class VirtualWireTests : IDisposable
         }
     }
 
-    private Task<GuestSession> Start(EngineChoice engine, string kernel)
+    [Theory]
+    [InlineData(EngineChoice.Soft)]
+    [InlineData(EngineChoice.Kvm)]
+    public async Task Apic_ids_tell_packages_apart(EngineChoice engine)
+    {
+        await using var guest = await Start(engine, MultibootSample.Spin,
+            new NumaNodeSpec { Cpus = new(0b1000), Memory = 8UL << 20 },
+            new NumaNodeSpec { Cpus = new(0b0111), Memory = 8UL << 20 });
+        await guest.Machine.Pause();
+        var apics = guest.Machine.Platform.Engine.SaveInterruptControllers().LocalApics;
+        Assert.Equal([0u, 1u, 2u, 4u], apics.Select(apic => apic.Id >> 24));
+    }
+
+    private Task<GuestSession> Start(EngineChoice engine, string kernel, params NumaNodeSpec[] nodes)
     {
         if (engine == EngineChoice.Kvm && !File.Exists("/dev/kvm"))
         {
@@ -55,7 +68,8 @@ public sealed class VirtualWireTests : IDisposable
         return GuestSession.Start(new MachineSpec
         {
             Engine = engine,
-            Cpus = 2,
+            Cpus = nodes.Length == 0 ? 2 : nodes.Sum(node => node.Cpus.Count),
+            Numa = nodes,
             Memory = 16UL << 20,
             Boot = new BootSpec { Kernel = MultibootSample.Assemble(kernel, _folder) },
         });
