@@ -52,24 +52,7 @@ internal static unsafe partial class GuestAccess
         where T : unmanaged
     {
         ulong linear = RawAddress(cpu, op);
-        if ((op->Flags & OperationFlags.Flat) != 0)
-        {
-            var entry = Tlb.Entry(cpu, linear);
-            if (entry->Write == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
-            {
-                byte* host = (byte*)(linear + entry->Addend);
-                Unsafe.WriteUnaligned(host, value);
-                ulong page = (ulong)(host - cpu->HostBase) >> 12;
-                if (cpu->PageFlags[page] != 0)
-                {
-                    StoreObserved(cpu, op, page);
-                }
-
-                return true;
-            }
-        }
-
-        return WriteOperand(cpu, op, value);
+        return ((op->Flags & OperationFlags.Flat) != 0 && TryWriteCached(cpu, op, linear, value)) || WriteOperand(cpu, op, value);
     }
 
     /// <summary>Reads the memory operand, which must be aligned to its size (#GP otherwise): MOVAPS and its kind.</summary>
@@ -132,27 +115,8 @@ internal static unsafe partial class GuestAccess
     /// <summary>Writes at an offset of a segment.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryWriteAt<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, T value)
-        where T : unmanaged
-    {
-        if (IsFlat(op, segment))
-        {
-            var entry = Tlb.Entry(cpu, offset);
-            if (entry->Write == Tlb.Match(cpu, offset + (ulong)(sizeof(T) - 1)))
-            {
-                byte* host = (byte*)(offset + entry->Addend);
-                Unsafe.WriteUnaligned(host, value);
-                ulong page = (ulong)(host - cpu->HostBase) >> 12;
-                if (cpu->PageFlags[page] != 0)
-                {
-                    StoreObserved(cpu, op, page);
-                }
-
-                return true;
-            }
-        }
-
-        return WriteSegment(cpu, op, segment, offset, value);
-    }
+        where T : unmanaged =>
+        (IsFlat(op, segment) && TryWriteCached(cpu, op, offset, value)) || WriteSegment(cpu, op, segment, offset, value);
 
     /// <summary>Whether the memory operand could be written, without writing: for instructions that must not change anything before a fault.</summary>
     public static bool TryTouch<T>(CpuContext* cpu, Operation* op)
@@ -164,6 +128,28 @@ internal static unsafe partial class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong RawAddress(CpuContext* cpu, Operation* op) =>
         *(ulong*)((byte*)cpu + op->Base) + (*(ulong*)((byte*)cpu + op->Index) << op->Scale) + (ulong)op->Displacement;
+
+    /// <summary>Writes if the translation cache knows the page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryWriteCached<T>(CpuContext* cpu, Operation* op, ulong linear, T value)
+        where T : unmanaged
+    {
+        var entry = Tlb.Entry(cpu, linear);
+        if (entry->Write != Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
+        {
+            return false;
+        }
+
+        byte* host = (byte*)(linear + entry->Addend);
+        Unsafe.WriteUnaligned(host, value);
+        ulong page = (ulong)(host - cpu->HostBase) >> 12;
+        if (cpu->PageFlags[page] != 0)
+        {
+            StoreObserved(cpu, op, page);
+        }
+
+        return true;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsFlat(Operation* op, SegmentIndex segment) => (op->Flags & OperationFlags.Long) != 0 && segment < SegmentIndex.Fs;
@@ -231,21 +217,7 @@ internal static unsafe partial class GuestAccess
             return false;
         }
 
-        var entry = Tlb.Entry(cpu, linear);
-        if (entry->Write == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
-        {
-            byte* host = (byte*)(linear + entry->Addend);
-            Unsafe.WriteUnaligned(host, value);
-            ulong page = (ulong)(host - cpu->HostBase) >> 12;
-            if (cpu->PageFlags[page] != 0)
-            {
-                StoreObserved(cpu, op, page);
-            }
-
-            return true;
-        }
-
-        return WriteSlow(cpu, op, segment, linear, value);
+        return TryWriteCached(cpu, op, linear, value) || WriteSlow(cpu, op, segment, linear, value);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
