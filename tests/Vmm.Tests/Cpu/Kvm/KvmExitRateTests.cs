@@ -34,9 +34,15 @@ public sealed class KvmExitRateTests(ITestOutputHelper output)
         {
         }
 
-        const int exits = 100_000;
-        double minimal = MinimalExitLoop.PerSecond(exits);
-        double ours = KvmExitRate.Ours(exits);
+        const int exits = 30_000;
+        double minimal = 0, ours = 0;
+        for (int round = 0; round < 5; round++)
+        {
+            // In turn, and the best of each: others on the host only ever make it slower.
+            minimal = Math.Max(minimal, MinimalExitLoop.PerSecond(exits));
+            ours = Math.Max(ours, KvmExitRate.Ours(exits));
+        }
+
         output.WriteLine($"C {minimal:F0}/s, ours {ours:F0}/s, {minimal / ours:F2} times");
         Assert.True(ours > minimal / 2);
     }
