@@ -48,11 +48,28 @@ public sealed class AccessTests(Site site)
     public async Task A_viewer_sees_machines_but_no_way_to_change_them()
     {
         string name = Rest.NewName();
-        await site.Api.CreateVmAsync(new { name });
+        var vm = await site.Api.CreateVmAsync(new { name });
         await using var window = await site.OpenAsAsync("viewer");
+        await window.InteractiveAsync();
+        await window.Page.GetByLabel("Search machines").FillAsync(name);
         await Expect(window.Page.Locator($"[data-vm={name}]")).ToBeVisibleAsync();
         await Expect(window.Page.GetByText("New machine")).ToHaveCountAsync(0);
         await Expect(window.Page.Locator("[data-power]")).ToHaveCountAsync(0);
+        await window.GoAsync($"/vms/{vm["id"]}/settings");
+        await Expect(window.Page.Locator("#vm-name")).ToBeDisabledAsync();
+        foreach (string tab in new[] { "console", "overview", "snapshots", "activity", "settings" })
+        {
+            await window.GoAsync($"/vms/{vm["id"]}/{tab}");
+            await Expect(window.Heading(name)).ToBeVisibleAsync();
+            foreach (string forbidden in new[] { "Start", "Take snapshot", "Save changes", "Clone", "Delete" })
+            {
+                await Expect(window.Button(forbidden)).ToHaveCountAsync(0);
+            }
+        }
+
+        await window.GoAsync("/images");
+        await Expect(window.Heading("Images")).ToBeVisibleAsync();
+        await Expect(window.Button("Upload")).ToHaveCountAsync(0);
         await window.Page.GotoAsync("/users");
         await Expect(window.Page.GetByText("There is no such page").Or(window.Page.GetByText("Not for this account"))).ToBeVisibleAsync();
     }

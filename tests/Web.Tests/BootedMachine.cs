@@ -1,31 +1,38 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Text;
 using WebVm.Api.Tests;
 using Xunit;
 
 namespace WebVm.Web.Tests;
 
-/// <summary>A machine that runs the tiny Linux: a shell on its screen, another on its serial port.</summary>
-public sealed class BootedMachine(Site site) : IAsyncLifetime
+/// <summary>A machine that runs Linux: a shell on its screen, another on its serial port.</summary>
+public sealed class BootedMachine
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
-    private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(150);
+    private static int s_commands;
 
-    public string Id { get; private set; } = "";
+    private readonly HttpClient _api;
 
-    public string Name { get; } = Rest.NewName("linux");
+    private BootedMachine(HttpClient api, string id, string name) => (_api, Id, Name) = (api, id, name);
 
-    public async ValueTask InitializeAsync()
+    public string Id { get; }
+
+    public string Name { get; }
+
+    public static async Task<BootedMachine> BootAsync(HttpClient api, string image = "tiny")
     {
-        var vm = await site.Api.CreateVmAsync(new { name = Name, memory = 256L << 20, engine = "soft" });
-        Id = (string)vm["id"]!;
-        await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{Id}/power?wait=60", new { action = "on" });
-        await UntilSerialAsync(text => text.Contains("ready on /dev/ttyS0", StringComparison.Ordinal));
+        string name = Rest.NewName("linux");
+        var vm = await api.CreateVmAsync(new { name, memory = 256L << 20, engine = "soft", boot = new { image } });
+        var machine = new BootedMachine(api, (string)vm["id"]!, name);
+        await api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{machine.Id}/power?wait=60", new { action = "on" });
+        await machine.UntilSerialAsync(text => text.Contains("ready on /dev/ttyS0", StringComparison.Ordinal));
+        return machine;
     }
 
-    public async ValueTask DisposeAsync() => await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{Id}?force=true&wait=60");
-
     /// <summary>All that the guest has printed on its serial port.</summary>
-    public Task<string> SerialAsync() => site.Api.GetStringAsync($"/api/v1/vms/{Id}/serial", Rest.Cancellation);
+    public Task<string> SerialAsync() => _api.GetStringAsync($"/api/v1/vms/{Id}/serial", Rest.Cancellation);
 
     public async Task<string> UntilSerialAsync(Func<string, bool> there)
     {
@@ -41,5 +48,50 @@ public sealed class BootedMachine(Site site) : IAsyncLifetime
             Assert.True(Stopwatch.GetElapsedTime(began) < Patience, $"The guest did not print what was waited for. It printed:\n{text}");
             await Task.Delay(Recheck, Rest.Cancellation);
         }
+    }
+
+    /// <summary>Runs a command in the shell of the serial port and returns what it printed.</summary>
+    public async Task<string> RunAsync(string command)
+    {
+        string mark = $"{Interlocked.Increment(ref s_commands)}.";
+        // The quotes keep the marks out of the echo of what is typed.
+        using var typed = new ByteArrayContent(Encoding.UTF8.GetBytes($"echo 'beg''in'{mark}; {command}\necho 'e''nd'{mark}\n"));
+        typed.Headers.ContentType = new("application/octet-stream");
+        (await _api.PostAsync($"/api/v1/vms/{Id}/serial", typed, Rest.Cancellation)).EnsureSuccessStatusCode();
+        string text = await UntilSerialAsync(printed => printed.Contains($"end{mark}", StringComparison.Ordinal));
+        int from = text.IndexOf($"begin{mark}", StringComparison.Ordinal) + $"begin{mark}".Length;
+        return text[from..text.IndexOf($"end{mark}", from, StringComparison.Ordinal)];
+    }
+
+    /// <summary>The events of the guest's keyboard while something is done, until they end as expected: key codes of Linux, + pressed, - released.</summary>
+    public async Task<string> KeysAsync(Func<Task> act, string expected)
+    {
+        await RunAsync("cat /dev/input/event0 > /tmp/keys & P=$!");
+        await act();
+        long began = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            // struct input_event: 16 bytes of time, then type (1 = EV_KEY), code and value; 2 is a repetition.
+            string events = await RunAsync("od -An -v -tu2 -w24 /tmp/keys | awk '$9==1 && $11<2 { printf \"%s%d \", $11 ? \"+\" : \"-\", $10 } END { print \"\" }'");
+            string seen = string.Join(' ', events.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith('+') || line.StartsWith('-')));
+            if (seen == expected || Stopwatch.GetElapsedTime(began) > TimeSpan.FromSeconds(20))
+            {
+                await RunAsync("kill $P; rm /tmp/keys");
+                return seen;
+            }
+        }
+    }
+
+    /// <summary>Takes the PS/2 mouse from the kernel, if it has it, and lets it report (8042: A8 enables its port, D4 speaks to it, F4 starts it).</summary>
+    public Task TakeMouseAsync() => RunAsync(
+        "[ -c /dev/port ] || mknod /dev/port c 1 4; echo i8042 > /sys/bus/platform/drivers/i8042/unbind; "
+        + "p(){ printf \"\\\\x$2\" | dd of=/dev/port bs=1 seek=$1 conv=notrunc 2>/dev/null; }; g(){ dd if=/dev/port bs=1 skip=$1 count=1 2>/dev/null | od -An -tu1; }; "
+        + "p 100 a8; p 100 d4; p 96 f4");
+
+    /// <summary>The bytes that the mouse has sent.</summary>
+    public async Task<byte[]> MouseAsync()
+    {
+        string bytes = await RunAsync("o=; n=0; while [ $n -lt 9 ]; do n=$((n+1)); while [ $(( $(g 100) & 1 )) = 1 ]; do o=\"$o $(( $(g 96) ))\"; done; done; echo \"=$o\"");
+        return [.. bytes[(bytes.LastIndexOf('=') + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).TakeWhile(part => byte.TryParse(part, out _)).Select(part => byte.Parse(part, CultureInfo.InvariantCulture))];
     }
 }

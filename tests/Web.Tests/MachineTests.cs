@@ -138,4 +138,135 @@ public sealed class MachineTests(Site site)
         await Expect(window.Heading("Machines")).ToBeVisibleAsync();
         await Expect(window.Page.Locator($"[data-vm={name}]")).ToHaveCountAsync(0);
     }
+
+    [Fact]
+    public async Task A_machine_is_made_with_the_keyboard_alone()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        var keys = window.Page.Keyboard;
+        await keys.PressAsync("c");
+        await Expect(window.Heading("New machine")).ToBeVisibleAsync();
+        await TabToAsync("vm-name");
+        await keys.PressAsync("Control+a");
+        string name = Rest.NewName("keys");
+        await keys.TypeAsync(name);
+        await keys.PressAsync("Tab");
+        await Expect(window.Button("Create")).ToBeFocusedAsync();
+        await keys.PressAsync("Tab");
+        await keys.PressAsync("Space");
+        await Expect(window.Page.GetByLabel("and start it")).Not.ToBeCheckedAsync();
+        await keys.PressAsync("Shift+Tab");
+        await keys.PressAsync("Enter");
+        await Expect(window.Heading(name)).ToBeVisibleAsync();
+
+        async Task TabToAsync(string id)
+        {
+            for (int i = 0; i < 30 && !await window.Page.EvaluateAsync<bool>("id => document.activeElement.id === id", id); i++)
+            {
+                await keys.PressAsync("Tab");
+            }
+
+            await Expect(window.Page.Locator("#" + id)).ToBeFocusedAsync();
+        }
+    }
+
+    [Fact]
+    public async Task Many_machines_are_found_at_the_server_and_come_as_the_list_is_scrolled()
+    {
+        string prefix = Rest.NewName("many");
+        List<string> ids = [];
+        for (int i = 0; i < 65; i++)
+        {
+            var vm = await site.Api.CreateVmAsync(new { name = $"{prefix}-{i:00}", description = i == 64 ? "the last of all" : "" });
+            ids.Add((string)vm["id"]!);
+        }
+
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        var rows = window.Page.Locator("[data-vm]");
+        await window.Page.GetByLabel("Search machines").FillAsync($"{prefix} LAST");
+        await Expect(rows).ToHaveCountAsync(1);
+        await Expect(window.Page.Locator($"[data-vm={prefix}-64]")).ToBeVisibleAsync();
+        await window.Page.GetByLabel("Search machines").FillAsync(prefix);
+        await Expect(rows).ToHaveCountAsync(60);
+        await rows.Last.ScrollIntoViewIfNeededAsync();
+        await Expect(rows).ToHaveCountAsync(65);
+        await Expect(window.Button("Show more")).ToHaveCountAsync(0);
+        foreach (string id in ids)
+        {
+            await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}");
+        }
+    }
+
+    [Fact]
+    public async Task Chosen_machines_are_started_and_switched_off_together()
+    {
+        string prefix = Rest.NewName("bulk");
+        for (int i = 0; i < 2; i++)
+        {
+            await site.Api.CreateVmAsync(new { name = $"{prefix}-{i}", memory = 64 << 20, engine = "soft" });
+        }
+
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/");
+        await window.Page.GetByLabel("Search machines").FillAsync(prefix);
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(2);
+        await window.Page.GetByLabel("Select all").CheckAsync();
+        await window.Page.Locator(".bulk-actions").GetByRole(AriaRole.Button, new() { Name = "Start" }).ClickAsync();
+        await Expect(window.Page.Locator("[data-state=running]")).ToHaveCountAsync(2, new() { Timeout = 60_000 });
+        await window.Page.Locator(".bulk-actions").GetByRole(AriaRole.Button, new() { Name = "Switch off" }).ClickAsync();
+        await Expect(window.Page.Locator("[data-state=off]")).ToHaveCountAsync(2, new() { Timeout = 60_000 });
+    }
+
+    [Fact]
+    public async Task A_change_that_needs_a_restart_waits_for_it()
+    {
+        string name = Rest.NewName("pending");
+        var vm = await site.Api.CreateVmAsync(new { name, memory = 64 << 20, engine = "soft" });
+        await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action = "on" });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/vms/{vm["id"]}/settings");
+        await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("128");
+        await window.Page.GetByLabel("Memory", new() { Exact = true }).BlurAsync();
+        await window.Button("Save changes").ClickAsync();
+        var waiting = window.Page.GetByText("Changes wait for the next start");
+        await Expect(waiting).ToBeVisibleAsync();
+        var power = window.Button($"Power of {name}");
+        await power.ClickAsync();
+        await window.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Switch off" }).ClickAsync();
+        await Expect(window.Page.Locator(".machine-head [data-state=off]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await window.Button("Start").ClickAsync();
+        await Expect(window.Page.Locator(".machine-head [data-state=running]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Expect(waiting).ToHaveCountAsync(0);
+        await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?force=true&wait=60");
+    }
+
+    [Fact]
+    public async Task A_protected_machine_is_cloned_but_not_deleted()
+    {
+        string name = Rest.NewName("protected");
+        var vm = await site.Api.CreateVmAsync(new { name, cpus = 3, deleteProtection = true });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/vms/{vm["id"]}/settings");
+        await Expect(window.Button("Delete")).ToBeDisabledAsync();
+        await window.Button("Clone").ClickAsync();
+        var dialog = window.Page.GetByRole(AriaRole.Dialog);
+        await dialog.GetByLabel("Name of the clone").FillAsync(name);
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Clone" }).ClickAsync();
+        await Expect(dialog.GetByRole(AriaRole.Alert)).ToBeVisibleAsync();
+        await dialog.GetByLabel("Name of the clone").FillAsync(name + "-clone");
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Clone" }).ClickAsync();
+        await Expect(window.Heading(name + "-clone")).ToBeVisibleAsync();
+
+        await window.GoAsync("/");
+        await window.Page.GetByLabel("Search machines").FillAsync(name);
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(2);
+        await window.Page.GetByLabel("Select all").CheckAsync();
+        await window.Button("Delete").ClickAsync();
+        await Expect(dialog.GetByText("(protected, stays)")).ToBeVisibleAsync();
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Delete" }).ClickAsync();
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(1);
+        await Expect(window.Page.Locator($"[data-vm={name}]")).ToBeVisibleAsync();
+    }
 }

@@ -15,11 +15,13 @@ public sealed partial class Site : IAsyncLifetime
 
     // The container of builds has no user namespaces and a small /dev/shm.
     private static readonly string[] BrowserArguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"];
+    private const int Patience = 20_000;
     private const string Chromium = "/usr/bin/chromium";
 
     private IPlaywright _playwright = null!;
     private IBrowser _browser = null!;
     private string? _state;
+    private Task<BootedMachine>? _linux;
 
     public ServiceProcess Service { get; private set; } = null!;
 
@@ -34,6 +36,7 @@ public sealed partial class Site : IAsyncLifetime
     {
         Service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         _playwright = await Playwright.CreateAsync();
+        Assertions.SetDefaultExpectTimeout(Patience);
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = BrowserArguments });
     }
 
@@ -44,8 +47,11 @@ public sealed partial class Site : IAsyncLifetime
         await Service.DisposeAsync();
     }
 
+    /// <summary>The one machine that tests share.</summary>
+    public Task<BootedMachine> LinuxAsync() => _linux ??= BootedMachine.BootAsync(Api);
+
     /// <summary>A window of the administrator, signed in by the link of the first start.</summary>
-    public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light)
+    public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light, Handheld? device = null)
     {
         if (_state is null)
         {
@@ -55,7 +61,7 @@ public sealed partial class Site : IAsyncLifetime
             _state = await first.Page.Context.StorageStateAsync();
         }
 
-        return await OpenAsync(size, scheme, _state);
+        return await OpenAsync(size, scheme, _state, device);
     }
 
     /// <summary>A window of a new user with the role.</summary>
@@ -69,17 +75,23 @@ public sealed partial class Site : IAsyncLifetime
         return window;
     }
 
-    public Task<Window> OpenAnonymousAsync() => OpenAsync(null, ColorScheme.Light, null);
+    public Task<Window> OpenAnonymousAsync() => OpenAsync(null, ColorScheme.Light, null, null);
 
-    private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state)
+    private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state, Handheld? device)
     {
-        var context = await _browser.NewContextAsync(new() { BaseURL = Address, ViewportSize = size ?? new() { Width = 1440, Height = 900 }, ColorScheme = scheme, StorageState = state });
-        context.SetDefaultTimeout(20_000);
+        var context = await _browser.NewContextAsync(new() { BaseURL = Address, ViewportSize = device is null ? size ?? new() { Width = 1440, Height = 900 } : new() { Width = 390, Height = 844 }, HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, StorageState = state });
+        context.SetDefaultTimeout(Patience);
         return new Window(await context.NewPageAsync());
     }
 
     [GeneratedRegex(@"http\S+/sign-in/link\?code=\S+")]
     private static partial Regex Link();
+}
+
+/// <summary>What is held in the hand instead of standing on a desk.</summary>
+public enum Handheld
+{
+    Phone,
 }
 
 /// <summary>A browser window; what went wrong in its scripts is remembered.</summary>

@@ -1,0 +1,141 @@
+using Microsoft.Playwright;
+using WebVm.Api.Tests;
+using Xunit;
+using static Microsoft.Playwright.Assertions;
+
+namespace WebVm.Web.Tests;
+
+/// <summary>Keys, pointer and touch as the guest's own devices report them (key codes of linux/input-event-codes.h).</summary>
+public sealed class InputTests(Site site) : LinuxTests(site)
+{
+    [Theory]
+    // z and y change places; ß, ü and # have keys of their own; @ is AltGr with Q, / is Shift with 7.
+    [InlineData("de", "zyßü#@/", "+21 -21 +44 -44 +12 -12 +26 -26 +43 -43 +100 +16 -16 -100 +42 +8 -8 -42")]
+    // a is on the key of Q, m beside L; digits want Shift, é does not; @ is AltGr with 0.
+    [InlineData("fr", "am1é@", "+16 -16 +39 -39 +42 +2 -2 -42 +3 -3 +100 +11 -11 -100")]
+    public async Task Pasted_text_is_typed_with_the_keys_of_the_guests_layout(string layout, string text, string keys)
+    {
+        await using var window = await Site.OpenConsoleAsync(Machine);
+        Assert.Equal(keys, await Machine.KeysAsync(() => window.PasteAsync(text, layout), keys));
+        await LeaveTheLineAsync(window);
+    }
+
+    [Fact]
+    public async Task Keys_that_are_down_are_released_when_the_screen_loses_the_focus()
+    {
+        await using var window = await Site.OpenConsoleAsync(Machine);
+        string seen = await Machine.KeysAsync(
+            async () =>
+            {
+                await window.Page.Keyboard.DownAsync("ControlLeft");
+                await window.Page.Keyboard.DownAsync("AltLeft");
+                await window.Button("Statistics").FocusAsync();
+            },
+            "+29 +56 -29 -56");
+        Assert.Equal("+29 +56 -29 -56", seen);
+    }
+
+    [Fact]
+    public async Task AltGr_comes_without_the_Ctrl_that_Windows_adds_and_dead_keys_come_as_keys()
+    {
+        await using var window = await Site.OpenConsoleAsync(Machine);
+        string seen = await Machine.KeysAsync(
+            () => window.Page.Locator("#screen").EvaluateAsync(
+                """
+                canvas => {
+                  const key = (type, code, key, more) => canvas.dispatchEvent(new KeyboardEvent(type, { code, key, bubbles: true, cancelable: true, ...more }));
+                  key('keydown', 'ControlLeft', 'Control', { ctrlKey: true });
+                  key('keydown', 'AltRight', 'AltGraph', { modifierAltGraph: true });
+                  key('keydown', 'KeyQ', '@', { modifierAltGraph: true });
+                  key('keyup', 'KeyQ', '@', {});
+                  key('keyup', 'AltRight', 'AltGraph', {});
+                  key('keydown', 'BracketRight', 'Dead', {});
+                  key('keyup', 'BracketRight', 'Dead', {});
+                }
+                """),
+            "+29 -29 +100 +16 -16 -100 +27 -27");
+        Assert.Equal("+29 -29 +100 +16 -16 -100 +27 -27", seen);
+        await LeaveTheLineAsync(window);
+    }
+
+    [Fact]
+    public async Task A_phone_types_by_its_own_keyboard_and_has_the_keys_that_it_lacks()
+    {
+        await using var window = await Site.OpenConsoleAsync(Machine, Handheld.Phone);
+        var field = window.Page.GetByLabel("Type into the guest");
+        string mark = Rest.NewName("phone");
+        await field.FocusAsync();
+        // A keyboard that suggests words inserts and takes back, without key events.
+        await window.Page.Keyboard.InsertTextAsync($"echo {mark}X");
+        await field.PressAsync("Backspace");
+        await window.Page.Keyboard.InsertTextAsync("-Y > /dev/ttyS0\n");
+        await Machine.UntilSerialAsync(text => text.Contains($"{mark}-Y", StringComparison.Ordinal));
+        string chord = await Machine.KeysAsync(
+            async () =>
+            {
+                await window.Button("ControlLeft").ClickAsync();
+                await field.FocusAsync();
+                await window.Page.Keyboard.InsertTextAsync("c");
+                await window.Button("ArrowUp").ClickAsync();
+                await window.Button("Escape").ClickAsync();
+            },
+            "+29 +46 -46 -29 +103 -103 +1 -1");
+        Assert.Equal("+29 +46 -46 -29 +103 -103 +1 -1", chord);
+        await window.Page.GetByRole(AriaRole.Button, new() { Name = "Keys" }).ClickAsync();
+        await Expect(window.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Ctrl-Alt-Del" })).ToBeInViewportAsync();
+        await window.Page.Keyboard.PressAsync("Escape");
+        await LeaveTheLineAsync(window);
+    }
+
+    [Fact]
+    public async Task The_screen_fills_the_viewers_screen_and_still_types()
+    {
+        await using var window = await Site.OpenConsoleAsync(Machine);
+        await window.Button("Fullscreen").ClickAsync();
+        await window.Page.WaitForFunctionAsync("() => document.fullscreenElement?.classList.contains('screen')");
+        await window.Page.WaitForFunctionAsync("() => { const box = document.getElementById('screen').getBoundingClientRect(); return box.width === innerWidth && box.height === innerHeight; }");
+        string mark = Rest.NewName("full");
+        await window.TypeAsync($"echo {mark} > /dev/ttyS0\n");
+        await Machine.UntilSerialAsync(text => text.Contains(mark, StringComparison.Ordinal));
+        await window.Page.EvaluateAsync("() => document.exitFullscreen()");
+        await Expect(window.Button("Fullscreen")).ToBeInViewportAsync();
+    }
+
+    [Fact]
+    public async Task The_guests_mouse_moves_and_clicks()
+    {
+        // The tiny kernel has no way to a program's own PS/2 port; the generic one has.
+        var machine = await BootedMachine.BootAsync(Site.Api, "generic");
+        await using var window = await Site.OpenConsoleAsync(machine);
+        await machine.TakeMouseAsync();
+        Assert.Equal([0xFA], await machine.MouseAsync());
+        var screen = (await window.Page.Locator("#screen").BoundingBoxAsync())!;
+        var mouse = window.Page.Mouse;
+        await mouse.ClickAsync(screen.X + 100, screen.Y + 100);
+        await window.Page.WaitForFunctionAsync("() => document.pointerLockElement?.id === 'screen'");
+        await machine.MouseAsync();
+
+        // A packet: buttons with the signs of both movements (bits 4 and 5) and a 1 (bit 3), then right, then up.
+        await mouse.MoveAsync(screen.X + 120, screen.Y + 130);
+        Assert.Equal([0b0010_1000, 20, 256 - 30], await UntilMouseAsync(machine, 3));
+        await mouse.DownAsync(new() { Button = MouseButton.Right });
+        Assert.Equal([0b0000_1010, 0, 0], await UntilMouseAsync(machine, 3));
+        await mouse.UpAsync(new() { Button = MouseButton.Right });
+        Assert.Equal([0b0000_1000, 0, 0], await UntilMouseAsync(machine, 3));
+        await Site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{machine.Id}?force=true&wait=60");
+    }
+
+    private static async Task<byte[]> UntilMouseAsync(BootedMachine machine, int count)
+    {
+        byte[] seen = [];
+        await ConsoleWindow.UntilAsync(async () => (seen = [.. seen, .. await machine.MouseAsync()]).Length >= count, "the mouse reported nothing");
+        return seen;
+    }
+
+    /// <summary>What was typed was not meant for the shell that reads the keyboard too.</summary>
+    private static async Task LeaveTheLineAsync(Window window)
+    {
+        await window.Page.Locator("#screen").FocusAsync();
+        await window.Page.Keyboard.PressAsync("Control+KeyC");
+    }
+}

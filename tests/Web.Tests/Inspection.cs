@@ -1,0 +1,59 @@
+namespace WebVm.Web.Tests;
+
+/// <summary>Looks at all that a page shows, as somebody does who cannot see or point well.</summary>
+internal static class Inspection
+{
+    // A control's name as WAI-ARIA computes it for what these pages use; contrast as WCAG 2.2, 1.4.3 defines it.
+    private const string Faults =
+        """
+        () => {
+          const faults = [];
+          const shown = element => element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && element.getClientRects().length > 0;
+          const describe = element => element.outerHTML.slice(0, 120).replaceAll('\n', ' ');
+          for (const control of document.querySelectorAll('a[href], button, input, select, textarea, summary, [role=button], [role=menuitem], [tabindex="0"]')) {
+            if (!shown(control) || control.closest('[aria-hidden=true]')) continue;
+            const labelled = (control.getAttribute('aria-labelledby') ?? '').split(' ').map(id => document.getElementById(id)?.textContent ?? '').join('');
+            const name = control.getAttribute('aria-label') ?? (labelled || [...control.labels ?? []].map(label => label.textContent).join('') || (control.matches('input, select, textarea') ? '' : control.textContent) || control.title);
+            if (!name.trim()) faults.push(`no name: ${describe(control)}`);
+          }
+
+          const context = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true });
+          const over = (colour, below) => {
+            context.fillStyle = `rgb(${below.join(' ')})`;
+            context.fillRect(0, 0, 1, 1);
+            context.fillStyle = colour;
+            context.fillRect(0, 0, 1, 1);
+            return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+          };
+          const luminance = colour => colour.map(part => part / 255).map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+          const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+          while (walk.nextNode()) {
+            const element = walk.currentNode.parentElement;
+            if (!walk.currentNode.textContent.trim() || !shown(element) || element.closest(':disabled, fieldset:disabled, .sr-only, .xterm, svg, script, option')) continue;
+            const ancestors = [];
+            for (let at = element; at; at = at.parentElement) ancestors.unshift(getComputedStyle(at));
+            if (ancestors.some(style => style.backgroundImage.includes('gradient') && !element.matches('select'))) continue;
+            const below = ancestors.reduce((colour, style) => over(style.backgroundColor, colour), [255, 255, 255]);
+            const style = ancestors.at(-1);
+            const [light, dark] = [luminance(over(style.color, below)), luminance(below)].sort((a, b) => b - a);
+            const ratio = (light + 0.05) / (dark + 0.05);
+            const size = parseFloat(style.fontSize);
+            const least = size >= 24 || size >= 18.66 && Number(style.fontWeight) >= 700 ? 3 : 4.5;
+            if (ratio < least) faults.push(`contrast ${ratio.toFixed(2)}: ${describe(element)}`);
+          }
+          return [...new Set(faults)];
+        }
+        """;
+
+    /// <summary>How many pixels the page is wider than its window.</summary>
+    public static Task<int> BeyondAsync(Window window) => window.Page.EvaluateAsync<int>("() => Math.max(0, document.documentElement.scrollWidth - innerWidth)");
+
+    /// <summary>Controls without a name, text that is hard to read, and a page that is wider than its window.</summary>
+    public static async Task<IReadOnlyList<string>> FaultsAsync(Window window)
+    {
+        string[] faults = await window.Page.EvaluateAsync<string[]>(Faults);
+        int beyond = await BeyondAsync(window);
+        return beyond == 0 ? faults : [.. faults, $"{beyond} pixels wider than the window"];
+    }
+}
