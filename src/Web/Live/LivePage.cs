@@ -86,7 +86,8 @@ public abstract class LivePage : ComponentBase, IDisposable
         }
     }
 
-    private async Task ReloadSoonAsync()
+    /// <summary>Loads once more in a moment, for what happened before the page listened: between its first rendering and its connection.</summary>
+    protected async Task ReloadSoonAsync()
     {
         if (_due)
         {
