@@ -2,13 +2,14 @@ using System.Runtime.InteropServices;
 using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Decoding;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Tests.Cpu.Differential;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Vector;
 
 /// <summary>No encoding may lead to a stub that cannot be made: the guest would stop its VMM.</summary>
-public sealed unsafe class StubCompletenessTests
+public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
 {
     [Theory]
     [InlineData(64)]
@@ -81,6 +82,45 @@ public sealed unsafe class StubCompletenessTests
         }
 
         NativeMemory.AlignedFree(operation);
+    }
+
+    /// <summary>A guest that executes every form with every immediate byte does not run the engine out of room for stubs, which would end its machine.</summary>
+    [Fact]
+    public void AllFormsTogetherFitIntoTheArena()
+    {
+        var random = new Random(6);
+        var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);
+        var mode = new DecodeMode(64, 64, Flat: true, Protected: true);
+        var decoded = new HashSet<(Code, bool)>();
+        foreach (Code code in new InstructionPool(64).All.Distinct())
+        {
+            for (int attempt = 0; attempt < 12; attempt++)
+            {
+                var stream = new InstructionStream(random, code, 64);
+                if (stream.Units.Count == 0 || stream.Units[0].Subject is not { IsInvalid: false } subject
+                    || !decoded.Add((code, Enumerable.Range(0, subject.OpCount).Any(i => subject.GetOpKind(i) == OpKind.Memory))))
+                {
+                    continue;
+                }
+
+                bool immediate = subject.OpCount > 0 && subject.GetOpKind(subject.OpCount - 1) == OpKind.Immediate8;
+                for (int value = 0; value < (immediate ? 256 : 1); value++)
+                {
+                    if (immediate)
+                    {
+                        subject.Immediate8 = (byte)value;
+                    }
+
+                    // Throws when there is no room.
+                    OperationDecoder.Fill(in subject, mode, subject.IP, operation, tooLong: false);
+                }
+            }
+        }
+
+        NativeMemory.AlignedFree(operation);
+        output.WriteLine($"{decoded.Count} forms, {HostStub.Used} bytes of stubs");
+        Assert.True(decoded.Count > 1000);
+        Assert.True(HostStub.Used < HostStub.ArenaSize * 3 / 4);
     }
 
     private static Instruction Redecode(InstructionStream stream, int bitness)

@@ -10,11 +10,14 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 /// </summary>
 internal static class HostStub
 {
-    // The number of different stubs is finite (instruction forms times immediate bytes, about 70 000 of 64 to 96 bytes), so a guest
-    // cannot fill the arena.
-    private const ulong ArenaSize = 16 << 20;
+    // The number of different stubs is finite (instruction forms, times immediate bytes where there is one: 3.2 MB together), so a guest
+    // cannot fill the arena; StubCompletenessTests makes them all.
+    public const ulong ArenaSize = 16 << 20;
 
     private static readonly ExecutableMemory _arena = new("webvm-stubs", ArenaSize);
+
+    /// <summary>Bytes of the arena that are taken.</summary>
+    public static ulong Used => _arena.Used;
 
     /// <summary>Assembles a routine written by hand, say <c>a => { a.mov(rax, rdi); a.ret(); }</c>, and returns its address.</summary>
     public static nint Assemble(Action<Assembler> write)
