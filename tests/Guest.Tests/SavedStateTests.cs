@@ -117,6 +117,7 @@ public sealed class SavedStateTests : IDisposable
     [Trait("category", "kvm")]
     public async Task A_shell_saved_on_soft_goes_on_under_kvm_and_back_again()
     {
+        KvmTests.SkipUnlessProgramsRun();
         await using (var guest = await GuestSession.Start(Spec(cpus: 1)))
         {
             guest.WaitForShell();

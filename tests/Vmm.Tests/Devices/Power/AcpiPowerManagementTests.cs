@@ -2,6 +2,7 @@ using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Tests.Devices.Doubles;
+using WebVm.Vmm.Tests.Interrupts;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Devices.Power;
