@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
@@ -70,6 +71,30 @@ public sealed class SavedStateTests : IDisposable
         Assert.Equal(["taken"], Directory.EnumerateFileSystemEntries(_folder).Select(Path.GetFileName));
         Assert.Equal("mine", await File.ReadAllTextAsync(Path.Combine(taken, "letter")));
         Assert.Equal("alive", guest.Run("echo alive"));
+    }
+
+    [Fact]
+    public async Task A_state_whose_apic_ids_are_not_those_of_its_spec_is_refused()
+    {
+        await using (var guest = await GuestSession.Start(new MachineSpec
+        {
+            Engine = EngineChoice.Soft,
+            Cpus = 3,
+            Memory = 16UL << 20,
+            Numa = [new() { Cpus = new(0b001), Memory = 8UL << 20 }, new() { Cpus = new(0b110), Memory = 8UL << 20 }],
+            Boot = new BootSpec { Kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder) },
+        }))
+        {
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        (await StateRestorer.Restore(Saved, EngineChoice.Soft)).Dispose();
+        string path = Path.Combine(Saved, "machine.json");
+        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
+        state["spec"]!["numa"] = null;
+        await File.WriteAllTextAsync(path, state.ToJsonString());
+        var refused = await Assert.ThrowsAsync<InvalidDataException>(() => StateRestorer.Restore(Saved, EngineChoice.Soft));
+        Assert.Contains("vCPU 1 has APIC id 2", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
