@@ -17,7 +17,7 @@ namespace WebVm.Api.Console;
 /// "frame", "off", "presence" and "serial"; what the frame holds is described at <see cref="Viewer"/>.
 /// </summary>
 [Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
-internal sealed class ConsoleHub(ConsoleRooms rooms, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
+internal sealed class ConsoleHub(ConsoleRooms rooms, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
 {
     private const int SerialChunkBytes = 32 * 1024;
     private const int LargestWrite = 64 * 1024;
@@ -34,7 +34,7 @@ internal sealed class ConsoleHub(ConsoleRooms rooms, VmSupervisor supervisor, ID
     {
         await CheckAsync(vm);
         bool mayControl = !viewOnly && Context.User!.Has(Scopes.ConsoleControl);
-        var viewer = new Viewer(Context.ConnectionId, Context.User!.Actor(), mayControl, Clients.Caller);
+        var viewer = new Viewer(connections[Context.ConnectionId], Clients.Caller, Context.User!.Actor(), mayControl);
         var room = rooms.Room(vm);
         Current = new Session(vm, room, viewer, null);
         await room.JoinAsync(viewer);

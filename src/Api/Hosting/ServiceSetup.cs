@@ -194,6 +194,8 @@ public static class ServiceSetup
             signalR.EnableDetailedErrors = false;
         }).AddHubOptions<ConsoleHub>(console => console.SupportedProtocols = [MessagePackHubProtocol.ProtocolName]);
         services.AddSingleton<IHubProtocol, MessagePackHubProtocol>();
+        services.AddSingleton<HubConnections<ConsoleHub>>();
+        services.AddSingleton<HubLifetimeManager<ConsoleHub>>(provider => provider.GetRequiredService<HubConnections<ConsoleHub>>());
         services.AddSingleton<MetricsSampler>();
         services.AddHostedService(provider => provider.GetRequiredService<MetricsSampler>());
         services.AddSingleton<IOperationHandler, PowerTransition>();

@@ -63,6 +63,18 @@ public sealed class TileTests
     }
 
     [Fact]
+    public void ANewGridReadsAllOfAScreenThatDoesNotChange()
+    {
+        var screen = new FakeScreen(200, 100) { Still = true };
+        screen.Fill(7);
+        var grid = new TileGrid(200, 100);
+        Assert.Equal(grid.Count, grid.Update(screen, 1));
+        Assert.NotEqual(0, grid.Encoded(0)[0]);
+        screen.Pixels[0] ^= 1;
+        Assert.Equal(0, grid.Update(screen, 2));
+    }
+
+    [Fact]
     public void EncodingAllocatesNothing()
     {
         var screen = new FakeScreen(640, 480);
@@ -176,7 +188,10 @@ public sealed class TileTests
             }
         }
 
-        public bool MayHaveChanged(int top, int lines) => true;
+        /// <summary>Says of itself that it has not changed.</summary>
+        public bool Still { get; init; }
+
+        public bool MayHaveChanged(int top, int lines) => !Still;
 
         public void ReadLine(int y, Span<uint> line) => Pixels.AsSpan(y * width, width).CopyTo(line);
     }

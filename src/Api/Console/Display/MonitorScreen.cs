@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Devices.Display;
 
@@ -8,6 +9,7 @@ namespace WebVm.Api.Console.Display;
 internal sealed class MonitorScreen(DisplayView view) : IScreenSource, IDisposable
 {
     private const int PageShift = 12;
+    private const uint ColourMask = 0x00ff_ffff;
 
     private ulong _seen;
     private ulong _current;
@@ -66,7 +68,7 @@ internal sealed class MonitorScreen(DisplayView view) : IScreenSource, IDisposab
         switch (Mode.BytesPerPixel)
         {
             case 4:
-                MemoryMarshal.Cast<byte, uint>(bytes)[..line.Length].CopyTo(line);
+                CopyColours(MemoryMarshal.Cast<byte, uint>(bytes), line);
                 break;
             case 3:
                 for (int x = 0; x < line.Length; x++)
@@ -82,6 +84,21 @@ internal sealed class MonitorScreen(DisplayView view) : IScreenSource, IDisposab
     }
 
     public void Dispose() => view.Dispose();
+
+    // What a guest writes beside the colours is not seen, and must not count as a change.
+    private static void CopyColours(ReadOnlySpan<uint> pixels, Span<uint> line)
+    {
+        int x = 0;
+        for (; x <= line.Length - Vector256<uint>.Count; x += Vector256<uint>.Count)
+        {
+            (Vector256.Create(pixels[x..]) & Vector256.Create(ColourMask)).CopyTo(line[x..]);
+        }
+
+        for (; x < line.Length; x++)
+        {
+            line[x] = pixels[x] & ColourMask;
+        }
+    }
 
     // Five and six bits become eight by repeating their upper bits, so that white stays white.
     private static void Expand565(ReadOnlySpan<ushort> pixels, Span<uint> line)

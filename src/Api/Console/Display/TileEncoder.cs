@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace WebVm.Api.Console.Display;
 
@@ -30,10 +31,9 @@ internal sealed class TileEncoder
 
     private const int TilePixels = TileSize * TileSize;
     private const int LargestPalette = 16;
-    private const uint ColourMask = 0x00ff_ffff;
 
     private readonly uint[] _pixels = new uint[TilePixels];
-    private readonly byte[] _packed = new byte[TilePixels / 2];
+    private readonly byte[] _packed = new byte[(TilePixels / 2) + sizeof(uint)];
     private readonly int[] _table = new int[4096];
     private readonly byte[] _output = new byte[Lz4Block.LargestOutput(TilePixels * 4) + 128];
 
@@ -62,58 +62,31 @@ internal sealed class TileEncoder
     /// <returns>Number of colours, or 0 when there are more than 16.</returns>
     private int Gather(ReadOnlySpan<uint> pixels, int stride, int width, int height, Span<uint> palette)
     {
-        int colours = 0;
-        uint last = ~0u;
         for (int y = 0; y < height; y++)
         {
-            var line = pixels.Slice(y * stride, width);
-            var target = _pixels.AsSpan(y * width, width);
-            for (int x = 0; x < width; x++)
-            {
-                uint colour = line[x] & ColourMask;
-                target[x] = colour;
-                if (colour == last || colours < 0)
-                {
-                    continue;
-                }
-
-                last = colour;
-                if (!palette[..colours].Contains(colour))
-                {
-                    if (colours == LargestPalette)
-                    {
-                        colours = -1;
-                        continue;
-                    }
-
-                    palette[colours++] = colour;
-                }
-            }
+            pixels.Slice(y * stride, width).CopyTo(_pixels.AsSpan(y * width, width));
         }
 
-        return Math.Max(colours, 0);
+        ReadOnlySpan<uint> rest = _pixels.AsSpan(0, width * height);
+        palette[0] = rest[0];
+        int colours = 1;
+        for (int other; (other = rest.IndexOfAnyExcept(palette[..colours])) >= 0; rest = rest[other..])
+        {
+            if (colours == LargestPalette)
+            {
+                return 0;
+            }
+
+            palette[colours++] = rest[other];
+        }
+
+        return colours;
     }
 
     private ReadOnlySpan<byte> EncodePalette(ReadOnlySpan<uint> tile, scoped ReadOnlySpan<uint> palette)
     {
         int bits = palette.Length <= 2 ? 1 : palette.Length <= 4 ? 2 : 4;
-        int perByte = 8 / bits;
-        int packedLength = (tile.Length + perByte - 1) / perByte;
-        var packed = _packed.AsSpan(0, packedLength);
-        packed.Clear();
-        uint last = palette[0];
-        int index = 0;
-        for (int i = 0; i < tile.Length; i++)
-        {
-            if (tile[i] != last)
-            {
-                last = tile[i];
-                index = palette.IndexOf(last);
-            }
-
-            packed[i / perByte] |= (byte)(index << (i % perByte * bits));
-        }
-
+        int packedLength = Pack(tile, palette, bits);
         _output[0] = (byte)TileEncoding.Palette;
         _output[1] = (byte)palette.Length;
         int at = 2;
@@ -123,7 +96,35 @@ internal sealed class TileEncoder
             at += 4;
         }
 
-        return _output.AsSpan(0, at + Lz4Block.Compress(packed, _output.AsSpan(at), _table));
+        return _output.AsSpan(0, at + Lz4Block.Compress(_packed.AsSpan(0, packedLength), _output.AsSpan(at), _table));
+    }
+
+    /// <summary>Writes each pixel's place in the palette, the first in the lowest bits.</summary>
+    /// <returns>Bytes written.</returns>
+    private int Pack(ReadOnlySpan<uint> tile, scoped ReadOnlySpan<uint> palette, int bits)
+    {
+        var weights = Vector256.Create(1u, 1u << bits, 1u << (2 * bits), 1u << (3 * bits), 1u << (4 * bits), 1u << (5 * bits), 1u << (6 * bits), 1u << (7 * bits));
+        Span<uint> last = stackalloc uint[Vector256<uint>.Count];
+        int at = 0;
+        for (int i = 0; i < tile.Length; i += Vector256<uint>.Count, at += bits)
+        {
+            // A tile at the edge need not be a multiple of eight pixels; behind its end nobody looks.
+            if (tile.Length - i < last.Length)
+            {
+                tile[i..].CopyTo(last);
+            }
+
+            var pixels = Vector256.Create(tile.Length - i < last.Length ? last : tile[i..]);
+            var places = Vector256<uint>.Zero;
+            for (int place = 1; place < palette.Length; place++)
+            {
+                places |= Vector256.Equals(pixels, Vector256.Create(palette[place])) & Vector256.Create((uint)place);
+            }
+
+            BinaryPrimitives.WriteUInt32LittleEndian(_packed.AsSpan(at), Vector256.Sum(places * weights));
+        }
+
+        return ((tile.Length * bits) + 7) / 8;
     }
 
     private ReadOnlySpan<byte> EncodeTrueColour(ReadOnlySpan<uint> tile)

@@ -57,12 +57,13 @@ internal sealed class TileGrid
         {
             int top = row * Size;
             int height = Math.Min(Size, Height - top);
-            if (!source.MayHaveChanged(top, height) && _changed[row * Columns] >= 0)
+            bool all = _changed[row * Columns] < 0;
+            if (!all && !source.MayHaveChanged(top, height))
             {
                 continue;
             }
 
-            Compare(source, top, height, changed);
+            Compare(source, top, height, all, changed);
             for (int column = 0; column < Columns; column++)
             {
                 int tile = (row * Columns) + column;
@@ -79,11 +80,17 @@ internal sealed class TileGrid
     }
 
     /// <summary>Copies a row of tiles, and finds which of them differ from the copy before.</summary>
-    private void Compare(IScreenSource source, int top, int height, Span<bool> changed)
+    /// <param name="all">There is no copy yet: every line is read.</param>
+    private void Compare(IScreenSource source, int top, int height, bool all, Span<bool> changed)
     {
         changed.Clear();
         for (int y = top; y < top + height; y++)
         {
+            if (!all && !source.MayHaveChanged(y, 1))
+            {
+                continue;
+            }
+
             source.ReadLine(y, _line);
             var before = _pixels.AsSpan(y * Width, Width);
             for (int column = 0; column < Columns; column++)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using Microsoft.AspNetCore.SignalR;
+using Microsoft.AspNetCore.SignalR.Protocol;
 using WebVm.Api.Console.MessagePack;
 
 namespace WebVm.Api.Console.Display;
@@ -9,11 +10,13 @@ namespace WebVm.Api.Console.Display;
 /// One browser that watches a screen. At most one frame is on its way to it; what changes meanwhile is in the next, so a slow viewer gets fewer
 /// frames and never old ones.
 /// </summary>
-internal sealed class Viewer(string connectionId, string name, bool mayControl, ISingleClientProxy client) : IMessagePackValue
+internal sealed class Viewer : IMessagePackValue
 {
     private const int HeaderBytes = 16;
     private const int TileHeaderBytes = 4;
 
+    private readonly HubConnectionContext _connection;
+    private readonly InvocationMessage _message;
     private byte[] _frame = new byte[64 * 1024];
     private int _length;
     private long _sent = -1;
@@ -23,13 +26,18 @@ internal sealed class Viewer(string connectionId, string name, bool mayControl, 
     private volatile bool _inFlight;
     private uint _frameId;
 
-    public string ConnectionId { get; } = connectionId;
+    /// <param name="client">The same connection, for all other messages.</param>
+    public Viewer(HubConnectionContext connection, ISingleClientProxy client, string name, bool mayControl)
+    {
+        (_connection, Client, Name, MayControl) = (connection, client, name, mayControl);
+        _message = new InvocationMessage("frame", [this]);
+    }
 
-    public string Name { get; } = name;
+    public string Name { get; }
 
-    public bool MayControl { get; } = mayControl;
+    public bool MayControl { get; }
 
-    public ISingleClientProxy Client { get; } = client;
+    public ISingleClientProxy Client { get; }
 
     /// <summary>The browser has painted the frame.</summary>
     public void Acknowledge(uint frame)
@@ -68,7 +76,12 @@ internal sealed class Viewer(string connectionId, string name, bool mayControl, 
         _sentAt = changedAt;
         _inFlight = true;
         // The buffer is not touched again before the frame has been acknowledged, so sending need not be awaited.
-        _ = Client.SendAsync("frame", this);
+        var sending = _connection.WriteAsync(_message);
+        if (!sending.IsCompletedSuccessfully)
+        {
+            _ = sending.AsTask();
+        }
+
         return _length;
     }
 
