@@ -15,22 +15,17 @@ public sealed class AccessTests(SharedService shared)
     public async Task NoEndpointOfTheApiAnswersAStranger()
     {
         using var stranger = new HttpClient { BaseAddress = shared.Service.Address };
-        var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         int walked = 0;
-        foreach (var (path, methods) in document!["paths"]!.AsObject())
+        foreach (var (method, path) in await EndpointsAsync())
         {
-            foreach (var (method, _) in methods!.AsObject())
+            if (s_open.Contains($"{method} {path.TrimEnd('/')}"))
             {
-                if (s_open.Contains($"{method.ToUpperInvariant()} {path.TrimEnd('/')}"))
-                {
-                    continue;
-                }
-
-                string concrete = path.Replace("{id}", Guid.Empty.ToString(), StringComparison.Ordinal).Replace("{snapshot}", Guid.Empty.ToString(), StringComparison.Ordinal);
-                var (status, _, _) = await stranger.SendAsync(HttpMethod.Parse(method), concrete);
-                Assert.True(status == HttpStatusCode.Unauthorized, $"{method} {path} answered {(int)status} to a stranger.");
-                walked++;
+                continue;
             }
+
+            var (status, _, _) = await stranger.SendAsync(HttpMethod.Parse(method), path);
+            Assert.True(status == HttpStatusCode.Unauthorized, $"{method} {path} answered {(int)status} to a stranger.");
+            walked++;
         }
 
         Assert.True(walked > 25, $"Only {walked} endpoints were found.");
@@ -106,13 +101,92 @@ public sealed class AccessTests(SharedService shared)
         Assert.Equal(HttpStatusCode.Created, own.Status);
     }
 
-    [Fact]
-    public async Task PagesCarryTheHeadersThatProtectThem()
+    [Theory]
+    [InlineData("/health/live")]
+    [InlineData("/sign-in")]
+    [InlineData("/api/v1/vms")]
+    [InlineData("/api/v1/nothing-here")]
+    [InlineData("/nothing-here")]
+    [InlineData("/app.css")]
+    public async Task EveryAnswerCarriesTheHeadersThatProtectIt(string path)
     {
-        using var answer = await shared.Client.GetAsync("/health/live", Rest.Cancellation);
-        Assert.Contains("script-src 'self'", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
+        using var answer = await shared.Client.GetAsync(path, Rest.Cancellation);
+        // Blazor adds a policy of its own; a browser keeps to both.
+        string policy = answer.Headers.GetValues("Content-Security-Policy").First();
+        Assert.Contains("script-src 'self'", policy, StringComparison.Ordinal);
+        Assert.Contains("object-src 'none'", policy, StringComparison.Ordinal);
+        Assert.Contains("frame-ancestors 'none'", policy, StringComparison.Ordinal);
         Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
         Assert.Equal("DENY", answer.Headers.GetValues("X-Frame-Options").Single());
+        Assert.Equal("same-origin", answer.Headers.GetValues("Referrer-Policy").Single());
+        Assert.Equal("same-origin", answer.Headers.GetValues("Cross-Origin-Opener-Policy").Single());
+    }
+
+    [Fact]
+    public async Task NoChangeIsTakenFromAnotherSitesPage()
+    {
+        string name = Rest.NewName("user");
+        const string password = "correct horse battery staple";
+        var (_, user, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "admin", password });
+        using var browser = new HttpClient(new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
+        Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password })).Status);
+        int walked = 0;
+        foreach (var (method, path) in await EndpointsAsync())
+        {
+            if (method is "GET" or "HEAD")
+            {
+                continue;
+            }
+
+            foreach (var header in new[] { ("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site") })
+            {
+                var (status, problem, _) = await browser.SendAsync(HttpMethod.Parse(method), path, null, header);
+                Assert.True(status == HttpStatusCode.Forbidden && (string)problem!["title"]! == "Cross-site request refused", $"{method} {path} with {header} answered {(int)status}.");
+            }
+
+            walked++;
+        }
+
+        Assert.True(walked > 15, $"Only {walked} endpoints were found.");
+        Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{user!["id"]}")).Status);
+    }
+
+    [Fact]
+    public async Task NoEndpointReadsABodyWithoutBound()
+    {
+        var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
+        string large = $$"""{"name":"{{new string('x', (1 << 20) + 1)}}"}""";
+        int walked = 0;
+        foreach (var (path, methods) in document!["paths"]!.AsObject())
+        {
+            foreach (var (method, _) in methods!.AsObject().Where(entry => entry.Value?["requestBody"] is not null))
+            {
+                var (status, _, _) = await shared.Client.SendAsync(HttpMethod.Parse(method), Concrete(path), large);
+                Assert.True(status == HttpStatusCode.RequestEntityTooLarge, $"{method} {path} answered {(int)status} to more than a mebibyte.");
+                walked++;
+            }
+        }
+
+        Assert.True(walked > 8, $"Only {walked} endpoints were found.");
+    }
+
+    [Theory]
+    [InlineData("/api/v1/vms", "{}")]
+    [InlineData("/api/v1/images", """{"kind":"iso","bytes":1}""")]
+    [InlineData("/api/v1/users", """{"role":"viewer","password":"correct horse battery"}""")]
+    [InlineData("/api/v1/tokens", "{}")]
+    public async Task NoNameReachesALogAPathOrAHeaderThatIsMoreThanAName(string path, string rest)
+    {
+        foreach (string name in new[] { "a\nwarn: forged", "a\r\nSet-Cookie: x=y", "../../etc/passwd", "a/b", "<script>", "\u001b]0;title\u0007", "a\";filename=x", ".hidden", "a\u202eb", "a\n" })
+        {
+            var body = System.Text.Json.Nodes.JsonNode.Parse(rest)!;
+            body["name"] = name;
+            var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, path, body.ToJsonString());
+            Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+            Assert.Contains("/name", Rest.Pointers(problem));
+        }
+
+        Assert.DoesNotContain("forged", shared.Service.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -122,6 +196,16 @@ public sealed class AccessTests(SharedService shared)
         var admin = users!["items"]!.AsArray().Single(user => (string)user!["role"]! == "admin");
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{admin!["id"]}")).Status);
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{admin["id"]}", new { role = "viewer" })).Status);
+    }
+
+    private static string Concrete(string path) =>
+        path.Replace("{id}", Guid.Empty.ToString(), StringComparison.Ordinal).Replace("{snapshot}", Guid.Empty.ToString(), StringComparison.Ordinal);
+
+    /// <summary>Every method and path that the API describes.</summary>
+    private async Task<List<(string Method, string Path)>> EndpointsAsync()
+    {
+        var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
+        return [.. document!["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject(), (path, method) => (method.Key.ToUpperInvariant(), Concrete(path.Key)))];
     }
 
     private HttpClient Bearer(string token)

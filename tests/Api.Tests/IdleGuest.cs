@@ -6,10 +6,12 @@ namespace WebVm.Api.Tests;
 /// <summary>VMs of the smallest guest, so that tests of the service cost no CPU time.</summary>
 internal static class IdleGuest
 {
-    /// <summary>Uploads the guest and returns the settings of a VM that runs it.</summary>
-    public static async Task<string> UploadAsync(HttpClient client)
+    /// <summary>Uploads the guest and returns its name.</summary>
+    public static Task<string> UploadAsync(HttpClient client) => UploadAsync(client, IdleImage.Bytes());
+
+    /// <summary>Uploads a kernel and returns its name.</summary>
+    public static async Task<string> UploadAsync(HttpClient client, byte[] content)
     {
-        byte[] content = IdleImage.Bytes();
         string name = Rest.NewName("idle");
         var (status, image, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = content.Length });
         Assert.Equal(HttpStatusCode.Created, status);

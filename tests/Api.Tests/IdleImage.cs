@@ -18,9 +18,22 @@ internal static class IdleImage
     // mov dx, 0x3f8; mov al, 'R'; out dx, al; mov al, 10; out dx, al; cli; hlt; jmp to hlt
     private static readonly byte[] s_code = [0x66, 0xba, 0xf8, 0x03, 0xb0, (byte)'R', 0xee, 0xb0, 0x0a, 0xee, 0xfa, 0xf4, 0xeb, 0xfd];
 
-    public static byte[] Bytes()
+    // start: mov dx, 0x3fd; in al, dx; test al, 1; jz keyboard; mov dx, 0x3f8; in al, dx; out dx, al;
+    // keyboard: in al, 0x64; test al, 1; jz start; in al, 0x60; mov dx, 0x3f8; out dx, al; jmp start
+    private static readonly byte[] s_echo =
+    [
+        0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0x06, 0x66, 0xba, 0xf8, 0x03, 0xec, 0xee,
+        0xe4, 0x64, 0xa8, 0x01, 0x74, 0xeb, 0xe4, 0x60, 0x66, 0xba, 0xf8, 0x03, 0xee, 0xeb, 0xe2,
+    ];
+
+    public static byte[] Bytes() => Around(s_code);
+
+    /// <summary>A guest that never rests: whatever comes in by the serial port or the keyboard goes out by the serial port.</summary>
+    public static byte[] Echo() => Around(s_echo);
+
+    private static byte[] Around(byte[] code)
     {
-        byte[] image = new byte[HeaderBytes + s_code.Length];
+        byte[] image = new byte[HeaderBytes + code.Length];
         uint end = LoadAddress + (uint)image.Length;
         uint[] header = [Magic, Flags, unchecked(0u - Magic - Flags), LoadAddress, LoadAddress, end, end, LoadAddress + HeaderBytes];
         for (int i = 0; i < header.Length; i++)
@@ -28,7 +41,7 @@ internal static class IdleImage
             BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(4 * i), header[i]);
         }
 
-        s_code.CopyTo(image, HeaderBytes);
+        code.CopyTo(image, HeaderBytes);
         return image;
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -18,7 +19,9 @@ public sealed class AuditTrail(RequestDelegate next, IDbContextFactory<WebVmDbCo
     {
         await next(context);
         bool changes = !(HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method) || HttpMethods.IsOptions(context.Request.Method));
-        if (changes && context.Request.Path.StartsWithSegments("/api") && context.GetEndpoint() is not null)
+        // A stranger who is turned away must not be able to fill the disk; tries to sign in are limited, and written down.
+        bool stranger = context.User.Identity?.IsAuthenticated != true && context.GetEndpoint()?.Metadata.GetMetadata<IAllowAnonymous>() is null;
+        if (changes && !stranger && context.Request.Path.StartsWithSegments("/api") && context.GetEndpoint() is not null)
         {
             await using var database = await databases.CreateDbContextAsync();
             database.Audit.Add(new AuditRecord

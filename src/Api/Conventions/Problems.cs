@@ -35,6 +35,9 @@ public static class Problems
     public static ProblemHttpResult BadRequest(string detail) =>
         Create(StatusCodes.Status400BadRequest, "bad-request", "Bad request", detail);
 
+    public static ProblemHttpResult TooMany(string detail) =>
+        Create(StatusCodes.Status429TooManyRequests, "too-many-requests", "Too many requests", detail);
+
     public static ProblemHttpResult Unavailable(string detail) =>
         Create(StatusCodes.Status503ServiceUnavailable, "unavailable", "Unavailable", detail);
 

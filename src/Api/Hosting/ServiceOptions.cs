@@ -41,6 +41,9 @@ public sealed class ServiceOptions
     [Range(1, long.MaxValue)]
     public long MaxImageBytes { get; set; } = 64L << 30;
 
+    /// <summary>Whether images are imported from addresses outside the public internet too: this host's own, private and link-local ones.</summary>
+    public bool ImportFromPrivateNetworks { get; set; }
+
     /// <summary>Days that events are kept for clients to resume from.</summary>
     [Range(1, 36500)]
     public int KeepEventsDays { get; set; } = 30;

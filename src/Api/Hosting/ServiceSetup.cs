@@ -37,6 +37,7 @@ namespace WebVm.Api.Hosting;
 public static class ServiceSetup
 {
     private const int SignInsPerMinute = 10;
+    private const long LargestBody = 1 << 20;
 
     // A restart of the database takes seconds; whoever asks meanwhile waits about as long, and is then told to come again.
     private const int MostRetries = 5;
@@ -58,6 +59,8 @@ public static class ServiceSetup
         var options = Read(builder.Configuration);
         builder.Services.PostConfigure<ServiceOptions>(configured => configured.Data = options.Data);
         builder.Services.AddSingleton(DataFolder.Claim(options.Data));
+        // Images set their own bound; everything else is a few fields.
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = LargestBody);
         builder.WebHost.UseUrls(Addresses(options));
 
         var services = builder.Services;
@@ -72,7 +75,7 @@ public static class ServiceSetup
         services.AddSingleton<EventFeed>();
         services.AddHostedService(provider => provider.GetRequiredService<EventFeed>());
         services.AddSingleton<OperationRunner>();
-        AddMachines(services);
+        AddMachines(services, options);
         services.AddHostedService(provider => provider.GetRequiredService<OperationRunner>());
     }
 
@@ -156,6 +159,7 @@ public static class ServiceSetup
     {
         services.AddDataProtection().PersistKeysToFileSystem(new DirectoryInfo(options.KeysFolder)).SetApplicationName("webvm");
         services.AddSingleton<SignInLinks>();
+        services.AddSingleton<GuessLimits>();
         services.AddSingleton<ConsoleTickets>();
         services.AddAuthentication("Any")
             .AddPolicyScheme("Any", null, scheme => scheme.ForwardDefaultSelector = context =>
@@ -168,15 +172,21 @@ public static class ServiceSetup
         services.AddRateLimiter(limits =>
         {
             limits.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
+            limits.OnRejected = (rejected, _) =>
+            {
+                GuessLimits.SetRetryAfter(rejected.HttpContext.Response, rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? wait : TimeSpan.FromMinutes(1));
+                return ValueTask.CompletedTask;
+            };
             limits.AddPolicy(SessionEndpoints.RateLimit, context => RateLimitPartition.GetFixedWindowLimiter(
-                context.Connection.RemoteIpAddress?.ToString() ?? "",
+                GuessLimits.KeyOf(context.Connection.RemoteIpAddress),
                 _ => new FixedWindowRateLimiterOptions { PermitLimit = SignInsPerMinute, Window = TimeSpan.FromMinutes(1) }));
         });
     }
 
-    private static void AddMachines(IServiceCollection services)
+    private static void AddMachines(IServiceCollection services, ServiceOptions options)
     {
-        services.AddHttpClient(ImageImport.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan);
+        services.AddHttpClient(ImageImport.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan)
+            .ConfigurePrimaryHttpMessageHandler(() => ImportConnections.CreateHandler(options.ImportFromPrivateNetworks ? _ => true : ImportConnections.IsPublic));
         services.AddSingleton<ImageStore>();
         services.AddHostedService<Catalogue>();
         services.AddSingleton<VmFiles>();

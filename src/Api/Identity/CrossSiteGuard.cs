@@ -12,7 +12,8 @@ public sealed class CrossSiteGuard(RequestDelegate next)
     {
         var request = context.Request;
         bool safe = HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method);
-        bool socket = context.WebSockets.IsWebSocketRequest;
+        // The server knows of WebSockets only behind this middleware. Over HTTP/2 they are CONNECT (RFC 8441 §4), which is not safe.
+        bool socket = string.Equals(request.Headers.Upgrade, "websocket", StringComparison.OrdinalIgnoreCase);
         string origin = request.Headers.Origin.ToString();
         string site = request.Headers["Sec-Fetch-Site"].ToString();
         bool foreign = (origin.Length > 0 && !IsOwn(origin, request)) || (site.Length > 0 && site is not ("same-origin" or "none"));

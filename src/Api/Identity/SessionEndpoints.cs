@@ -27,8 +27,14 @@ public static class SessionEndpoints
     public static void MapSignInLink(this IEndpointRouteBuilder root) =>
         root.MapGet("/sign-in/link", UseLinkAsync).AllowAnonymous().RequireRateLimiting(RateLimit).ExcludeFromDescription();
 
-    private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(SignIn request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(SignIn request, HttpContext context, WebVmDbContext database, GuessLimits limits, CancellationToken cancellation)
     {
+        if (request.Name.Length <= Names.LongestName && !limits.TryAccount(request.Name, out var retryAfter))
+        {
+            GuessLimits.SetRetryAfter(context.Response, retryAfter);
+            return Problems.TooMany("There were too many tries to sign in with this name.");
+        }
+
         var user = await database.Users.AsNoTracking().SingleOrDefaultAsync(u => u.Name == request.Name, cancellation);
         bool matches = request.Password.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Password, user?.PasswordHash);
         if (!matches || user is null or { Disabled: true })

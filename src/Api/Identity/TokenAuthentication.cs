@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Encodings.Web;
 using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -14,13 +15,14 @@ using WebVm.Api.Persistence.Entities;
 namespace WebVm.Api.Identity;
 
 /// <summary>Authenticates <c>Authorization: Bearer wvm_…</c>; for WebSockets and event streams also <c>?access_token=</c>.</summary>
-public sealed class TokenAuthentication(
+internal sealed class TokenAuthentication(
     IOptionsMonitor<AuthenticationSchemeOptions> options,
     ILoggerFactory logger,
     UrlEncoder encoder,
     WebVmDbContext database,
     IOptions<ServiceOptions> service,
     ConsoleTickets tickets,
+    GuessLimits limits,
     TimeProvider time)
     : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
 {
@@ -28,6 +30,8 @@ public sealed class TokenAuthentication(
 
     // A write for every request would make reads as costly as writes.
     private static readonly TimeSpan LastUsedPrecision = TimeSpan.FromMinutes(5);
+
+    private TimeSpan? _retryAfter;
 
     protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
     {
@@ -52,7 +56,7 @@ public sealed class TokenAuthentication(
         var now = time.GetUtcNow();
         if (found?.User is not { Disabled: false } user || found.ExpiresAt <= now)
         {
-            return AuthenticateResult.Fail("The token is unknown, expired, or its user is disabled.");
+            return Wrong("The token is unknown, expired, or its user is disabled.");
         }
 
         if (found.LastUsedAt is null || now - found.LastUsedAt > LastUsedPrecision)
@@ -65,9 +69,26 @@ public sealed class TokenAuthentication(
 
     protected override Task HandleChallengeAsync(AuthenticationProperties properties)
     {
+        if (_retryAfter is { } wait)
+        {
+            GuessLimits.SetRetryAfter(Response, wait);
+            Response.StatusCode = StatusCodes.Status429TooManyRequests;
+            return Task.CompletedTask;
+        }
+
         Response.StatusCode = 401;
         Response.Headers.WWWAuthenticate = "Bearer";
         return Task.CompletedTask;
+    }
+
+    private AuthenticateResult Wrong(string reason)
+    {
+        if (!limits.TryToken(Context.Connection.RemoteIpAddress, out var wait))
+        {
+            _retryAfter = wait;
+        }
+
+        return AuthenticateResult.Fail(reason);
     }
 
     /// <summary>Console tickets open the hubs, and there one VM; nothing else.</summary>
@@ -75,7 +96,7 @@ public sealed class TokenAuthentication(
     {
         if (!Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal) || tickets.Read(text) is not { } ticket)
         {
-            return AuthenticateResult.Fail("The console ticket is over.");
+            return Wrong("The console ticket is over.");
         }
 
         var identity = Principals.Identity(SchemeName, ticket.Name, ticket.User, ticket.Role, ticket.Scopes);

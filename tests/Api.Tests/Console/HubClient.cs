@@ -27,9 +27,14 @@ internal sealed class HubClient : IAsyncDisposable
 
     /// <summary>Connects and shakes hands.</summary>
     /// <exception cref="WebSocketException">The service refuses.</exception>
-    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = MessagePackHubProtocol.ProtocolName)
+    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = MessagePackHubProtocol.ProtocolName, string? origin = null)
     {
         var client = new HubClient();
+        if (origin is not null)
+        {
+            client._socket.Options.SetRequestHeader("Origin", origin);
+        }
+
         client._socket.Options.SetRequestHeader("Authorization", "Bearer " + token);
         await client._socket.ConnectAsync(new UriBuilder(service) { Scheme = "ws", Path = "/hubs/console" }.Uri, Rest.Cancellation);
         byte[] handshake = [.. Encoding.UTF8.GetBytes($$"""{"protocol":"{{protocol}}","version":1}"""), RecordSeparator];

@@ -1,0 +1,130 @@
+using System.Net.WebSockets;
+using System.Reflection;
+using System.Text;
+using WebVm.Api.Console;
+using Xunit;
+
+namespace WebVm.Api.Tests.Console;
+
+public sealed class HubAccessTests(SharedService shared)
+{
+    // Every method of the hub with arguments as its client sends them. A new one is walked only once it is here.
+    private static readonly Dictionary<string, object[]> s_methods = new()
+    {
+        [nameof(ConsoleHub.OpenDisplay)] = [Guid.Empty.ToString(), false],
+        [nameof(ConsoleHub.OpenSerial)] = [Guid.Empty.ToString(), 0L],
+        [nameof(ConsoleHub.Acknowledge)] = [1L],
+        [nameof(ConsoleHub.Key)] = ["KeyA", true],
+        [nameof(ConsoleHub.Pointer)] = [1, 1, 0, 1],
+        [nameof(ConsoleHub.TakeControl)] = [],
+        [nameof(ConsoleHub.Paste)] = ["paste", "us"],
+        [nameof(ConsoleHub.WriteSerial)] = [Encoding.ASCII.GetBytes("serial")],
+    };
+
+    [Fact]
+    public void EveryMethodIsWalked() => Assert.Equal(
+        typeof(ConsoleHub).GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly).Where(method => !method.IsVirtual).Select(method => method.Name).Order(),
+        s_methods.Keys.Order());
+
+    [Theory]
+    [InlineData("wvm_wrong", null)]
+    [InlineData(ServiceProcess.AdminToken, "https://evil.example")]
+    public async Task AStrangerAndAForeignPageAreTurnedAway(string token, string? origin) =>
+        await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, token, origin: origin));
+
+    [Fact]
+    public async Task OnlyOurProtocolIsSpoken() =>
+        await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken, "json"));
+
+    [Fact]
+    public async Task ATokenWithoutConsoleScopeIsTurnedAway()
+    {
+        string token = await TokenAsync("vms:read");
+        await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, token));
+    }
+
+    [Fact]
+    public async Task WithoutAVmNoMethodDoesAnything()
+    {
+        await using var client = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
+        foreach (var (method, arguments) in s_methods)
+        {
+            string? complaint = await client.InvokeAsync(method, arguments);
+            Assert.True(complaint is null != method.StartsWith("Open", StringComparison.Ordinal), $"{method} answered: {complaint}");
+        }
+    }
+
+    [Fact]
+    public async Task WhoMayOnlyViewReachesTheGuestByNoMethodAndWhoMayControlDoes()
+    {
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
+        string id = (string)vm["id"]!;
+        await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "on" });
+
+        string viewer = await TokenAsync("console:view");
+        string ticket = (string)(await shared.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{id}/console")).Body!["ticket"]!;
+        await using (var display = await HubClient.ConnectAsync(shared.Service.Address, viewer))
+        await using (var serial = await HubClient.ConnectAsync(shared.Service.Address, viewer))
+        {
+            Assert.Null(await display.InvokeAsync(nameof(ConsoleHub.OpenDisplay), id, false));
+            Assert.Null(await serial.InvokeAsync(nameof(ConsoleHub.OpenSerial), id, 0L));
+            foreach (var client in new[] { display, serial })
+            {
+                foreach (var (method, arguments) in s_methods.Where(method => !method.Key.StartsWith("Open", StringComparison.Ordinal)))
+                {
+                    await client.InvokeAsync(method, arguments);
+                }
+            }
+
+            Assert.Equal("", await SerialAsync(id));
+        }
+
+        await using (var display = await HubClient.ConnectAsync(shared.Service.Address, ticket))
+        {
+            Assert.Null(await display.InvokeAsync(nameof(ConsoleHub.OpenDisplay), id, false));
+            await display.InvokeAsync(nameof(ConsoleHub.Key), "KeyA", true);
+            await AwaitSerialAsync(id, seen => seen.Length > 0);
+        }
+
+        await using (var serial = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken))
+        {
+            Assert.Null(await serial.InvokeAsync(nameof(ConsoleHub.OpenSerial), id, 0L));
+            await serial.InvokeAsync(nameof(ConsoleHub.WriteSerial), Encoding.ASCII.GetBytes("serial"));
+            await AwaitSerialAsync(id, seen => seen.EndsWith("serial", StringComparison.Ordinal));
+        }
+
+        await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "off" });
+    }
+
+    [Fact]
+    public async Task ATicketOpensItsVmAloneAndNoRequest()
+    {
+        string[] ids = [.. await Task.WhenAll(Enumerable.Range(0, 2).Select(async _ => (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!))];
+        string ticket = (string)(await shared.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{ids[0]}/console")).Body!["ticket"]!;
+        await using var client = await HubClient.ConnectAsync(shared.Service.Address, ticket);
+        Assert.NotNull(await client.InvokeAsync(nameof(ConsoleHub.OpenDisplay), ids[1], true));
+        Assert.Null(await client.InvokeAsync(nameof(ConsoleHub.OpenDisplay), ids[0], true));
+        using var request = new HttpClient { BaseAddress = shared.Service.Address };
+        Assert.Equal(System.Net.HttpStatusCode.Unauthorized, (await request.SendAsync(HttpMethod.Get, "/api/v1/vms", headers: ("Authorization", "Bearer " + ticket))).Status);
+    }
+
+    private async Task<string> TokenAsync(params string[] scopes) =>
+        (string)(await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes })).Body!["token"]!;
+
+    private Task<string> SerialAsync(string id) => shared.Client.GetStringAsync($"/api/v1/vms/{id}/serial", Rest.Cancellation);
+
+    private async Task AwaitSerialAsync(string id, Func<string, bool> reached)
+    {
+        for (int i = 0; i < 300; i++)
+        {
+            if (reached(await SerialAsync(id)))
+            {
+                return;
+            }
+
+            await Task.Delay(100, Rest.Cancellation);
+        }
+
+        Assert.Fail("What the controller sent did not reach the guest.");
+    }
+}

@@ -1,0 +1,93 @@
+using System.Net;
+using System.Security.Cryptography;
+using WebVm.Api.Images;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class ImportTests(SharedService shared)
+{
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("127.8.8.8")]
+    [InlineData("0.0.0.0")]
+    [InlineData("10.1.2.3")]
+    [InlineData("172.31.255.255")]
+    [InlineData("192.168.0.1")]
+    [InlineData("169.254.169.254")]
+    [InlineData("100.64.0.1")]
+    [InlineData("224.0.0.1")]
+    [InlineData("255.255.255.255")]
+    [InlineData("::1")]
+    [InlineData("::")]
+    [InlineData("::ffff:127.0.0.1")]
+    [InlineData("::ffff:10.0.0.1")]
+    [InlineData("::7f00:1")]
+    [InlineData("64:ff9b::7f00:1")]
+    [InlineData("2002:7f00:1::")]
+    [InlineData("fd00::1")]
+    [InlineData("fe80::1")]
+    [InlineData("fec0::1")]
+    [InlineData("ff02::1")]
+    public void AnAddressThatOnlyTheServiceReachesIsNotPublic(string address) => Assert.False(ImportConnections.IsPublic(IPAddress.Parse(address)));
+
+    [Theory]
+    [InlineData("1.1.1.1")]
+    [InlineData("172.32.0.1")]
+    [InlineData("100.128.0.1")]
+    [InlineData("::ffff:1.1.1.1")]
+    [InlineData("2606:4700::1111")]
+    public void OthersArePublic(string address) => Assert.True(ImportConnections.IsPublic(IPAddress.Parse(address)));
+
+    [Fact]
+    public async Task ByDefaultTheServiceDoesNotFetchFromItsOwnHost()
+    {
+        await using var service = await ServiceProcess.StartAsync();
+        foreach (string host in new[] { "127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433" })
+        {
+            var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=60", new { name = Rest.NewName(), kind = "iso", url = $"http://{host}:{service.Address.Port}/health/live" });
+            Assert.Equal("failed", (string)operation!["state"]!);
+            Assert.Contains("not in the public internet", (string)operation["error"]!, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task ARedirectIsCheckedLikeTheFirstAddress()
+    {
+        using var server = new OneAnswer(port => $"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:{port}/secret\r\nContent-Length: 0\r\n\r\n");
+        using var client = new HttpClient(ImportConnections.CreateHandler(address => address.ToString() == "127.0.0.1"));
+        var refusal = await Assert.ThrowsAsync<HttpRequestException>(() => client.GetAsync(server.Url, Rest.Cancellation));
+        Assert.Contains("127.0.0.2", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(1, server.Requests);
+    }
+
+    [Fact]
+    public async Task AnImportLargerThanItsLimitIsBrokenOffHoweverLongItClaimsToBe()
+    {
+        // No length is announced: the bytes are counted as they come.
+        using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + new string('x', 100_000));
+        var (_, operation, _) = await ImportAsync(new { name = Rest.NewName(), kind = "iso", url = server.Url, bytes = 50_000 });
+        Assert.Equal("failed", (string)operation!["state"]!);
+        Assert.Contains("more than 50000 bytes", (string)operation["error"]!, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AnImportWithTheWrongChecksumIsNotUsable()
+    {
+        using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nimage");
+        var (_, operation, _) = await ImportAsync(new { name = Rest.NewName(), kind = "iso", url = server.Url, sha256 = new string('0', 64) });
+        Assert.Equal("failed", (string)operation!["state"]!);
+        Assert.Contains(Convert.ToHexStringLower(SHA256.HashData("image"u8)), (string)operation["error"]!, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AnImportThatIsCutShortIsNotUsable()
+    {
+        using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nimage");
+        var (_, operation, _) = await ImportAsync(new { name = Rest.NewName(), kind = "iso", url = server.Url });
+        Assert.Equal("failed", (string)operation!["state"]!);
+    }
+
+    private Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> ImportAsync(object request) =>
+        shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=60", request);
+}
