@@ -13,6 +13,7 @@ public abstract class LivePage : ComponentBase, IDisposable
     private readonly CancellationTokenSource _closed = new();
     private IDisposable? _subscription;
     private bool _due;
+    private bool _following;
 
     [Inject]
     protected LiveEvents Events { get; set; } = null!;
@@ -67,6 +68,33 @@ public abstract class LivePage : ComponentBase, IDisposable
         catch (OperationCanceledException)
         {
             // The page is closed.
+        }
+    }
+
+    /// <summary>Loads again and again while something is under way whose progress is no event. A second call while it does so is ignored.</summary>
+    protected async Task FollowWhileAsync(TimeSpan interval, Func<bool> underWay)
+    {
+        if (_following || !RendererInfo.IsInteractive)
+        {
+            return;
+        }
+
+        _following = true;
+        try
+        {
+            while (underWay())
+            {
+                await Task.Delay(interval, Closed);
+                await ReloadAsync();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The page is closed.
+        }
+        finally
+        {
+            _following = false;
         }
     }
 

@@ -13,6 +13,8 @@ const left = 58;
 const bottom = 24;
 const top = 10;
 const minute = 60_000;
+/** Below this many pixels there is no room for a mark at every minute. */
+const narrow = 480;
 /** What the axis may span, in minutes: the shortest that holds all samples. */
 const spans = [2, 5, 15];
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -129,7 +131,8 @@ export class MetricChart extends HTMLElement {
       parts.push(`<line class="chart-grid" x1="${left}" x2="${width}" y1="${y(value)}" y2="${y(value)}"/>`);
       parts.push(`<text class="chart-tick" x="${left - 8}" y="${y(value) + 4}" text-anchor="end">${format(value, unit)}</text>`);
     }
-    for (let i = 0; i <= minutesShown; i += minutesShown === 15 ? 5 : 1) {
+    const step = minutesShown === 15 ? 5 : minutesShown === 5 && width < narrow ? 5 : 1;
+    for (let i = 0; i <= minutesShown; i += step) {
       const at = x(now - i * minute);
       parts.push(`<text class="chart-tick" x="${at}" y="${height - 6}" text-anchor="${i === minutesShown ? "start" : i === 0 ? "end" : "middle"}">${i === 0 ? "now" : `−${i} min`}</text>`);
     }
