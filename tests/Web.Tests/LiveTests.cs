@@ -15,7 +15,7 @@ public sealed class LiveTests(Site site) : LinuxTests(site)
         await list.GoAsync("/");
         await list.Page.EvaluateAsync("() => { window.stayed = true; }");
         string name = Rest.NewName("live");
-        var vm = await Site.Api.CreateVmAsync(new { name, memory = 64 << 20, engine = "soft" });
+        var vm = await Site.Api.CreateVmAsync(new { name, memory = 256 << 20, engine = "soft" });
         var row = list.Page.Locator($"[data-vm={name}]");
         await Expect(row.Locator("[data-state=off]")).ToBeVisibleAsync();
         await using var page = await Site.OpenAsync();

@@ -146,7 +146,7 @@ public sealed class MachineTests(Site site)
         await window.GoAsync("/");
         var keys = window.Page.Keyboard;
         await keys.PressAsync("c");
-        await Expect(window.Heading("New machine")).ToBeVisibleAsync();
+        await Expect(window.Heading("New machine")).ToBeFocusedAsync();
         await TabToAsync("vm-name");
         await keys.PressAsync("Control+a");
         string name = Rest.NewName("keys");
@@ -205,7 +205,7 @@ public sealed class MachineTests(Site site)
         string prefix = Rest.NewName("bulk");
         for (int i = 0; i < 2; i++)
         {
-            await site.Api.CreateVmAsync(new { name = $"{prefix}-{i}", memory = 64 << 20, engine = "soft" });
+            await site.Api.CreateVmAsync(new { name = $"{prefix}-{i}", memory = 256 << 20, engine = "soft" });
         }
 
         await using var window = await site.OpenAsync();
@@ -223,11 +223,11 @@ public sealed class MachineTests(Site site)
     public async Task A_change_that_needs_a_restart_waits_for_it()
     {
         string name = Rest.NewName("pending");
-        var vm = await site.Api.CreateVmAsync(new { name, memory = 64 << 20, engine = "soft" });
+        var vm = await site.Api.CreateVmAsync(new { name, memory = 256 << 20, engine = "soft" });
         await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action = "on" });
         await using var window = await site.OpenAsync();
         await window.GoAsync($"/vms/{vm["id"]}/settings");
-        await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("128");
+        await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("320");
         await window.Page.GetByLabel("Memory", new() { Exact = true }).BlurAsync();
         await window.Button("Save changes").ClickAsync();
         var waiting = window.Page.GetByText("Changes wait for the next start");
