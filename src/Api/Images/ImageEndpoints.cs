@@ -36,9 +36,10 @@ public static class ImageEndpoints
         group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses");
     }
 
-    private static async Task<Ok<Page<ImageView>>> ListAsync(WebVmDbContext database, ImageKind? kind, CancellationToken cancellation)
+    private static async Task<Ok<Page<ImageView>>> ListAsync(WebVmDbContext database, Choice<ImageKind>? kind, CancellationToken cancellation)
     {
-        var found = await database.Images.AsNoTracking().Where(i => kind == null || i.Kind == kind).OrderBy(i => i.Name).ToListAsync(cancellation);
+        var wanted = kind?.Value;
+        var found = await database.Images.AsNoTracking().Where(i => wanted == null || i.Kind == wanted).OrderBy(i => i.Name).ToListAsync(cancellation);
         var users = await UsersAsync(database, cancellation);
         return TypedResults.Ok(new Page<ImageView>([.. found.Select(i => ImageView.From(i, users.GetValueOrDefault(i.Name, [])))], null));
     }

@@ -57,7 +57,7 @@ public static class OperationEndpoints
     }
 
     private static async Task<Results<Ok<Page<OperationView>>, ProblemHttpResult>> ListAsync(
-        WebVmDbContext database, int? limit, string? cursor, Guid? vm, OperationState? state, CancellationToken cancellation)
+        WebVmDbContext database, int? limit, string? cursor, Guid? vm, Choice<OperationState>? state, CancellationToken cancellation)
     {
         var page = new PageRequest(limit, cursor, null);
         if (page.Validate() is { } fault)
@@ -77,7 +77,7 @@ public static class OperationEndpoints
         }
 
         query = vm is { } vmId ? query.Where(o => o.VmId == vmId) : query;
-        query = state is { } wanted ? query.Where(o => o.State == wanted) : query;
+        query = state is { } wanted ? query.Where(o => o.State == wanted.Value) : query;
         var found = await query.OrderByDescending(o => o.Id).Take(page.Size + 1).ToListAsync(cancellation);
         string? next = found.Count > page.Size ? PageRequest.EncodeCursor(found[page.Size - 1].Id.ToString()) : null;
         return TypedResults.Ok(new Page<OperationView>([.. found.Take(page.Size).Select(OperationView.From)], next));

@@ -29,7 +29,7 @@ public sealed partial class OperationRunner(
     private readonly Channel<Guid> _queue = Channel.CreateUnbounded<Guid>();
     private readonly ConcurrentDictionary<Guid, CancellationTokenSource> _running = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource> _waiters = new();
-    private readonly ConcurrentDictionary<string, SemaphoreSlim> _turns = new(StringComparer.Ordinal);
+    private readonly Turns _turns = new();
 
     /// <summary>Adds the operation to the caller's transaction. Call <see cref="Enqueue"/> once that has committed.</summary>
     public static Operation Create(WebVmDbContext database, string kind, string target, Guid? vmId, string? actor, object? input = null)
@@ -123,16 +123,10 @@ public sealed partial class OperationRunner(
                 return;
             }
 
-            var turn = _turns.GetOrAdd(operation.VmId?.ToString() ?? operation.Target, _ => new SemaphoreSlim(1));
-            await turn.WaitAsync(stopping);
-            try
+            using (await _turns.TakeAsync(operation.VmId?.ToString() ?? operation.Target, stopping))
             {
                 await database.Entry(operation).ReloadAsync(stopping);
                 await RunAsync(database, operation, stopping);
-            }
-            finally
-            {
-                turn.Release();
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

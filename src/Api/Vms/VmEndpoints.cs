@@ -32,7 +32,7 @@ public static class VmEndpoints
     }
 
     private static async Task<IResult> ListAsync(
-        HttpContext context, WebVmDbContext database, int? limit, string? cursor, string? fields, string? q, ObservedPower[]? state, CancellationToken cancellation)
+        HttpContext context, WebVmDbContext database, int? limit, string? cursor, string? fields, string? q, Choice<ObservedPower>[]? state, CancellationToken cancellation)
     {
         var page = new PageRequest(limit, cursor, fields);
         if (page.Validate() is { } fault)
@@ -48,7 +48,8 @@ public static class VmEndpoints
 
         if (state is { Length: > 0 })
         {
-            query = query.Where(vm => state.Contains(vm.Observed));
+            ObservedPower[] wanted = [.. state.Select(choice => choice.Value)];
+            query = query.Where(vm => wanted.Contains(vm.Observed));
         }
 
         foreach (string? label in context.Request.Query["label"])

@@ -1,0 +1,83 @@
+using Microsoft.EntityFrameworkCore;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+public sealed class ListTests : IAsyncLifetime
+{
+    private const int Rows = 10_000;
+    private const int PageSize = 1000;
+
+    private ServiceProcess _service = null!;
+
+    private string Log => Path.Combine(_service.Data, "postgres", "postgresql.log");
+
+    public async ValueTask InitializeAsync()
+    {
+        _service = await ServiceProcess.StartAsync();
+        await using var database = Databases.Of(_service).CreateDbContext();
+        await database.Database.ExecuteSqlAsync(
+            $$"""
+            INSERT INTO vms (id, name, description, labels, configuration, desired, desired_generation, observed, restart_count, deleting, created_at, updated_at, revision)
+            SELECT gen_random_uuid(), 'vm-' || lpad(n::text, 5, '0'), '', jsonb_build_object('group', (n % 100)::text), '{}', 'Off', 0,
+                   CASE WHEN n % 50 = 0 THEN 'Running' ELSE 'Off' END, 0, false, now(), now(), 1
+            FROM generate_series(1, {{Rows}}) n
+            """, Rest.Cancellation);
+        await database.Database.ExecuteSqlAsync($"ALTER SYSTEM SET log_statement = 'all'", Rest.Cancellation);
+        await database.Database.ExecuteSqlAsync($"SELECT pg_reload_conf()", Rest.Cancellation);
+    }
+
+    public ValueTask DisposeAsync() => _service.DisposeAsync();
+
+    [Fact]
+    public async Task TenThousandVmsAreListedPageByPageWithOneQueryEach()
+    {
+        var names = new List<string>();
+        string? cursor = null;
+        do
+        {
+            int before = (await ReadLogAsync()).Length;
+            var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            string log = (await ReadLogAsync())[before..];
+            Assert.Equal(1, Count(log, "ORDER BY v.name"));
+            // Beside it: what goes on in the background, not something for every row.
+            Assert.True(Count(log, "LOG:  execute") < 20, log);
+            names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
+            cursor = (string?)page["nextCursor"];
+        }
+        while (cursor is not null);
+        Assert.Equal(Enumerable.Range(1, Rows).Select(n => $"vm-{n:00000}"), names);
+    }
+
+    [Theory]
+    [InlineData("q=0777", 11)]
+    [InlineData("label=group=7", 100)]
+    [InlineData("state=running", 200)]
+    [InlineData("state=Running&state=off&q=vm-0777", 10)]
+    [InlineData("state=running&label=group=50&q=VM-00", 10)]
+    public async Task FiltersFindTheirRowsAmongTenThousand(string filter, int expected)
+    {
+        var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&{filter}");
+        var items = page!["items"]!.AsArray();
+        Assert.Equal(expected, items.Count);
+        Assert.All(items, item => Assert.Equal(["name"], item!.AsObject().Select(member => member.Key)));
+        Assert.Equal(items.Select(item => (string)item!["name"]!).Order(StringComparer.Ordinal), items.Select(item => (string)item!["name"]!));
+    }
+
+    [Theory]
+    [InlineData("/api/v1/vms?state=flying")]
+    [InlineData("/api/v1/vms?state=1")]
+    [InlineData("/api/v1/operations?state=0")]
+    [InlineData("/api/v1/images?kind=bundle,iso")]
+    public async Task AStateThatIsNoneIsRefused(string path) =>
+        Assert.Equal(System.Net.HttpStatusCode.BadRequest, (await _service.Client.SendAsync(HttpMethod.Get, path)).Status);
+
+    private static int Count(string text, string part) => text.Split(part).Length - 1;
+
+    private async Task<string> ReadLogAsync()
+    {
+        await using var file = new FileStream(Log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        using var reader = new StreamReader(file);
+        return await reader.ReadToEndAsync(Rest.Cancellation);
+    }
+}
