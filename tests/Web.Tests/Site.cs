@@ -34,7 +34,7 @@ public sealed partial class Site : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        Service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
         _playwright = await Playwright.CreateAsync();
         Assertions.SetDefaultExpectTimeout(Patience);
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = BrowserArguments });
