@@ -31,7 +31,7 @@ COPY --from=guest /guest/images /usr/share/webvm/images
 ENV WEBVM_DATA=/var/lib/webvm \
     WEBVM_CATALOGUE=/usr/share/webvm/images \
     WEBVM_LISTEN=http://0.0.0.0:8080 \
-    DOTNET_gcServer=0
+    WEBVM_KEEP_RUNNING=false
 USER webvm
 VOLUME /var/lib/webvm
 EXPOSE 8080

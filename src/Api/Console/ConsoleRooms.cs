@@ -5,11 +5,19 @@ using WebVm.Api.Supervisor;
 namespace WebVm.Api.Console;
 
 /// <summary>The rooms by VM.</summary>
-internal sealed class ConsoleRooms(VmSupervisor supervisor, ILogger<ConsoleRoom> log)
+internal sealed class ConsoleRooms
 {
     private readonly ConcurrentDictionary<Guid, ConsoleRoom> _rooms = new();
+    private readonly VmSupervisor _supervisor;
+    private readonly ILogger<ConsoleRoom> _log;
 
-    public ConsoleRoom Room(Guid vm) => _rooms.GetOrAdd(vm, id => new ConsoleRoom(supervisor.Agent(id), log));
+    public ConsoleRooms(VmSupervisor supervisor, ILogger<ConsoleRoom> log)
+    {
+        (_supervisor, _log) = (supervisor, log);
+        supervisor.Forgotten += id => _rooms.TryRemove(id, out _);
+    }
+
+    public ConsoleRoom Room(Guid vm) => _rooms.GetOrAdd(vm, id => new ConsoleRoom(_supervisor.Agent(id), _log));
 
     /// <summary>What the VM's console has done since the service's start.</summary>
     public ConsoleTotals Totals(Guid vm) => _rooms.GetValueOrDefault(vm)?.Totals ?? default;

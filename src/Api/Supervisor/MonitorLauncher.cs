@@ -51,6 +51,8 @@ public sealed class MonitorLauncher(IOptions<ServiceOptions> options)
             start.Environment.Remove(name);
         }
 
+        // Nor does anybody debug it from outside: no diagnostics socket, which a killed monitor would leave behind.
+        start.Environment["DOTNET_EnableDiagnostics"] = "0";
         using var process = Process.Start(start) ?? throw new InvalidOperationException("setsid could not be started.");
     }
 

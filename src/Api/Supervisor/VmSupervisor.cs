@@ -14,6 +14,9 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
 {
     private readonly ConcurrentDictionary<Guid, Lazy<VmAgent>> _agents = new();
 
+    /// <summary>Raised when a VM is gone for good.</summary>
+    public event Action<Guid>? Forgotten;
+
     public VmAgent Agent(Guid id) => _agents.GetOrAdd(id, key => new Lazy<VmAgent>(() =>
     {
         var agent = new VmAgent(key, services);
@@ -31,6 +34,8 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
         {
             await agent.Value.DisposeAsync();
         }
+
+        Forgotten?.Invoke(id);
     }
 
     public async Task StartAsync(CancellationToken cancellationToken)
