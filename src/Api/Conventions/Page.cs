@@ -50,16 +50,21 @@ public readonly record struct PageRequest(int? Limit, string? Cursor, string? Fi
     public JsonObject Select<T>(Page<T> page)
     {
         var wanted = Fields!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).ToHashSet(StringComparer.Ordinal);
+        var properties = ApiJson.Options.GetTypeInfo(typeof(T)).Properties.Where(property => property.Get is not null && wanted.Contains(property.Name)).ToArray();
         var items = new JsonArray();
         foreach (var item in page.Items)
         {
-            var full = JsonSerializer.SerializeToNode(item, ApiJson.Options)!.AsObject();
-            foreach (string name in full.Select(member => member.Key).Where(name => !wanted.Contains(name)).ToArray())
+            var selected = new JsonObject();
+            foreach (var property in properties)
             {
-                full.Remove(name);
+                object? value = property.Get!(item!);
+                if (property.ShouldSerialize?.Invoke(item!, value) ?? true)
+                {
+                    selected.Add(property.Name, JsonSerializer.SerializeToNode(value, property.PropertyType, ApiJson.Options));
+                }
             }
 
-            items.Add(full);
+            items.Add(selected);
         }
 
         return new JsonObject { ["items"] = items, ["nextCursor"] = page.NextCursor };

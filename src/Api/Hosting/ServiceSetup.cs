@@ -196,6 +196,7 @@ public static class ServiceSetup
         services.AddSingleton<VmWaiter>();
         services.AddSingleton<VmSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<VmSupervisor>());
+        services.AddHostedService<RestingVms>();
         services.AddSingleton<LocalHost>();
         services.AddSingleton<ConsoleRooms>();
         services.AddSignalR(signalR =>

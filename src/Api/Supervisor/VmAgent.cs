@@ -19,9 +19,6 @@ namespace WebVm.Api.Supervisor;
 internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyncDisposable
 {
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
-
-    // A machine at rest changes only by requests, which wake its agent: this finds what another service on the database has written.
-    private static readonly TimeSpan RestingHeartbeat = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
@@ -142,7 +139,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
                 await ObserveAsync(database, vm, rest, null, cancellation);
             }
 
-            return RestingHeartbeat;
+            // A machine at rest changes only by requests, which wake its agent.
+            return Timeout.InfiniteTimeSpan;
         }
 
         if (vm.RestartAt is { } at && at > DateTimeOffset.UtcNow)
