@@ -115,7 +115,15 @@ public sealed class ServiceProcess : IAsyncDisposable
         {
             await SignalAsync("TERM");
             using var over = new CancellationTokenSource(patience ?? StopPatience);
-            await _process.WaitForExitAsync(over.Token);
+            try
+            {
+                await _process.WaitForExitAsync(over.Token);
+            }
+            catch (OperationCanceledException failure)
+            {
+                string state = await File.ReadAllTextAsync($"/proc/{_process.Id}/status");
+                throw new InvalidOperationException($"The service did not stop in time (exited: {_process.HasExited}):\n{state}\n{Output}", failure);
+            }
         }
     }
 

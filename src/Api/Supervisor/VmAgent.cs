@@ -21,6 +21,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -235,15 +236,15 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             _attachedRun = vm.RunId;
             client.Start();
             _ = client.Closed.ContinueWith(_ => Wake(), TaskScheduler.Default);
-            await client.SubscribeSerialAsync(Serial.Resume(vm.RunId!));
+            await client.SubscribeSerialAsync(Serial.Resume(vm.RunId!)).WaitAsync(AnswerPatience, cancellation);
             return TimeSpan.Zero;
         }
-        catch (IOException) when (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) < AttachPatience)
+        catch (Exception failure) when ((failure is IOException or TimeoutException) && (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) < AttachPatience))
         {
             _launchedAt = _launchedAt == 0 ? Stopwatch.GetTimestamp() : _launchedAt;
             return StartPoll;
         }
-        catch (IOException failure)
+        catch (Exception failure) when (failure is IOException or TimeoutException)
         {
             LogUnreachable(services.Log, id, failure.Message);
             MonitorLauncher.Kill(run);
