@@ -11,17 +11,14 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
-need_packages "compiling C against the kernel's headers proves our bindings" gcc:gcc libc6-dev:/usr/include/linux/kvm.h
-need_packages "assembling small guests" nasm:nasm
-need_packages "checking ACPI tables with the reference compiler" acpica-tools:iasl
-need_packages "bundling the pages' scripts" nodejs:node npm:npm
-need_packages "the service's private database" postgresql:/usr/lib/postgresql
-need_packages "a real browser for the pages" chromium:chromium
-need_packages "reading SMBIOS tables as guests do" dmidecode:dmidecode
-
 need_web
 need_packages "the service keeps its state in a private PostgreSQL cluster" postgresql:/usr/lib/postgresql postgresql-client:psql
 need_packages "trying the pages in a real browser" chromium:/usr/bin/chromium
+need_packages "booting what our loaders prepare on another virtual machine monitor" qemu-system-x86:qemu-system-x86_64
+need_packages "compiling C against the kernel's headers proves our bindings" gcc:gcc libc6-dev:/usr/include/linux/kvm.h
+need_packages "assembling small guests" nasm:nasm
+need_packages "checking ACPI tables with the reference compiler" acpica-tools:iasl
+need_packages "reading SMBIOS tables as guests do" dmidecode:dmidecode
 
 build WebVm.sln || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 

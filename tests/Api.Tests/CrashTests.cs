@@ -32,6 +32,9 @@ public sealed class CrashTests
     [InlineData(Victim.Database)]
     public Task NothingAcknowledgedIsLostInManyRounds(Victim victim) => RunAsync(victim, ManyRounds, Environment.TickCount);
 
+    [Fact]
+    public Task ASavedMachineIsThereWhenTheServiceDiedWhileSaving() => SaveAsync(FewRounds, Environment.TickCount);
+
     [Fact(Explicit = true)]
     public Task ASavedMachineIsThereWhenTheServiceDiedWhileSavingInManyRounds() => SaveAsync(ManyRounds, Environment.TickCount);
 

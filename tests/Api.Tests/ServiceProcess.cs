@@ -134,17 +134,20 @@ public sealed class ServiceProcess : IAsyncDisposable
     }
 
     /// <summary>kill -9 of every monitor, with the shell around it.</summary>
-    public async Task KillMonitorsAsync()
+    public Task KillMonitorsAsync() => SignalMonitorsAsync("KILL");
+
+    /// <summary>Sends a signal to every monitor and the shell around it.</summary>
+    public async Task SignalMonitorsAsync(string signal)
     {
         string runs = Path.Combine(Data, "run");
         foreach (string session in Directory.Exists(runs) ? Directory.GetFiles(runs, "session", SearchOption.AllDirectories) : [])
         {
-            await KillIfOursAsync(session, "-");
+            await SignalIfOursAsync(signal, session, "-");
         }
     }
 
     /// <summary>kill -9 of the private cluster's postmaster; its children follow it.</summary>
-    public Task KillDatabaseAsync() => KillIfOursAsync(Path.Combine(Data, "postgres", "data", "postmaster.pid"), "");
+    public Task KillDatabaseAsync() => SignalIfOursAsync("KILL", Path.Combine(Data, "postgres", "data", "postmaster.pid"), "");
 
     public async ValueTask DisposeAsync()
     {
@@ -159,15 +162,15 @@ public sealed class ServiceProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Kills the process, or with a "-" the group, that a file names, if its command line speaks of this service's folder.</summary>
-    private async Task KillIfOursAsync(string pidFile, string group)
+    /// <summary>Signals the process, or with a "-" the group, that a file names, if its command line speaks of this service's folder.</summary>
+    private async Task SignalIfOursAsync(string signal, string pidFile, string group)
     {
         try
         {
             string pid = (await File.ReadAllLinesAsync(pidFile))[0];
             if ((await File.ReadAllTextAsync($"/proc/{pid}/cmdline")).Contains(Data, StringComparison.Ordinal))
             {
-                using var kill = Process.Start(new ProcessStartInfo("kill", ["-KILL", "--", group + pid]) { RedirectStandardError = true })!;
+                using var kill = Process.Start(new ProcessStartInfo("kill", ["-" + signal, "--", group + pid]) { RedirectStandardError = true })!;
                 await kill.WaitForExitAsync();
             }
         }

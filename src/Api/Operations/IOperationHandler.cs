@@ -29,9 +29,22 @@ public sealed class OperationContext(Operation operation, Func<int, string?, Tas
 
     public T Input<T>() => JsonSerializer.Deserialize<T>(operation.Input, ApiJson.Options) ?? throw new OperationFailedException("The operation has no input.");
 
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(500);
+
     /// <summary>Tells how far the work is. Cheap to call often: writes are limited.</summary>
     /// <param name="percent">0 to 100.</param>
     public Task ReportAsync(int percent, string? message = null) => report(Math.Clamp(percent, 0, 100), message);
+
+    /// <summary>Waits for work, and tells meanwhile how far it is.</summary>
+    public async Task ReportUntilAsync(Task work, Func<int> percent, string message)
+    {
+        while (await Task.WhenAny(work, Task.Delay(LookAgain)) != work)
+        {
+            await ReportAsync(percent(), message);
+        }
+
+        await work;
+    }
 }
 
 /// <summary>The work of an operation cannot be done, for a reason that its user should read.</summary>

@@ -9,7 +9,7 @@ using WebVm.Vmm.Control;
 namespace WebVm.Api.Snapshots;
 
 /// <summary>Takes a snapshot. The guest stands still while its state is written, and goes on whether that worked or not.</summary>
-internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmFiles files) : IOperationHandler
+internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databases, VmFiles files) : IOperationHandler
 {
     public const string OperationKind = "vm.snapshot.create";
 
@@ -31,10 +31,19 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
             var vm = await database.Vms.AsNoTracking().SingleAsync(v => v.Id == id, cancellation);
             if (vm.RunId is { } runId)
             {
-                var client = supervisor.Agent(id).Client ?? throw new OperationFailedException("The VM is not running any more.");
                 string target = files.Snapshot(id, snapshotId);
-                await operation.ReportAsync(10, "Writing the machine's state");
-                snapshot.Bytes = await StateFolder.SaveAsync(client, files.Run(runId), target);
+                int written = 0;
+                using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+                var save = StateFolder.SaveAsync(files.Run(runId), target, percent => written = percent, abandon.Token);
+                try
+                {
+                    await operation.ReportUntilAsync(save, () => written, "Writing the machine's state");
+                    snapshot.Bytes = await save;
+                }
+                finally
+                {
+                    await abandon.CancelAsync();
+                }
             }
 
             snapshot.Complete = true;

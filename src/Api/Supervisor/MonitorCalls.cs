@@ -19,6 +19,10 @@ internal static class MonitorCalls
         {
             return await call(client);
         }
+        catch (ControlTimeoutException)
+        {
+            return Problems.Conflict("The VM's monitor does not answer.");
+        }
         catch (ControlException refused)
         {
             return refused.Code == ControlErrorCode.BadRequest ? Problems.BadRequest(refused.Message) : Problems.Conflict(refused.Message);

@@ -7,23 +7,34 @@ namespace WebVm.Api.Supervisor;
 internal static class MonitorEnd
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan KillPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan PressAgain = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(25);
 
     /// <summary>Pulls the plug.</summary>
-    public static async Task StopAsync(RunDirectory run, ControlClient client)
+    /// <param name="client">Null when there is no connection: then nobody is asked.</param>
+    /// <exception cref="TimeoutException">The process is not to be killed: the kernel holds it.</exception>
+    public static async Task StopAsync(RunDirectory run, ControlClient? client, CancellationToken cancellation)
     {
-        try
+        if (client is null)
         {
-            await client.StopAsync().WaitAsync(Patience);
-            await client.Closed.WaitAsync(Patience);
-        }
-        catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
-        {
+            await AwaitBeginAsync(run, cancellation);
             MonitorLauncher.Kill(run);
         }
+        else
+        {
+            try
+            {
+                await client.StopAsync().WaitAsync(Patience, cancellation);
+                await client.Closed.WaitAsync(Patience, cancellation);
+            }
+            catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
+            {
+                MonitorLauncher.Kill(run);
+            }
+        }
 
-        await AwaitEndAsync(run);
+        await AwaitEndAsync(run, cancellation);
     }
 
     /// <summary>Presses the power button (a paused machine is resumed for it), and pulls the plug of a guest that is still up at the deadline.</summary>
@@ -34,9 +45,7 @@ internal static class MonitorEnd
     {
         if (client is null)
         {
-            await AwaitBeginAsync(run);
-            MonitorLauncher.Kill(run);
-            await AwaitEndAsync(run);
+            await StopAsync(run, null, CancellationToken.None);
             return false;
         }
 
@@ -58,37 +67,43 @@ internal static class MonitorEnd
             }
 
             bool went = client.Closed.IsCompleted;
-            await (went ? AwaitEndAsync(run) : StopAsync(run, client));
+            await (went ? AwaitEndAsync(run, CancellationToken.None) : StopAsync(run, client, CancellationToken.None));
             return went;
         }
         catch (Exception failure) when (failure is IOException or TimeoutException or ControlException or OperationCanceledException)
         {
-            await StopAsync(run, client);
+            await StopAsync(run, client, CancellationToken.None);
             return false;
         }
     }
 
-    private static async Task AwaitEndAsync(RunDirectory run)
+    private static async Task AwaitEndAsync(RunDirectory run, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
         while (run.IsAlive())
         {
-            if (Stopwatch.GetElapsedTime(start) > Patience)
+            var passed = Stopwatch.GetElapsedTime(start);
+            if (passed > KillPatience)
+            {
+                throw new TimeoutException("The monitor's process does not end although it was killed.");
+            }
+
+            if (passed > Patience)
             {
                 MonitorLauncher.Kill(run);
             }
 
-            await Task.Delay(Poll);
+            await Task.Delay(Poll, cancellation);
         }
     }
 
     // What was launched a moment ago is not there to be killed yet.
-    private static async Task AwaitBeginAsync(RunDirectory run)
+    private static async Task AwaitBeginAsync(RunDirectory run, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
         while (File.Exists(run.Spec) && !run.Launched && Stopwatch.GetElapsedTime(start) < Patience)
         {
-            await Task.Delay(Poll);
+            await Task.Delay(Poll, cancellation);
         }
     }
 }

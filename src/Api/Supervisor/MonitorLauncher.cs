@@ -16,11 +16,11 @@ public sealed class MonitorLauncher(IOptions<ServiceOptions> options)
     // The account that has no files (Debian's base-passwd).
     private const string UnprivilegedAccount = "nobody";
 
-    // The lock's descriptor is inherited by the monitor. A second shell in the same folder leaves at once: one monitor a run.
+    // The lock's descriptor is inherited by the monitor. A run begins once: a second shell leaves, and so does one whose folder is gone.
+    // Whoever looks whether the run is alive holds the lock for an instant, which is waited for.
     private const string Wrapper =
         """
-        exec 9>>lock && flock -n 9 || exit 75
-        echo $$ >session
+        exec 9>>lock && flock -w 5 9 && [ ! -e session ] && echo $$ >session || exit 75
         "$@" >>monitor.log 2>&1 </dev/null
         echo $? >exit.new && mv exit.new exit
         """;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using WebVm.Api.Operations;
 using WebVm.Vmm.Control;
 
@@ -10,13 +11,29 @@ namespace WebVm.Api.Supervisor;
 /// </summary>
 internal static class StateFolder
 {
-    /// <summary>Has the monitor write its machine's state, and puts it in place. Returns the guest memory in it, in bytes.</summary>
-    public static async Task<long> SaveAsync(ControlClient client, RunDirectory run, string target)
+    /// <summary>
+    /// Has the monitor write its machine's state, and puts it in place. The connection is one of its own: others are answered meanwhile, and
+    /// the monitor gives up when it ends.
+    /// </summary>
+    /// <param name="progress">Told how much is done, in percent.</param>
+    /// <returns>The guest memory in the state, in bytes.</returns>
+    /// <exception cref="IOException">The monitor is gone, or the state could not be written.</exception>
+    /// <exception cref="ControlException">The monitor refused, or failed.</exception>
+    public static async Task<long> SaveAsync(RunDirectory run, string target, Action<int> progress, CancellationToken cancellation)
     {
         string written = Path.Combine(run.Path, "state-" + Guid.NewGuid().ToString("N")[..8]);
         try
         {
-            var result = await client.SaveAsync(written);
+            using var client = await ControlClient.ConnectAsync(run.Control, cancellation);
+            client.Event += (name, data) =>
+            {
+                if (name == ControlEvents.Saving && data.Deserialize(ControlJson.Default.SaveProgress) is { } saved)
+                {
+                    progress(saved.Percent);
+                }
+            };
+            client.Start();
+            var result = await client.SaveAsync(written).WaitAsync(cancellation);
             Replace(written, target);
             return result.MemoryBytes;
         }

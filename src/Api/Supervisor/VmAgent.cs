@@ -20,9 +20,13 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
 {
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
-    private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(10);
+
+    // A monitor gives its vCPUs half of it to leave guest code.
+    private static readonly TimeSpan RequestPatience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+    private const string NoAnswer = "The monitor does not answer.";
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
@@ -31,6 +35,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     private long _launchedAt;
     private Task _loop = Task.CompletedTask;
     private volatile TaskCompletionSource _changed = NewSignal();
+
+    /// <summary>How much of a save under way is done, in percent.</summary>
+    public int SaveProgress { get; private set; }
 
     public SerialJournal Serial { get; } = new(services.Files.Folder(id));
 
@@ -172,14 +179,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             return TimeSpan.Zero;
         }
 
+        if (vm.Desired is DesiredPower.Off || vm.Deleting)
+        {
+            await ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
+            await MonitorEnd.StopAsync(run, Client, cancellation);
+            await EndAsync(database, vm, run, new RunEnd(false, false, "Switched off."), cancellation);
+            return TimeSpan.Zero;
+        }
+
         if (!run.Launched && !run.IsAlive())
         {
-            if (vm.Desired is DesiredPower.Off || vm.Deleting)
-            {
-                await EndAsync(database, vm, run, new RunEnd(false, false, "Stopped before it started."), cancellation);
-                return TimeSpan.Zero;
-            }
-
             return await LaunchAsync(database, vm, run, cancellation);
         }
 
@@ -188,7 +197,17 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             return await AttachAsync(database, vm, run, cancellation);
         }
 
-        return await DriveAsync(database, vm, run, Client, cancellation);
+        try
+        {
+            return await DriveAsync(database, vm, run, Client, cancellation);
+        }
+        catch (Exception silence) when (silence is TimeoutException or ControlTimeoutException)
+        {
+            // Stopped from outside, or the host is overloaded: there is nothing to do but to ask again.
+            Detach();
+            await ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+            return RetryDelay;
+        }
     }
 
     private async Task<TimeSpan> LaunchAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
@@ -196,7 +215,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         try
         {
             // Only between this and the monitor's first breath may a killed service leave a run without a process: it is launched again.
-            if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > AttachPatience)
+            if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > LaunchPatience)
             {
                 bool restore = Directory.Exists(services.Files.Saved(id));
                 var spec = await services.Specs.CreateAsync(vm, database, cancellation);
@@ -230,27 +249,53 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
 
         try
         {
-            var client = await ControlClient.ConnectAsync(run.Control, cancellation);
-            client.Event += OnEvent;
-            _client = client;
+            _client = await ConnectAsync(run, cancellation);
             _attachedRun = vm.RunId;
-            client.Start();
-            _ = client.Closed.ContinueWith(_ => Wake(), TaskScheduler.Default);
-            await client.SubscribeSerialAsync(Serial.Resume(vm.RunId!)).WaitAsync(AnswerPatience, cancellation);
+            await _client.SubscribeSerialAsync(Serial.Resume(vm.RunId!)).WaitAsync(AnswerPatience, cancellation);
             return TimeSpan.Zero;
-        }
-        catch (Exception failure) when ((failure is IOException or TimeoutException) && (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) < AttachPatience))
-        {
-            _launchedAt = _launchedAt == 0 ? Stopwatch.GetTimestamp() : _launchedAt;
-            return StartPoll;
         }
         catch (Exception failure) when (failure is IOException or TimeoutException)
         {
+            Detach();
+            if (vm.StartedAt is not null)
+            {
+                // It ran, and may do so again: a process that was stopped, or a host with too much to do.
+                await ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+                return RetryDelay;
+            }
+
+            _launchedAt = _launchedAt == 0 ? Stopwatch.GetTimestamp() : _launchedAt;
+            if (Stopwatch.GetElapsedTime(_launchedAt) < LaunchPatience)
+            {
+                return StartPoll;
+            }
+
             LogUnreachable(services.Log, id, failure.Message);
             MonitorLauncher.Kill(run);
-            await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {AttachPatience.TotalSeconds:0} seconds."), cancellation);
+            await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {LaunchPatience.TotalSeconds:0} seconds."), cancellation);
             return TimeSpan.Zero;
         }
+    }
+
+    private async Task<ControlClient> ConnectAsync(RunDirectory run, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(AnswerPatience);
+        ControlClient client;
+        try
+        {
+            client = await ControlClient.ConnectAsync(run.Control, limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new TimeoutException(NoAnswer);
+        }
+
+        client.Patience = RequestPatience;
+        client.Event += OnEvent;
+        client.Start();
+        _ = client.Closed.ContinueWith(_ => Wake(), TaskScheduler.Default);
+        return client;
     }
 
     private async Task<TimeSpan> DriveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
@@ -258,41 +303,43 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         MachineStatus status;
         try
         {
-            status = await client.StatusAsync().WaitAsync(AttachPatience, cancellation);
+            status = await client.StatusAsync().WaitAsync(AnswerPatience, cancellation);
         }
-        catch (IOException)
+        catch (IOException lost) when (lost is not ControlTimeoutException)
         {
             return StartPoll;
+        }
+
+        if (status.State == "created")
+        {
+            return StartPoll;
+        }
+
+        if (vm.StartedAt is null)
+        {
+            // The saved state is used up: another start from it would take the guest back in time.
+            StateFolder.Delete(services.Files.Saved(id));
+            vm.StartedAt = DateTimeOffset.UtcNow;
+            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
         }
 
         bool paused = status.State == "paused";
         switch (vm.Desired)
         {
-            case DesiredPower.Off:
-                await ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
-                await MonitorEnd.StopAsync(run, client);
-                return StartPoll;
             case DesiredPower.Saved:
                 await SaveAsync(database, vm, run, client, paused, cancellation);
                 return TimeSpan.Zero;
             case DesiredPower.Paused when !paused:
-                await client.PauseAsync();
+                await client.PauseAsync().WaitAsync(cancellation);
                 return TimeSpan.Zero;
             case DesiredPower.On when paused:
-                await client.ResumeAsync();
+                await client.ResumeAsync().WaitAsync(cancellation);
                 return TimeSpan.Zero;
         }
 
         var seen = paused ? ObservedPower.Paused : ObservedPower.Running;
-        if (vm.Observed != seen)
+        if (vm.Observed != seen || vm.ObservedReason == NoAnswer)
         {
-            if (vm.Observed == ObservedPower.Starting)
-            {
-                // The saved state is used up: another start from it would take the guest back in time.
-                StateFolder.Delete(services.Files.Saved(id));
-                await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, DateTimeOffset.UtcNow), cancellation);
-            }
-
             await ObserveAsync(database, vm, seen, null, cancellation);
         }
 
@@ -302,10 +349,19 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     private async Task SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, bool paused, CancellationToken cancellation)
     {
         await ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
+        using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
         {
-            await client.PauseAsync();
-            await StateFolder.SaveAsync(client, run, services.Files.Saved(id));
+            await client.PauseAsync().WaitAsync(cancellation);
+            SaveProgress = 0;
+            var save = StateFolder.SaveAsync(run, services.Files.Saved(id), percent => SaveProgress = percent, abandon.Token);
+            await AbandonUnlessWantedAsync(save, vm, abandon);
+            await save;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            // What came meanwhile is done next.
+            return;
         }
         catch (Exception failure) when (failure is ControlException or IOException)
         {
@@ -317,9 +373,27 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             return;
         }
 
-        await MonitorEnd.StopAsync(run, client);
+        await MonitorEnd.StopAsync(run, client, cancellation);
         await FinishRunAsync(database, vm, run, cancellation);
         await ObserveAsync(database, vm, ObservedPower.Saved, null, cancellation);
+    }
+
+    /// <summary>Waits for the end of a save, and gives it up when another power request comes meanwhile.</summary>
+    private async Task AbandonUnlessWantedAsync(Task save, Vm vm, CancellationTokenSource abandon)
+    {
+        while (!save.IsCompleted)
+        {
+            await Task.WhenAny(save, _wake.Reader.WaitToReadAsync(abandon.Token).AsTask());
+            if (!save.IsCompleted && _wake.Reader.TryRead(out _))
+            {
+                await using var database = await services.Databases.CreateDbContextAsync(abandon.Token);
+                if (!await database.Vms.AnyAsync(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration, abandon.Token))
+                {
+                    await abandon.CancelAsync();
+                    return;
+                }
+            }
+        }
     }
 
     /// <summary>Draws the consequences of a run's end: rest, or restart after a pause that grows.</summary>

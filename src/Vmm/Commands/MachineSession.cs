@@ -27,7 +27,7 @@ internal sealed class MachineSession
         MachineExit exit;
         using (Serial.Connect(machine))
         {
-            (machine.State == MachineState.Paused ? machine.Resume() : machine.Start()).GetAwaiter().GetResult();
+            Begin(machine);
             exit = machine.Completion.GetAwaiter().GetResult();
         }
 
@@ -42,6 +42,18 @@ internal sealed class MachineSession
         }
 
         return exit.Code;
+    }
+
+    private static void Begin(VirtualMachine machine)
+    {
+        try
+        {
+            (machine.State == MachineState.Paused ? machine.Resume() : machine.Start()).GetAwaiter().GetResult();
+        }
+        catch (MachineStateException) when (machine.State == MachineState.Stopped)
+        {
+            // A client or a signal was faster.
+        }
     }
 
     private static void TakeScreenshot(VirtualMachine machine, string path)

@@ -9,7 +9,8 @@ namespace WebVm.Vmm.Control;
 
 /// <summary>
 /// A connection to a machine's control socket. Requests may be made concurrently; events arrive in order on the connection's own
-/// thread. When the machine's process ends or breaks off, pending requests fail with <see cref="IOException"/> and <see cref="Closed"/> completes.
+/// thread. When the machine's process ends or breaks off, pending requests fail with <see cref="IOException"/> and <see cref="Closed"/> completes;
+/// one that is not answered within <see cref="Patience"/> fails with <see cref="ControlTimeoutException"/>, and the connection stays.
 /// </summary>
 public sealed class ControlClient : IDisposable
 {
@@ -29,6 +30,9 @@ public sealed class ControlClient : IDisposable
 
     /// <summary>An event by its name (<see cref="ControlEvents"/>), with its data. Raised on the connection's thread: a handler that waits holds up replies.</summary>
     public event Action<string, JsonElement>? Event;
+
+    /// <summary>How long a request may take; without limit unless set.</summary>
+    public TimeSpan Patience { get; set; } = Timeout.InfiniteTimeSpan;
 
     /// <summary>What the machine said of itself.</summary>
     public ControlHello Hello { get; }
@@ -258,7 +262,7 @@ public sealed class ControlClient : IDisposable
             completion.TrySetException(new IOException("The machine is gone."));
         }
 
-        var reply = await completion.Task;
+        var reply = await AwaitAsync(completion.Task, id);
         if (reply.Descriptors.Length != descriptors)
         {
             Release(reply);
@@ -266,6 +270,23 @@ public sealed class ControlClient : IDisposable
         }
 
         return reply;
+    }
+
+    private async Task<Reply> AwaitAsync(Task<Reply> answer, long id)
+    {
+        try
+        {
+            return await answer.WaitAsync(Patience);
+        }
+        catch (TimeoutException) when (_pending.TryRemove(id, out _))
+        {
+            throw new ControlTimeoutException($"The machine's process did not answer within {Patience.TotalSeconds:0} seconds.");
+        }
+        catch (TimeoutException)
+        {
+            // It came in this moment.
+            return await answer;
+        }
     }
 
     private void ReceiveLoop()

@@ -23,6 +23,12 @@ public static class ControlEvents
     /// <summary>The display's mode changed; data is <see cref="DisplayGeometry"/>. Attached clients attach again.</summary>
     public const string DisplayMode = "display-mode";
 
+    /// <summary>How far a save is, for the client that asked for it; data is <see cref="SaveProgress"/>.</summary>
+    public const string Saving = "save-progress";
+
+    internal static ControlMessage Progress(int percent) =>
+        new() { Event = Saving, Data = JsonSerializer.SerializeToElement(new SaveProgress(percent), ControlJson.Default.SaveProgress) };
+
     internal static ControlMessage Serial(SerialData data) =>
         new() { Event = SerialOutput, Data = JsonSerializer.SerializeToElement(data, ControlJson.Default.SerialData) };
 

@@ -103,6 +103,9 @@ public sealed record SaveParameters(string Directory);
 
 public sealed record SaveResult(long MemoryBytes);
 
+/// <param name="Percent">Of guest memory.</param>
+public sealed record SaveProgress(int Percent);
+
 public sealed record SerialReadParameters(long Offset, int Maximum);
 
 public sealed record SerialSubscribeParameters(long Offset);
@@ -160,6 +163,7 @@ public sealed record TextEvent(string Text);
 [JsonSerializable(typeof(MachineEnlightenments))]
 [JsonSerializable(typeof(SaveParameters))]
 [JsonSerializable(typeof(SaveResult))]
+[JsonSerializable(typeof(SaveProgress))]
 [JsonSerializable(typeof(SerialReadParameters))]
 [JsonSerializable(typeof(SerialSubscribeParameters))]
 [JsonSerializable(typeof(SerialData))]

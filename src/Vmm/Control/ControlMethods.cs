@@ -33,7 +33,7 @@ internal sealed partial class ControlMethods
             ["reset"] = (_, _) => Await(machine.Reset()),
             ["power-button"] = (_, _) => Await(machine.PressPowerButton()),
             ["stop"] = (_, _) => Await(machine.Stop()),
-            ["save"] = (parameters, _) => Save(Read(parameters, ControlJson.Default.SaveParameters)),
+            ["save"] = (parameters, outbox) => Save(Read(parameters, ControlJson.Default.SaveParameters), outbox),
             ["serial-read"] = (parameters, _) => SerialRead(Read(parameters, ControlJson.Default.SerialReadParameters)),
             ["serial-write"] = (parameters, _) => SerialWrite(Read(parameters, ControlJson.Default.SerialWriteParameters)),
             ["serial-subscribe"] = (parameters, outbox) => SerialSubscribe(Read(parameters, ControlJson.Default.SerialSubscribeParameters), outbox),
@@ -105,14 +105,25 @@ internal sealed partial class ControlMethods
         UnclaimedMmio = _machine.Platform.Bus.UnclaimedMmio,
     };
 
-    private ControlResult Save(SaveParameters parameters)
+    private ControlResult Save(SaveParameters parameters, ControlOutbox outbox)
     {
         if (!Path.IsPathFullyQualified(parameters.Directory))
         {
             throw new ControlException(ControlErrorCode.BadRequest, $"'{parameters.Directory}' is not an absolute path");
         }
 
-        long written = StateSaver.Save(_machine, parameters.Directory).GetAwaiter().GetResult();
+        // A client that has gone does not want the state any more; it is noticed by what is sent to it.
+        using var abandoned = new CancellationTokenSource();
+        long written = StateSaver.Save(_machine, parameters.Directory, Report, abandoned.Token).GetAwaiter().GetResult();
+
+        void Report(int percent)
+        {
+            if (!outbox.TryAdd(ControlEvents.Progress(percent)))
+            {
+                abandoned.Cancel();
+            }
+        }
+
         return Value(new SaveResult(written), ControlJson.Default.SaveResult);
     }
 

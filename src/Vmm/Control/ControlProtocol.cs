@@ -48,5 +48,8 @@ public sealed class ControlException(string code, string message) : Exception(me
     public string Code { get; } = code;
 }
 
+/// <summary>The machine's process did not answer in time: it was stopped, or its host has too much to do.</summary>
+public sealed class ControlTimeoutException(string message) : IOException(message);
+
 /// <summary>The other side of a control connection does not keep to the protocol.</summary>
 public sealed class ControlProtocolException(string message) : IOException(message);

@@ -6,6 +6,9 @@ namespace WebVm.Vmm.Control;
 /// <summary>Serves one machine on a Unix socket, to several clients at once (docs/control-protocol.md).</summary>
 public sealed class ControlServer : IDisposable
 {
+    private const int ReadingMilliseconds = 1000;
+    private const int AnsweringMilliseconds = 5000;
+
     private readonly Lock _lock = new();
     private readonly HashSet<ControlSession> _sessions = [];
     private readonly VirtualMachine _machine;
@@ -44,7 +47,10 @@ public sealed class ControlServer : IDisposable
         new Thread(AcceptLoop) { Name = "control accept", IsBackground = true }.Start();
     }
 
-    /// <summary>Lets clients read what was sent to them, closes all connections and removes the socket.</summary>
+    /// <summary>
+    /// Lets clients read what was sent to them, closes all connections and removes the socket. Afterwards no client's request touches the
+    /// machine, unless one took longer than is waited for.
+    /// </summary>
     public void Dispose()
     {
         ControlSession[] sessions;
@@ -72,9 +78,16 @@ public sealed class ControlServer : IDisposable
 
         _listener.Dispose();
         File.Delete(_path);
+        long deadline = Environment.TickCount64 + ReadingMilliseconds;
         foreach (var session in sessions)
         {
-            session.Finish(TimeSpan.FromSeconds(1));
+            session.Finish(deadline);
+        }
+
+        deadline = Environment.TickCount64 + AnsweringMilliseconds;
+        foreach (var session in sessions)
+        {
+            session.Join(deadline);
         }
     }
 

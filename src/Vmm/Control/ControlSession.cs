@@ -16,6 +16,7 @@ internal sealed class ControlSession : IDisposable
     private readonly ControlHello _hello;
     private readonly Action<ControlSession> _ended;
     private readonly Thread _sender;
+    private readonly Thread _receiver;
 
     public ControlSession(Socket socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
     {
@@ -25,12 +26,13 @@ internal sealed class ControlSession : IDisposable
         _hello = hello;
         _ended = ended;
         _sender = new Thread(SendLoop) { Name = "control send", IsBackground = true };
+        _receiver = new Thread(ReceiveLoop) { Name = "control receive", IsBackground = true };
     }
 
     public void Start()
     {
         _sender.Start();
-        new Thread(ReceiveLoop) { Name = "control receive", IsBackground = true }.Start();
+        _receiver.Start();
     }
 
     /// <summary>Sends an event. A client that does not keep up is cut off.</summary>
@@ -48,9 +50,9 @@ internal sealed class ControlSession : IDisposable
     public void Abort() => _connection.Abort();
 
     /// <summary>Sends what is queued, if the client takes it in time, and ends the connection.</summary>
-    public void Finish(TimeSpan limit)
+    /// <param name="deadline">In ticks of <see cref="Environment.TickCount64"/>.</param>
+    public void Finish(long deadline)
     {
-        long deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
         while (_outbox.Pending && Environment.TickCount64 < deadline)
         {
             Thread.Sleep(5);
@@ -58,6 +60,9 @@ internal sealed class ControlSession : IDisposable
 
         Abort();
     }
+
+    /// <summary>Waits until no request of the client is being worked on, after <see cref="Finish"/>. Not from the session's own threads.</summary>
+    public void Join(long deadline) => _receiver.Join((int)Math.Max(0, deadline - Environment.TickCount64));
 
     /// <summary>Ends the connection; its threads let go of it by themselves.</summary>
     public void Dispose() => _connection.Dispose();

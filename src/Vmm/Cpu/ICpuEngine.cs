@@ -2,7 +2,7 @@ using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Cpu;
 
-/// <summary>What executes a VM's guest code: makes its vCPUs and owns its interrupt controllers.</summary>
+/// <summary>What executes a VM's guest code: makes its vCPUs and its interrupt controllers, and owns both.</summary>
 public interface ICpuEngine : IDisposable
 {
     /// <summary>"kvm" or "soft".</summary>

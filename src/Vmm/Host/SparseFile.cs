@@ -57,8 +57,9 @@ public static unsafe class SparseFile
     /// <summary>
     /// Makes <paramref name="destination"/> (empty, or known to be zero) equal to <paramref name="source"/>. Holes stay holes, and pages of zeros become holes.
     /// </summary>
+    /// <param name="reached">Told now and then up to which offset both are equal.</param>
     /// <returns>Bytes of data written.</returns>
-    public static long Copy(FileDescriptor source, FileDescriptor destination, CancellationToken cancellation = default)
+    public static long Copy(FileDescriptor source, FileDescriptor destination, Action<long>? reached = null, CancellationToken cancellation = default)
     {
         long length = Length(source);
         SetLength(destination, length);
@@ -78,6 +79,7 @@ public static unsafe class SparseFile
 
                 written += WriteWithoutZeros(destination, at, buffer.AsSpan(0, count));
                 at += count;
+                reached?.Invoke(at);
             }
 
             offset = end;

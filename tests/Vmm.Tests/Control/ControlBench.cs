@@ -11,13 +11,18 @@ internal sealed class ControlBench : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
 
-    public ControlBench() => Server = new ControlServer(Scripted.Machine, SocketPath);
+    /// <param name="size">Guest memory in bytes.</param>
+    public ControlBench(ulong size = 4 << 20)
+    {
+        Scripted = new ScriptedMachine(cpus: 2, size);
+        Server = new ControlServer(Scripted.Machine, SocketPath);
+    }
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("webvm-control").FullName;
 
     public string SocketPath => Path.Combine(Folder, "control");
 
-    public ScriptedMachine Scripted { get; } = new(cpus: 2);
+    public ScriptedMachine Scripted { get; }
 
     public ControlServer Server { get; }
 

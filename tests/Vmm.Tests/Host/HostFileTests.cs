@@ -37,7 +37,7 @@ public sealed class HostFileTests : IDisposable
         long written;
         using (var target = SparseFile.Open(At("copy"), write: true))
         {
-            written = SparseFile.Copy(source.Descriptor, target, TestContext.Current.CancellationToken);
+            written = SparseFile.Copy(source.Descriptor, target, cancellation: TestContext.Current.CancellationToken);
         }
 
         Assert.True(expected.AsSpan().SequenceEqual(File.ReadAllBytes(At("copy"))), $"seed {seed}");

@@ -48,7 +48,8 @@ public sealed class LifecycleTests
         });
         var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
         Assert.Equal((ExitKind.PowerOff, 0), (exit.Kind, exit.Code));
-        Assert.All(scripted.Engine.Cpus, cpu => Assert.True(cpu.Disposed));
+        // Devices, which end later, may still reach for it.
+        Assert.All(scripted.Engine.Cpus, cpu => Assert.False(cpu.Disposed));
         Assert.Equal(MachineState.Stopped, scripted.Machine.State);
     }
 

@@ -55,9 +55,7 @@ internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
     {
     }
 
-    public void Dispose()
-    {
-    }
+    public void Dispose() => _cpus.ForEach(cpu => cpu.Dispose());
 }
 
 internal sealed unsafe class ScriptedCpu(int index, uint apicId) : IVirtualCpu

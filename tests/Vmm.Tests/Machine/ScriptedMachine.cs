@@ -15,11 +15,11 @@ internal sealed class ScriptedMachine : IDisposable
 {
     public const ulong EntryPoint = 0x1234;
 
-    public ScriptedMachine(int cpus = 1)
+    public ScriptedMachine(int cpus = 1, ulong size = 4 << 20)
     {
         var bus = new SystemBus();
         var memory = new GuestMemory();
-        var region = memory.CreateRegion("ram", GuestMemoryKind.Ram, 4 << 20);
+        var region = memory.CreateRegion("ram", GuestMemoryKind.Ram, size);
         Assert.True(memory.TryMap(region, new GuestPhysicalAddress(0)));
         var clock = new VirtualClock();
         var devices = new DeviceTree(new BusConnector(bus));
@@ -27,7 +27,7 @@ internal sealed class ScriptedMachine : IDisposable
         Signals = new MachineSignals();
         Machine = new VirtualMachine(new Platform
         {
-            Spec = new MachineSpec { Cpus = cpus, Memory = 4 << 20, Name = "scripted" },
+            Spec = new MachineSpec { Cpus = cpus, Memory = size, Name = "scripted" },
             Memory = memory,
             Clock = clock,
             Timers = new TimerService(clock),

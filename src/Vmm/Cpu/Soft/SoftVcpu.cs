@@ -16,6 +16,7 @@ namespace WebVm.Vmm.Cpu.Soft;
 /// </summary>
 internal sealed unsafe partial class SoftVcpu
 {
+    private readonly ContextMemory _context = new();
     private readonly CpuContext* _cpu;
     private readonly GCHandle _self;
     private readonly BlockDecoder _decoder;
@@ -31,8 +32,7 @@ internal sealed unsafe partial class SoftVcpu
         Map = map;
         Bus = bus;
         _self = GCHandle.Alloc(this);
-        _cpu = (CpuContext*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuContext), 64);
-        NativeMemory.Clear(_cpu, (nuint)sizeof(CpuContext));
+        _cpu = _context.Address;
         nuint noJumps = JumpCacheEntry.Count * (nuint)sizeof(JumpCacheEntry);
         _noJumps = (JumpCacheEntry*)NativeMemory.Alloc(noJumps);
         NativeMemory.Fill(_noJumps, noJumps, 0xff);
@@ -207,7 +207,23 @@ internal sealed unsafe partial class SoftVcpu
         Blocks.Dispose();
         _decoder.Dispose();
         NativeMemory.Free(_noJumps);
-        NativeMemory.AlignedFree(_cpu);
         _self.Free();
+    }
+
+    /// <summary>
+    /// A context, all zero. It lasts as long as anybody knows its vCPU: other threads may ask for something although the vCPU has ended, such as
+    /// an interrupt on its way.
+    /// </summary>
+    private sealed class ContextMemory
+    {
+        public ContextMemory()
+        {
+            Address = (CpuContext*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuContext), 64);
+            NativeMemory.Clear(Address, (nuint)sizeof(CpuContext));
+        }
+
+        ~ContextMemory() => NativeMemory.AlignedFree(Address);
+
+        public CpuContext* Address { get; }
     }
 }

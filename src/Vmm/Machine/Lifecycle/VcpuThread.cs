@@ -16,6 +16,8 @@ internal sealed class VcpuThread : IDisposable
         End,
     }
 
+    private static readonly TimeSpan s_endLimit = TimeSpan.FromSeconds(10);
+
     private readonly object _gate = new();
     private readonly IVirtualCpu _cpu;
     private readonly Action<IVirtualCpu, VcpuExit, string?> _whenEnded;
@@ -144,6 +146,7 @@ internal sealed class VcpuThread : IDisposable
         }
     }
 
+    /// <summary>Ends the thread. The vCPU itself stays until its engine ends: devices and viewers may still reach for it.</summary>
     public void Dispose()
     {
         lock (_gate)
@@ -154,10 +157,7 @@ internal sealed class VcpuThread : IDisposable
         }
 
         _cpu.Kick();
-        if (_thread.Join(TimeSpan.FromSeconds(10)))
-        {
-            _cpu.Dispose();
-        }
+        _thread.Join(s_endLimit);
     }
 
     private void Loop()

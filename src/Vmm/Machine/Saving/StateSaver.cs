@@ -12,15 +12,17 @@ namespace WebVm.Vmm.Machine.Saving;
 public static class StateSaver
 {
     /// <summary>Saves. A state that the directory holds already is replaced in one step.</summary>
+    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on the machine's thread.</param>
+    /// <param name="cancellation">Gives up: nothing is left behind.</param>
     /// <returns>Bytes of memory written; pages of zeros are not.</returns>
     /// <exception cref="IOException">The directory is something else, or the host could not write; nothing is left behind.</exception>
-    public static Task<long> Save(VirtualMachine machine, string directory)
+    public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default)
     {
         string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
-        return machine.WhileStill(vcpus => Save(machine, vcpus, final));
+        return machine.WhileStill(vcpus => Save(machine, vcpus, final, progress ?? (_ => { }), cancellation));
     }
 
-    private static long Save(VirtualMachine machine, VcpuGroup vcpus, string final)
+    private static long Save(VirtualMachine machine, VcpuGroup vcpus, string final, Action<int> progress, CancellationToken cancellation)
     {
         RefuseToReplace(final);
         string parent = Path.GetDirectoryName(final) ?? throw new IOException($"'{final}' is no place for a saved state.");
@@ -29,7 +31,7 @@ public static class StateSaver
         {
             Directory.CreateDirectory(parent);
             Directory.CreateDirectory(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            long written = WriteMemory(machine, temporary, out var regions);
+            long written = WriteMemory(machine, temporary, progress, cancellation, out var regions);
             WriteDescription(Path.Combine(temporary, SavedMachine.FileName), Describe(machine, vcpus, regions));
             DurableFiles.SynchronizeDirectory(temporary);
             bool replaced = DurableFiles.PublishReplacing(temporary, final);
@@ -62,17 +64,31 @@ public static class StateSaver
         }
     }
 
-    private static long WriteMemory(VirtualMachine machine, string directory, out List<SavedRegion> saved)
+    private static long WriteMemory(VirtualMachine machine, string directory, Action<int> progress, CancellationToken cancellation, out List<SavedRegion> saved)
     {
         saved = [];
         long written = 0;
+        long passed = 0;
+        long total = RegionsOf(machine).Sum(region => (long)region.Size);
+        int told = 0;
         foreach (var region in RegionsOf(machine))
         {
             string file = $"{region.Name}.memory";
             using var target = SparseFile.Open(Path.Combine(directory, file), write: true);
-            written += SparseFile.Copy(region.File.Descriptor, target);
+            written += SparseFile.Copy(region.File.Descriptor, target, Reached, cancellation);
             DurableFiles.Synchronize(target);
+            passed += (long)region.Size;
             saved.Add(new SavedRegion(region.Name, region.Size, file));
+        }
+
+        void Reached(long offset)
+        {
+            int percent = (int)((passed + offset) * 100 / total);
+            if (percent > told)
+            {
+                told = percent;
+                progress(percent);
+            }
         }
 
         return written;

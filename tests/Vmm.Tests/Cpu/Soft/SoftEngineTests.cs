@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
@@ -54,6 +55,38 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
         Begin(cpu, [0xeb, 0xfe]);
         cpu.Kick();
         Assert.Equal(VcpuExit.Kicked, cpu.Run());
+    }
+
+    /// <summary>A machine that ends takes its devices' memory away after its vCPUs have ended.</summary>
+    [Fact]
+    public void MemoryMayGoAndInterruptsComeAfterAVcpuHasEnded()
+    {
+        var region = _memory.CreateRegion("bar", GuestMemoryKind.Device, 1 << 16);
+        Assert.True(_memory.TryMap(region, new GuestPhysicalAddress(0x1000_0000)));
+        var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
+        cpu.Dispose();
+        // What was freed is given out again, and written to.
+        nuint size = (nuint)sizeof(CpuContext);
+        var reused = new nint[64];
+        for (int i = 0; i < reused.Length; i++)
+        {
+            reused[i] = (nint)NativeMemory.AlignedAlloc(size, 64);
+            NativeMemory.Fill((void*)reused[i], size, 0xff);
+        }
+
+        var removal = new Thread(() => _memory.Unmap(region)) { IsBackground = true };
+        removal.Start();
+        bool ended = removal.Join(TimeSpan.FromSeconds(10));
+        cpu.Kick();
+        foreach (nint block in reused)
+        {
+            Assert.False(new ReadOnlySpan<byte>((void*)block, (int)size).ContainsAnyExcept((byte)0xff));
+            // So that a wait for a vCPU that is not there comes to its end.
+            NativeMemory.Clear((void*)block, size);
+            NativeMemory.AlignedFree((void*)block);
+        }
+
+        Assert.True(ended);
     }
 
     [Fact]

@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>Monitors that live and do not answer: stopped from outside, as by SIGSTOP or a frozen control group.</summary>
+public sealed class StuckMonitorTests
+{
+    [Fact]
+    public async Task AMonitorThatDoesNotAnswerIsReportedAndGoesOnOrIsSwitchedOff()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string power = await StartAsync(service);
+        await service.SignalMonitorsAsync("STOP");
+        await AwaitAsync(service, power, body => (string?)body["reason"] == "The monitor does not answer.");
+        await service.SignalMonitorsAsync("CONT");
+        await AwaitAsync(service, power, body => (string?)body["state"] == "running" && body["reason"] is null);
+
+        await service.SignalMonitorsAsync("STOP");
+        var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "off" });
+        Assert.Equal("succeeded", (string)operation!["state"]!);
+        Assert.Empty(Directory.GetDirectories(Path.Combine(service.Data, "run")));
+    }
+
+    [Fact]
+    public async Task TheServiceStopsAlthoughAMonitorDoesNotAnswerAndTheNextOneFinishesItsSave()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string power = await StartAsync(service);
+        await service.SignalMonitorsAsync("STOP");
+        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "save" })).Status);
+        await AwaitAsync(service, power, body => (string?)body["desired"] == "saved");
+        long start = Stopwatch.GetTimestamp();
+        await service.StopAsync();
+        Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(20), $"The service took {Stopwatch.GetElapsedTime(start)} to stop.");
+        await service.StartAgainAsync();
+        await service.SignalMonitorsAsync("CONT");
+        await AwaitAsync(service, power, body => (string?)body["state"] == "saved");
+    }
+
+    [Fact]
+    public async Task AnotherRequestDuringASaveGivesItUp()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string power = await StartAsync(service);
+        await service.SignalMonitorsAsync("STOP");
+        await service.Client.SendAsync(HttpMethod.Put, power, new { action = "save" });
+        await service.Client.SendAsync(HttpMethod.Put, power, new { action = "on" });
+        await service.SignalMonitorsAsync("CONT");
+        await AwaitAsync(service, power, body => (string?)body["state"] == "running" && body["reason"] is null);
+    }
+
+    private static async Task<string> StartAsync(ServiceProcess service)
+    {
+        var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("stuck")));
+        string power = $"/api/v1/vms/{vm["id"]}/power";
+        await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
+        await AwaitAsync(service, power, body => (string?)body["state"] == "running");
+        return power;
+    }
+
+    private static async Task AwaitAsync(ServiceProcess service, string power, Func<JsonNode, bool> reached)
+    {
+        JsonNode? body = null;
+        for (int i = 0; i < 600; i++)
+        {
+            body = (await service.Client.SendAsync(HttpMethod.Get, power)).Body;
+            if (reached(body!))
+            {
+                return;
+            }
+
+            await Task.Delay(100, Rest.Cancellation);
+        }
+
+        Assert.Fail($"The VM did not get there: {body}\n{service.Output}");
+    }
+}
