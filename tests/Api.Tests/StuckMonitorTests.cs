@@ -52,6 +52,24 @@ public sealed class StuckMonitorTests
         await AwaitAsync(service, power, body => (string?)body["state"] == "running" && body["reason"] is null);
     }
 
+    [Fact]
+    public async Task ASnapshotIsGivenUpWhenItIsCancelledAndLeavesNothing()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string power = await StartAsync(service);
+        string snapshots = power.Replace("/power", "/snapshots", StringComparison.Ordinal);
+        await service.SignalMonitorsAsync("STOP");
+        var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Post, snapshots, new { name = "never" });
+        string path = $"/api/v1/operations/{operation!["id"]}";
+        await AwaitAsync(service, path, body => (string?)body["message"] is not null);
+        await service.Client.SendAsync(HttpMethod.Post, path + "/cancel");
+        await AwaitAsync(service, path, body => (string?)body["state"] == "cancelled");
+        Assert.Empty((await service.Client.SendAsync(HttpMethod.Get, snapshots)).Body!["items"]!.AsArray());
+        await service.SignalMonitorsAsync("CONT");
+        await AwaitAsync(service, power, body => (string?)body["state"] == "running");
+        Assert.False(Directory.Exists(Path.Combine(service.Data, "vms", ((string)operation["vmId"]!).Replace("-", "", StringComparison.Ordinal), "snapshots")));
+    }
+
     private static async Task<string> StartAsync(ServiceProcess service)
     {
         var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("stuck")));

@@ -35,6 +35,10 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
             image.ReceivedBytes = image.Bytes;
             await ImageVerification.VerifyAsync(database, image, store, cancellation);
         }
+        catch (OperationCanceledException) when (operation.GoesOnLater)
+        {
+            throw;
+        }
         catch (Exception failure) when (failure is HttpRequestException or ImageTooLargeException or IOException or OperationFailedException or OperationCanceledException)
         {
             string reason = failure switch

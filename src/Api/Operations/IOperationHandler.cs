@@ -19,8 +19,11 @@ public interface IOperationHandler
 }
 
 /// <summary>What a handler sees of its operation.</summary>
-public sealed class OperationContext(Operation operation, Func<int, string?, Task> report)
+public sealed class OperationContext(Operation operation, Func<int, string?, Task> report, CancellationToken serviceStops)
 {
+    /// <summary>Whether work that was cancelled is taken up again by the next service, and not given up by its owner.</summary>
+    public bool GoesOnLater => serviceStops.IsCancellationRequested;
+
     public Guid Id => operation.Id;
 
     public Guid? VmId => operation.VmId;

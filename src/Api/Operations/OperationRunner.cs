@@ -166,7 +166,7 @@ public sealed partial class OperationRunner(
                 throw new OperationFailedException($"This version of WebVm does not know operations of kind {operation.Kind}.");
             }
 
-            object? result = await handler.RunAsync(new OperationContext(operation, Reporter(operation.Id)), cancel.Token);
+            object? result = await handler.RunAsync(new OperationContext(operation, Reporter(operation.Id), stopping), cancel.Token);
             operation.Result = result is null ? null : JsonSerializer.Serialize(result, ApiJson.Options);
             operation.Progress = 100;
             operation.State = OperationState.Succeeded;

@@ -51,6 +51,11 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
             await database.SaveChangesAsync(cancellation);
             return SnapshotView.From(snapshot);
         }
+        catch (OperationCanceledException) when (!operation.GoesOnLater)
+        {
+            await database.Snapshots.Where(s => s.Id == snapshotId).ExecuteDeleteAsync(CancellationToken.None);
+            throw;
+        }
         catch (Exception failure) when (failure is IOException or ControlException or OperationFailedException)
         {
             await database.Snapshots.Where(s => s.Id == snapshotId).ExecuteDeleteAsync(CancellationToken.None);

@@ -57,6 +57,11 @@ public sealed class ControlClient : IDisposable
 
             return new ControlClient(connection, hello);
         }
+        catch (Exception) when (cancellation.IsCancellationRequested)
+        {
+            connection.Dispose();
+            throw new OperationCanceledException(cancellation);
+        }
         catch (LinuxException failure)
         {
             connection.Dispose();
