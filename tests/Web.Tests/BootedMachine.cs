@@ -63,6 +63,19 @@ public sealed class BootedMachine
         return text[from..text.IndexOf($"end{mark}", from, StringComparison.Ordinal)];
     }
 
+    /// <summary>Lets the guest print something (in printf's notation) and then read lines from its serial port.</summary>
+    public async Task<LineReader> ReadLinesAsync(int count, string printed = "")
+    {
+        string mark = $"{Interlocked.Increment(ref s_commands)}.";
+        using var typed = new ByteArrayContent(Encoding.UTF8.GetBytes(
+            $"stty -echo; printf '{printed}'; echo 'rea''ds'{mark}; n=0; while [ $n -lt {count} ]; do n=$((n+1)); IFS= read -r line; echo 'li''ne'{mark}$(printf %s \"$line\" | od -An -v -tx1 | tr -d ' \\n')/; done; stty echo\n"));
+        typed.Headers.ContentType = new("application/octet-stream");
+        (await _api.PostAsync($"/api/v1/vms/{Id}/serial", typed, Rest.Cancellation)).EnsureSuccessStatusCode();
+        var reader = new LineReader(this, mark, count);
+        await UntilSerialAsync(text => text.Contains(reader.Sign, StringComparison.Ordinal));
+        return reader;
+    }
+
     /// <summary>The events of the guest's keyboard while something is done, until they end as expected: key codes of Linux, + pressed, - released.</summary>
     public async Task<string> KeysAsync(Func<Task> act, string expected)
     {
@@ -93,5 +106,19 @@ public sealed class BootedMachine
     {
         string bytes = await RunAsync("o=; n=0; while [ $n -lt 9 ]; do n=$((n+1)); while [ $(( $(g 100) & 1 )) = 1 ]; do o=\"$o $(( $(g 96) ))\"; done; done; echo \"=$o\"");
         return [.. bytes[(bytes.LastIndexOf('=') + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).TakeWhile(part => byte.TryParse(part, out _)).Select(part => byte.Parse(part, CultureInfo.InvariantCulture))];
+    }
+
+    /// <summary>A guest that reads lines from its serial port.</summary>
+    public sealed class LineReader(BootedMachine machine, string mark, int count)
+    {
+        /// <summary>What the guest prints when it reads.</summary>
+        public string Sign => $"reads{mark}";
+
+        /// <summary>What has arrived, each line in hexadecimal.</summary>
+        public async Task<string[]> LinesAsync()
+        {
+            string[] Lines(string text) => [.. text.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith($"line{mark}", StringComparison.Ordinal) && line.EndsWith('/')).Select(line => line[(mark.Length + 4)..^1])];
+            return Lines(await machine.UntilSerialAsync(text => Lines(text).Length == count));
+        }
     }
 }

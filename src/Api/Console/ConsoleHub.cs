@@ -17,7 +17,8 @@ namespace WebVm.Api.Console;
 /// "frame", "off", "presence" and "serial"; what the frame holds is described at <see cref="Viewer"/>.
 /// </summary>
 [Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
-internal sealed class ConsoleHub(ConsoleRooms rooms, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
+internal sealed class ConsoleHub(
+    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
 {
     private const int SerialChunkBytes = 32 * 1024;
     private const int LargestWrite = 64 * 1024;
@@ -86,7 +87,51 @@ internal sealed class ConsoleHub(ConsoleRooms rooms, HubConnections<ConsoleHub> 
         _ = FollowAsync(supervisor.Agent(vm).Serial, offset, Clients.Caller, Context.ConnectionAborted);
     }
 
-    public async Task WriteSerial(byte[] data)
+    /// <summary>What a viewer typed.</summary>
+    public Task WriteSerial(byte[] data)
+    {
+        AttendSerial(true);
+        return WriteAsync(data);
+    }
+
+    /// <summary>The viewer's terminal has the focus now, or no longer: what the guest asks terminals is answered by the one that had it last.</summary>
+    public void AttendSerial(bool attentive)
+    {
+        if (Current is not { Serial: { } journal } session || !Context.User!.Has(Scopes.ConsoleControl))
+        {
+            return;
+        }
+
+        if (attentive)
+        {
+            attention.Take(session.Vm, Context.ConnectionId, journal.End);
+        }
+        else
+        {
+            attention.Leave(session.Vm, Context.ConnectionId);
+        }
+    }
+
+    /// <summary>What a viewer's terminal answers by itself; dropped unless it is this terminal's turn (<see cref="SerialAttention"/>).</summary>
+    /// <param name="offset">Where the output with the question begins in the log.</param>
+    public Task AnswerSerial(byte[] data, long offset) =>
+        Current is { Serial: not null } session && attention.Answers(session.Vm, Context.ConnectionId, offset) ? WriteAsync(data) : Task.CompletedTask;
+
+    public override async Task OnDisconnectedAsync(Exception? exception)
+    {
+        if (Current is { Room: { } room, Viewer: { } viewer })
+        {
+            await room.LeaveAsync(viewer);
+        }
+        else if (Current is { Serial: not null } session)
+        {
+            attention.Leave(session.Vm, Context.ConnectionId);
+        }
+
+        await base.OnDisconnectedAsync(exception);
+    }
+
+    private async Task WriteAsync(byte[] data)
     {
         if (Current is not { Serial: not null } session || !Context.User!.Has(Scopes.ConsoleControl) || data.Length > LargestWrite)
         {
@@ -109,16 +154,6 @@ internal sealed class ConsoleHub(ConsoleRooms rooms, HubConnections<ConsoleHub> 
         {
             // The machine or the viewer is gone, and with it the reason to write.
         }
-    }
-
-    public override async Task OnDisconnectedAsync(Exception? exception)
-    {
-        if (Current is { Room: { } room, Viewer: { } viewer })
-        {
-            await room.LeaveAsync(viewer);
-        }
-
-        await base.OnDisconnectedAsync(exception);
     }
 
     private static async Task FollowAsync(SerialJournal journal, long offset, ISingleClientProxy client, CancellationToken gone)

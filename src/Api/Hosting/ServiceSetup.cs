@@ -199,6 +199,7 @@ public static class ServiceSetup
         services.AddHostedService<RestingVms>();
         services.AddSingleton<LocalHost>();
         services.AddSingleton<ConsoleRooms>();
+        services.AddSingleton<SerialAttention>();
         services.AddSignalR(signalR =>
         {
             signalR.MaximumReceiveMessageSize = 256 * 1024;

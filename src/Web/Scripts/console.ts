@@ -1,4 +1,4 @@
-import { Link, LinkState } from "./connection";
+import { Link } from "./connection";
 import { Screen } from "./display/screen";
 import { Keyboard } from "./input/keyboard";
 import { Pointer } from "./input/pointer";
@@ -32,7 +32,7 @@ export class Console {
     this.screen = new Screen(canvas, (width, height) => this.tell("ScreenResized", width, height));
     this.link = new Link("/hubs/console", async hub => {
       await hub.invoke("OpenDisplay", vm, viewOnly);
-    }, (state: LinkState) => this.tell("LinkChanged", state));
+    }, (state, reason) => this.tell("LinkChanged", state, reason));
     this.link.hub.on("frame", (data: Uint8Array) => this.take(data));
     this.link.hub.on("presence", (viewers: string[], controller: string, mine: boolean) => {
       this.mine = mine;

@@ -1,7 +1,7 @@
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
-import { Link, LinkState } from "./connection";
+import { Link, LinkChanged } from "./connection";
 
 const encoder = new TextEncoder();
 const scrollbackLines = 10_000;
@@ -15,8 +15,12 @@ export class SerialTerminal {
   private readonly resize: ResizeObserver;
   /** Offset behind the last byte shown; negative: that many from the end. */
   private offset = -replayedBytes;
+  /** Where the output that the terminal reads now begins in the log. */
+  private reading = 0;
+  /** The terminal has just read a question, and what it says until the end of this task is its answer. */
+  private asked = false;
 
-  constructor(element: HTMLElement, vm: string, readOnly: boolean, changed: (state: LinkState) => void) {
+  constructor(element: HTMLElement, vm: string, private readonly readOnly: boolean, changed: LinkChanged) {
     this.terminal = new Terminal({
       scrollback: scrollbackLines,
       disableStdin: readOnly,
@@ -34,17 +38,25 @@ export class SerialTerminal {
     this.resize.observe(element);
     this.link = new Link("/hubs/console", async hub => {
       await hub.invoke("OpenSerial", vm, this.offset);
+      if (this.focused) {
+        await hub.send("AttendSerial", true);
+      }
     }, changed);
     this.link.hub.on("serial", (offset: number, data: Uint8Array) => {
       // After a reconnect the log may begin later than where we were: what is gone is gone, nothing is shown twice.
       const skip = this.offset >= 0 ? Math.max(0, this.offset - offset) : 0;
       if (skip < data.length) {
+        // It is read later, in this order.
+        this.terminal.write("", () => (this.reading = offset + skip));
         this.terminal.write(data.subarray(skip));
       }
       this.offset = offset + data.length;
     });
-    this.terminal.onData(text => this.link.send("WriteSerial", encoder.encode(text)));
+    this.markQuestions();
+    this.terminal.onData(text => this.say(encoder.encode(text)));
     this.terminal.onBinary(text => this.link.send("WriteSerial", Uint8Array.from(text, c => c.charCodeAt(0))));
+    this.terminal.textarea!.addEventListener("focus", this.attend);
+    this.terminal.textarea!.addEventListener("blur", this.attend);
     void this.link.start();
   }
 
@@ -62,6 +74,47 @@ export class SerialTerminal {
     return lines.join("\n").trimEnd();
   }
 
+  private get focused(): boolean {
+    return !this.readOnly && document.activeElement === this.terminal.textarea;
+  }
+
+  private readonly attend = (): void => this.link.send("AttendSerial", this.focused);
+
+  /**
+   * What a person typed goes to the guest. What the terminal says by itself is an answer to the guest's output, which may be years old, or
+   * meant for another viewer's terminal: the service takes it from the terminal that had the focus when the output came.
+   */
+  private say(data: Uint8Array): void {
+    if (!this.asked) {
+      this.link.send("WriteSerial", data);
+    } else if (this.focused) {
+      this.link.send("AnswerSerial", data, this.reading);
+    }
+  }
+
+  /** Sees all sequences that xterm answers. Its own handlers come after these, in the same task. */
+  private markQuestions(): void {
+    const mark = (): boolean => {
+      this.asked = true;
+      queueMicrotask(() => (this.asked = false));
+      return false;
+    };
+    const parser = this.terminal.parser;
+    // DSR, DA1 and DA2, DECRQM, reports of the window; setting mode 1004 reports the focus at once.
+    for (const sequence of [
+      { final: "n" }, { prefix: "?", final: "n" }, { final: "c" }, { prefix: ">", final: "c" }, { intermediates: "$", final: "p" },
+      { prefix: "?", intermediates: "$", final: "p" }, { final: "t" }, { prefix: ">", final: "q" }, { prefix: "?", final: "h" },
+    ]) {
+      parser.registerCsiHandler(sequence, mark);
+    }
+    // DECRQSS.
+    parser.registerDcsHandler({ intermediates: "$", final: "q" }, mark);
+    // Colours: of the palette, of text, background and cursor.
+    for (const command of [4, 10, 11, 12]) {
+      parser.registerOscHandler(command, mark);
+    }
+  }
+
   async dispose(): Promise<void> {
     this.resize.disconnect();
     await this.link.stop();
@@ -71,7 +124,7 @@ export class SerialTerminal {
 
 /** For the page. */
 export function openSerial(element: HTMLElement, vm: string, readOnly: boolean, page: { invokeMethodAsync(name: string, ...args: unknown[]): Promise<unknown> }): SerialTerminal {
-  const terminal = new SerialTerminal(element, vm, readOnly, state => void page.invokeMethodAsync("LinkChanged", state).catch(() => undefined));
+  const terminal = new SerialTerminal(element, vm, readOnly, (state, reason) => void page.invokeMethodAsync("LinkChanged", state, reason).catch(() => undefined));
   (element as unknown as { terminal: SerialTerminal }).terminal = terminal;
   return terminal;
 }

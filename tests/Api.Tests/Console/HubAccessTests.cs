@@ -19,6 +19,8 @@ public sealed class HubAccessTests(SharedService shared)
         [nameof(ConsoleHub.TakeControl)] = [],
         [nameof(ConsoleHub.Paste)] = ["paste", "us"],
         [nameof(ConsoleHub.WriteSerial)] = [Encoding.ASCII.GetBytes("serial")],
+        [nameof(ConsoleHub.AttendSerial)] = [true],
+        [nameof(ConsoleHub.AnswerSerial)] = [Encoding.ASCII.GetBytes("answer"), 0L],
     };
 
     [Fact]
@@ -94,6 +96,38 @@ public sealed class HubAccessTests(SharedService shared)
         }
 
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "off" });
+    }
+
+    [Fact]
+    public async Task AnAnswerIsTakenFromTheViewerThatAttendedLastAndOnlyToOutputSinceThen()
+    {
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
+        string id = (string)vm["id"]!;
+        await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "on" });
+        await using var first = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
+        await using var second = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
+        foreach (var client in new[] { first, second })
+        {
+            Assert.Null(await client.InvokeAsync(nameof(ConsoleHub.OpenSerial), id, 0L));
+        }
+
+        await SayAsync(first, "nobody-attended;", 0);
+        await first.InvokeAsync(nameof(ConsoleHub.WriteSerial), Encoding.ASCII.GetBytes("typed;"));
+        await AwaitSerialAsync(id, seen => seen == "typed;");
+        // The guest prints back what it reads: six bytes stand in the log.
+        await second.InvokeAsync(nameof(ConsoleHub.AttendSerial), true);
+        await SayAsync(first, "no-longer-attended;", 6);
+        await SayAsync(second, "older;", 5);
+        await SayAsync(second, "answer;", 6);
+        await AwaitSerialAsync(id, seen => seen.EndsWith("answer;", StringComparison.Ordinal));
+        await second.InvokeAsync(nameof(ConsoleHub.AttendSerial), false);
+        await SayAsync(second, "turned-away;", 100);
+        await first.InvokeAsync(nameof(ConsoleHub.WriteSerial), Encoding.ASCII.GetBytes("end"));
+        await AwaitSerialAsync(id, seen => seen.EndsWith("end", StringComparison.Ordinal));
+        Assert.Equal("typed;answer;end", await SerialAsync(id));
+        await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "off" });
+
+        static Task SayAsync(HubClient client, string answer, long offset) => client.InvokeAsync(nameof(ConsoleHub.AnswerSerial), Encoding.ASCII.GetBytes(answer), offset);
     }
 
     [Fact]
