@@ -8,6 +8,7 @@ need_packages "the service keeps its state in a private PostgreSQL cluster" post
 note "building"
 build src/Vmm/Vmm.csproj || exit 4
 build src/Web/Web.csproj || exit 4
+install_monitor
 
 # Without network the service still serves what the cache holds.
 "$WEBVM_ROOT/webvm" image build tiny || note "no image 'tiny' could be made; upload a kernel of your own to boot"

@@ -6,7 +6,8 @@ internal static class TinyLinux
     /// <summary>What it says when its shell is there.</summary>
     public const string Ready = "WebVm tiny ready on /dev/ttyS0";
 
-    public static string Monitor => Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+    /// <summary>The monitor that the service would start: compiled ahead of time where that is possible.</summary>
+    public static string Monitor => Environment.GetEnvironmentVariable("WEBVM_MONITOR") ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
 
     public static string Kernel => Path.Combine(Folder, "vmlinux");
 

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Control;
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Vmm.Commands;
@@ -17,7 +16,6 @@ internal sealed class MachineSession
     /// <param name="assemble">Makes the machine: created, or restored and paused.</param>
     public int Run(Func<VirtualMachine> assemble)
     {
-        SoftEngine.BeginPreparation();
         using var machine = assemble();
         using var control = ControlPath is { } path ? new ControlServer(machine, path) : null;
         machine.Event += Report;

@@ -67,7 +67,7 @@ internal sealed partial class BenchService : IAsyncDisposable
     }
 
     /// <summary>Process ids of the monitors.</summary>
-    public int[] Monitors() => HostProcess.Running(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), _process.Data);
+    public int[] Monitors() => HostProcess.Running(TinyLinux.Monitor, _process.Data);
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 

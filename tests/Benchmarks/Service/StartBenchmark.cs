@@ -11,7 +11,6 @@ internal sealed class StartBenchmark : IBenchmark
 {
     private const int Starts = 25;
     private const int WarmUps = 3;
-    private const string Monitor = "webvm-vmm";
     private const string Memory = "64M";
 
     public string Name => "start";
@@ -29,7 +28,7 @@ internal sealed class StartBenchmark : IBenchmark
             List<double> theirs = [];
             for (int start = 0; start < WarmUps + Starts; start++)
             {
-                ours.Add(await ProcessToFirstByteAsync(Path.Combine(AppContext.BaseDirectory, Monitor), "run", "--engine", "soft", "--memory", Memory, "--kernel", kernel));
+                ours.Add(await ProcessToFirstByteAsync(TinyLinux.Monitor, "run", "--engine", "soft", "--memory", Memory, "--kernel", kernel));
                 theirs.Add(await ProcessToFirstByteAsync("qemu-system-x86_64", "-accel", "tcg", "-m", Memory, "-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", kernel));
             }
 

@@ -1,4 +1,3 @@
-using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Interrupts;
@@ -34,9 +33,6 @@ public sealed class SoftEngine : ICpuEngine
     }
 
     public string Name => "soft";
-
-    /// <summary>Begins, on another thread, what the first engine of a process has to make before the first instruction.</summary>
-    public static void BeginPreparation() => new Thread(OperationDecoder.Prepare) { Name = "preparation", IsBackground = true }.Start();
 
     public uint ParavirtualFeatures => KvmLeaves.Features;
 

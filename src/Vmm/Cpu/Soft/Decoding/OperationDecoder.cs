@@ -24,27 +24,6 @@ internal sealed unsafe class OperationDecoder
         _decoder64 = Decoder.Create(64, _reader, DecoderOptions.ForceReservedNop);
     }
 
-    /// <summary>
-    /// Makes what decoding needs in a process for the first time, above all Iced's tables: tens of milliseconds, that another thread can spend while
-    /// the machine is assembled.
-    /// </summary>
-    public static void Prepare()
-    {
-        // mov dx, 0x3f8; mov al, [rsi]; out dx, al; hlt; jmp to itself
-        ReadOnlySpan<byte> code = [0x66, 0xba, 0xf8, 0x03, 0x8a, 0x06, 0xee, 0xf4, 0xeb, 0xfe];
-        var mode = new DecodeMode(64, 64, Flat: true, Protected: true);
-        var decoder = new OperationDecoder();
-        Operation operation;
-        fixed (byte* bytes = code)
-        {
-            for (int at = 0; at < code.Length && decoder.TryDecode(bytes + at, code.Length - at, (ulong)at, mode, out var instruction); at += instruction.Length)
-            {
-                Fill(instruction, mode, 0, &operation, tooLong: false);
-                Selectors.TrySelect(in instruction, in mode, &operation);
-            }
-        }
-    }
-
     /// <summary>The last instruction decoded was cut off at 15 bytes.</summary>
     public bool TooLong => _tooLong;
 
