@@ -22,14 +22,14 @@ internal sealed class ControlOutbox(SerialLog? serial)
     /// <summary>The client looks at the display. Used by the client's own thread.</summary>
     public bool DisplayAttached { get; set; }
 
-    /// <summary>Whether a message waits or is being sent.</summary>
+    /// <summary>Whether a message or serial output waits or is being sent.</summary>
     public bool Pending
     {
         get
         {
             lock (_gate)
             {
-                return !_closed && (_entries.Count > 0 || _sending);
+                return !_closed && (_entries.Count > 0 || _sending || (_serialOffset >= 0 && serial is not null && serial.End > _serialOffset));
             }
         }
     }
@@ -116,6 +116,7 @@ internal sealed class ControlOutbox(SerialLog? serial)
                 {
                     var data = new SerialData(_serialOffset, _chunk[..count]);
                     _serialOffset += count;
+                    _sending = true;
                     return new Entry(ControlEvents.Serial(data), []);
                 }
 

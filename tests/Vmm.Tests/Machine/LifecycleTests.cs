@@ -1,6 +1,7 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Machine.Lifecycle;
+using WebVm.Vmm.Memory;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Machine;
@@ -220,5 +221,43 @@ public sealed class LifecycleTests
         }
 
         Assert.True(SpinWait.SpinUntil(() => scripted.Engine.Cpus.All(cpu => cpu.Inside), s_limit));
+    }
+
+    [Fact]
+    public async Task A_vcpu_that_does_not_leave_the_guest_keeps_its_memory_and_the_end_stays_what_it_was()
+    {
+        using var release = new ManualResetEventSlim();
+        var scripted = new ScriptedMachine(cpus: 2);
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        using var inside = new ManualResetEventSlim();
+        scripted.Engine.Cpus[1].Do(_ =>
+        {
+            inside.Set();
+            release.Wait();
+            return VcpuExit.Kicked;
+        });
+        Assert.True(inside.Wait(s_limit));
+        scripted.Signals.PowerOff();
+        var exit = await scripted.Machine.Completion.WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.Equal((ExitKind.PowerOff, 0), (exit.Kind, exit.Code));
+        Assert.Contains("vCPU 1 did not leave guest code", exit.Message, StringComparison.Ordinal);
+        long time = scripted.Machine.Time;
+        scripted.Dispose();
+        Assert.All(scripted.Engine.Cpus, cpu => Assert.False(cpu.Disposed));
+        Assert.True(scripted.Machine.Platform.Memory.TryWrite(new GuestPhysicalAddress(0), 1UL));
+        Assert.Equal(time, scripted.Machine.Time);
+        release.Set();
+    }
+
+    [Fact]
+    public async Task A_reset_that_fails_ends_the_machine_and_tells_who_asked()
+    {
+        using var scripted = new ScriptedMachine();
+        await scripted.Machine.Start().WaitAsync(s_limit);
+        scripted.PowerOnFailure = new IOException("the kernel is gone");
+        var failure = await Assert.ThrowsAsync<IOException>(() => scripted.Machine.Reset().WaitAsync(s_limit));
+        Assert.Equal("the kernel is gone", failure.Message);
+        var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
+        Assert.Equal((ExitKind.HostFailure, 4, "the kernel is gone"), (exit.Kind, exit.Code, exit.Message));
     }
 }

@@ -39,6 +39,11 @@ internal sealed class ScriptedMachine : IDisposable
             PowerOn = states =>
             {
                 PowerOns++;
+                if (PowerOnFailure is { } failure)
+                {
+                    throw failure;
+                }
+
                 SetEntry(states);
             },
             PowerButton = () => PowerButtonPresses++,
@@ -65,6 +70,9 @@ internal sealed class ScriptedMachine : IDisposable
     public List<MachineEvent> Events { get; } = [];
 
     public int PowerOns { get; private set; }
+
+    /// <summary>What power-on and reset fail with.</summary>
+    public Exception? PowerOnFailure { get; set; }
 
     public int PowerButtonPresses { get; private set; }
 

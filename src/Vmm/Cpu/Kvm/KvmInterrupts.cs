@@ -31,14 +31,14 @@ internal sealed unsafe class KvmInterrupts : IInterruptRouter
     public void SetLine(int gsi, bool asserted)
     {
         var level = new kvm_irq_level { irq = (uint)gsi, level = asserted ? 1u : 0 };
-        _ = KvmCalls.Control(_vm.Number, KvmRequests.KVM_IRQ_LINE, &level);
+        Interrupt(KvmRequests.KVM_IRQ_LINE, &level);
     }
 
     /// <summary>What the guest put into the message may be nonsense, which KVM refuses; as on hardware nothing happens then.</summary>
     public void SendMsi(MsiMessage message)
     {
         var msi = new kvm_msi { address_lo = (uint)message.Address, address_hi = (uint)(message.Address >> 32), data = message.Data };
-        _ = KvmCalls.Control(_vm.Number, KvmRequests.KVM_SIGNAL_MSI, &msi);
+        Interrupt(KvmRequests.KVM_SIGNAL_MSI, &msi);
     }
 
     /// <summary>Reserves an interrupt number for messages that a descriptor raises; null when all are taken.</summary>
@@ -89,6 +89,20 @@ internal sealed unsafe class KvmInterrupts : IInterruptRouter
             resamplefd = (uint)(resample?.Descriptor.Number ?? 0),
         };
         KvmCalls.Require(_vm.Number, KvmRequests.KVM_IRQFD, &request, nameof(KvmRequests.KVM_IRQFD));
+    }
+
+    /// <summary>From any thread, also when the VM has ended: then nobody is there to be interrupted, and its descriptor's number may be another file's.</summary>
+    private void Interrupt(nuint request, void* argument)
+    {
+        try
+        {
+            using var held = new HandleLease(_vm);
+            _ = KvmCalls.Control(held.Number, request, argument);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The machine has ended.
+        }
     }
 
     private void WriteRouting()

@@ -25,6 +25,9 @@ internal sealed class VcpuGroup : IDisposable
         }
     }
 
+    /// <summary>Whether no thread of a vCPU is left: after <see cref="Dispose"/>, unless one did not leave guest code.</summary>
+    public bool HasEnded => _threads.Count == 0;
+
     public void Run() => _threads.ForEach(thread => thread.Run());
 
     /// <summary>When this returns no guest code runs.</summary>
@@ -70,11 +73,17 @@ internal sealed class VcpuGroup : IDisposable
         }
     }
 
+    /// <summary>Ends the threads, parked or not.</summary>
+    /// <exception cref="TimeoutException">One did not leave guest code.</exception>
     public void Dispose()
     {
         _threads.ForEach(thread => thread.RequestPark());
         _threads.ForEach(thread => thread.Dispose());
-        _threads.Clear();
+        _threads.RemoveAll(thread => thread.HasEnded);
+        if (_threads is [var stuck, ..])
+        {
+            throw StillInside(stuck);
+        }
     }
 
     private static TimeoutException StillInside(VcpuThread thread) =>

@@ -43,6 +43,9 @@ internal sealed class VcpuThread : IDisposable
 
     public IVirtualCpu Cpu => _cpu;
 
+    /// <summary>Whether nothing uses the vCPU any more.</summary>
+    public bool HasEnded => !_thread.IsAlive;
+
     /// <summary>Lets the guest's code run.</summary>
     public void Run()
     {

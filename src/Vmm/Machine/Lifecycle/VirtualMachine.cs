@@ -118,7 +118,16 @@ public sealed class VirtualMachine : IDisposable
     public Task Reset() => Run(() =>
     {
         Demand(MachineState.Running, MachineState.Paused);
-        ResetNow("requested");
+        try
+        {
+            ResetNow("requested");
+        }
+        catch (Exception failure)
+        {
+            // Half a reset leaves nothing that could run on.
+            End(MachineExit.HostFailure(failure.Message));
+            throw;
+        }
     });
 
     /// <summary>Presses the power button; what follows is the guest's affair.</summary>
@@ -183,7 +192,11 @@ public sealed class VirtualMachine : IDisposable
         _disposed = true;
         _thread.Post(() => End(MachineExit.Stopped));
         _thread.Dispose();
-        _platform.Dispose();
+        // A thread that is still inside the guest uses all of it: better to leave that to the end of the process than to pull it away.
+        if (_vcpus.HasEnded)
+        {
+            _platform.Dispose();
+        }
     }
 
     internal void GuestEnded(MachineExit exit)
@@ -344,19 +357,17 @@ public sealed class VirtualMachine : IDisposable
             return;
         }
 
-        try
+        // Each step is taken whatever became of the one before: where a vCPU is stuck, time stands still all the same. How the guest ended stays.
+        foreach (var step in (Action[])[_vcpus.Dispose, _platform.Devices.Stop, _platform.Clock.Stop, _platform.Devices.PowerDown])
         {
-            if (_state == MachineState.Running)
+            try
             {
-                Halt();
+                step();
             }
-
-            _vcpus.Dispose();
-            _platform.Devices.PowerDown();
-        }
-        catch (Exception failure)
-        {
-            exit = MachineExit.HostFailure($"{exit.Message}; then: {failure.Message}");
+            catch (Exception failure)
+            {
+                exit = exit with { Message = $"{exit.Message}; then: {failure.Message}" };
+            }
         }
 
         Enter(MachineState.Stopped);
