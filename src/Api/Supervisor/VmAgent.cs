@@ -315,10 +315,14 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             return StartPoll;
         }
 
+        if (vm.Desired != DesiredPower.Saved)
+        {
+            // Used up, or of a save that was overtaken: a start from it would take the guest back in time.
+            StateFolder.Delete(services.Files.Saved(id));
+        }
+
         if (vm.StartedAt is null)
         {
-            // The saved state is used up: another start from it would take the guest back in time.
-            StateFolder.Delete(services.Files.Saved(id));
             vm.StartedAt = DateTimeOffset.UtcNow;
             await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
         }
@@ -355,8 +359,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             await client.PauseAsync().WaitAsync(cancellation);
             SaveProgress = 0;
             var save = StateFolder.SaveAsync(run, services.Files.Saved(id), percent => SaveProgress = percent, abandon.Token);
-            await AbandonUnlessWantedAsync(save, vm, abandon);
-            await save;
+            try
+            {
+                await AbandonUnlessWantedAsync(save, vm, abandon);
+                await save;
+            }
+            finally
+            {
+                // Whatever went wrong, no save goes on behind our back.
+                await abandon.CancelAsync();
+            }
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
