@@ -161,23 +161,39 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
                 grid = new TileGrid(screen.Mode.Width, screen.Mode.Height);
             }
 
-            if (mayHaveChanged)
+            long now = Stopwatch.GetTimestamp();
+            var viewers = Volatile.Read(ref _viewers);
+            // What nobody would get yet is looked at later, once for all that happens until then.
+            if (mayHaveChanged && AnyReady(viewers, now))
             {
                 if (grid.Update(screen, frame + 1) > 0)
                 {
                     frame++;
-                    changedAt = Stopwatch.GetTimestamp();
+                    changedAt = now;
                     Volatile.Write(ref _frames, _frames + 1);
                 }
 
                 screen.End();
             }
 
-            foreach (var viewer in Volatile.Read(ref _viewers))
+            foreach (var viewer in viewers)
             {
-                Volatile.Write(ref _bytes, _bytes + viewer.SendIfReady(grid, frame, changedAt));
+                Volatile.Write(ref _bytes, _bytes + viewer.SendIfReady(grid, frame, changedAt, now));
             }
         }
+    }
+
+    private static bool AnyReady(Viewer[] viewers, long now)
+    {
+        foreach (var viewer in viewers)
+        {
+            if (viewer.IsReady(now))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private bool TryGoOn()

@@ -49,6 +49,9 @@ internal sealed class FramePathBenchmark : IBenchmark
         var screen = new Blinking();
         var grid = new TileGrid(Blinking.Width, Blinking.Height);
         uint frame = 0;
+        // The first frame is the whole screen, and followed by a pause.
+        await ShowAsync(1);
+        await Task.Delay(2 * FramePace.Pause);
         await ShowAsync(Frames);
         await Task.Delay(500);
         await ShowAsync(Frames);
@@ -65,7 +68,8 @@ internal sealed class FramePathBenchmark : IBenchmark
             {
                 screen.Flip();
                 grid.Update(screen, ++frame);
-                viewer.SendIfReady(grid, frame, Stopwatch.GetTimestamp());
+                long now = Stopwatch.GetTimestamp();
+                viewer.SendIfReady(grid, frame, now, now);
                 await ReceiveAsync(socket, buffer);
                 viewer.Acknowledge(frame);
             }

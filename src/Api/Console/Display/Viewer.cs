@@ -8,7 +8,7 @@ namespace WebVm.Api.Console.Display;
 
 /// <summary>
 /// One browser that watches a screen. At most one frame is on its way to it; what changes meanwhile is in the next, so a slow viewer gets fewer
-/// frames and never old ones.
+/// frames and never old ones, and a screen in full motion comes at a pace (<see cref="FramePace"/>).
 /// </summary>
 internal sealed class Viewer : IMessagePackValue
 {
@@ -21,6 +21,7 @@ internal sealed class Viewer : IMessagePackValue
     private int _length;
     private long _sent = -1;
     private TileGrid? _grid;
+    private FramePace _pace;
     private long _sentAt;
     private int _latency;
     private volatile bool _inFlight;
@@ -49,13 +50,18 @@ internal sealed class Viewer : IMessagePackValue
         }
     }
 
+    /// <summary>Whether a frame would be sent, if there were anything new. For the thread that sends.</summary>
+    /// <param name="now">Stopwatch ticks.</param>
+    public bool IsReady(long now) => !_inFlight && _pace.Allows(now);
+
     /// <summary>Sends what has changed since the last frame, if the browser is ready and there is anything.</summary>
     /// <param name="frame">Number of the newest frame in the grid.</param>
-    /// <param name="changedAt">When it was taken (Stopwatch).</param>
+    /// <param name="changedAt">When it was taken (Stopwatch ticks).</param>
+    /// <param name="now">Stopwatch ticks.</param>
     /// <returns>Bytes sent.</returns>
-    public int SendIfReady(TileGrid grid, long frame, long changedAt)
+    public int SendIfReady(TileGrid grid, long frame, long changedAt, long now)
     {
-        if (_inFlight || (grid == _grid && _sent >= frame))
+        if (!IsReady(now) || (grid == _grid && _sent >= frame))
         {
             return 0;
         }
@@ -74,6 +80,7 @@ internal sealed class Viewer : IMessagePackValue
         }
 
         _sentAt = changedAt;
+        _pace.Sent(now, tiles);
         _inFlight = true;
         // The buffer is not touched again before the frame has been acknowledged, so sending need not be awaited.
         var sending = _connection.WriteAsync(_message);
