@@ -206,6 +206,7 @@ internal sealed class ConsoleHub(
     {
         if (Current is { Room: { } room, Viewer: { } viewer } && room.IsController(viewer) && room.Agent.Client is { } client)
         {
+            room.ExpectChange();
             try
             {
                 await send(client);

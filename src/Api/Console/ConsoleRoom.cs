@@ -10,7 +10,6 @@ namespace WebVm.Api.Console;
 /// <summary>Everybody who watches one VM's screen, and the loop that feeds them. Nothing runs while nobody watches.</summary>
 internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
 {
-    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan AbsencePoll = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _lock = new();
@@ -18,6 +17,7 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
     private Viewer? _controller;
     private bool _feeding;
     private bool _off;
+    private ScreenTicks? _ticks;
     private long _frames;
     private long _bytes;
 
@@ -68,6 +68,9 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
 
         await AnnounceAsync();
     }
+
+    /// <summary>Somebody types or points: the screen is going to change.</summary>
+    public void ExpectChange() => Volatile.Read(ref _ticks)?.Active(Stopwatch.GetTimestamp());
 
     public bool IsController(Viewer viewer) => Volatile.Read(ref _controller) == viewer;
 
@@ -138,11 +141,12 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
 
     private async Task FeedFromAsync(ControlClient client, MonitorScreen screen)
     {
-        using var timer = new PeriodicTimer(Tick);
+        using var ticks = new ScreenTicks(Stopwatch.GetTimestamp());
+        Volatile.Write(ref _ticks, ticks);
         TileGrid? grid = null;
         long frame = 0;
         long changedAt = 0;
-        while (!client.Closed.IsCompleted && await timer.WaitForNextTickAsync() && Volatile.Read(ref _viewers).Length > 0)
+        while (!client.Closed.IsCompleted && await ticks.NextAsync() && Volatile.Read(ref _viewers).Length > 0)
         {
             if (screen.Begin(out bool fresh) is not { } mayHaveChanged)
             {
@@ -171,10 +175,13 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
                     frame++;
                     changedAt = now;
                     Volatile.Write(ref _frames, _frames + 1);
+                    ticks.Active(now);
                 }
 
                 screen.End();
             }
+
+            ticks.Still(now);
 
             foreach (var viewer in viewers)
             {

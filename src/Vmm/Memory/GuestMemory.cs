@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Memory;
@@ -333,17 +334,11 @@ public sealed unsafe class GuestMemory : IDisposable
         {
             if (region is { DirtyTracking: true, Base: { } start })
             {
-                ulong first = start.Value >> PageShift;
-                for (int page = 0; page < region.PageCount; page++)
+                if (CollectWritten(start.Value >> PageShift, region.PageCount, bitmap))
                 {
-                    if ((PageFlags[first + (ulong)page] & (byte)Memory.PageFlags.Clean) == 0)
-                    {
-                        bitmap[page >> 6] |= 1UL << (page & 63);
-                        ChangeFlags(first + (ulong)page, clear: Memory.PageFlags.None, set: Memory.PageFlags.Clean);
-                    }
+                    Interlocked.MemoryBarrierProcessWide();
                 }
 
-                Interlocked.MemoryBarrierProcessWide();
                 foreach (var listener in _listeners)
                 {
                     listener.CollectDirty(region, bitmap);
@@ -419,6 +414,35 @@ public sealed unsafe class GuestMemory : IDisposable
         }
 
         Interlocked.MemoryBarrierProcessWide();
+    }
+
+    /// <summary>Finds the pages without the clean flag, sets their bits and the flag.</summary>
+    /// <returns>False if there are none: no flag has been set, so stores on their way find theirs, and no barrier is needed.</returns>
+    private bool CollectWritten(ulong first, int count, Span<ulong> bitmap)
+    {
+        var clean = Vector256.Create((byte)Memory.PageFlags.Clean);
+        bool found = false;
+        for (int page = 0; page < count;)
+        {
+            // Most pages of a display are not written between two looks: they are passed over by the dozen.
+            if (count - page >= Vector256<byte>.Count && (Vector256.Load(PageFlags + first + (ulong)page) & clean) == clean)
+            {
+                page += Vector256<byte>.Count;
+                continue;
+            }
+
+            for (int end = Math.Min(count, page + Vector256<byte>.Count); page < end; page++)
+            {
+                if ((Volatile.Read(ref PageFlags[first + (ulong)page]) & (byte)Memory.PageFlags.Clean) == 0)
+                {
+                    bitmap[page >> 6] |= 1UL << (page & 63);
+                    ChangeFlags(first + (ulong)page, clear: Memory.PageFlags.None, set: Memory.PageFlags.Clean);
+                    found = true;
+                }
+            }
+        }
+
+        return found;
     }
 
     private void BumpVersion(ulong page) => Interlocked.Increment(ref PageVersions[page]);

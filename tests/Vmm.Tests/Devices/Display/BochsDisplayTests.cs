@@ -221,6 +221,23 @@ public sealed class BochsDisplayTests : IDisposable
     }
 
     [Fact]
+    public void Every_single_written_page_is_found_among_clean_ones()
+    {
+        Assert.True(_memory.TryMap(_display.Memory, new GuestPhysicalAddress(0xd000_0000)));
+        _framebuffer.TrackChanges(true);
+        ulong[] dirty = new ulong[_framebuffer.DirtyWords];
+        _framebuffer.CollectDirty(dirty);
+        for (int page = 0; page < _display.Memory.PageCount; page++)
+        {
+            Array.Clear(dirty);
+            _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000 + ((ulong)page * 4096) + 4095), (byte)1);
+            _framebuffer.CollectDirty(dirty);
+            Assert.Equal(1UL << (page & 63), dirty[page >> 6]);
+            Assert.Equal(1, dirty.Sum(word => System.Numerics.BitOperations.PopCount(word)));
+        }
+    }
+
+    [Fact]
     public void State_survives_save_and_load()
     {
         _display.SetMode(800, 600);
