@@ -70,6 +70,23 @@ public sealed class StuckMonitorTests
         Assert.False(Directory.Exists(Path.Combine(service.Data, "vms", ((string)operation["vmId"]!).Replace("-", "", StringComparison.Ordinal), "snapshots")));
     }
 
+    [Theory]
+    [InlineData("on", "running")]
+    [InlineData("pause", "paused")]
+    public async Task ASaveThatIsCancelledLeavesTheMachineAsItWas(string before, string state)
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string power = await StartAsync(service);
+        await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = before });
+        await service.SignalMonitorsAsync("STOP");
+        var (_, save, _) = await service.Client.SendAsync(HttpMethod.Put, power, new { action = "save" });
+        await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{save!["id"]}/cancel", new { });
+        var (_, ended, _) = await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{save["id"]}?wait=60");
+        Assert.Equal("cancelled", (string)ended!["state"]!);
+        await service.SignalMonitorsAsync("CONT");
+        await AwaitAsync(service, power, body => (string?)body["state"] == state && (string?)body["desired"] == (state == "running" ? "on" : "paused") && body["reason"] is null);
+    }
+
     private static async Task<string> StartAsync(ServiceProcess service)
     {
         var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("stuck")));

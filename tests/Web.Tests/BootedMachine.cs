@@ -21,10 +21,10 @@ public sealed class BootedMachine
 
     public string Name { get; }
 
-    public static async Task<BootedMachine> BootAsync(HttpClient api, string image = "tiny")
+    public static async Task<BootedMachine> BootAsync(HttpClient api, string image = "tiny", int mebibytes = 256)
     {
         string name = Rest.NewName("linux");
-        var vm = await api.CreateVmAsync(new { name, memory = 256L << 20, engine = "soft", boot = new { image } });
+        var vm = await api.CreateVmAsync(new { name, memory = (long)mebibytes << 20, engine = "soft", boot = new { image } });
         var machine = new BootedMachine(api, (string)vm["id"]!, name);
         await api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{machine.Id}/power?wait=60", new { action = "on" });
         await machine.UntilSerialAsync(text => text.Contains("ready on /dev/ttyS0", StringComparison.Ordinal));

@@ -130,6 +130,13 @@ public sealed class Window : IAsyncDisposable
     /// <summary>Waits until the page's connection is there: components that came with the first rendering are no longer marked.</summary>
     public Task InteractiveAsync() => Page.WaitForFunctionAsync("() => document.documentElement.dataset.interactive === 'true'");
 
+    /// <summary>Chooses from a menu.</summary>
+    public async Task ChooseAsync(string menu, string item)
+    {
+        await Button(menu).ClickAsync();
+        await Page.GetByRole(AriaRole.Menuitem, new() { Name = item, Exact = true }).ClickAsync();
+    }
+
     public async Task SignInAsync(string name, string password)
     {
         await Page.GotoAsync("/sign-in");

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Api.Supervisor;
@@ -5,7 +6,7 @@ namespace WebVm.Api.Supervisor;
 /// <summary>How a run ended, as far as the VM's next state depends on it.</summary>
 /// <param name="Crashed">The guest or its monitor failed, so that the restart policy applies.</param>
 /// <param name="Hopeless">Starting again would end the same way.</param>
-internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reason)
+internal readonly partial record struct RunEnd(bool Crashed, bool Hopeless, string Reason)
 {
     private const int GuestCrash = 3;
     private const int HostFailure = 4;
@@ -35,5 +36,12 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
 
     public bool ShouldRestart(RestartPolicy policy) => !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
 
-    private static string WithLog(string what, string log) => log.Length == 0 ? what + "." : $"{what}: {log}";
+    /// <summary>The log is written for administrators; what a user reads has neither the program's name nor where images lie on the host.</summary>
+    private static string WithLog(string what, string log) => log.Length == 0 ? what + "." : $"{what}: {ImageFile().Replace(ProgramName().Replace(log, ""), "its image")}";
+
+    [GeneratedRegex("^webvm-vmm: ", RegexOptions.Multiline)]
+    private static partial Regex ProgramName();
+
+    [GeneratedRegex(@"(?<=^|\s)/\S*/images/[0-9a-f]{32}/\w+")]
+    private static partial Regex ImageFile();
 }

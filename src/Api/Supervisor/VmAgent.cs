@@ -8,6 +8,7 @@ using WebVm.Api.Events;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Vms;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Supervisor;
@@ -26,7 +27,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     // A monitor gives its vCPUs half of it to leave guest code.
     private static readonly TimeSpan RequestPatience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
-    private const string NoAnswer = "The monitor does not answer.";
+    private const string NoAnswer = VmPowerView.NoAnswer;
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();

@@ -66,6 +66,7 @@ public static class PowerEndpoints
             return (null, Problems.Conflict(refusal));
         }
 
+        var otherwise = vm.Desired == DesiredPower.Paused ? DesiredPower.Paused : DesiredPower.On;
         if (PowerTransition.Target(request.Action) is { } desired)
         {
             vm.Desired = desired;
@@ -80,7 +81,7 @@ public static class PowerEndpoints
             (vm.Observed, vm.ObservedReason) = (ObservedPower.Off, null);
         }
 
-        var job = new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration);
+        var job = new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration, otherwise);
         return (OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, actor, job), null);
     }
 }

@@ -56,8 +56,7 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         }
         else if (job.Action == PowerAction.Save)
         {
-            agent.Wake();
-            await operation.ReportUntilAsync(waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), cancellation), () => agent.SaveProgress, "Writing the machine's state");
+            await SaveAsync(id, agent, job, operation, cancellation);
         }
         else
         {
@@ -67,6 +66,24 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
 
         await using var database = await databases.CreateDbContextAsync(cancellation);
         return VmPowerView.From(await database.Vms.AsNoTracking().SingleAsync(vm => vm.Id == id, cancellation));
+    }
+
+    private async Task SaveAsync(Guid id, VmAgent agent, Job job, OperationContext operation, CancellationToken cancellation)
+    {
+        agent.Wake();
+        try
+        {
+            await operation.ReportUntilAsync(waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), cancellation), () => agent.SaveProgress, "Writing the machine's state");
+        }
+        catch (OperationCanceledException) when (!operation.GoesOnLater)
+        {
+            // Given up by its owner: the machine goes on as what it was before.
+            await using var database = await databases.CreateDbContextAsync(CancellationToken.None);
+            await database.Vms.Where(vm => vm.Id == id && vm.DesiredGeneration == job.Generation && vm.RunId != null)
+                .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, job.Otherwise).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), CancellationToken.None);
+            agent.Wake();
+            throw;
+        }
     }
 
     private async Task ShutdownAsync(Guid id, VmAgent agent, Job job, OperationContext operation, CancellationToken cancellation)
@@ -125,5 +142,6 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         }
     }
 
-    public sealed record Job(PowerAction Action, int DeadlineSeconds, bool Force, long Generation);
+    /// <param name="Otherwise">What is wanted when a save is given up.</param>
+    public sealed record Job(PowerAction Action, int DeadlineSeconds, bool Force, long Generation, DesiredPower Otherwise = DesiredPower.On);
 }

@@ -98,6 +98,9 @@ public sealed record VmView(
 /// <param name="Reason">Why it is in this state: exit reason or error.</param>
 public sealed record VmPowerView(ObservedPower State, DesiredPower Desired, string? Reason, DateTimeOffset? StartedAt, int RestartCount, DateTimeOffset? RestartAt)
 {
+    /// <summary>The reason of a state that is the last one seen, for the monitor lives and keeps silent.</summary>
+    public const string NoAnswer = "The monitor does not answer.";
+
     public static VmPowerView From(Vm vm) => new(vm.Observed, vm.Desired, vm.ObservedReason, vm.StartedAt, vm.RestartCount, vm.RestartAt);
 }
 

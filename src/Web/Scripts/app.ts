@@ -7,6 +7,7 @@ import { MetricChart } from "./page/metric-chart";
 import { VmPreview } from "./page/preview";
 import { handleShortcuts, showShortcuts } from "./page/shortcuts";
 import { handleSignIn, signOut } from "./page/session";
+import { TabStrip } from "./page/tab-strip";
 import { toggleTheme } from "./page/theme";
 
 declare global {
@@ -25,6 +26,7 @@ window.webvm = {
 customElements.define("vm-preview", VmPreview);
 customElements.define("metric-chart", MetricChart);
 customElements.define("load-more", LoadMore);
+customElements.define("tab-strip", TabStrip);
 
 // One listener for the whole document: pages come and go.
 const actions: Record<string, () => void> = { theme: toggleTheme, "sign-out": () => void signOut(), shortcuts: showShortcuts };
