@@ -5,7 +5,7 @@ using static Microsoft.Playwright.Assertions;
 
 namespace WebVm.Web.Tests;
 
-/// <summary>Keys, pointer and touch as the guest's own devices report them (key codes of linux/input-event-codes.h).</summary>
+/// <summary>Keys, typed and touched, as the guest's own keyboard reports them (key codes of linux/input-event-codes.h).</summary>
 public sealed class InputTests(Site site) : LinuxTests(site)
 {
     [Theory]
@@ -99,37 +99,6 @@ public sealed class InputTests(Site site) : LinuxTests(site)
         await Machine.UntilSerialAsync(text => text.Contains(mark, StringComparison.Ordinal));
         await window.Page.EvaluateAsync("() => document.exitFullscreen()");
         await Expect(window.Button("Fullscreen")).ToBeInViewportAsync();
-    }
-
-    [Fact]
-    public async Task The_guests_mouse_moves_and_clicks()
-    {
-        // The tiny kernel has no way to a program's own PS/2 port; the generic one has.
-        var machine = await BootedMachine.BootAsync(Site.Api, "generic");
-        await using var window = await Site.OpenConsoleAsync(machine);
-        await machine.TakeMouseAsync();
-        Assert.Equal([0xFA], await machine.MouseAsync());
-        var screen = (await window.Page.Locator("#screen").BoundingBoxAsync())!;
-        var mouse = window.Page.Mouse;
-        await mouse.ClickAsync(screen.X + 100, screen.Y + 100);
-        await window.Page.WaitForFunctionAsync("() => document.pointerLockElement?.id === 'screen'");
-        await machine.MouseAsync();
-
-        // A packet: buttons with the signs of both movements (bits 4 and 5) and a 1 (bit 3), then right, then up.
-        await mouse.MoveAsync(screen.X + 120, screen.Y + 130);
-        Assert.Equal([0b0010_1000, 20, 256 - 30], await UntilMouseAsync(machine, 3));
-        await mouse.DownAsync(new() { Button = MouseButton.Right });
-        Assert.Equal([0b0000_1010, 0, 0], await UntilMouseAsync(machine, 3));
-        await mouse.UpAsync(new() { Button = MouseButton.Right });
-        Assert.Equal([0b0000_1000, 0, 0], await UntilMouseAsync(machine, 3));
-        await Site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{machine.Id}?force=true&wait=60");
-    }
-
-    private static async Task<byte[]> UntilMouseAsync(BootedMachine machine, int count)
-    {
-        byte[] seen = [];
-        await ConsoleWindow.UntilAsync(async () => (seen = [.. seen, .. await machine.MouseAsync()]).Length >= count, "the mouse reported nothing");
-        return seen;
     }
 
     /// <summary>What was typed was not meant for the shell that reads the keyboard too.</summary>

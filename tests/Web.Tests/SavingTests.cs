@@ -21,9 +21,9 @@ public sealed class SavingTests(Site site)
         await using var page = await site.OpenAsync();
         await page.GoAsync($"/vms/{machine.Id}/activity");
 
-        await HoldAsync(row.Locator("[data-state=saving]"), () => page.ChooseAsync($"Power of {machine.Name}", "Save to disk"));
-        await Expect(page.Page.Locator("[data-saving] progress")).ToBeVisibleAsync();
-        await Expect(page.Page.Locator("[data-saving]")).ToContainTextAsync("%");
+        await HoldAsync(page.Page.Locator("[data-saving] progress[value]"), () => page.ChooseAsync($"Power of {machine.Name}", "Save to disk"));
+        await Expect(page.Page.Locator("[data-saving]")).ToContainTextAsync("Saving to disk: ");
+        await Expect(row.Locator("[data-state=saving]")).ToBeVisibleAsync();
         await Expect(page.Page.Locator(".operation progress[value]")).ToBeVisibleAsync();
         await Expect(page.Page.GetByText("Writing the machine's state")).ToBeVisibleAsync();
         await Expect(row.Locator("progress[value]")).ToBeVisibleAsync();

@@ -22,6 +22,7 @@ public sealed partial class Site : IAsyncLifetime
     private IBrowser _browser = null!;
     private string? _state;
     private Task<BootedMachine>? _linux;
+    private Task<BootedMachine>? _mouse;
 
     public ServiceProcess Service { get; private set; } = null!;
 
@@ -49,6 +50,19 @@ public sealed partial class Site : IAsyncLifetime
 
     /// <summary>The one machine that tests share.</summary>
     public Task<BootedMachine> LinuxAsync() => _linux ??= BootedMachine.BootAsync(Api);
+
+    /// <summary>The one machine whose mouse reports to tests. The tiny kernel has no way to a program's own PS/2 port; the generic one has.</summary>
+    public Task<BootedMachine> MouseAsync()
+    {
+        return _mouse ??= BootAsync();
+
+        async Task<BootedMachine> BootAsync()
+        {
+            var machine = await BootedMachine.BootAsync(Api, "generic");
+            await machine.TakeMouseAsync();
+            return machine;
+        }
+    }
 
     /// <summary>A window of the administrator, signed in by the link of the first start.</summary>
     public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light, Handheld? device = null)
