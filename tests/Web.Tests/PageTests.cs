@@ -45,6 +45,36 @@ public sealed class PageTests(Site site)
     }
 
     [Fact]
+    public async Task Tiles_show_each_machines_name_and_state_beside_nothing_that_hides_them()
+    {
+        string name = Rest.NewName("tile");
+        await site.Api.CreateVmAsync(new { name, description = new string('x', 100), labels = new Dictionary<string, string> { ["some"] = "label", ["other"] = "one-that-is-rather-long" } });
+        await using var window = await site.OpenAsync(new() { Width = 1280, Height = 800 });
+        await window.GoAsync("/");
+        await window.Page.GetByLabel("Search machines").FillAsync(name);
+        var tile = window.Page.Locator($".tiles [data-vm={name}]");
+        await window.Button("Tiles").ClickAsync();
+        await Expect(tile).ToHaveCountAsync(1);
+        var boxes = await Task.WhenAll(new[] { ".machine-name", ".machine-state", ".machine-size" }.Select(part => tile.Locator(part).BoundingBoxAsync()));
+        Assert.All(boxes.Zip(boxes.Skip(1)), pair => Assert.True(pair.First!.Y + pair.First.Height <= pair.Second!.Y + 0.5, $"{pair} overlap"));
+        // Nothing of the name is cut off.
+        Assert.True(await tile.Locator(".machine-name > a").EvaluateAsync<bool>("link => link.scrollWidth <= link.clientWidth"));
+        Assert.Empty(await Inspection.FaultsAsync(window));
+    }
+
+    [Fact]
+    public async Task The_current_tab_is_in_view_on_a_phone()
+    {
+        var vm = await site.Api.CreateVmAsync(new { name = Rest.NewName("tabs") });
+        await using var window = await site.OpenAsync(device: Handheld.Phone);
+        await window.GoAsync($"/vms/{vm["id"]}/settings");
+        await Expect(window.Page.GetByRole(AriaRole.Link, new() { Name = "Settings" })).ToBeInViewportAsync(new() { Ratio = 0.95f });
+        await window.Page.GetByRole(AriaRole.Link, new() { Name = "Serial" }).ClickAsync();
+        await Expect(window.Page.Locator("[data-link]")).ToBeVisibleAsync();
+        await Expect(window.Page.GetByRole(AriaRole.Link, new() { Name = "Serial" })).ToBeInViewportAsync(new() { Ratio = 0.95f });
+    }
+
+    [Fact]
     public async Task The_theme_follows_the_system_until_it_is_chosen_and_the_choice_stays()
     {
         await using var window = await site.OpenAsync(scheme: ColorScheme.Dark);
