@@ -57,6 +57,8 @@ public sealed class PageTests(Site site)
         await Expect(tile).ToHaveCountAsync(1);
         var boxes = await Task.WhenAll(new[] { ".machine-name", ".machine-state", ".machine-size" }.Select(part => tile.Locator(part).BoundingBoxAsync()));
         Assert.All(boxes.Zip(boxes.Skip(1)), pair => Assert.True(pair.First!.Y + pair.First.Height <= pair.Second!.Y + 0.5, $"{pair} overlap"));
+        var actions = await tile.Locator(".machine-actions").BoundingBoxAsync();
+        Assert.True(boxes[2]!.X + boxes[2]!.Width <= actions!.X, "the size runs into the buttons");
         // Nothing of the name is cut off.
         Assert.True(await tile.Locator(".machine-name > a").EvaluateAsync<bool>("link => link.scrollWidth <= link.clientWidth"));
         Assert.Empty(await Inspection.FaultsAsync(window));
