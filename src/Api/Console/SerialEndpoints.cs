@@ -95,9 +95,9 @@ public static class SerialEndpoints
                 }
             }
         }
-        catch (OperationCanceledException)
+        catch (Exception over) when (over is OperationCanceledException or ObjectDisposedException)
         {
-            // The client left, or the service stops.
+            // The client left, the service stops, or the VM was deleted.
         }
         finally
         {

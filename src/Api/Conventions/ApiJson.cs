@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace WebVm.Api.Conventions;
 
-/// <summary>JSON as the API speaks it: camel case, enumerations by name, unknown members refused.</summary>
+/// <summary>JSON as the API speaks it: camel case, enumerations by name, unknown members and members given twice refused.</summary>
 public static class ApiJson
 {
     public static JsonSerializerOptions Options { get; } = Create();
@@ -11,6 +11,7 @@ public static class ApiJson
     public static void Configure(JsonSerializerOptions options)
     {
         options.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
+        options.AllowDuplicateProperties = false;
         options.NumberHandling = JsonNumberHandling.Strict;
         options.RespectNullableAnnotations = true;
         options.RespectRequiredConstructorParameters = true;

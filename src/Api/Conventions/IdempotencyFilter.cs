@@ -12,7 +12,7 @@ namespace WebVm.Api.Conventions;
 
 /// <summary>
 /// Answers a repeated POST with the answer of the first, when both carry the same Idempotency-Key. The record is taken before the work,
-/// so two at once do the work once; it is dropped when the work ends in a server error, so that a retry can succeed.
+/// so two at once do the work once; it is dropped when the work ends in a server error or is refused for now, so that a retry can succeed.
 /// </summary>
 internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases, TimeProvider time) : IEndpointFilter
 {
@@ -110,7 +110,7 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
             await using var database = await databases.CreateDbContextAsync();
             var own = database.Idempotency.Where(r => r.Key == key && r.Actor == actor);
             byte[] body = copy.ToArray();
-            if (context.Response.StatusCode >= 500)
+            if (context.Response.StatusCode is >= 500 or StatusCodes.Status429TooManyRequests)
             {
                 await own.ExecuteDeleteAsync();
             }

@@ -8,7 +8,8 @@ public static class JsonFaults
     public static FieldFault From(JsonException failure)
     {
         string pointer = ToPointer(failure.Path ?? "");
-        string message = failure.Message.Contains("could not be mapped", StringComparison.Ordinal) ? "is not a known field" : "is not of the expected form";
+        string message = failure.Message.Contains("could not be mapped", StringComparison.Ordinal) ? "is not a known field"
+            : failure.Message.Contains("Duplicate propert", StringComparison.Ordinal) ? "has a field that is given twice" : "is not of the expected form";
         return new(pointer, message);
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -17,18 +18,26 @@ public static class EventEndpoints
 
     public static void MapEvents(this IEndpointRouteBuilder api) =>
         api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
-            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept.");
+            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show.");
 
     private static async Task StreamAsync(HttpContext context, EventFeed feed, IHostApplicationLifetime lifetime, long? after, Guid? vm)
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
         var cancellation = over.Token;
-        long position = long.TryParse(context.Request.Headers["Last-Event-ID"], out long last) ? last : after ?? await feed.LatestAsync(cancellation);
+        string? resumed = context.Request.Headers["Last-Event-ID"].FirstOrDefault() is { Length: > 0 } id ? id : null;
+        long? seen = resumed is null ? after : long.TryParse(resumed, NumberStyles.None, CultureInfo.InvariantCulture, out long last) ? last : null;
+        var gap = resumed is null && after is null ? null : await feed.GapAfterAsync(seen, cancellation);
+        long position = gap is not null ? gap.Next - 1 : seen ?? await feed.LatestAsync(cancellation);
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";
         context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
         await context.Response.WriteAsync(": connected\n\n", cancellation);
+        if (gap is not null)
+        {
+            await context.Response.WriteAsync($"id: {position}\nevent: gap\ndata: {JsonSerializer.Serialize(gap, ApiJson.Options)}\n\n", cancellation);
+        }
+
         await context.Response.Body.FlushAsync(cancellation);
 
         await using var events = feed.ReadAsync(position, vm, cancellation).GetAsyncEnumerator(cancellation);

@@ -27,6 +27,24 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
         return await database.Events.MaxAsync(record => (long?)record.Id, cancellation) ?? 0;
     }
 
+    /// <summary>What a client misses that has seen everything up to an event; null when nothing.</summary>
+    /// <param name="seen">Id of that event; 0 for a client that wants what there is, null for an id that cannot be read.</param>
+    public async Task<EventGap?> GapAfterAsync(long? seen, CancellationToken cancellation)
+    {
+        await using var database = await databases.CreateDbContextAsync(cancellation);
+        // The sequence first: an event that is added in between is no gap.
+        long last = await database.Database.SqlQuery<long>($"""SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS "Value" FROM events_id_seq""").SingleAsync(cancellation);
+        long first = await database.Events.MinAsync(record => (long?)record.Id, cancellation) ?? last + 1;
+        return seen switch
+        {
+            0 => null,
+            // The id of another database, or of this one before it was set back.
+            null => new(null, last + 1),
+            _ when seen > last => new(seen, last + 1),
+            _ => first > seen + 1 ? new(seen, first) : null,
+        };
+    }
+
     /// <summary>Every event after <paramref name="after"/>, then new ones as they happen, until cancelled.</summary>
     public async IAsyncEnumerable<EventRecord> ReadAsync(long after, Guid? vmId = null, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
@@ -100,3 +118,8 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
     [LoggerMessage(Level = LogLevel.Warning, Message = "The event feed lost the database and reconnects: {Reason}")]
     private static partial void LogDisconnected(ILogger log, string reason);
 }
+
+/// <summary>Events that a client has not seen and that are not kept any more: what it knows of resources may be old.</summary>
+/// <param name="After">The last that it has seen, as far as it said so.</param>
+/// <param name="Next">Id from which on nothing is missing.</param>
+public sealed record EventGap(long? After, long Next);

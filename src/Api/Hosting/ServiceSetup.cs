@@ -190,6 +190,7 @@ public static class ServiceSetup
         services.AddSingleton<ImageStore>();
         services.AddHostedService<Catalogue>();
         services.AddSingleton<VmFiles>();
+        services.AddSingleton<HostPaths>();
         services.AddSingleton<SpecWriter>();
         services.AddSingleton<MonitorLauncher>();
         services.AddSingleton<VmAgentServices>();
@@ -197,6 +198,7 @@ public static class ServiceSetup
         services.AddSingleton<VmSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<VmSupervisor>());
         services.AddHostedService<RestingVms>();
+        services.AddHostedService<AbandonedRuns>();
         services.AddSingleton<LocalHost>();
         services.AddSingleton<ConsoleRooms>();
         services.AddSingleton<SerialAttention>();

@@ -1,14 +1,16 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 
 namespace WebVm.Api.Hosting;
 
 /// <summary>Turns what goes wrong below the endpoints into the answer that its cause deserves.</summary>
-internal sealed class UnreadableRequest : IExceptionHandler
+internal sealed partial class UnreadableRequest : IExceptionHandler
 {
     private const string RetryAfterSeconds = "2";
 
@@ -17,8 +19,9 @@ internal sealed class UnreadableRequest : IExceptionHandler
         var answer = exception switch
         {
             BadHttpRequestException { InnerException: JsonException json } => Problems.Invalid([JsonFaults.From(json)]),
-            BadHttpRequestException bad => Problems.Create(bad.StatusCode, "bad-request", "Bad request", bad.Message),
+            BadHttpRequestException bad => Problems.Create(bad.StatusCode, "bad-request", "Bad request", InOurWords(bad.Message)),
             DbUpdateConcurrencyException => Problems.PreconditionFailed("another"),
+            _ when IsUnstorable(exception) => Problems.BadRequest("A text contains U+0000, which cannot be stored or looked for."),
             _ when DatabaseTrouble.Is(exception) => Problems.Unavailable("The database does not answer; the request was not carried out."),
             _ => null,
         };
@@ -35,4 +38,17 @@ internal sealed class UnreadableRequest : IExceptionHandler
         await answer.ExecuteAsync(httpContext);
         return true;
     }
+
+    // PostgreSQL, appendix A. Its text holds every character but one.
+    private static bool IsUnstorable(Exception? failure) =>
+        failure is PostgresException { SqlState: PostgresErrorCodes.CharacterNotInRepertoire or PostgresErrorCodes.UntranslatableCharacter } || (failure?.InnerException is { } inner && IsUnstorable(inner));
+
+    /// <summary>The framework speaks of its own parameters and types; clients know of names.</summary>
+    private static string InOurWords(string message) =>
+        message.StartsWith("Implicit body", StringComparison.Ordinal) ? "The request needs a body."
+        : Parameter().Match(message) is { Success: true } parameter ? $"{parameter.Groups["name"]} {(parameter.Groups["given"].Success ? "is not of the expected form" : "is required")}."
+        : message;
+
+    [GeneratedRegex("""^(?:(?<given>Failed to bind)|Required) parameter "\S.* (?<name>\S+)" """)]
+    private static partial Regex Parameter();
 }

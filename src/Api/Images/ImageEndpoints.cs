@@ -64,6 +64,11 @@ public static class ImageEndpoints
             return Problems.Invalid(faults);
         }
 
+        if (await OperationRunner.RefusalAsync(database, context, null, cancellation) is { } full)
+        {
+            return full;
+        }
+
         var image = new Image
         {
             Name = request.Name,

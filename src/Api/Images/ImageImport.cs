@@ -61,6 +61,17 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
         return new { image.Bytes, image.Sha256 };
     }
 
+    public async Task GiveUpAsync(OperationContext operation)
+    {
+        var id = operation.Input<Job>().ImageId;
+        await using var database = await databases.CreateDbContextAsync();
+        if (await database.Images.Where(i => i.Id == id && i.State != ImageState.Ready)
+            .ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed).SetProperty(i => i.Error, "The import was cancelled.")) > 0)
+        {
+            store.Delete(id);
+        }
+    }
+
     private async Task FetchAsync(Image image, OperationContext operation, CancellationToken cancellation)
     {
         using var client = clients.CreateClient(ClientName);

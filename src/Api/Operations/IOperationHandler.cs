@@ -16,6 +16,9 @@ public interface IOperationHandler
     /// <returns>The result, serialised to JSON; null for none.</returns>
     /// <exception cref="OperationFailedException">The work cannot be done; the message goes to the user.</exception>
     Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation);
+
+    /// <summary>The operation was cancelled, before its work began or in the midst of it: takes back what was prepared for it.</summary>
+    Task GiveUpAsync(OperationContext operation) => Task.CompletedTask;
 }
 
 /// <summary>What a handler sees of its operation.</summary>

@@ -2,11 +2,14 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
 using System.Threading.Channels;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
+using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 
@@ -19,9 +22,16 @@ namespace WebVm.Api.Operations;
 public sealed partial class OperationRunner(
     IDbContextFactory<WebVmDbContext> databases,
     IEnumerable<IOperationHandler> handlers,
+    HostPaths paths,
     IHostApplicationLifetime lifetime,
     ILogger<OperationRunner> log) : BackgroundService
 {
+    /// <summary>Operations that may be under way or wait: for one VM, and in all.</summary>
+    public const int MostForOneVm = 32;
+    public const int MostInAll = 10_000;
+
+    private const string RetryAfterSeconds = "5";
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan WaitRecheck = TimeSpan.FromSeconds(1);
 
@@ -44,6 +54,21 @@ public sealed partial class OperationRunner(
         };
         database.Operations.Add(operation);
         return operation;
+    }
+
+    /// <summary>Null when there is room for another operation; otherwise the answer: 429 when it is the VM that has too many, 503 when it is the service.</summary>
+    public static async Task<ProblemHttpResult?> RefusalAsync(WebVmDbContext database, HttpContext context, Guid? vmId, CancellationToken cancellation)
+    {
+        var unfinished = database.Operations.Where(o => o.FinishedAt == null);
+        var refusal = vmId is { } id && await unfinished.CountAsync(o => o.VmId == id, cancellation) >= MostForOneVm
+            ? Problems.TooMany($"{MostForOneVm} operations on the VM have not ended; wait for them, or cancel some.")
+            : await unfinished.CountAsync(cancellation) >= MostInAll ? Problems.Unavailable($"{MostInAll} operations have not ended; come again later.") : null;
+        if (refusal is not null)
+        {
+            context.Response.Headers.RetryAfter = RetryAfterSeconds;
+        }
+
+        return refusal;
     }
 
     public void Enqueue(Operation operation) => _queue.Writer.TryWrite(operation.Id);
@@ -114,28 +139,41 @@ public sealed partial class OperationRunner(
 
     private async Task RunOneAsync(Guid id, CancellationToken stopping)
     {
+        while (!await TryRunAsync(id, stopping))
+        {
+            // The database is away. Handlers look at what is done already.
+            await Task.Delay(RetryDelay, stopping).ContinueWith(_ => { }, TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>False when the operation has to be taken up again.</summary>
+    private async Task<bool> TryRunAsync(Guid id, CancellationToken stopping)
+    {
         try
         {
             await using var database = await databases.CreateDbContextAsync(stopping);
             var operation = await database.Operations.SingleOrDefaultAsync(o => o.Id == id, stopping);
             if (operation is null or { FinishedAt: not null })
             {
-                return;
+                return true;
             }
 
             using (await _turns.TakeAsync(operation.VmId?.ToString() ?? operation.Target, stopping))
             {
-                await database.Entry(operation).ReloadAsync(stopping);
                 await RunAsync(database, operation, stopping);
             }
+
+            return true;
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
             // Taken up again at the next start.
+            return true;
         }
         catch (Exception failure)
         {
             LogRunnerFailed(log, failure, id);
+            return !DatabaseTrouble.Is(failure) || stopping.IsCancellationRequested;
         }
         finally
         {
@@ -150,8 +188,12 @@ public sealed partial class OperationRunner(
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         _running[operation.Id] = cancel;
+        var context = new OperationContext(operation, Reporter(operation.Id), stopping);
+        _handlers.TryGetValue(operation.Kind, out var handler);
         try
         {
+            // Behind the line above: a cancellation is either seen here, or finds the operation running.
+            await database.Entry(operation).ReloadAsync(stopping);
             operation.State = OperationState.Running;
             operation.StartedAt ??= DateTimeOffset.UtcNow;
             await database.SaveChangesAsync(stopping);
@@ -161,12 +203,12 @@ public sealed partial class OperationRunner(
             }
 
             cancel.Token.ThrowIfCancellationRequested();
-            if (!_handlers.TryGetValue(operation.Kind, out var handler))
+            if (handler is null)
             {
                 throw new OperationFailedException($"This version of WebVm does not know operations of kind {operation.Kind}.");
             }
 
-            object? result = await handler.RunAsync(new OperationContext(operation, Reporter(operation.Id), stopping), cancel.Token);
+            object? result = await handler.RunAsync(context, cancel.Token);
             operation.Result = result is null ? null : JsonSerializer.Serialize(result, ApiJson.Options);
             operation.Progress = 100;
             operation.State = OperationState.Succeeded;
@@ -174,11 +216,12 @@ public sealed partial class OperationRunner(
         catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
         {
             operation.State = OperationState.Cancelled;
+            await (handler?.GiveUpAsync(context) ?? Task.CompletedTask);
         }
-        catch (Exception failure) when (failure is not OperationCanceledException)
+        catch (Exception failure) when (failure is not OperationCanceledException && !DatabaseTrouble.Is(failure))
         {
             operation.State = OperationState.Failed;
-            operation.Error = failure is OperationFailedException ? failure.Message : $"Unexpected: {failure.Message}";
+            operation.Error = paths.Hide(failure is OperationFailedException ? failure.Message : $"Unexpected: {failure.Message}");
             LogOperationFailed(log, failure, operation.Kind, operation.Target);
         }
         finally
@@ -191,7 +234,25 @@ public sealed partial class OperationRunner(
         // Reports go past the context, which therefore believes that there never was a message.
         database.Entry(operation).Property(o => o.Message).IsModified = true;
         database.Record($"operation.{operation.State.ToString().ToLowerInvariant()}", $"/api/v1/operations/{operation.Id}", operation.VmId, operation.Error, new { operation.Kind, operation.Target });
-        await database.SaveChangesAsync(CancellationToken.None);
+        await SaveEndAsync(database, stopping);
+    }
+
+    /// <summary>What was done is done once: its end is written down when the database is back.</summary>
+    private async Task SaveEndAsync(WebVmDbContext database, CancellationToken stopping)
+    {
+        while (true)
+        {
+            try
+            {
+                await database.SaveChangesAsync(CancellationToken.None);
+                return;
+            }
+            catch (Exception away) when (DatabaseTrouble.Is(away) && !stopping.IsCancellationRequested)
+            {
+                LogNotSaved(log, away.Message);
+                await Task.Delay(RetryDelay, stopping);
+            }
+        }
     }
 
     private Func<int, string?, Task> Reporter(Guid id)
@@ -212,6 +273,9 @@ public sealed partial class OperationRunner(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Operation {Kind} on {Target} failed")]
     private static partial void LogOperationFailed(ILogger log, Exception failure, string kind, string target);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "An operation's end could not be written down yet: {Reason}")]
+    private static partial void LogNotSaved(ILogger log, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Operation {Id} could not be run")]
     private static partial void LogRunnerFailed(ILogger log, Exception failure, Guid id);

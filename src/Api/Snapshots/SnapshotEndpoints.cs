@@ -55,6 +55,11 @@ public static class SnapshotEndpoints
             return Problems.Conflict($"A VM that is {vm.Observed.ToString().ToLowerInvariant()} cannot be snapshotted.");
         }
 
+        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        {
+            return full;
+        }
+
         var snapshot = new Snapshot { VmId = id, Name = request.Name, Description = request.Description ?? "", Configuration = vm.RunningConfiguration ?? vm.Configuration };
         database.Snapshots.Add(snapshot);
         var operation = OperationRunner.Create(database, SnapshotCreation.OperationKind, $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, context.User.Actor(), new SnapshotJob(snapshot.Id));
@@ -80,6 +85,11 @@ public static class SnapshotEndpoints
         if (!found.Complete)
         {
             return Problems.Conflict("The snapshot is not complete.");
+        }
+
+        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        {
+            return full;
         }
 
         var operation = OperationRunner.Create(database, SnapshotRestoration.OperationKind, $"/api/v1/vms/{id}/snapshots/{snapshot}", id, context.User.Actor(), new SnapshotJob(snapshot));

@@ -51,15 +51,25 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
             await database.SaveChangesAsync(cancellation);
             return SnapshotView.From(snapshot);
         }
-        catch (OperationCanceledException) when (!operation.GoesOnLater)
+        catch (DbUpdateConcurrencyException)
         {
-            await database.Snapshots.Where(s => s.Id == snapshotId).ExecuteDeleteAsync(CancellationToken.None);
-            throw;
+            StateFolder.Delete(files.Snapshot(id, snapshotId));
+            throw new OperationFailedException("The snapshot was deleted.");
         }
         catch (Exception failure) when (failure is IOException or ControlException or OperationFailedException)
         {
             await database.Snapshots.Where(s => s.Id == snapshotId).ExecuteDeleteAsync(CancellationToken.None);
             throw failure as OperationFailedException ?? new OperationFailedException($"The state was not saved: {failure.Message}", failure);
+        }
+    }
+
+    public async Task GiveUpAsync(OperationContext operation)
+    {
+        var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
+        await using var database = await databases.CreateDbContextAsync();
+        if (await database.Snapshots.Where(s => s.Id == snapshotId && !s.Complete).ExecuteDeleteAsync() > 0)
+        {
+            StateFolder.Delete(files.Snapshot(operation.VmId!.Value, snapshotId));
         }
     }
 }
@@ -85,17 +95,25 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
 
         await operation.ReportAsync(40, "Copying the state");
         string staged = files.Saved(id) + ".new";
-        if (snapshot.Bytes > 0)
+        try
         {
-            await StateFolder.CopyAsync(files.Snapshot(id, snapshotId), staged, cancellation);
+            if (snapshot.Bytes > 0)
+            {
+                await StateFolder.CopyAsync(files.Snapshot(id, snapshotId), staged, cancellation);
+            }
+
+            await database.InTransactionAsync(() => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
+        }
+        finally
+        {
+            StateFolder.Delete(staged);
         }
 
-        await database.InTransactionAsync(() => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
         agent.Wake();
         if (snapshot.Bytes > 0)
         {
             await operation.ReportAsync(80, "Starting the VM");
-            await waiter.UntilAsync(id, agent, VmWaiter.Patience, v => v.Observed == ObservedPower.Running || (v is { RunId: null, Desired: DesiredPower.Off } ? throw new OperationFailedException(v.ObservedReason ?? "The VM did not start.") : false), cancellation);
+            await waiter.UntilAsync(id, agent, VmWaiter.Patience, v => v.Observed == ObservedPower.Running || (v is { RunId: null, Desired: DesiredPower.Off or DesiredPower.Saved } ? throw new OperationFailedException(v.ObservedReason ?? "The VM did not start.") : false), cancellation);
         }
 
         return SnapshotView.From(snapshot);

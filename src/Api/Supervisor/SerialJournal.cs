@@ -106,6 +106,7 @@ public sealed class SerialJournal : IDisposable
 
     /// <summary>Reads what there is from an offset on.</summary>
     /// <param name="offset">Moved up to the oldest byte when older ones are asked for.</param>
+    /// <exception cref="ObjectDisposedException">The VM is gone.</exception>
     public int Read(ref long offset, Span<byte> destination)
     {
         lock (_lock)
@@ -116,7 +117,16 @@ public sealed class SerialJournal : IDisposable
         }
     }
 
-    public void Dispose() => _file.Dispose();
+    /// <summary>The end of the VM. Who follows the log is woken, and finds it gone.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _file.Dispose();
+        }
+
+        Interlocked.Exchange(ref _grown, NewSignal()).TrySetResult();
+    }
 
     private void AppendMissing(long runOffset, ReadOnlySpan<byte> data)
     {

@@ -5,6 +5,7 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
+using WebVm.Api.Hosting;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -17,7 +18,8 @@ namespace WebVm.Api.Supervisor;
 /// Drives one VM from what is observed to what is desired, one step at a time. Everything it needs to know is in the database and the
 /// run directory, so that it may be killed between any two steps and go on in another process.
 /// </summary>
-internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyncDisposable
+/// <param name="gone">Told when there is no such VM any more.</param>
+internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<Guid> gone) : IAsyncDisposable
 {
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
@@ -27,11 +29,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     // A monitor gives its vCPUs half of it to leave guest code.
     private static readonly TimeSpan RequestPatience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LastWordsPatience = TimeSpan.FromSeconds(5);
     private const string NoAnswer = VmPowerView.NoAnswer;
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
-    private ControlClient? _client;
+    private volatile ControlClient? _client;
     private string? _attachedRun;
     private long _launchedAt;
     private Task _loop = Task.CompletedTask;
@@ -62,9 +65,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == id, CancellationToken.None) is { RunId: { } runId } vm)
         {
             var run = services.Files.Run(runId);
-            bool went = await MonitorEnd.ShutDownAsync(run, Client, deadline, hurry);
-            await FinishRunAsync(database, vm, run, CancellationToken.None);
-            await ObserveAsync(database, vm, ObservedPower.Off, went ? "Shut down with the service." : "Switched off with the service.", CancellationToken.None);
+            bool went = await MonitorEnd.ShutDownAsync(run, ClientOf(vm), deadline, hurry);
+            await HearOutAsync(CancellationToken.None);
+            await FinishRunAsync(database, vm, run, _ => (ObservedPower.Off, went ? "Shut down with the service." : "Switched off with the service."), CancellationToken.None);
         }
     }
 
@@ -126,6 +129,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         if (vm is null)
         {
             Detach();
+            gone(id);
             return Timeout.InfiniteTimeSpan;
         }
 
@@ -137,9 +141,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         Detach();
         if (vm.Deleting || vm.Desired is DesiredPower.Off or DesiredPower.Saved)
         {
-            if (vm.Desired == DesiredPower.Off && vm.Observed == ObservedPower.Saved)
+            if (vm.Desired == DesiredPower.Off && Directory.Exists(services.Files.Saved(id)))
             {
-                StateFolder.Delete(services.Files.Saved(id));
+                await database.InTransactionAsync(() => DiscardSavedAsync(database, cancellation), cancellation);
             }
 
             var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(services.Files.Saved(id)) ? ObservedPower.Saved : ObservedPower.Off;
@@ -171,6 +175,17 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         return TimeSpan.Zero;
     }
 
+    /// <summary>A VM that was switched off does not go on from a state. Under the row's lock: a snapshot that is being restored puts one there just before it commits.</summary>
+    private async Task<bool> DiscardSavedAsync(WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.LockVmAsync(id, cancellation) is { RunId: null, Desired: DesiredPower.Off })
+        {
+            StateFolder.Delete(services.Files.Saved(id));
+        }
+
+        return true;
+    }
+
     private async Task<TimeSpan> WithRunAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
     {
         var run = services.Files.Run(vm.RunId!);
@@ -183,7 +198,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         if (vm.Desired is DesiredPower.Off || vm.Deleting)
         {
             await ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
-            await MonitorEnd.StopAsync(run, Client, cancellation);
+            await MonitorEnd.StopAsync(run, ClientOf(vm), cancellation);
             await EndAsync(database, vm, run, new RunEnd(false, false, "Switched off."), cancellation);
             return TimeSpan.Zero;
         }
@@ -193,20 +208,25 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             return await LaunchAsync(database, vm, run, cancellation);
         }
 
-        if (Client is null || _attachedRun != vm.RunId)
+        if (ClientOf(vm) is not { } client)
         {
             return await AttachAsync(database, vm, run, cancellation);
         }
 
         try
         {
-            return await DriveAsync(database, vm, run, Client, cancellation);
+            return await DriveAsync(database, vm, run, client, cancellation);
         }
         catch (Exception silence) when (silence is TimeoutException or ControlTimeoutException)
         {
             // Stopped from outside, or the host is overloaded: there is nothing to do but to ask again.
             Detach();
             await ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+            return RetryDelay;
+        }
+        catch (Exception ending) when (ending is IOException or ControlException)
+        {
+            // The machine ends in this moment, and its exit code tells how.
             return RetryDelay;
         }
     }
@@ -250,14 +270,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
 
         try
         {
-            _client = await ConnectAsync(run, cancellation);
+            _client = await ConnectAsync(run, vm.RunId!, cancellation);
             _attachedRun = vm.RunId;
-            await _client.SubscribeSerialAsync(Serial.Resume(vm.RunId!)).WaitAsync(AnswerPatience, cancellation);
             return TimeSpan.Zero;
         }
-        catch (Exception failure) when (failure is IOException or TimeoutException)
+        catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
         {
-            Detach();
             if (vm.StartedAt is not null)
             {
                 // It ran, and may do so again: a process that was stopped, or a host with too much to do.
@@ -278,7 +296,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         }
     }
 
-    private async Task<ControlClient> ConnectAsync(RunDirectory run, CancellationToken cancellation)
+    /// <summary>Connects, with the serial port's output coming in.</summary>
+    private async Task<ControlClient> ConnectAsync(RunDirectory run, string runId, CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(AnswerPatience);
@@ -293,8 +312,19 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         }
 
         client.Patience = RequestPatience;
-        client.Event += OnEvent;
+        // What a connection hears belongs to its own run, however late it comes.
+        client.Event += (name, data) => OnEvent(runId, name, data);
         client.Start();
+        try
+        {
+            await client.SubscribeSerialAsync(Serial.Resume(runId)).WaitAsync(AnswerPatience, cancellation);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+
         _ = client.Closed.ContinueWith(_ => Wake(), TaskScheduler.Default);
         return client;
     }
@@ -325,7 +355,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         if (vm.StartedAt is null)
         {
             vm.StartedAt = DateTimeOffset.UtcNow;
-            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
+            await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
         }
 
         bool paused = status.State == "paused";
@@ -355,21 +385,14 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     {
         await ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Task<long>? save = null;
         try
         {
             await client.PauseAsync().WaitAsync(cancellation);
             SaveProgress = 0;
-            var save = StateFolder.SaveAsync(run, services.Files.Saved(id), percent => SaveProgress = percent, abandon.Token);
-            try
-            {
-                await AbandonUnlessWantedAsync(save, vm, abandon);
-                await save;
-            }
-            finally
-            {
-                // Whatever went wrong, no save goes on behind our back.
-                await abandon.CancelAsync();
-            }
+            save = StateFolder.SaveAsync(run, services.Files.Saved(id), percent => SaveProgress = percent, abandon.Token);
+            await AbandonUnlessWantedAsync(save, vm, abandon);
+            await save;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -385,10 +408,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
             await ObserveAsync(database, vm, seen, $"Not saved: {failure.Message}", cancellation);
             return;
         }
+        finally
+        {
+            // Whatever happened: there are never two saves at once.
+            await abandon.CancelAsync();
+            await Task.WhenAny(save ?? Task.CompletedTask);
+        }
 
         await MonitorEnd.StopAsync(run, client, cancellation);
-        await FinishRunAsync(database, vm, run, cancellation);
-        await ObserveAsync(database, vm, ObservedPower.Saved, null, cancellation);
+        await HearOutAsync(cancellation);
+        await FinishRunAsync(database, vm, run, _ => (ObservedPower.Saved, null), cancellation);
     }
 
     /// <summary>Waits for the end of a save, and gives it up when another power request comes meanwhile.</summary>
@@ -397,7 +426,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         while (!save.IsCompleted)
         {
             await Task.WhenAny(save, _wake.Reader.WaitToReadAsync(abandon.Token).AsTask());
-            if (!save.IsCompleted && _wake.Reader.TryRead(out _))
+            if (save.IsCompleted || !_wake.Reader.TryRead(out _))
+            {
+                continue;
+            }
+
+            try
             {
                 await using var database = await services.Databases.CreateDbContextAsync(abandon.Token);
                 if (!await database.Vms.AnyAsync(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration, abandon.Token))
@@ -406,6 +440,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
                     return;
                 }
             }
+            catch (Exception away) when (DatabaseTrouble.Is(away))
+            {
+                // The save goes on, and the question is asked again.
+                await Task.WhenAny(save, Task.Delay(RetryDelay, abandon.Token));
+                Wake();
+            }
         }
     }
 
@@ -413,41 +453,85 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
     private async Task EndAsync(WebVmDbContext database, Vm vm, RunDirectory run, RunEnd end, CancellationToken cancellation)
     {
         MonitorLauncher.Kill(run);
-        Detach();
-        // Killed between saving and stopping, the service before this one left a complete state and a run that has ended.
-        bool saved = vm.Desired == DesiredPower.Saved && Directory.Exists(services.Files.Saved(id));
-        bool asked = vm.Desired == DesiredPower.Off || vm.Deleting || saved;
-        bool restart = !asked && end.ShouldRestart(vm.Configuration.Restart);
-        int before = RunEnd.WasStable(vm.StartedAt) ? 0 : vm.RestartCount;
-        // The consequences first: killed after this, the next service finds the run ended and draws them again.
-        if (restart)
+        await HearOutAsync(cancellation);
+        if (end.Crashed)
         {
-            DateTimeOffset? at = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(before) : TimeSpan.FromSeconds(1));
-            await database.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.RestartCount, before + 1).SetProperty(v => v.RestartAt, at), cancellation);
-        }
-        else if (!asked)
-        {
-            await database.Vms.Where(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration)
-                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, DesiredPower.Off), cancellation);
+            LogCrashed(services.Log, id, end.Reason, run.LogTail());
         }
 
-        await FinishRunAsync(database, vm, run, cancellation);
-        var seen = saved ? ObservedPower.Saved : asked ? ObservedPower.Off : end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off;
-        await ObserveAsync(database, vm, seen, asked ? null : end.Reason, cancellation);
+        await FinishRunAsync(database, vm, run, now => Conclude(now, vm.DesiredGeneration, end with { Reason = services.Paths.Hide(end.Reason) }), cancellation);
     }
 
-    private async Task FinishRunAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
+    /// <summary>What becomes of a VM whose run has ended.</summary>
+    /// <param name="vm">As it is now.</param>
+    /// <param name="generation">The command that the run obeyed. After a later one the VM goes on as that one says.</param>
+    private (ObservedPower Seen, string? Reason) Conclude(Vm vm, long generation, RunEnd end)
     {
-        string? runId = vm.RunId;
-        await database.Vms.Where(v => v.Id == id && v.RunId == runId)
-            .ExecuteUpdateAsync(set => set.SetProperty(v => v.RunId, (string?)null).SetProperty(v => v.RunningConfiguration, (VmConfiguration?)null).SetProperty(v => v.StartedAt, (DateTimeOffset?)null), cancellation);
-        vm.RunId = null;
+        bool hasState = Directory.Exists(services.Files.Saved(id));
+        if (vm.Desired == DesiredPower.Off || vm.Deleting)
+        {
+            return (ObservedPower.Off, null);
+        }
+
+        // Killed between saving and stopping, the service before this one left a complete state and a run that has ended.
+        if (vm.Desired == DesiredPower.Saved && hasState)
+        {
+            return (ObservedPower.Saved, null);
+        }
+
+        if (end.ShouldRestart(vm.Configuration.Restart))
+        {
+            int before = RunEnd.WasStable(vm.StartedAt) ? 0 : vm.RestartCount;
+            vm.RestartCount = before + 1;
+            vm.RestartAt = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(before) : TimeSpan.FromSeconds(1));
+        }
+        else if (vm.DesiredGeneration == generation)
+        {
+            // A state that could not be gone on from is not lost by trying.
+            bool kept = hasState && vm.StartedAt is null;
+            vm.Desired = kept ? DesiredPower.Saved : DesiredPower.Off;
+            if (kept)
+            {
+                return (ObservedPower.Saved, end.Reason);
+            }
+        }
+
+        return (end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off, end.Reason);
+    }
+
+    /// <summary>
+    /// Takes the run off the VM and tells what is to be seen now, in one transaction: whoever is killed before it does all of it again, and a
+    /// folder that is left behind is found at the next start (<see cref="AbandonedRuns"/>).
+    /// </summary>
+    /// <param name="conclude">Given the VM as it is now; what it changes is kept.</param>
+    private async Task FinishRunAsync(WebVmDbContext database, Vm vm, RunDirectory run, Func<Vm, (ObservedPower Seen, string? Reason)> conclude, CancellationToken cancellation)
+    {
+        Detach();
+        string runId = vm.RunId!;
+        await database.InTransactionAsync(
+            async () =>
+            {
+                if (await database.LockVmAsync(id, cancellation) is not { } now || now.RunId != runId)
+                {
+                    return false;
+                }
+
+                (now.Observed, now.ObservedReason) = conclude(now);
+                now.RunId = null;
+                now.RunningConfiguration = null;
+                now.StartedAt = null;
+                database.Record(EventType(now.Observed), now, now.ObservedReason);
+                return true;
+            },
+            cancellation);
         _launchedAt = 0;
         run.Delete();
     }
 
+    /// <summary>Writes down what is seen of the VM's present run, and tells of it, unless that has been done.</summary>
     private async Task ObserveAsync(WebVmDbContext database, Vm vm, ObservedPower seen, string? reason, CancellationToken cancellation)
     {
+        reason = services.Paths.Hide(reason);
         if (vm.Observed == seen && vm.ObservedReason == reason)
         {
             return;
@@ -458,18 +542,37 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
         await database.InTransactionAsync(
             async () =>
             {
-                database.Record($"vm.{seen.ToString().ToLowerInvariant()}", vm, reason);
-                return await database.Vms.Where(v => v.Id == id)
+                int changed = await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId && (v.Observed != seen || v.ObservedReason != reason))
                     .ExecuteUpdateAsync(set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason), cancellation);
+                if (changed > 0)
+                {
+                    database.Record(EventType(seen), vm, reason);
+                }
+
+                return changed;
             },
             cancellation);
     }
 
-    private void OnEvent(string name, JsonElement data)
+    private static string EventType(ObservedPower seen) => $"vm.{seen.ToString().ToLowerInvariant()}";
+
+    /// <summary>The connection to the monitor of the VM's present run; null when there is none.</summary>
+    private ControlClient? ClientOf(Vm vm) => _attachedRun == vm.RunId ? Client : null;
+
+    /// <summary>Lets what a monitor that has ended sent last come in.</summary>
+    private async Task HearOutAsync(CancellationToken cancellation)
+    {
+        if (Client is { } client)
+        {
+            await Task.WhenAny(client.Closed, Task.Delay(LastWordsPatience, cancellation));
+        }
+    }
+
+    private void OnEvent(string run, string name, JsonElement data)
     {
         if (name == ControlEvents.SerialOutput)
         {
-            if (data.Deserialize(ControlJson.Default.SerialData) is { } serial && _attachedRun is { } run)
+            if (data.Deserialize(ControlJson.Default.SerialData) is { } serial)
             {
                 Serial.Append(run, serial.Offset, serial.Data);
             }
@@ -492,8 +595,11 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services) : IAsyn
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id}: its monitor cannot be reached and is killed: {Reason}")]
     private static partial void LogUnreachable(ILogger log, Guid id, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id}: its run has failed: {Reason} {Output}")]
+    private static partial void LogCrashed(ILogger log, Guid id, string reason, string output);
 }
 
 /// <summary>What every agent needs.</summary>
 internal sealed record VmAgentServices(
-    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, ILogger<VmAgent> Log);
+    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, HostPaths Paths, ILogger<VmAgent> Log);

@@ -15,6 +15,13 @@ public sealed class VmFiles(IOptions<ServiceOptions> options)
 
     public RunDirectory Run(string runId) => new(Path.Combine(options.Value.Data, "run"), runId);
 
+    /// <summary>The runs that have a folder.</summary>
+    public string[] Runs()
+    {
+        string root = Path.Combine(options.Value.Data, "run");
+        return Directory.Exists(root) ? [.. Directory.GetDirectories(root).Select(folder => Path.GetFileName(folder))] : [];
+    }
+
     public void Delete(Guid vm)
     {
         if (Directory.Exists(Folder(vm)))

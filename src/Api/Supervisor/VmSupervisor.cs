@@ -19,7 +19,7 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
 
     public VmAgent Agent(Guid id) => _agents.GetOrAdd(id, key => new Lazy<VmAgent>(() =>
     {
-        var agent = new VmAgent(key, services);
+        var agent = new VmAgent(key, services, Gone);
         agent.Start();
         return agent;
     })).Value;
@@ -37,6 +37,20 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
 
         Forgotten?.Invoke(id);
     }
+
+    /// <summary>Somebody asked for a VM that had just been deleted, or another service has deleted it: what was made for it goes again.</summary>
+    private void Gone(Guid id) => _ = Task.Run(async () =>
+    {
+        try
+        {
+            await ForgetAsync(id);
+            services.Files.Delete(id);
+        }
+        catch (IOException failure)
+        {
+            LogNotForgotten(log, id, failure.Message);
+        }
+    });
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -109,6 +123,9 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Shutting the machines down, within {Seconds} seconds; Ctrl-C again switches them off")]
     private static partial void LogRetiring(ILogger log, int seconds);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The files of VM {Id}, which is gone, are still there: {Reason}")]
+    private static partial void LogNotForgotten(ILogger log, Guid id, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A VM did not stop with the service")]
     private static partial void LogNotStopped(ILogger log, Exception failure);

@@ -42,7 +42,7 @@ public static class PowerEndpoints
             return Problems.Invalid("?wait", $"must be between 0 and {OperationEndpoints.LongestWait} seconds");
         }
 
-        var (operation, refusal) = await database.InTransactionAsync(() => CommandAsync(id, request, context.User.Actor(), database, cancellation), cancellation);
+        var (operation, refusal) = await database.InTransactionAsync(() => CommandAsync(id, request, context, database, cancellation), cancellation);
         if (operation is null)
         {
             return refusal!;
@@ -54,7 +54,7 @@ public static class PowerEndpoints
 
     /// <summary>Writes down what is asked for, with the operation that will wait for it; or says why that makes no sense. Two requests at once come one after the other.</summary>
     private static async Task<(Operation? Operation, ProblemHttpResult? Refusal)> CommandAsync(
-        Guid id, PowerRequest request, string? actor, WebVmDbContext database, CancellationToken cancellation)
+        Guid id, PowerRequest request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.LockVmAsync(id, cancellation) is not { } vm)
         {
@@ -64,6 +64,11 @@ public static class PowerEndpoints
         if (PowerTransition.Refusal(vm, request.Action) is { } refusal)
         {
             return (null, Problems.Conflict(refusal));
+        }
+
+        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        {
+            return (null, full);
         }
 
         var otherwise = vm.Desired == DesiredPower.Paused ? DesiredPower.Paused : DesiredPower.On;
@@ -82,7 +87,7 @@ public static class PowerEndpoints
         }
 
         var job = new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration, otherwise);
-        return (OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, actor, job), null);
+        return (OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, context.User.Actor(), job), null);
     }
 }
 

@@ -12,6 +12,8 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
 {
     public const string OperationKind = "vm.power";
 
+    private const string Overtaken = "Another power request came after this one.";
+
     // A disk that takes 10 MB/s writes 200 GB in it; a save that comes to nothing ends by itself.
     private static readonly TimeSpan SavePatience = TimeSpan.FromHours(6);
 
@@ -65,24 +67,25 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         }
 
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        return VmPowerView.From(await database.Vms.AsNoTracking().SingleAsync(vm => vm.Id == id, cancellation));
+        return VmPowerView.From(await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) ?? throw new OperationFailedException("The VM was deleted."));
     }
 
     private async Task SaveAsync(Guid id, VmAgent agent, Job job, OperationContext operation, CancellationToken cancellation)
     {
         agent.Wake();
-        try
+        await operation.ReportUntilAsync(waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), cancellation), () => agent.SaveProgress, "Writing the machine's state");
+    }
+
+    /// <summary>A save that its owner gives up, also before its turn: the machine goes on as what it was before.</summary>
+    public async Task GiveUpAsync(OperationContext operation)
+    {
+        var job = operation.Input<Job>();
+        if (job.Action == PowerAction.Save && operation.VmId is { } id)
         {
-            await operation.ReportUntilAsync(waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), cancellation), () => agent.SaveProgress, "Writing the machine's state");
-        }
-        catch (OperationCanceledException) when (!operation.GoesOnLater)
-        {
-            // Given up by its owner: the machine goes on as what it was before.
-            await using var database = await databases.CreateDbContextAsync(CancellationToken.None);
+            await using var database = await databases.CreateDbContextAsync();
             await database.Vms.Where(vm => vm.Id == id && vm.DesiredGeneration == job.Generation && vm.RunId != null)
-                .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, job.Otherwise).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), CancellationToken.None);
-            agent.Wake();
-            throw;
+                .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, job.Otherwise).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1));
+            supervisor.Wake(id);
         }
     }
 
@@ -98,8 +101,13 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         {
             await operation.ReportAsync(90, "Deadline passed, switching off");
             await using var database = await databases.CreateDbContextAsync(cancellation);
-            await database.Vms.Where(vm => vm.Id == id)
+            int still = await database.Vms.Where(vm => vm.Id == id && vm.DesiredGeneration == job.Generation)
                 .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), cancellation);
+            if (still == 0)
+            {
+                throw new OperationFailedException(Overtaken);
+            }
+
             agent.Wake();
             await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm.RunId is null, cancellation);
         }
@@ -113,7 +121,7 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
     {
         if (vm.DesiredGeneration != job.Generation)
         {
-            throw new OperationFailedException("Another power request came after this one.");
+            throw new OperationFailedException(Overtaken);
         }
 
         return job.Action switch
@@ -126,7 +134,7 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
     }
 
     // False while there is hope.
-    private static bool Ended(Vm vm) => vm.RunId is null && vm.Desired == DesiredPower.Off
+    private static bool Ended(Vm vm) => vm is { RunId: null, Desired: DesiredPower.Off or DesiredPower.Saved }
         ? throw new OperationFailedException(vm.ObservedReason ?? "The machine ended.")
         : false;
 

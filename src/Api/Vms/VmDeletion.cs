@@ -24,13 +24,25 @@ internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, Vm
             await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm.RunId is null, cancellation);
         }
 
+        // From here on there is no way back.
         await supervisor.ForgetAsync(id);
         files.Delete(id);
-        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is { } vm)
+        return await database.InTransactionAsync(() => RemoveAsync(database, id), CancellationToken.None);
+    }
+
+    /// <summary>A deletion that was cancelled in time leaves a VM that is switched off.</summary>
+    public async Task GiveUpAsync(OperationContext operation)
+    {
+        await using var database = await databases.CreateDbContextAsync();
+        await database.Vms.Where(vm => vm.Id == operation.VmId).ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Deleting, false));
+    }
+
+    private static async Task<object?> RemoveAsync(WebVmDbContext database, Guid id)
+    {
+        if (await database.LockVmAsync(id, CancellationToken.None) is { } vm)
         {
             database.Vms.Remove(vm);
             database.Record("vm.deleted", vm, $"{vm.Name} was deleted");
-            await database.SaveChangesAsync(cancellation);
         }
 
         return null;

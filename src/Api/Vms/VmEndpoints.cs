@@ -11,6 +11,7 @@ using WebVm.Api.Identity;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Vms;
 
@@ -115,25 +116,45 @@ public static class VmEndpoints
 
     private static async Task<Results<Ok<VmView>, ProblemHttpResult>> PatchAsync(Guid id, JsonNode patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        try
         {
-            return Problems.NotFound("VM", id);
+            var (vm, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, patch, context, database, cancellation), cancellation);
+            if (vm is null)
+            {
+                return refusal!;
+            }
+
+            context.Response.SetETag(vm.Revision);
+            return TypedResults.Ok(VmView.From(vm));
+        }
+        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        {
+            return Problems.NameTaken("VM", (string?)patch["name"] ?? "");
+        }
+    }
+
+    /// <summary>Changes come one after the other: only who asks for it with If-Match is refused because another was there before.</summary>
+    private static async Task<(Vm? Vm, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, JsonNode patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.LockVmAsync(id, cancellation) is not { } vm)
+        {
+            return (null, Problems.NotFound("VM", id));
         }
 
         if (context.Request.CheckIfMatch(vm.Revision) is { } stale)
         {
-            return stale;
+            return (null, stale);
         }
 
         if (MergePatch.Apply(VmSettings.From(vm), patch, out var fault) is not { } changed)
         {
-            return Problems.Invalid([fault!]);
+            return (null, Problems.Invalid([fault!]));
         }
 
         var faults = await VmValidation.CheckAsync(changed, database, cancellation);
         if (faults.Count > 0)
         {
-            return Problems.Invalid(faults);
+            return (null, Problems.Invalid(faults));
         }
 
         vm.Name = changed.Name;
@@ -143,52 +164,55 @@ public static class VmEndpoints
         vm.UpdatedAt = DateTimeOffset.UtcNow;
         vm.Revision++;
         database.Record("vm.changed", vm, $"{vm.Name} was changed");
-        try
-        {
-            if (!await TrySaveAsync(database, cancellation))
-            {
-                return Problems.NameTaken("VM", changed.Name);
-            }
-        }
-        catch (DbUpdateConcurrencyException)
-        {
-            long now = await database.Vms.AsNoTracking().Where(v => v.Id == id).Select(v => v.Revision).SingleOrDefaultAsync(cancellation);
-            return Problems.PreconditionFailed(ETags.Of(now));
-        }
-
-        context.Response.SetETag(vm.Revision);
-        return TypedResults.Ok(VmView.From(vm));
+        return (vm, null);
     }
 
-    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, OperationRunner operations, bool? force, CancellationToken cancellation)
+    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, OperationRunner operations, VmSupervisor supervisor, bool? force, CancellationToken cancellation)
     {
-        if (await database.Vms.SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        var (operation, refusal) = await database.InTransactionAsync(() => BeginDeletionAsync(id, context, force == true, database, cancellation), cancellation);
+        if (operation is null)
         {
-            return Problems.NotFound("VM", id);
+            return refusal!;
+        }
+
+        supervisor.Wake(id);
+        return await operations.AcceptedAsync(context, operation);
+    }
+
+    /// <summary>A power request or a change at the same time comes before or after, never between.</summary>
+    private static async Task<(Operation? Operation, ProblemHttpResult? Refusal)> BeginDeletionAsync(
+        Guid id, HttpContext context, bool force, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.LockVmAsync(id, cancellation) is not { } vm)
+        {
+            return (null, Problems.NotFound("VM", id));
         }
 
         if (context.Request.CheckIfMatch(vm.Revision) is { } stale)
         {
-            return stale;
+            return (null, stale);
         }
 
         if (vm.Configuration.DeleteProtection)
         {
-            return Problems.Conflict("The VM is protected from deletion; set deleteProtection to false first.");
+            return (null, Problems.Conflict("The VM is protected from deletion; set deleteProtection to false first."));
         }
 
-        if (force != true && (vm.Desired is DesiredPower.On or DesiredPower.Paused || vm.RunId is not null))
+        if (!force && (vm.Desired is DesiredPower.On or DesiredPower.Paused || vm.RunId is not null))
         {
-            return Problems.Conflict("The VM is running; shut it down first, or delete it with ?force=true.");
+            return (null, Problems.Conflict("The VM is running; shut it down first, or delete it with ?force=true."));
+        }
+
+        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        {
+            return (null, full);
         }
 
         vm.Deleting = true;
         vm.Desired = DesiredPower.Off;
         vm.DesiredGeneration++;
         vm.Revision++;
-        var operation = OperationRunner.Create(database, VmDeletion.OperationKind, $"/api/v1/vms/{id}", id, context.User.Actor());
-        await database.SaveChangesAsync(cancellation);
-        return await operations.AcceptedAsync(context, operation);
+        return (OperationRunner.Create(database, VmDeletion.OperationKind, $"/api/v1/vms/{id}", id, context.User.Actor()), null);
     }
 
     private static async Task<bool> TrySaveAsync(WebVmDbContext database, CancellationToken cancellation)

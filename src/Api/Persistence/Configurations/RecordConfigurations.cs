@@ -25,7 +25,8 @@ internal sealed class OperationTable : IEntityTypeConfiguration<Operation>
         table.Property(operation => operation.Input).HasColumnType("jsonb");
         table.Property(operation => operation.Result).HasColumnType("jsonb");
         table.HasIndex(operation => operation.State);
-        table.HasIndex(operation => operation.VmId);
+        table.HasIndex(operation => new { operation.VmId, operation.Id });
+        table.HasIndex(operation => operation.FinishedAt);
     }
 }
 
@@ -36,7 +37,7 @@ internal sealed class EventTable : IEntityTypeConfiguration<EventRecord>
         table.ToTable("events");
         table.Property(record => record.Id).UseIdentityAlwaysColumn();
         table.Property(record => record.Data).HasColumnType("jsonb");
-        table.HasIndex(record => record.VmId);
+        table.HasIndex(record => new { record.VmId, record.Id });
         table.HasIndex(record => record.At);
     }
 }

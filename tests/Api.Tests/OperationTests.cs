@@ -1,0 +1,103 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Operations;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>Operations that are too many, that are cancelled before they begin, and that work on what goes away.</summary>
+public sealed class OperationTests
+{
+    private const string Kind = "test.none";
+
+    [Fact]
+    public async Task OperationsUnderWayAreBoundedForAVmAndInAll()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var full = await service.Client.CreateVmAsync(new { name = Rest.NewName("full") });
+        var other = await service.Client.CreateVmAsync(new { name = Rest.NewName("other") });
+        await using var database = Databases.Of(service).CreateDbContext();
+        await AddAsync(database, OperationRunner.MostForOneVm, (Guid)full["id"]!);
+        (string Name, string Value) key = ("Idempotency-Key", Guid.NewGuid().ToString());
+        foreach (var (method, path, body) in ((HttpMethod, string, object?)[])[
+            (HttpMethod.Put, "/power", new { action = "off" }),
+            (HttpMethod.Post, "/snapshots", new { name = "s" }),
+            (HttpMethod.Delete, "", null)])
+        {
+            var (status, problem, headers) = await service.Client.SendAsync(method, $"/api/v1/vms/{full["id"]}{path}", body, key);
+            Assert.Equal(HttpStatusCode.TooManyRequests, status);
+            Assert.EndsWith(":too-many-requests", (string)problem!["type"]!, StringComparison.Ordinal);
+            Assert.NotNull(headers.RetryAfter);
+        }
+
+        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power?wait=30", new { action = "off" })).Status);
+        await AddAsync(database, OperationRunner.MostInAll - OperationRunner.MostForOneVm, null);
+        var (refused, _, wait) = await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "off" });
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused);
+        Assert.NotNull(wait.RetryAfter);
+
+        await database.Operations.Where(o => o.Kind == Kind).ExecuteDeleteAsync(Rest.Cancellation);
+        // The refusal is not remembered as the answer to the key.
+        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{full["id"]}/snapshots", new { name = "s" }, key)).Status);
+    }
+
+    [Fact]
+    public async Task WhatIsCancelledBeforeItsTurnLeavesNothing()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var (id, power) = await AbandonedRunsTests.RunAsync(service);
+        // The guest does not hear the button: whatever comes now waits for the deadline.
+        var first = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 600 })).Body!;
+        var snapshot = (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{id}/snapshots", new { name = "never" })).Body!;
+        var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!;
+        foreach (var operation in (JsonNode[])[deletion, snapshot, first])
+        {
+            Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{operation["id"]}/cancel")).Status);
+        }
+
+        foreach (var operation in (JsonNode[])[snapshot, deletion])
+        {
+            var ended = (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{operation["id"]}?wait=60")).Body!;
+            Assert.Equal("cancelled", (string)ended["state"]!);
+        }
+
+        Assert.Empty((await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}/snapshots")).Body!["items"]!.AsArray());
+        await AbandonedRunsTests.EventuallyAsync(service, async () => await AbandonedRunsTests.StateAsync(service, power) == "off");
+        var again = (await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" })).Body!;
+        Assert.Equal("succeeded", (string)again["state"]!);
+    }
+
+    [Fact]
+    public async Task AForcedShutdownDoesNotOverruleALaterRequest()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var (_, power) = await AbandonedRunsTests.RunAsync(service);
+        var shutdown = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 3, force = true })).Body!;
+        await service.Client.SendAsync(HttpMethod.Put, power, new { action = "on" });
+        var ended = (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{shutdown["id"]}?wait=60")).Body!;
+        Assert.Equal("Another power request came after this one.", (string)ended["error"]!);
+        Assert.Equal("running", await AbandonedRunsTests.StateAsync(service, power));
+    }
+
+    [Fact]
+    public async Task WhoFollowsTheSerialLineOfAVmThatIsDeletedSeesItsEnd()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var (id, _) = await AbandonedRunsTests.RunAsync(service);
+        using var answer = await service.Client.GetAsync($"/api/v1/vms/{id}/serial?follow=true", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
+        var all = answer.Content.ReadAsStringAsync(Rest.Cancellation);
+        var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true&wait=60")).Body!;
+        Assert.Equal("succeeded", (string)deletion["state"]!);
+        Assert.StartsWith("R", await all.WaitAsync(TimeSpan.FromSeconds(60), Rest.Cancellation), StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(service.Data, "vms", id.ToString("N"))));
+    }
+
+    private static async Task AddAsync(DbContext database, int count, Guid? vm) =>
+        await database.Database.ExecuteSqlAsync(
+            $"""
+            INSERT INTO operations (id, kind, target, vm_id, state, progress, cancel_requested, input, created_at)
+            SELECT gen_random_uuid(), {Kind}, '/', {vm}::uuid, 'pending', 0, false, jsonb_build_object(), now() FROM generate_series(1, {count})
+            """,
+            Rest.Cancellation);
+}
