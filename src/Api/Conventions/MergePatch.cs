@@ -17,11 +17,17 @@ public static class MergePatch
             return null;
         }
 
-        var merged = Merge(JsonSerializer.SerializeToNode(current, ApiJson.Options), patch);
         try
         {
+            var merged = Merge(JsonSerializer.SerializeToNode(current, ApiJson.Options), patch);
             fault = null;
             return merged.Deserialize<T>(ApiJson.Options);
+        }
+        catch (ArgumentException)
+        {
+            // A node finds its fields when it is first asked for one.
+            fault = new("", "has a field that is given twice");
+            return null;
         }
         catch (JsonException failure)
         {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -114,11 +115,11 @@ public static class VmEndpoints
         return TypedResults.Created($"/api/v1/vms/{vm.Id}", VmView.From(vm));
     }
 
-    private static async Task<Results<Ok<VmView>, ProblemHttpResult>> PatchAsync(Guid id, JsonNode patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<VmView>, ProblemHttpResult>> PatchAsync(Guid id, JsonElement patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         try
         {
-            var (vm, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, patch, context, database, cancellation), cancellation);
+            var (vm, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, JsonSerializer.SerializeToNode(patch), context, database, cancellation), cancellation);
             if (vm is null)
             {
                 return refusal!;
@@ -129,12 +130,12 @@ public static class VmEndpoints
         }
         catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
         {
-            return Problems.NameTaken("VM", (string?)patch["name"] ?? "");
+            return Problems.NameTaken("VM", patch.GetProperty("name").GetString()!);
         }
     }
 
     /// <summary>Changes come one after the other: only who asks for it with If-Match is refused because another was there before.</summary>
-    private static async Task<(Vm? Vm, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, JsonNode patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<(Vm? Vm, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, JsonNode? patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.LockVmAsync(id, cancellation) is not { } vm)
         {
