@@ -34,6 +34,22 @@ public sealed class StartTests(SharedService shared)
         Assert.True(ready.IsSuccessStatusCode);
     }
 
+    [Fact]
+    public async Task TheMachinesOfADatabaseAreDrivenByOneServiceAtATime()
+    {
+        string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
+        try
+        {
+            string database = Databases.Of(shared.Service).ConnectionString;
+            Assert.Contains("drives the machines", await FailAsync(new() { ["WEBVM_DATA"] = folder, ["WEBVM_DATABASE"] = database, ["WEBVM_LISTEN"] = "http://127.0.0.1:0" }), StringComparison.Ordinal);
+            Assert.True(await shared.Client.GetAsync("/health/ready", Rest.Cancellation) is { IsSuccessStatusCode: true });
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     /// <summary>Runs the service to its failure. Returns the one line that it says.</summary>
     private static async Task<string> FailAsync(Dictionary<string, string> settings)
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using WebVm.Vmm.Control;
 using Xunit;
 
 namespace WebVm.Guest.Tests;
@@ -90,6 +91,60 @@ public sealed class CommandLineTests : IDisposable
         Assert.True(process.WaitForExit(s_limit));
         Assert.Equal(0, process.ExitCode);
         Assert.False(File.Exists(Path.Combine(_folder, "control")));
+    }
+
+    [Fact]
+    public async Task Signals_that_come_after_the_guests_end_do_not_change_it()
+    {
+        string kernel = MultibootSample.Assemble(MultibootSample.Talk, _folder);
+        string socket = Path.Combine(_folder, "control");
+        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        using var process = Process.Start(vmm, ["serve", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--control", socket]);
+        using var slow = await ConnectAsync(socket);
+        using var told = new SemaphoreSlim(0);
+        // Whoever does not take what was said to the last is waited for, for a second: the signals come in it.
+        slow.Event += (name, _) =>
+        {
+            if (name == ControlEvents.SerialOutput)
+            {
+                Thread.Sleep(2000);
+            }
+        };
+        slow.Start();
+        await slow.SubscribeSerialAsync(0);
+        using var quick = await ConnectAsync(socket);
+        quick.Event += (name, _) =>
+        {
+            if (name == ControlEvents.Exited)
+            {
+                told.Release();
+            }
+        };
+        quick.Start();
+        await quick.WriteSerialAsync([1]);
+        Assert.True(await told.WaitAsync(s_limit, TestContext.Current.CancellationToken));
+        while (!process.HasExited)
+        {
+            using var kill = Process.Start(new ProcessStartInfo("kill", ["-TERM", $"{process.Id}"]) { RedirectStandardError = true })!;
+            await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal((0x15 << 1) | 1, process.ExitCode);
+    }
+
+    private static async Task<ControlClient> ConnectAsync(string socket)
+    {
+        for (long start = Stopwatch.GetTimestamp(); ; await Task.Delay(5))
+        {
+            try
+            {
+                return await ControlClient.ConnectAsync(socket);
+            }
+            catch (IOException) when (Stopwatch.GetElapsedTime(start) < s_limit)
+            {
+                // Not served yet.
+            }
+        }
     }
 
     [Fact]

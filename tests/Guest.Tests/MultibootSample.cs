@@ -52,6 +52,26 @@ internal static class MultibootSample
         .greeting: db "Hello from Multiboot: ", 0
         """;
 
+    /// <summary>When something is typed into COM1, says far more than a socket holds, then ends by the debug port with 0x15.</summary>
+    public const string Talk = """
+            mov dx, 0x3fd
+        .silent:
+            in al, dx
+            test al, 1
+            jz .silent
+            mov ecx, 700000
+            mov dx, 0x3f8
+            mov al, '.'
+        .more:
+            out dx, al
+            dec ecx
+            jnz .more
+            mov eax, 0x15
+            mov dx, 0xf4
+            out dx, eax
+            jmp hang
+        """;
+
     /// <summary>Loads a broken interrupt table and faults: a triple fault that nobody asked for.</summary>
     public const string TripleFault = """
             lidt [.table]

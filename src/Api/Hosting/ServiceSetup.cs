@@ -152,6 +152,7 @@ public static class ServiceSetup
         services.AddDbContextFactory<WebVmDbContext>((provider, database) =>
             database.UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(MostRetries, LongestRetryDelay, [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow])));
         services.AddHostedService<DatabaseStart>();
+        services.AddHostedService<MachinesLock>();
         services.AddHostedService<FirstUser>();
     }
 

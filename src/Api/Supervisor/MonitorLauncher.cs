@@ -17,12 +17,13 @@ public sealed class MonitorLauncher(IOptions<ServiceOptions> options)
     private const string UnprivilegedAccount = "nobody";
 
     // The lock's descriptor is inherited by the monitor. A run begins once: a second shell leaves, and so does one whose folder is gone.
-    // Whoever looks whether the run is alive holds the lock for an instant, which is waited for.
+    // Whoever looks whether the run is alive holds the lock for an instant, which is waited for. The place for the exit code is taken before
+    // the monitor starts: a disk that is full at its end does not make a vanished monitor of it.
     private const string Wrapper =
         """
-        exec 9>>lock && flock -w 5 9 && [ ! -e session ] && echo $$ >session || exit 75
+        exec 9>>lock && flock -w 5 9 && [ ! -e session ] && echo "      " >exit.new && echo $$ >session || exit 75
         "$@" >>monitor.log 2>&1 </dev/null
-        echo $? >exit.new && mv exit.new exit
+        echo $? 1<>exit.new && mv exit.new exit
         """;
 
     private readonly string _program = options.Value.Monitor ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");

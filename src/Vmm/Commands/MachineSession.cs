@@ -7,6 +7,9 @@ namespace WebVm.Vmm.Commands;
 /// <summary>One machine in this process, from assembly to exit code.</summary>
 internal sealed class MachineSession
 {
+    /// <summary>Kept to the end of the process: a signal that comes while everything is given back does not change how the guest ended.</summary>
+    private static readonly List<PosixSignalRegistration> s_signals = [];
+
     public required SerialTarget Serial { get; init; }
 
     public string? ControlPath { get; init; }
@@ -19,9 +22,11 @@ internal sealed class MachineSession
         using var machine = assemble();
         using var control = ControlPath is { } path ? new ControlServer(machine, path) : null;
         machine.Event += Report;
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Stop(context, machine));
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Stop(context, machine));
-        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => Stop(context, machine));
+        foreach (var signal in (PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP])
+        {
+            s_signals.Add(PosixSignalRegistration.Create(signal, context => Stop(context, machine)));
+        }
+
         MachineExit exit;
         using (Serial.Connect(machine))
         {
