@@ -1,6 +1,7 @@
 # WebVm in a container. Build:  docker build -t webvm .
-# Run:  docker run -p 127.0.0.1:8080:8080 -v webvm:/var/lib/webvm [--device /dev/kvm] webvm
-# Without --device /dev/kvm the soft engine executes the guests; nothing else changes.
+# Run:  docker run -p 127.0.0.1:8080:8080 -v webvm:/var/lib/webvm --stop-timeout 120 webvm
+# The soft engine executes the guests. With --device /dev/kvm --group-add "$(stat -c %g /dev/kvm)" the host's processor can do it; nothing
+# else changes. Docker kills after 10 seconds what does not stop; shutting machines down takes up to WEBVM_STOP_DEADLINE_SECONDS (60).
 
 # The guest image: Debian's kernel and BusyBox, taken from its packages.
 FROM debian:12-slim AS guest
@@ -22,16 +23,21 @@ RUN dotnet publish src/Web -c Release -o /published && cp -r wwwroot /published/
 
 # What runs: the program, PostgreSQL for its private database, the guest image, and an account without privileges.
 FROM mcr.microsoft.com/dotnet/aspnet:10.0
-RUN apt-get update \
+# The package would make a cluster of its own in the image; the service makes its own in the volume, when it starts.
+RUN mkdir /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \
+    && apt-get update \
     && apt-get install -y --no-install-recommends postgresql util-linux procps \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home --home-dir /var/lib/webvm webvm
+    && groupadd --gid 10001 webvm \
+    && useradd --uid 10001 --gid webvm --no-create-home --home-dir /var/lib/webvm --shell /usr/sbin/nologin webvm \
+    && install -d -m 0750 -o webvm -g webvm /var/lib/webvm
 COPY --from=build /published /opt/webvm
 COPY --from=guest /guest/images /usr/share/webvm/images
 ENV WEBVM_DATA=/var/lib/webvm \
     WEBVM_CATALOGUE=/usr/share/webvm/images \
     WEBVM_LISTEN=http://0.0.0.0:8080 \
-    WEBVM_KEEP_RUNNING=false
+    WEBVM_KEEP_RUNNING=false \
+    ASPNETCORE_HTTP_PORTS=
 USER webvm
 VOLUME /var/lib/webvm
 EXPOSE 8080

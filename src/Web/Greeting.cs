@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using WebVm.Api.Hosting;
 using WebVm.Api.Identity;
 
 namespace WebVm.Web;
@@ -13,7 +14,7 @@ internal sealed class Greeting(IServer server, SignInLinks links, IHostApplicati
         {
             string address = server.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault() ?? "";
             Console.WriteLine($"WebVm is at {address}");
-            Console.WriteLine($"Sign in, once, within the hour: {address}/sign-in/link?code={links.Create()}");
+            Console.WriteLine($"Sign in, once, within the hour: {LocalAddress.Of(address)}/sign-in/link?code={links.Create()}");
         });
         return Task.CompletedTask;
     }

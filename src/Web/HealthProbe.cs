@@ -1,3 +1,5 @@
+using WebVm.Api.Hosting;
+
 namespace WebVm.Web;
 
 /// <summary><c>webvm --health</c>: asks the service on this machine whether it is ready; for container health checks, which have no curl.</summary>
@@ -10,8 +12,7 @@ internal static class HealthProbe
     public static async Task<int> RunAsync()
     {
         string listen = Environment.GetEnvironmentVariable("WEBVM_LISTEN") ?? "http://127.0.0.1:8080";
-        string address = listen.Split(';')[0].Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal).Replace("[::]", "127.0.0.1", StringComparison.Ordinal)
-            .Replace("*", "127.0.0.1", StringComparison.Ordinal);
+        string address = LocalAddress.Of(listen.Split(';')[0].Trim());
         using var client = new HttpClient { Timeout = Patience };
         try
         {

@@ -44,7 +44,7 @@ public static class ServiceSetup
     private static readonly TimeSpan LongestRetryDelay = TimeSpan.FromSeconds(2);
 
     // For requests under way and for what closes behind them, the database last.
-    private static readonly TimeSpan ClosingTime = TimeSpan.FromSeconds(30);
+    internal static readonly TimeSpan ClosingTime = TimeSpan.FromSeconds(30);
 
     /// <summary>WEBVM_X environment variables set <see cref="ServiceOptions"/>.X.</summary>
     private const string EnvironmentPrefix = "WEBVM_";

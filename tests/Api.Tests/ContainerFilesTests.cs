@@ -1,0 +1,95 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using WebVm.Api.Hosting;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>Dockerfile and compose files name what is there: a rename elsewhere is found without an engine.</summary>
+public sealed partial class ContainerFilesTests
+{
+    private static readonly string s_root = FindRoot();
+
+    public static TheoryData<string> Files => ["Dockerfile", "compose.yaml", "compose.kvm.yaml"];
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void EverySettingExists(string file)
+    {
+        string text = Read(file);
+        var known = typeof(ServiceOptions).GetProperties().Select(property => property.Name.ToUpperInvariant())
+            // Chosen by whoever runs compose, and the scripts' own.
+            .Concat(Interpolation().Matches(text).Select(match => Flat(match.Groups[1].Value)))
+            .Concat(Setting().Matches(Read("scripts/common.sh")).Select(match => Flat(match.Value)))
+            .ToHashSet(StringComparer.Ordinal);
+        var named = Setting().Matches(text);
+        Assert.NotEmpty(named);
+        Assert.All(named, match => Assert.Contains(Flat(match.Value), known));
+    }
+
+    [Fact]
+    public void EveryCopiedPathAndPublishedProjectExists()
+    {
+        string text = Read("Dockerfile");
+        var copied = Copy().Matches(text).Select(match => match.Groups[1].Value).Where(path => !path.StartsWith("--", StringComparison.Ordinal)).ToArray();
+        Assert.NotEmpty(copied);
+        Assert.All(copied, path => Assert.True(Path.Exists(Path.Combine(s_root, path)), path));
+        Assert.All(Publish().Matches(text), match => Assert.NotEmpty(Directory.GetFiles(Path.Combine(s_root, match.Groups[1].Value), "*.csproj")));
+        Assert.Single(Publish().Matches(text));
+    }
+
+    [Fact]
+    public void TheProgramsThatAreStartedAndProbedAreThePublishedOnes()
+    {
+        string text = Read("Dockerfile");
+        Assert.Contains("ENTRYPOINT [\"/opt/webvm/webvm\"]", text, StringComparison.Ordinal);
+        Assert.Contains("CMD [\"/opt/webvm/webvm\", \"--health\"]", text, StringComparison.Ordinal);
+        Assert.Contains("COPY --from=build /published /opt/webvm", text, StringComparison.Ordinal);
+        Assert.Contains("<AssemblyName>webvm</AssemblyName>", Read("src/Web/Web.csproj"), StringComparison.Ordinal);
+    }
+
+    /// <summary>What is killed before its machines are shut down and its database is closed may lose what they had not written.</summary>
+    [Fact]
+    public void TheContainerIsGivenTheTimeThatStoppingMayTake()
+    {
+        double longest = new ServiceOptions().StopDeadlineSeconds + ServiceSetup.ClosingTime.TotalSeconds;
+        Assert.True(Seconds(GracePeriod(), "compose.yaml") > longest);
+        Assert.True(Seconds(StopTimeout(), "Dockerfile") > longest);
+        Assert.Contains("WEBVM_KEEP_RUNNING=false", Read("Dockerfile"), StringComparison.Ordinal);
+    }
+
+    private static int Seconds(Regex pattern, string file) => int.Parse(Assert.Single(pattern.Matches(Read(file))).Groups[1].Value, CultureInfo.InvariantCulture);
+
+    private static string Flat(string variable) => variable["WEBVM_".Length..].Replace("_", "", StringComparison.Ordinal);
+
+    private static string Read(string file) => File.ReadAllText(Path.Combine(s_root, file));
+
+    private static string FindRoot()
+    {
+        string? folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "WebVm.sln")))
+        {
+            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run outside the repository.");
+        }
+
+        return folder;
+    }
+
+    [GeneratedRegex("WEBVM_[A-Z][A-Z_]*")]
+    private static partial Regex Setting();
+
+    [GeneratedRegex(@"\$\{(WEBVM_[A-Z_]+)")]
+    private static partial Regex Interpolation();
+
+    [GeneratedRegex(@"^COPY (\S+) \S+$", RegexOptions.Multiline)]
+    private static partial Regex Copy();
+
+    [GeneratedRegex(@"dotnet publish (\S+)")]
+    private static partial Regex Publish();
+
+    [GeneratedRegex(@"stop_grace_period: (\d+)s")]
+    private static partial Regex GracePeriod();
+
+    [GeneratedRegex(@"--stop-timeout (\d+)")]
+    private static partial Regex StopTimeout();
+}

@@ -1,0 +1,20 @@
+using WebVm.Api.Hosting;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>The sign-in link and the health check of a service that listens on every address, as in a container.</summary>
+public sealed class LocalAddressTests
+{
+    [Theory]
+    [InlineData("http://0.0.0.0:8080", "http://127.0.0.1:8080")]
+    [InlineData("https://0.0.0.0/", "https://127.0.0.1/")]
+    [InlineData("http://[::]:8080", "http://127.0.0.1:8080")]
+    [InlineData("http://*:8080", "http://127.0.0.1:8080")]
+    [InlineData("http://+", "http://127.0.0.1")]
+    [InlineData("http://10.0.0.0:8080", "http://10.0.0.0:8080")]
+    [InlineData("http://0.0.0.0.example:80", "http://0.0.0.0.example:80")]
+    [InlineData("http://[::1]:8080", "http://[::1]:8080")]
+    [InlineData("nonsense", "nonsense")]
+    public void AWildcardBecomesLoopback(string address, string local) => Assert.Equal(local, LocalAddress.Of(address));
+}
