@@ -34,6 +34,25 @@ public sealed class StartTests(SharedService shared)
         Assert.True(ready.IsSuccessStatusCode);
     }
 
+    /// <summary>A service may have more machines than it may open files.</summary>
+    [Fact]
+    public async Task MachinesAtRestHoldNoFiles()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        for (int i = 0; i < 8; i++)
+        {
+            await service.Client.CreateVmAsync(new { name = Rest.NewName("rest") });
+        }
+
+        await service.StopAsync();
+        await service.StartAgainAsync();
+        var (_, list, _) = await service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms");
+        Assert.Equal(8, list!["items"]!.AsArray().Count);
+        Assert.Empty(OpenFilesOfMachines(service));
+        await service.Client.GetStringAsync($"/api/v1/vms/{list["items"]![0]!["id"]}/serial", Rest.Cancellation);
+        Assert.Single(OpenFilesOfMachines(service));
+    }
+
     [Fact]
     public async Task TheMachinesOfADatabaseAreDrivenByOneServiceAtATime()
     {
@@ -68,5 +87,21 @@ public sealed class StartTests(SharedService shared)
         Assert.StartsWith("webvm: ", complaint, StringComparison.Ordinal);
         Assert.Single(complaint.TrimEnd().Split('\n'));
         return complaint;
+    }
+
+    private static string[] OpenFilesOfMachines(ServiceProcess service) =>
+        [.. Directory.GetFiles($"/proc/{service.ProcessId}/fd").Select(Target).Where(file => file.StartsWith(Path.Combine(service.Data, "vms") + "/", StringComparison.Ordinal))];
+
+    private static string Target(string descriptor)
+    {
+        try
+        {
+            return new FileInfo(descriptor).LinkTarget ?? "";
+        }
+        catch (IOException)
+        {
+            // Closed meanwhile.
+            return "";
+        }
     }
 }

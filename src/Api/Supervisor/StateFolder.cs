@@ -49,6 +49,7 @@ internal static class StateFolder
     public static async Task CopyAsync(string from, string to, CancellationToken cancellation)
     {
         Delete(to);
+        Directory.CreateDirectory(Path.GetDirectoryName(to)!);
         using var copy = Process.Start(new ProcessStartInfo("cp", ["-a", "--sparse=always", "--reflink=auto", from, to]) { RedirectStandardError = true })!;
         try
         {

@@ -34,6 +34,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
+    private readonly Lock _serialLock = new();
+    private SerialJournal? _serial;
+    private bool _serialClosed;
     private volatile ControlClient? _client;
     private string? _attachedRun;
     private long _launchedAt;
@@ -43,7 +46,18 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     /// <summary>How much of a save under way is done, in percent.</summary>
     public int SaveProgress { get; private set; }
 
-    public SerialJournal Serial { get; } = new(services.Files.Folder(id));
+    /// <summary>Opened when it is first wanted: ten thousand machines at rest are not to hold ten thousand files.</summary>
+    public SerialJournal Serial
+    {
+        get
+        {
+            lock (_serialLock)
+            {
+                ObjectDisposedException.ThrowIf(_serialClosed, this);
+                return _serial ??= new SerialJournal(services.Files.Folder(id));
+            }
+        }
+    }
 
     /// <summary>The connection to the running monitor; null when there is none.</summary>
     public ControlClient? Client => _client is { Closed.IsCompleted: false } client ? client : null;
@@ -75,7 +89,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     {
         await EndLoopAsync();
         Detach();
-        Serial.Dispose();
+        lock (_serialLock)
+        {
+            _serialClosed = true;
+            _serial?.Dispose();
+        }
+
         _stop.Dispose();
     }
 
