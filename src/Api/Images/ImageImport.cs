@@ -35,26 +35,16 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
             image.ReceivedBytes = image.Bytes;
             await ImageVerification.VerifyAsync(database, image, store, cancellation);
         }
-        catch (OperationCanceledException) when (operation.GoesOnLater)
-        {
-            throw;
-        }
-        catch (Exception failure) when (failure is HttpRequestException or ImageTooLargeException or IOException or OperationFailedException or OperationCanceledException)
+        catch (Exception failure) when (failure is HttpRequestException or ImageTooLargeException or IOException or OperationFailedException)
         {
             string reason = failure switch
             {
-                OperationCanceledException => "The import was cancelled.",
                 HttpIOException => failure.Message,
                 IOException disk => DiskTrouble.Describe(disk),
                 _ => failure.Message,
             };
             await database.Images.Where(i => i.Id == id).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed).SetProperty(i => i.Error, reason), CancellationToken.None);
             store.Delete(id);
-            if (failure is OperationCanceledException)
-            {
-                throw;
-            }
-
             throw new OperationFailedException(reason, failure);
         }
 

@@ -22,11 +22,8 @@ public interface IOperationHandler
 }
 
 /// <summary>What a handler sees of its operation.</summary>
-public sealed class OperationContext(Operation operation, Func<int, string?, Task> report, CancellationToken serviceStops)
+public sealed class OperationContext(Operation operation, Func<int, string?, Task> report)
 {
-    /// <summary>Whether work that was cancelled is taken up again by the next service, and not given up by its owner.</summary>
-    public bool GoesOnLater => serviceStops.IsCancellationRequested;
-
     public Guid Id => operation.Id;
 
     public Guid? VmId => operation.VmId;
@@ -41,15 +38,25 @@ public sealed class OperationContext(Operation operation, Func<int, string?, Tas
     /// <param name="percent">0 to 100.</param>
     public Task ReportAsync(int percent, string? message = null) => report(Math.Clamp(percent, 0, 100), message);
 
-    /// <summary>Waits for work, and tells meanwhile how far it is.</summary>
-    public async Task ReportUntilAsync(Task work, Func<int> percent, string message)
+    /// <summary>Does work, and tells meanwhile how far it is. Work and reports end together.</summary>
+    public async Task ReportWhileAsync(Func<CancellationToken, Task> work, Func<int> percent, string message, CancellationToken cancellation)
     {
-        while (await Task.WhenAny(work, Task.Delay(LookAgain)) != work)
+        using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var running = work(abandon.Token);
+        try
         {
-            await ReportAsync(percent(), message);
-        }
+            while (await Task.WhenAny(running, Task.Delay(LookAgain, CancellationToken.None)) != running)
+            {
+                await ReportAsync(percent(), message);
+            }
 
-        await work;
+            await running;
+        }
+        finally
+        {
+            await abandon.CancelAsync();
+            await Task.WhenAny(running);
+        }
     }
 }
 

@@ -188,7 +188,7 @@ public sealed partial class OperationRunner(
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         _running[operation.Id] = cancel;
-        var context = new OperationContext(operation, Reporter(operation.Id), stopping);
+        var context = new OperationContext(operation, Reporter(operation.Id));
         _handlers.TryGetValue(operation.Kind, out var handler);
         try
         {
@@ -266,8 +266,15 @@ public sealed partial class OperationRunner(
             }
 
             last = Stopwatch.GetTimestamp();
-            await using var database = await databases.CreateDbContextAsync();
-            await database.Operations.Where(o => o.Id == id).ExecuteUpdateAsync(set => set.SetProperty(o => o.Progress, percent).SetProperty(o => o.Message, message));
+            try
+            {
+                await using var database = await databases.CreateDbContextAsync();
+                await database.Operations.Where(o => o.Id == id).ExecuteUpdateAsync(set => set.SetProperty(o => o.Progress, percent).SetProperty(o => o.Message, message));
+            }
+            catch (Exception away) when (DatabaseTrouble.Is(away))
+            {
+                // Long work is not lost for a report: the next one tells as much.
+            }
         };
     }
 

@@ -33,17 +33,11 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
             {
                 string target = files.Snapshot(id, snapshotId);
                 int written = 0;
-                using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-                var save = StateFolder.SaveAsync(files.Run(runId), target, percent => written = percent, abandon.Token);
-                try
-                {
-                    await operation.ReportUntilAsync(save, () => written, "Writing the machine's state");
-                    snapshot.Bytes = await save;
-                }
-                finally
-                {
-                    await abandon.CancelAsync();
-                }
+                await operation.ReportWhileAsync(
+                    async abandoned => snapshot.Bytes = await StateFolder.SaveAsync(files.Run(runId), target, percent => written = percent, abandoned),
+                    () => written,
+                    "Writing the machine's state",
+                    cancellation);
             }
 
             snapshot.Complete = true;

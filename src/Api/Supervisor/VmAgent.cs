@@ -243,9 +243,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             await ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
             return RetryDelay;
         }
-        catch (Exception ending) when (ending is IOException or ControlException)
+        catch (Exception ending) when (ending is ControlException || (ending is IOException && client.Closed.IsCompleted))
         {
-            // The machine ends in this moment, and its exit code tells how.
+            // The machine ends in this moment, and its exit code tells how. Trouble with our own files is another matter, and logged.
             return RetryDelay;
         }
     }

@@ -73,7 +73,8 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
     private async Task SaveAsync(Guid id, VmAgent agent, Job job, OperationContext operation, CancellationToken cancellation)
     {
         agent.Wake();
-        await operation.ReportUntilAsync(waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), cancellation), () => agent.SaveProgress, "Writing the machine's state");
+        await operation.ReportWhileAsync(
+            abandoned => waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), abandoned), () => agent.SaveProgress, "Writing the machine's state", cancellation);
     }
 
     /// <summary>A save that its owner gives up, also before its turn: the machine goes on as what it was before.</summary>
