@@ -88,6 +88,36 @@ public sealed class ImportTests(SharedService shared)
         Assert.Equal("failed", (string)operation!["state"]!);
     }
 
+    [Fact]
+    public async Task AnImportIsTakenUpAgainWhenTheServiceWasStoppedAndGivenUpWhenItIsCancelled()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
+        var hold = new TaskCompletionSource();
+        using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nimage", hold.Task);
+        var (_, kept, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url = server.Url });
+        var (_, cancelled, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url = server.Url });
+        await AwaitRequestsAsync(server, 2);
+        await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{cancelled!["id"]}/cancel");
+        Assert.Equal("cancelled", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{cancelled["id"]}?wait=30")).Body!["state"]!);
+        await service.StopAsync();
+        await service.StartAgainAsync();
+        await AwaitRequestsAsync(server, 3);
+        hold.SetResult();
+        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{kept!["id"]}?wait=30")).Body!["state"]!);
+        var images = (await service.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray();
+        Assert.Equal(["failed", "ready"], images.Where(image => (string)image!["kind"]! == "iso").Select(image => (string)image!["state"]!).Order());
+    }
+
+    private static async Task AwaitRequestsAsync(OneAnswer server, int count)
+    {
+        for (int i = 0; i < 300 && server.Requests < count; i++)
+        {
+            await Task.Delay(100, Rest.Cancellation);
+        }
+
+        Assert.Equal(count, server.Requests);
+    }
+
     private Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> ImportAsync(object request) =>
         shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=60", request);
 }

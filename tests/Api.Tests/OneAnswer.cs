@@ -10,11 +10,13 @@ internal sealed class OneAnswer : IDisposable
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private int _requests;
 
-    public OneAnswer(Func<int, string> answer)
+    /// <param name="answer">Given the server's port.</param>
+    /// <param name="hold">Whoever asks before it completes is kept waiting.</param>
+    public OneAnswer(Func<int, string> answer, Task? hold = null)
     {
         _listener.Start();
         byte[] bytes = Encoding.ASCII.GetBytes(answer(Port));
-        _ = ServeAsync(bytes);
+        _ = ServeAsync(bytes, hold ?? Task.CompletedTask);
     }
 
     public int Requests => Volatile.Read(ref _requests);
@@ -25,22 +27,35 @@ internal sealed class OneAnswer : IDisposable
 
     public void Dispose() => _listener.Dispose();
 
-    private async Task ServeAsync(byte[] answer)
+    private async Task ServeAsync(byte[] answer, Task hold)
     {
         try
         {
             while (true)
             {
-                using var client = await _listener.AcceptTcpClientAsync();
-                Interlocked.Increment(ref _requests);
-                var stream = client.GetStream();
-                _ = await stream.ReadAsync(new byte[8192]);
-                await stream.WriteAsync(answer);
+                _ = AnswerAsync(await _listener.AcceptTcpClientAsync(), answer, hold);
             }
         }
-        catch (Exception over) when (over is SocketException or IOException or ObjectDisposedException)
+        catch (Exception over) when (over is SocketException or ObjectDisposedException)
         {
-            // The test is over, or its client has seen enough.
+            // The test is over.
+        }
+    }
+
+    private async Task AnswerAsync(TcpClient client, byte[] answer, Task hold)
+    {
+        try
+        {
+            using var connection = client;
+            var stream = connection.GetStream();
+            _ = await stream.ReadAsync(new byte[8192]);
+            Interlocked.Increment(ref _requests);
+            await hold;
+            await stream.WriteAsync(answer);
+        }
+        catch (Exception gone) when (gone is SocketException or IOException)
+        {
+            // The client has seen enough.
         }
     }
 }
