@@ -55,23 +55,21 @@ public sealed class BootedMachine
     {
         string mark = $"{Interlocked.Increment(ref s_commands)}.";
         // The quotes keep the marks out of the echo of what is typed.
-        using var typed = new ByteArrayContent(Encoding.UTF8.GetBytes($"echo 'beg''in'{mark}; {command}\necho 'e''nd'{mark}\n"));
-        typed.Headers.ContentType = new("application/octet-stream");
-        (await _api.PostAsync($"/api/v1/vms/{Id}/serial", typed, Rest.Cancellation)).EnsureSuccessStatusCode();
+        await TypeAsync($"echo 'beg''in'{mark}; {command}\necho 'e''nd'{mark}\n");
         string text = await UntilSerialAsync(printed => printed.Contains($"end{mark}", StringComparison.Ordinal));
         int from = text.IndexOf($"begin{mark}", StringComparison.Ordinal) + $"begin{mark}".Length;
         return text[from..text.IndexOf($"end{mark}", from, StringComparison.Ordinal)];
     }
 
-    /// <summary>Lets the guest print something (in printf's notation) and then read lines from its serial port.</summary>
-    public async Task<LineReader> ReadLinesAsync(int count, string printed = "")
+    /// <summary>Lets the guest read lines from its serial port, until the reader is disposed of.</summary>
+    public async Task<LineReader> ReadLinesAsync()
     {
         string mark = $"{Interlocked.Increment(ref s_commands)}.";
-        using var typed = new ByteArrayContent(Encoding.UTF8.GetBytes(
-            $"stty -echo; printf '{printed}'; echo 'rea''ds'{mark}; n=0; while [ $n -lt {count} ]; do n=$((n+1)); IFS= read -r line; echo 'li''ne'{mark}$(printf %s \"$line\" | od -An -v -tx1 | tr -d ' \\n')/; done; stty echo\n"));
-        typed.Headers.ContentType = new("application/octet-stream");
-        (await _api.PostAsync($"/api/v1/vms/{Id}/serial", typed, Rest.Cancellation)).EnsureSuccessStatusCode();
-        var reader = new LineReader(this, mark, count);
+        var reader = new LineReader(this, mark);
+        await TypeAsync(
+            "stty -echo; n=0; l=; while [ \"$l\" != end ]; do case \"$l\" in print*) n=$((n+1)); printf \"${l#print}\";; esac; "
+            + $"[ $n = \"$s\" ] || {{ s=$n; echo 'rea''ds'{mark}$n/; }}; IFS= read -r l; "
+            + $"case \"$l\" in end|print*) ;; *) echo 'li''ne'{mark}$(printf %s \"$l\" | od -An -v -tx1 | tr -d ' \\n')/;; esac; done; s=; stty echo\n");
         await UntilSerialAsync(text => text.Contains(reader.Sign, StringComparison.Ordinal));
         return reader;
     }
@@ -108,17 +106,43 @@ public sealed class BootedMachine
         return [.. bytes[(bytes.LastIndexOf('=') + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).TakeWhile(part => byte.TryParse(part, out _)).Select(part => byte.Parse(part, CultureInfo.InvariantCulture))];
     }
 
-    /// <summary>A guest that reads lines from its serial port.</summary>
-    public sealed class LineReader(BootedMachine machine, string mark, int count)
+    private async Task TypeAsync(string text)
     {
-        /// <summary>What the guest prints when it reads.</summary>
-        public string Sign => $"reads{mark}";
+        using var typed = new ByteArrayContent(Encoding.UTF8.GetBytes(text));
+        typed.Headers.ContentType = new("application/octet-stream");
+        (await _api.PostAsync($"/api/v1/vms/{Id}/serial", typed, Rest.Cancellation)).EnsureSuccessStatusCode();
+    }
 
-        /// <summary>What has arrived, each line in hexadecimal.</summary>
-        public async Task<string[]> LinesAsync()
+    /// <summary>
+    /// A program of the guest that reads lines from its serial port, and prints what it is told to. It runs on from one step of a test to the
+    /// next: the shell would ask the terminal for the cursor at its prompt between them, and the answer might come when the next program reads.
+    /// </summary>
+    public sealed class LineReader(BootedMachine machine, string mark) : IAsyncDisposable
+    {
+        private int _printed;
+
+        /// <summary>What the guest prints when it reads: another sign after all that it was told to print.</summary>
+        public string Sign => $"reads{mark}{_printed}/";
+
+        /// <summary>Lets the guest print something, in printf's notation.</summary>
+        public async Task PrintAsync(string text)
+        {
+            _printed++;
+            await machine.TypeAsync($"print{text}\n");
+            await machine.UntilSerialAsync(printed => printed.Contains(Sign, StringComparison.Ordinal));
+        }
+
+        /// <summary>The lines that have arrived in all, each in hexadecimal, when they are so many.</summary>
+        public async Task<string[]> LinesAsync(int count)
         {
             string[] Lines(string text) => [.. text.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith($"line{mark}", StringComparison.Ordinal) && line.EndsWith('/')).Select(line => line[(mark.Length + 4)..^1])];
-            return Lines(await machine.UntilSerialAsync(text => Lines(text).Length == count));
+            return Lines(await machine.UntilSerialAsync(text => Lines(text).Length >= count));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await machine.TypeAsync("end\n");
+            await machine.RunAsync(":");
         }
     }
 }

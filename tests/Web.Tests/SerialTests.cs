@@ -18,10 +18,11 @@ public sealed class SerialTests(Site site) : LinuxTests(site)
     public async Task Old_questions_are_not_answered_when_the_page_is_opened_again()
     {
         await Machine.RunAsync($"printf '{Questions}'");
-        var reader = await Machine.ReadLinesAsync(1);
+        var reader = await Machine.ReadLinesAsync();
         await using var window = await OpenAsync(reader);
         await window.Page.Keyboard.PressAsync("Enter");
-        Assert.Equal([""], await reader.LinesAsync());
+        Assert.Equal([""], await reader.LinesAsync(1));
+        await reader.DisposeAsync();
         await window.Page.ReloadAsync();
         await UntilReadyAsync(window, reader);
         string mark = Rest.NewName("clean");
@@ -35,31 +36,31 @@ public sealed class SerialTests(Site site) : LinuxTests(site)
     [Fact]
     public async Task The_terminal_with_the_focus_answers_once()
     {
-        var ready = await Machine.ReadLinesAsync(1);
-        await using var window = await OpenAsync(ready);
+        await using var reader = await Machine.ReadLinesAsync();
+        await using var window = await OpenAsync(reader);
         await window.Page.Keyboard.PressAsync("Enter");
-        await ready.LinesAsync();
-        var reader = await Machine.ReadLinesAsync(1, @"\033[6n");
+        Assert.Equal([""], await reader.LinesAsync(1));
+        await reader.PrintAsync(@"\033[6n");
         await UntilShownAsync(window, reader);
         await window.Page.Keyboard.PressAsync("Enter");
-        Assert.Matches(CursorReport, Assert.Single(await reader.LinesAsync()));
+        Assert.Matches(CursorReport, (await reader.LinesAsync(2))[1]);
     }
 
     [Fact]
     public async Task Of_two_viewers_one_answers_and_one_who_may_only_look_never_does()
     {
-        var ready = await Machine.ReadLinesAsync(2);
-        await using var first = await OpenAsync(ready);
-        await using var second = await OpenAsync(ready);
+        await using var reader = await Machine.ReadLinesAsync();
+        await using var first = await OpenAsync(reader);
+        await using var second = await OpenAsync(reader);
         await using var looker = await Site.OpenAsAsync("viewer");
         await looker.GoAsync($"/vms/{Machine.Id}/serial");
-        await UntilReadyAsync(looker, ready);
+        await UntilReadyAsync(looker, reader);
         await first.Page.Keyboard.PressAsync("Enter");
         await second.Page.Keyboard.PressAsync("Enter");
-        await ready.LinesAsync();
+        Assert.Equal(["", ""], await reader.LinesAsync(2));
 
         // Both believe to have the focus, as on two computers.
-        var reader = await Machine.ReadLinesAsync(2, @"\033[6n");
+        await reader.PrintAsync(@"\033[6n");
         foreach (var window in new[] { first, second, looker })
         {
             await UntilShownAsync(window, reader);
@@ -67,22 +68,22 @@ public sealed class SerialTests(Site site) : LinuxTests(site)
 
         await first.Page.Keyboard.PressAsync("Enter");
         await second.Page.Keyboard.PressAsync("Enter");
-        Assert.Matches(CursorReport, string.Concat(await reader.LinesAsync()));
+        Assert.Matches(CursorReport, string.Concat((await reader.LinesAsync(4))[2..]));
     }
 
     [Fact]
     public async Task A_terminal_without_the_focus_does_not_answer()
     {
-        var ready = await Machine.ReadLinesAsync(1);
-        await using var window = await OpenAsync(ready);
+        await using var reader = await Machine.ReadLinesAsync();
+        await using var window = await OpenAsync(reader);
         await window.Page.Keyboard.PressAsync("Enter");
-        await ready.LinesAsync();
+        Assert.Equal([""], await reader.LinesAsync(1));
         await window.Heading(Machine.Name).FocusAsync();
-        var reader = await Machine.ReadLinesAsync(1, Questions);
+        await reader.PrintAsync(Questions);
         await UntilShownAsync(window, reader);
         await window.Page.Locator("#terminal textarea").FocusAsync();
         await window.Page.Keyboard.PressAsync("Enter");
-        Assert.Equal([""], await reader.LinesAsync());
+        Assert.Equal(["", ""], await reader.LinesAsync(2));
     }
 
     private async Task<Window> OpenAsync(BootedMachine.LineReader shown)
