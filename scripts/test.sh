@@ -14,6 +14,7 @@ done
 need_web
 need_packages "the service keeps its state in a private PostgreSQL cluster" postgresql:/usr/lib/postgresql postgresql-client:psql
 need_packages "trying the pages in a real browser" chromium:/usr/bin/chromium
+need_packages "using the pages through a reverse proxy" nginx-light:nginx
 need_packages "booting what our loaders prepare on another virtual machine monitor" qemu-system-x86:qemu-system-x86_64
 need_packages "compiling C against the kernel's headers proves our bindings" gcc:gcc libc6-dev:/usr/include/linux/kvm.h
 need_packages "assembling small guests" nasm:nasm

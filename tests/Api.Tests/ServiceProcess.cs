@@ -25,6 +25,7 @@ public sealed class ServiceProcess : IAsyncDisposable
         _settings = settings;
         int port = FreePort();
         Address = new Uri($"http://127.0.0.1:{port}");
+        SecureAddress = new Uri($"https://127.0.0.1:{FreePort()}");
         Client = new HttpClient { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(2) };
         Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", AdminToken);
     }
@@ -32,6 +33,9 @@ public sealed class ServiceProcess : IAsyncDisposable
     public string Data { get; }
 
     public Uri Address { get; }
+
+    /// <summary>Served if the settings name a certificate.</summary>
+    public Uri SecureAddress { get; }
 
     /// <summary>Authenticated with every right.</summary>
     public HttpClient Client { get; }
@@ -63,7 +67,7 @@ public sealed class ServiceProcess : IAsyncDisposable
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = Data;
-        start.Environment["WEBVM_LISTEN"] = Address.ToString();
+        start.Environment["WEBVM_LISTEN"] = _settings.ContainsKey("WEBVM_CERTIFICATE") ? $"{Address};{SecureAddress}" : Address.ToString();
         start.Environment["WEBVM_ADMIN_TOKEN"] = AdminToken;
         foreach (var (name, value) in _settings)
         {
@@ -180,7 +184,7 @@ public sealed class ServiceProcess : IAsyncDisposable
         }
     }
 
-    private static int FreePort()
+    public static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();

@@ -12,6 +12,8 @@ public sealed class StartTests(SharedService shared)
     [InlineData("WEBVM_ADMIN_TOKEN", "short", "AdminToken")]
     [InlineData("WEBVM_DATABASE", "gibberish", "WEBVM_DATABASE")]
     [InlineData("WEBVM_DATA", "/proc/none", "/proc/none")]
+    [InlineData("WEBVM_LISTEN", "https://127.0.0.1:0", "WEBVM_CERTIFICATE")]
+    [InlineData("WEBVM_PROXIES", "127.0.0.1; nonsense", "'nonsense'")]
     public async Task AWrongSettingIsNamed(string setting, string value, string named)
     {
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;

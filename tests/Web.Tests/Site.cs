@@ -26,6 +26,9 @@ public sealed partial class Site : IAsyncLifetime
 
     public ServiceProcess Service { get; private set; } = null!;
 
+    /// <summary>What the service's https address is served with.</summary>
+    public TestCertificate Certificate { get; private set; } = null!;
+
     public HttpClient Api => Service.Client;
 
     public string Address => Service.Address.ToString().TrimEnd('/');
@@ -35,7 +38,14 @@ public sealed partial class Site : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
+        Certificate = TestCertificate.Create();
+        Service = await ServiceProcess.StartAsync(settings: new(Guests.Settings())
+        {
+            ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true",
+            ["WEBVM_CERTIFICATE"] = Certificate.File,
+            ["WEBVM_CERTIFICATE_KEY"] = Certificate.KeyFile,
+            ["WEBVM_PROXIES"] = "127.0.0.1",
+        });
         _playwright = await Playwright.CreateAsync();
         Assertions.SetDefaultExpectTimeout(Patience);
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = BrowserArguments });
@@ -46,6 +56,7 @@ public sealed partial class Site : IAsyncLifetime
         await _browser.DisposeAsync();
         _playwright.Dispose();
         await Service.DisposeAsync();
+        Certificate.Dispose();
     }
 
     /// <summary>The one machine that tests share.</summary>
@@ -90,6 +101,14 @@ public sealed partial class Site : IAsyncLifetime
     }
 
     public Task<Window> OpenAnonymousAsync() => OpenAsync(null, ColorScheme.Light, null, null);
+
+    /// <summary>A window on another address of the service, which says that it comes from a client.</summary>
+    public async Task<Window> OpenAtAsync(Uri address, string client)
+    {
+        var context = await _browser.NewContextAsync(new() { BaseURL = address.ToString(), IgnoreHTTPSErrors = true, ExtraHTTPHeaders = [KeyValuePair.Create("X-Forwarded-For", client)] });
+        context.SetDefaultTimeout(Patience);
+        return new Window(await context.NewPageAsync());
+    }
 
     private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state, Handheld? device)
     {

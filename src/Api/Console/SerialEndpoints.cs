@@ -68,6 +68,7 @@ public static class SerialEndpoints
     {
         if (follow)
         {
+            context.Response.Headers["X-Accel-Buffering"] = "no";
             context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
         }
 

@@ -13,6 +13,15 @@ public sealed class ServiceOptions
     /// <summary>Addresses to listen on, separated by semicolons.</summary>
     public string Listen { get; set; } = "http://127.0.0.1:8080";
 
+    /// <summary>PEM file of the certificate, with its chain, that https addresses are served with.</summary>
+    public string? Certificate { get; set; }
+
+    /// <summary>PEM file of the certificate's key, unless it is in the certificate's file.</summary>
+    public string? CertificateKey { get; set; }
+
+    /// <summary>Addresses and networks of reverse proxies whose X-Forwarded headers are believed, separated by semicolons.</summary>
+    public string? Proxies { get; set; }
+
     /// <summary>Everything the service keeps: database cluster, images, VM run directories, keys.</summary>
     [Required]
     public string Data { get; set; } = DefaultData();

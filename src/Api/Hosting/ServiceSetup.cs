@@ -14,6 +14,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Npgsql;
 using WebVm.Api.Audit;
 using WebVm.Api.Conventions;
@@ -61,6 +62,7 @@ public static class ServiceSetup
         builder.Services.AddSingleton(DataFolder.Claim(options.Data));
         // Images set their own bound; everything else is a few fields.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = LargestBody);
+        AddTls(builder, options);
         builder.WebHost.UseUrls(Addresses(options));
 
         var services = builder.Services;
@@ -81,6 +83,12 @@ public static class ServiceSetup
 
     public static void UseWebVm(this WebApplication app)
     {
+        if (TrustedProxies.Parse(app.Services.GetRequiredService<IOptions<ServiceOptions>>().Value.Proxies) is { } proxies)
+        {
+            app.UseForwardedHeaders(proxies);
+        }
+
+        app.UseHsts();
         app.UseExceptionHandler();
         app.UseWhen(context => !context.WantsPage(), programs => programs.UseStatusCodePages());
         app.UseMiddleware<SecurityHeaders>();
@@ -129,12 +137,33 @@ public static class ServiceSetup
             var options = configuration.GetSection(ServiceOptions.Section).Get<ServiceOptions>() ?? new ServiceOptions();
             options.Data = Path.GetFullPath(options.Data);
             Array.ForEach(Addresses(options), address => BindingAddress.Parse(address));
+            TrustedProxies.Parse(options.Proxies);
             return options;
         }
         catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or FormatException)
         {
             throw new StartException($"A setting cannot be read: {failure.Message}", failure);
         }
+    }
+
+    private static void AddTls(WebApplicationBuilder builder, ServiceOptions options)
+    {
+        if (!Addresses(options).Any(address => BindingAddress.Parse(address).Scheme == Uri.UriSchemeHttps))
+        {
+            return;
+        }
+
+        if (options.Certificate is not { Length: > 0 } file)
+        {
+            throw new StartException("WEBVM_LISTEN names an https address, and WEBVM_CERTIFICATE no certificate for it.");
+        }
+
+        var certificate = new ServerCertificate(file, options.CertificateKey, TimeProvider.System);
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            certificate.Log = kestrel.ApplicationServices.GetRequiredService<ILogger<ServerCertificate>>();
+            kestrel.ConfigureHttpsDefaults(certificate.Configure);
+        });
     }
 
     private static void AddDatabase(IServiceCollection services, ServiceOptions options)

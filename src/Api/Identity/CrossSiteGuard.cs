@@ -19,13 +19,21 @@ public sealed class CrossSiteGuard(RequestDelegate next)
         bool foreign = (origin.Length > 0 && !IsOwn(origin, request)) || (site.Length > 0 && site is not ("same-origin" or "none"));
         if ((!safe || socket) && foreign)
         {
-            await TypedResults.Problem(statusCode: 403, title: "Cross-site request refused", detail: $"The request comes from {(origin.Length > 0 ? origin : site)}.").ExecuteAsync(context);
+            await TypedResults.Problem(statusCode: 403, title: "Cross-site request refused", detail: Describe(origin, site, request)).ExecuteAsync(context);
             return;
         }
 
         await next(context);
     }
 
+    // The scheme counts one way only: a proxy that speaks TLS may stand before a service that was not told of it, but what came
+    // over TLS was not sent by a page that did not.
     private static bool IsOwn(string origin, HttpRequest request) =>
-        Uri.TryCreate(origin, UriKind.Absolute, out var uri) && string.Equals(uri.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase);
+        Uri.TryCreate(origin, UriKind.Absolute, out var uri)
+        && string.Equals(uri.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase)
+        && (!request.IsHttps || uri.Scheme == Uri.UriSchemeHttps);
+
+    private static string Describe(string origin, string site, HttpRequest request) => origin.Length > 0
+        ? $"The request comes from a page of {origin} and was sent to {request.Scheme}://{request.Host}. A reverse proxy has to pass the Host header on."
+        : $"The request comes from a page of another site ({site}).";
 }
