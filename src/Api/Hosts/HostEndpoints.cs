@@ -10,6 +10,8 @@ using WebVm.Api.Hosting;
 using WebVm.Api.Identity;
 using WebVm.Api.Metrics;
 using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Vms;
 using WebVm.Vmm.Cpu;
 
 namespace WebVm.Api.Hosts;
@@ -41,14 +43,14 @@ internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, Met
     public async Task<HostView> ReadAsync(CancellationToken cancellation)
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        int vms = await database.Vms.CountAsync(cancellation);
+        var states = await database.CountByStateAsync(cancellation);
         var latest = metrics.Latest();
         string[] load = (await File.ReadAllTextAsync("/proc/loadavg", cancellation)).Split(' ');
         var (total, available) = ReadMemory();
         var disk = new DriveInfo(options.Value.Data);
         return new HostView(Id, Environment.MachineName, await _probe.Value.WaitAsync(cancellation), new HostLoad(
             Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), total, available, disk.TotalSize, disk.AvailableFreeSpace,
-            vms, latest.Count, latest.Values.Sum(sample => sample.CpuPercent), latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
+            states.Values.Sum(), states.GetValueOrDefault(ObservedPower.Running), states, latest.Values.Sum(sample => sample.CpuPercent), latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
     }
 
     private static (long Total, long Available) ReadMemory()
@@ -63,6 +65,10 @@ internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, Met
 public sealed record HostView(string Id, string Name, HostProbe Capabilities, HostLoad Load);
 
 /// <summary>How busy a host is. Memory and disk in bytes; CPU percent counts 100 for each core.</summary>
+/// <param name="RunningVms">VMs whose guest runs: not those that are paused, starting or being saved.</param>
+/// <param name="VmStates">VMs by state; only the states that some VM is in.</param>
+/// <param name="VmCpuPercent">Of the monitors of all VMs that have one, paused ones too.</param>
+/// <param name="VmResidentBytes">Of the monitors of all VMs that have one, paused ones too.</param>
 public sealed record HostLoad(
     int Cores, double LoadAverage, long MemoryTotal, long MemoryAvailable, long DiskTotal, long DiskAvailable,
-    int Vms, int RunningVms, double VmCpuPercent, long VmResidentBytes, long ServiceResidentBytes);
+    int Vms, int RunningVms, IReadOnlyDictionary<ObservedPower, int> VmStates, double VmCpuPercent, long VmResidentBytes, long ServiceResidentBytes);

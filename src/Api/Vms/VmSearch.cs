@@ -27,14 +27,18 @@ internal static class VmSearch
     /// <summary>How many there are in each state, and the labels that are in use.</summary>
     public static async Task<VmSummary> SummarizeAsync(this WebVmDbContext database, CancellationToken cancellation)
     {
-        var states = await database.Vms.GroupBy(vm => vm.Observed).Select(group => new { State = group.Key, Count = group.Count() }).ToListAsync(cancellation);
+        var states = await database.CountByStateAsync(cancellation);
         var labels = await database.Database.SqlQuery<string>(
             $"""
             SELECT DISTINCT CASE WHEN l.value = '' THEN l.key ELSE l.key || '=' || l.value END AS "Value"
             FROM vms v, jsonb_each_text(v.labels) l ORDER BY 1 LIMIT {MostLabels}
             """).ToListAsync(cancellation);
-        return new(states.Sum(state => state.Count), states.ToDictionary(state => state.State, state => state.Count), labels);
+        return new(states.Values.Sum(), states, labels);
     }
+
+    /// <summary>How many there are in each state that some VM is in.</summary>
+    public static Task<Dictionary<ObservedPower, int>> CountByStateAsync(this WebVmDbContext database, CancellationToken cancellation) =>
+        database.Vms.GroupBy(vm => vm.Observed).Select(group => new { State = group.Key, Count = group.Count() }).ToDictionaryAsync(group => group.State, group => group.Count, cancellation);
 
     private static string Pattern(string word) =>
         $"%{word.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal)}%";
