@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Options;
+using WebVm.Api.Hosting;
 using WebVm.Api.Supervisor;
 using Xunit;
 
@@ -5,9 +7,16 @@ namespace WebVm.Api.Tests;
 
 public sealed class RunEndTests
 {
+    private static readonly HostPaths Paths = new(Options.Create(new ServiceOptions { Data = "/srv/data" }));
+
     [Theory]
     [InlineData("webvm-vmm: /srv/data/images/01a1fe7223847b6ab13935537d016cfe/content: not recognized", "The machine could not be built: its image: not recognized")]
     [InlineData("webvm-vmm: /dev/kvm: permission denied", "The machine could not be built: /dev/kvm: permission denied")]
+    [InlineData("webvm-vmm: one\nwebvm-vmm: /srv/data/run/0123456789ab/machine.json: two", "The machine could not be built: one\nmachine.json: two")]
     [InlineData("", "The machine could not be built.")]
-    public void TheReasonIsForUsersAndTellsNothingOfTheHostsFolders(string log, string reason) => Assert.Equal(reason, RunEnd.From(2, log).Reason);
+    public void TheReasonIsForUsersAndTellsNothingOfTheHostsFolders(string log, string reason) => Assert.Equal(reason, Paths.Hide(RunEnd.From(2, log).Reason));
+
+    [Fact]
+    public void WhatTheServiceSaysItselfIsPutIntoTheSameWords() =>
+        Assert.Equal("Could not find file 'its image'.", Paths.Hide("Could not find file '/srv/data/images/01a1fe7223847b6ab13935537d016cfe/kernel'."));
 }

@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Api.Supervisor;
@@ -6,7 +5,8 @@ namespace WebVm.Api.Supervisor;
 /// <summary>How a run ended, as far as the VM's next state depends on it.</summary>
 /// <param name="Crashed">The guest or its monitor failed, so that the restart policy applies.</param>
 /// <param name="Hopeless">Starting again would end the same way.</param>
-internal readonly partial record struct RunEnd(bool Crashed, bool Hopeless, string Reason)
+/// <param name="Reason">In the words of the monitor; users read it by way of <see cref="Hosting.HostPaths"/>.</param>
+internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reason)
 {
     private const int GuestCrash = 3;
     private const int HostFailure = 4;
@@ -36,12 +36,5 @@ internal readonly partial record struct RunEnd(bool Crashed, bool Hopeless, stri
 
     public bool ShouldRestart(RestartPolicy policy) => !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
 
-    /// <summary>The log is written for administrators; what a user reads has neither the program's name nor where images lie on the host.</summary>
-    private static string WithLog(string what, string log) => log.Length == 0 ? what + "." : $"{what}: {ImageFile().Replace(ProgramName().Replace(log, ""), "its image")}";
-
-    [GeneratedRegex("^webvm-vmm: ", RegexOptions.Multiline)]
-    private static partial Regex ProgramName();
-
-    [GeneratedRegex(@"(?<=^|\s)/\S*/images/[0-9a-f]{32}/\w+")]
-    private static partial Regex ImageFile();
+    private static string WithLog(string what, string log) => log.Length == 0 ? what + "." : $"{what}: {log}";
 }
