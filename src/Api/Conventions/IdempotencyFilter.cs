@@ -2,7 +2,6 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
-using Npgsql;
 using WebVm.Api.Identity;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
@@ -73,7 +72,7 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
             await database.SaveChangesAsync(cancellation);
             return true;
         }
-        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             var abandoned = now - LongestAnswer;
             return await database.Idempotency.Where(r => r.Key == key && r.Actor == actor && r.Status == null && r.CreatedAt < abandoned)

@@ -3,7 +3,6 @@ using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
-using Npgsql;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 
@@ -21,7 +20,8 @@ internal sealed partial class UnreadableRequest : IExceptionHandler
             BadHttpRequestException { InnerException: JsonException json } => Problems.Invalid([JsonFaults.From(json)]),
             BadHttpRequestException bad => Problems.Create(bad.StatusCode, "bad-request", "Bad request", InOurWords(bad.Message)),
             DbUpdateConcurrencyException => Problems.PreconditionFailed("another"),
-            _ when IsUnstorable(exception) => Problems.BadRequest("A text contains U+0000, which cannot be stored or looked for."),
+            _ when DatabaseRefusal.IsUnstorable(exception) => Problems.BadRequest("A text contains U+0000, which cannot be stored or looked for."),
+            _ when DatabaseRefusal.IsOrphaned(exception) => Problems.Conflict("What the request belongs to was deleted meanwhile."),
             _ when DatabaseTrouble.Is(exception) => Problems.Unavailable("The database does not answer; the request was not carried out."),
             _ => null,
         };
@@ -38,10 +38,6 @@ internal sealed partial class UnreadableRequest : IExceptionHandler
         await answer.ExecuteAsync(httpContext);
         return true;
     }
-
-    // PostgreSQL, appendix A. Its text holds every character but one.
-    private static bool IsUnstorable(Exception? failure) =>
-        failure is PostgresException { SqlState: PostgresErrorCodes.CharacterNotInRepertoire or PostgresErrorCodes.UntranslatableCharacter } || (failure?.InnerException is { } inner && IsUnstorable(inner));
 
     /// <summary>The framework speaks of its own parameters and types; clients know of names.</summary>
     private static string InOurWords(string message) =>

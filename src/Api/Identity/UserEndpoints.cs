@@ -3,7 +3,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
-using Npgsql;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -51,7 +50,7 @@ public static class UserEndpoints
         {
             await database.SaveChangesAsync(cancellation);
         }
-        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             return Problems.NameTaken("user", request.Name);
         }

@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
-using Npgsql;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
 using WebVm.Api.Hosting;
@@ -85,7 +84,7 @@ public static class ImageEndpoints
         {
             await database.SaveChangesAsync(cancellation);
         }
-        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             return Problems.NameTaken("image", request.Name);
         }

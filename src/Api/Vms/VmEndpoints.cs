@@ -5,7 +5,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
-using Npgsql;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
 using WebVm.Api.Identity;
@@ -128,7 +127,7 @@ public static class VmEndpoints
             context.Response.SetETag(vm.Revision);
             return TypedResults.Ok(VmView.From(vm));
         }
-        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             return Problems.NameTaken("VM", patch.GetProperty("name").GetString()!);
         }
@@ -223,7 +222,7 @@ public static class VmEndpoints
             await database.SaveChangesAsync(cancellation);
             return true;
         }
-        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             return false;
         }
