@@ -1,69 +1,99 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Authorization;
-using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
-using WebVm.Api.Conventions;
+using Microsoft.Extensions.Logging;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Api.Audit;
 
-/// <summary>Writes down every request that changes something, with who and how it ended.</summary>
-public sealed class AuditTrail(RequestDelegate next, IDbContextFactory<WebVmDbContext> databases)
+/// <summary>
+/// Writes down every request that changes something or tries to, and every try to sign in: who, what, and what it was answered with. Outermost,
+/// so that nothing that refuses a request does it unseen; before the first byte of the answer, so that nobody has an answer without its record.
+/// </summary>
+internal sealed partial class AuditTrail(RequestDelegate next, IDbContextFactory<WebVmDbContext> databases, GuessLimits limits, ILogger<AuditTrail> log)
 {
+    // Whoever is told that the database does not answer has waited for it already.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ShortPatience = TimeSpan.FromSeconds(1);
+
     public async Task InvokeAsync(HttpContext context)
     {
-        await next(context);
-        bool changes = !(HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method) || HttpMethods.IsOptions(context.Request.Method));
-        // A stranger who is turned away must not be able to fill the disk; tries to sign in are limited, and written down.
-        bool stranger = context.User.Identity?.IsAuthenticated != true && context.GetEndpoint()?.Metadata.GetMetadata<IAllowAnonymous>() is null;
-        if (changes && !stranger && context.Request.Path.StartsWithSegments("/api") && context.GetEndpoint() is not null)
+        var request = context.Request;
+        bool changes = !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method));
+        if (!(changes && request.Path.StartsWithSegments("/api")) && request.Path != SessionEndpoints.LinkPath)
         {
-            await using var database = await databases.CreateDbContextAsync();
-            database.Audit.Add(new AuditRecord
-            {
-                Actor = context.User.Actor(),
-                Action = context.Request.Method,
-                Target = context.Request.Path.Value ?? "",
-                Status = context.Response.StatusCode,
-                Address = context.Connection.RemoteIpAddress?.ToString(),
-                TraceId = Activity.Current?.Id ?? context.TraceIdentifier,
-            });
-            await database.SaveChangesAsync();
+            await next(context);
+            return;
+        }
+
+        string target = request.Path.Value ?? "";
+        var note = new AuditNote();
+        context.Features.Set(note);
+        context.Response.OnStarting(() => WriteAsync(context, target, note, context.Response.StatusCode));
+        bool answered = false;
+        try
+        {
+            await next(context);
+            answered = true;
+        }
+        finally
+        {
+            // An answer without a body has not started yet.
+            await WriteAsync(context, target, note, answered ? context.Response.StatusCode : StatusCodes.Status500InternalServerError);
         }
     }
-}
 
-/// <summary><c>/audit</c>: who changed what.</summary>
-public static class AuditEndpoints
-{
-    public static void MapAudit(this IEndpointRouteBuilder api) =>
-        api.MapGet("/audit", ListAsync).RequireScope(Scopes.Admin).WithTags("Audit").WithSummary("List changes, newest first");
-
-    private static async Task<Results<Ok<Page<AuditView>>, ProblemHttpResult>> ListAsync(
-        WebVmDbContext database, int? limit, string? cursor, string? actor, CancellationToken cancellation)
+    private async Task WriteAsync(HttpContext context, string target, AuditNote note, int status)
     {
-        var page = new PageRequest(limit, cursor, null);
-        if (page.Validate() is { } fault)
+        if (!note.TryBegin() || !IsWanted(context, note, status))
         {
-            return Problems.Invalid([fault]);
+            return;
         }
 
-        long before = long.MaxValue;
-        if (page.DecodeCursor() is { } key && !long.TryParse(key, out before))
+        var record = new AuditRecord
         {
-            return Problems.Invalid("?cursor", "is not a cursor of this list");
+            Actor = note.Actor ?? context.User.Actor(),
+            Action = context.Request.Method,
+            Target = target,
+            Status = note.Status ?? status,
+            Address = context.Connection.RemoteIpAddress?.ToString(),
+            TraceId = Activity.Current?.Id ?? context.TraceIdentifier,
+        };
+        using var limit = new CancellationTokenSource(status == StatusCodes.Status503ServiceUnavailable ? ShortPatience : Patience);
+        try
+        {
+            await using var database = await databases.CreateDbContextAsync(limit.Token);
+            database.Audit.Add(record);
+            await database.SaveChangesAsync(limit.Token);
         }
-
-        var found = await database.Audit.AsNoTracking().Where(r => r.Id < before && (actor == null || r.Actor == actor))
-            .OrderByDescending(r => r.Id).Take(page.Size + 1).ToListAsync(cancellation);
-        string? next = found.Count > page.Size ? PageRequest.EncodeCursor(found[page.Size - 1].Id.ToString(null, null)) : null;
-        return TypedResults.Ok(new Page<AuditView>([.. found.Take(page.Size).Select(r => new AuditView(r.Id, r.At, r.Actor, r.Action, r.Target, r.Status, r.Address, r.TraceId))], next));
+        catch (Exception failure) when (failure is OperationCanceledException || DatabaseTrouble.Is(failure))
+        {
+            // What was done stays done; this is where it is told now.
+            LogNotWritten(log, failure, record.Actor, record.Action, record.Target, record.Status, record.Address);
+        }
     }
-}
 
-public sealed record AuditView(long Id, DateTimeOffset At, string Actor, string Action, string Target, int Status, string? Address, string? TraceId);
+    /// <summary>
+    /// A stranger who is turned away must not be able to fill the disk. Tries to sign in are limited and all written down; of those that were
+    /// turned away unheard one a minute and address.
+    /// </summary>
+    private bool IsWanted(HttpContext context, AuditNote note, int status)
+    {
+        if (context.User.Identity?.IsAuthenticated == true || note.Heard)
+        {
+            return true;
+        }
+
+        // Who answers for a failure clears the endpoint.
+        var endpoint = context.GetEndpoint() ?? context.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
+        return endpoint?.Metadata.GetMetadata<IAllowAnonymous>() is not null
+            && (status is not (StatusCodes.Status429TooManyRequests or StatusCodes.Status403Forbidden) || limits.TryRecord(context.Connection.RemoteIpAddress));
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The audit trail lacks: {Actor} {Action} {Target}, answered {Status}, from {Address}")]
+    private static partial void LogNotWritten(ILogger log, Exception failure, string actor, string action, string target, int status, string? address);
+}

@@ -90,15 +90,16 @@ public static class ServiceSetup
         }
 
         app.UseHsts();
+        app.UseMiddleware<AuditTrail>();
         app.UseExceptionHandler();
         app.UseWhen(context => !context.WantsPage(), programs => programs.UseStatusCodePages());
         app.UseMiddleware<SecurityHeaders>();
-        app.UseMiddleware<CrossSiteGuard>();
         app.UseRouting();
+        // Who is behind a request is known before anything refuses it, for the trail.
+        app.UseAuthentication();
+        app.UseMiddleware<CrossSiteGuard>();
         app.UseIdempotency();
         app.UseRateLimiter();
-        app.UseAuthentication();
-        app.UseMiddleware<AuditTrail>();
         app.UseAuthorization();
     }
 

@@ -14,15 +14,20 @@ internal sealed class GuessLimits : IDisposable
     private const int WrongTokens = 60;
     private static readonly TimeSpan AccountRefill = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan TokenRefill = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RecordRefill = TimeSpan.FromMinutes(1);
 
     private readonly PartitionedRateLimiter<string> _accounts = Buckets(AccountTries, AccountRefill);
     private readonly PartitionedRateLimiter<string> _addresses = Buckets(WrongTokens, TokenRefill);
+    private readonly PartitionedRateLimiter<string> _records = Buckets(1, RecordRefill);
 
     /// <summary>Counts a try to sign in. False when there were too many.</summary>
     public bool TryAccount(string name, out TimeSpan retryAfter) => Take(_accounts, name, out retryAfter);
 
     /// <summary>Counts a wrong token. False when there were too many.</summary>
     public bool TryToken(IPAddress? address, out TimeSpan retryAfter) => Take(_addresses, KeyOf(address), out retryAfter);
+
+    /// <summary>Whether that somebody was turned away unheard is written down.</summary>
+    public bool TryRecord(IPAddress? address) => Take(_records, KeyOf(address), out _);
 
     /// <summary>What counts as one caller: an IPv4 address, or the /64 that an IPv6 host has to itself (RFC 6177).</summary>
     public static string KeyOf(IPAddress? address) => address switch
@@ -40,6 +45,7 @@ internal sealed class GuessLimits : IDisposable
     {
         _accounts.Dispose();
         _addresses.Dispose();
+        _records.Dispose();
     }
 
     private static PartitionedRateLimiter<string> Buckets(int most, TimeSpan refill) =>

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Audit;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -15,6 +16,9 @@ public static class SessionEndpoints
 {
     public const string RateLimit = "sign-in";
 
+    /// <summary>The target of the one-time link that is printed at the start.</summary>
+    public const string LinkPath = "/sign-in/link";
+
     public static void MapSession(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/session").WithTags("Session");
@@ -23,12 +27,13 @@ public static class SessionEndpoints
         group.MapGet("/", Read).RequireAuthorization().WithSummary("Who the caller is and what they may do");
     }
 
-    /// <summary>The target of the one-time link that is printed at the start.</summary>
     public static void MapSignInLink(this IEndpointRouteBuilder root) =>
-        root.MapGet("/sign-in/link", UseLinkAsync).AllowAnonymous().RequireRateLimiting(RateLimit).ExcludeFromDescription();
+        root.MapGet(LinkPath, UseLinkAsync).AllowAnonymous().RequireRateLimiting(RateLimit).ExcludeFromDescription();
 
     private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(SignIn request, HttpContext context, WebVmDbContext database, GuessLimits limits, CancellationToken cancellation)
     {
+        // What cannot be a name is no one's, and may be a password in the wrong field.
+        AuditNote.Take(context, Names.Check("/name", request.Name).Any() ? null : request.Name);
         if (request.Name.Length <= Names.LongestName && !limits.TryAccount(request.Name, out var retryAfter))
         {
             GuessLimits.SetRetryAfter(context.Response, retryAfter);
@@ -42,6 +47,7 @@ public static class SessionEndpoints
             return Problems.Create(StatusCodes.Status401Unauthorized, "sign-in-failed", "Not signed in", "The name or the password is wrong.");
         }
 
+        AuditNote.Take(context, user.Name);
         await CookieSession.SignInAsync(context, user);
         return TypedResults.Ok(new SessionView(user.Name, user.Role, Scopes.Of(user.Role)));
     }
@@ -61,10 +67,12 @@ public static class SessionEndpoints
     {
         if (code is null || !links.TryUse(code))
         {
+            AuditNote.Take(context, null, StatusCodes.Status401Unauthorized);
             return TypedResults.Redirect("/sign-in?reason=link");
         }
 
         var admin = await database.Users.AsNoTracking().Where(u => u.Role == Role.Admin && !u.Disabled).OrderBy(u => u.Id).FirstAsync(cancellation);
+        AuditNote.Take(context, admin.Name);
         await CookieSession.SignInAsync(context, admin);
         return TypedResults.Redirect("/");
     }

@@ -30,6 +30,7 @@ public static class AuditTitles
         ("POST", "tokens") => "Make API token",
         ("DELETE", "tokens/*") => "Revoke API token",
         ("POST", "session") => "Sign in",
+        ("GET", "/sign-in/link") => "Sign in by link",
         ("DELETE", "session") => "Sign out",
         ("POST", "operations/*/cancel") => "Cancel operation",
         _ => $"{record.Action} {record.Target}",
