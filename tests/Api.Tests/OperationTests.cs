@@ -21,9 +21,8 @@ public sealed class OperationTests
         await AddAsync(database, OperationRunner.MostForOneVm, (Guid)full["id"]!);
         (string Name, string Value) key = ("Idempotency-Key", Guid.NewGuid().ToString());
         foreach (var (method, path, body) in ((HttpMethod, string, object?)[])[
-            (HttpMethod.Put, "/power", new { action = "off" }),
-            (HttpMethod.Post, "/snapshots", new { name = "s" }),
-            (HttpMethod.Delete, "", null)])
+            (HttpMethod.Put, "/power", new { action = "on" }),
+            (HttpMethod.Post, "/snapshots", new { name = "s" })])
         {
             var (status, problem, headers) = await service.Client.SendAsync(method, $"/api/v1/vms/{full["id"]}{path}", body, key);
             Assert.Equal(HttpStatusCode.TooManyRequests, status);
@@ -33,13 +32,41 @@ public sealed class OperationTests
 
         Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power?wait=30", new { action = "off" })).Status);
         await AddAsync(database, OperationRunner.MostInAll - OperationRunner.MostForOneVm, null);
-        var (refused, _, wait) = await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "off" });
+        var (refused, _, wait) = await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "on" });
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused);
         Assert.NotNull(wait.RetryAfter);
+        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "off" })).Status);
 
         await database.Operations.Where(o => o.Kind == Kind).ExecuteDeleteAsync(Rest.Cancellation);
         // The refusal is not remembered as the answer to the key.
         Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{full["id"]}/snapshots", new { name = "s" }, key)).Status);
+    }
+
+    [Fact]
+    public async Task AMachineCanBeSwitchedOffAndDeletedWhateverWaits()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var (id, power) = await AbandonedRunsTests.RunAsync(service);
+        await using var database = Databases.Of(service).CreateDbContext();
+        await AddAsync(database, OperationRunner.MostForOneVm, id);
+        Assert.Equal(HttpStatusCode.TooManyRequests, (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown" })).Status);
+        var (status, off, _) = await service.Client.SendAsync(HttpMethod.Put, power, new { action = "off" });
+        Assert.Equal(HttpStatusCode.Accepted, status);
+        await AbandonedRunsTests.EventuallyAsync(service, async () => await AbandonedRunsTests.StateAsync(service, power) == "off");
+        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{off!["id"]}?wait=60")).Body!["state"]!);
+        await database.Operations.Where(o => o.VmId == id && o.Kind == Kind).ExecuteDeleteAsync(Rest.Cancellation);
+
+        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" })).Body!["state"]!);
+        await AddAsync(database, OperationRunner.MostForOneVm, id);
+        // A monitor that keeps silent takes its time to go.
+        await service.SignalMonitorsAsync("STOP");
+        // Asked for again while it stands, it is the same operation: their number is bounded.
+        string?[] offs = [.. await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => (string?)(await service.Client.SendAsync(HttpMethod.Put, power, new { action = "off" })).Body!["id"]))];
+        Assert.Single(offs.Distinct());
+        string?[] deletions = [.. await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => (string?)(await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!["id"]))];
+        Assert.Single(deletions.Distinct());
+        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{deletions[0]}?wait=60")).Body!["state"]!);
+        Assert.Equal(HttpStatusCode.NotFound, (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}")).Status);
     }
 
     [Fact]

@@ -230,6 +230,7 @@ public static class ServiceSetup
         services.AddSingleton<MonitorLauncher>();
         services.AddSingleton<VmAgentServices>();
         services.AddSingleton<VmWaiter>();
+        services.AddScoped<VmCommands>();
         services.AddSingleton<VmSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<VmSupervisor>());
         services.AddHostedService<RestingVms>();

@@ -22,7 +22,8 @@ public interface IOperationHandler
 }
 
 /// <summary>What a handler sees of its operation.</summary>
-public sealed class OperationContext(Operation operation, Func<int, string?, Task> report)
+/// <param name="report">Where reports go; null while the operation waits.</param>
+public sealed class OperationContext(Operation operation, Func<int, string?, Task>? report = null)
 {
     public Guid Id => operation.Id;
 
@@ -36,7 +37,7 @@ public sealed class OperationContext(Operation operation, Func<int, string?, Tas
 
     /// <summary>Tells how far the work is. Cheap to call often: writes are limited.</summary>
     /// <param name="percent">0 to 100.</param>
-    public Task ReportAsync(int percent, string? message = null) => report(Math.Clamp(percent, 0, 100), message);
+    public Task ReportAsync(int percent, string? message = null) => report?.Invoke(Math.Clamp(percent, 0, 100), message) ?? Task.CompletedTask;
 
     /// <summary>Does work, and tells meanwhile how far it is. Work and reports end together.</summary>
     public async Task ReportWhileAsync(Func<CancellationToken, Task> work, Func<int> percent, string message, CancellationToken cancellation)

@@ -10,6 +10,7 @@ using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
+using WebVm.Api.Vms;
 
 namespace WebVm.Api.Snapshots;
 
@@ -36,7 +37,7 @@ public static class SnapshotEndpoints
         return TypedResults.Ok(new Page<SnapshotView>([.. found.Select(SnapshotView.From)], null));
     }
 
-    private static async Task<IResult> CreateAsync(Guid id, CreateSnapshot request, HttpContext context, WebVmDbContext database, OperationRunner operations, CancellationToken cancellation)
+    private static async Task<IResult> CreateAsync(Guid id, CreateSnapshot request, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation)
     {
         var faults = Names.Check("/name", request.Name).ToList();
         if (faults.Count > 0)
@@ -44,56 +45,51 @@ public static class SnapshotEndpoints
             return Problems.Invalid(faults);
         }
 
-        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
-        {
-            return Problems.NotFound("VM", id);
-        }
-
-        if (vm.Observed is not (ObservedPower.Off or ObservedPower.Running or ObservedPower.Paused))
-        {
-            return Problems.Conflict($"A VM that is {vm.Observed.ToString().ToLowerInvariant()} cannot be snapshotted.");
-        }
-
-        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
-        {
-            return full;
-        }
-
-        var snapshot = new Snapshot { VmId = id, Name = request.Name, Description = request.Description ?? "", Configuration = vm.RunningConfiguration ?? vm.Configuration };
-        database.Snapshots.Add(snapshot);
-        var operation = OperationRunner.Create(database, SnapshotCreation.OperationKind, $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, context.User.Actor(), new SnapshotJob(snapshot.Id));
         try
         {
-            await database.SaveChangesAsync(cancellation);
+            return await commands.RunAsync(id, context, vm => BeginAsync(vm, request, context, database, cancellation), cancellation);
         }
         catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             return Problems.NameTaken("snapshot", request.Name);
         }
-
-        return await operations.AcceptedAsync(context, operation);
     }
 
-    private static async Task<IResult> RestoreAsync(Guid id, Guid snapshot, HttpContext context, WebVmDbContext database, OperationRunner operations, CancellationToken cancellation)
+    private static async Task<Commanded> BeginAsync(Vm vm, CreateSnapshot request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.VmId == id && s.Id == snapshot, cancellation) is not { } found)
+        if (vm.Deleting || vm.Observed is not (ObservedPower.Off or ObservedPower.Running or ObservedPower.Paused))
         {
-            return Problems.NotFound("snapshot", snapshot);
+            return Problems.Conflict($"A VM that is {(vm.Deleting ? "being deleted" : vm.Observed.ToString().ToLowerInvariant())} cannot be snapshotted.");
         }
 
-        if (!found.Complete)
-        {
-            return Problems.Conflict("The snapshot is not complete.");
-        }
-
-        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        if (await OperationRunner.RefusalAsync(database, context, vm.Id, cancellation) is { } full)
         {
             return full;
         }
 
-        var operation = OperationRunner.Create(database, SnapshotRestoration.OperationKind, $"/api/v1/vms/{id}/snapshots/{snapshot}", id, context.User.Actor(), new SnapshotJob(snapshot));
-        await database.SaveChangesAsync(cancellation);
-        return await operations.AcceptedAsync(context, operation);
+        var snapshot = new Snapshot { VmId = vm.Id, Name = request.Name, Description = request.Description ?? "", Configuration = vm.RunningConfiguration ?? vm.Configuration };
+        database.Snapshots.Add(snapshot);
+        return OperationRunner.Create(database, SnapshotCreation.OperationKind, $"/api/v1/vms/{vm.Id}/snapshots/{snapshot.Id}", vm.Id, context.User.Actor(), new SnapshotJob(snapshot.Id));
+    }
+
+    private static Task<IResult> RestoreAsync(Guid id, Guid snapshot, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
+        commands.RunAsync(id, context, vm => BeginRestorationAsync(vm, snapshot, context, database, cancellation), cancellation);
+
+    private static async Task<Commanded> BeginRestorationAsync(Vm vm, Guid snapshot, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.VmId == vm.Id && s.Id == snapshot, cancellation) is not { } found)
+        {
+            return Problems.NotFound("snapshot", snapshot);
+        }
+
+        if (vm.Deleting || !found.Complete)
+        {
+            return Problems.Conflict(vm.Deleting ? "The VM is being deleted." : "The snapshot is not complete.");
+        }
+
+        return await OperationRunner.RefusalAsync(database, context, vm.Id, cancellation) is { } full
+            ? full
+            : OperationRunner.Create(database, SnapshotRestoration.OperationKind, $"/api/v1/vms/{vm.Id}/snapshots/{snapshot}", vm.Id, context.User.Actor(), new SnapshotJob(snapshot));
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, Guid snapshot, WebVmDbContext database, VmFiles files, CancellationToken cancellation)

@@ -8,7 +8,6 @@ using WebVm.Api.Identity;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Vms;
 
@@ -23,52 +22,36 @@ public static class PowerEndpoints
         var group = api.MapGroup("/vms/{id:guid}/power").WithTags("Power");
         group.MapGet("/", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read where a VM's power stands");
         group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).WithSummary("Switch on, off, shut down, reset, pause, resume or save")
-            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button and fails when the guest is still up at its deadline; with force it is then switched off.");
+            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button and fails when the guest is still up at its deadline; with force it is then switched off. "
+                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the answer is the same operation.");
     }
 
     private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(Guid id, WebVmDbContext database, CancellationToken cancellation) =>
         await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is { } vm ? TypedResults.Ok(VmPowerView.From(vm)) : Problems.NotFound("VM", id);
 
-    private static async Task<IResult> PutAsync(
-        Guid id, PowerRequest request, HttpContext context, WebVmDbContext database, OperationRunner operations, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> PutAsync(Guid id, PowerRequest request, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
+        request.DeadlineSeconds is < 1 or > LongestDeadline
+            ? Problems.Invalid("/deadlineSeconds", $"must be between 1 and {LongestDeadline}")
+            : await commands.RunAsync(id, context, vm => CommandAsync(vm, request, context, database, cancellation), cancellation);
+
+    private static async Task<Commanded> CommandAsync(Vm vm, PowerRequest request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (request.DeadlineSeconds is < 1 or > LongestDeadline)
-        {
-            return Problems.Invalid("/deadlineSeconds", $"must be between 1 and {LongestDeadline}");
-        }
-
-        if (!OperationEndpoints.TryGetWait(context.Request, out _))
-        {
-            return Problems.Invalid("?wait", $"must be between 0 and {OperationEndpoints.LongestWait} seconds");
-        }
-
-        var (operation, refusal) = await database.InTransactionAsync(() => CommandAsync(id, request, context, database, cancellation), cancellation);
-        if (operation is null)
-        {
-            return refusal!;
-        }
-
-        supervisor.Wake(id);
-        return await operations.AcceptedAsync(context, operation);
-    }
-
-    /// <summary>Writes down what is asked for, with the operation that will wait for it; or says why that makes no sense. Two requests at once come one after the other.</summary>
-    private static async Task<(Operation? Operation, ProblemHttpResult? Refusal)> CommandAsync(
-        Guid id, PowerRequest request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
-    {
-        if (await database.LockVmAsync(id, cancellation) is not { } vm)
-        {
-            return (null, Problems.NotFound("VM", id));
-        }
-
         if (PowerTransition.Refusal(vm, request.Action) is { } refusal)
         {
-            return (null, Problems.Conflict(refusal));
+            return Problems.Conflict(refusal);
         }
 
-        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        // Whatever else waits, a machine can be switched off; asked for again while it stands, that is the same command.
+        bool off = request.Action == PowerAction.Off;
+        var standing = off ? await PowerTransition.FindOffAsync(database, vm, cancellation) : null;
+        if (standing is { CancelRequested: false })
         {
-            return (null, full);
+            return standing;
+        }
+
+        if (!(off && standing is null) && await OperationRunner.RefusalAsync(database, context, vm.Id, cancellation) is { } full)
+        {
+            return full;
         }
 
         var otherwise = vm.Desired == DesiredPower.Paused ? DesiredPower.Paused : DesiredPower.On;
@@ -87,7 +70,7 @@ public static class PowerEndpoints
         }
 
         var job = new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration, otherwise);
-        return (OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{id}/power", id, context.User.Actor(), job), null);
+        return OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{vm.Id}/power", vm.Id, context.User.Actor(), job);
     }
 }
 

@@ -43,6 +43,13 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         };
     }
 
+    /// <summary>The operation of a command to switch off that still stands, cancelled or not; null when there is none.</summary>
+    public static async Task<Operation?> FindOffAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
+    {
+        var waiting = await database.Operations.Where(o => o.VmId == vm.Id && o.Kind == OperationKind && o.FinishedAt == null).OrderBy(o => o.CancelRequested).ToListAsync(cancellation);
+        return waiting.Find(o => new OperationContext(o).Input<Job>() is { Action: PowerAction.Off } job && job.Generation == vm.DesiredGeneration);
+    }
+
     public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
     {
         var job = operation.Input<Job>();

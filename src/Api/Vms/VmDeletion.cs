@@ -2,6 +2,7 @@ using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Events;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
+using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Vms;
@@ -12,6 +13,10 @@ internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, Vm
     public const string OperationKind = "vm.delete";
 
     public string Kind => OperationKind;
+
+    /// <summary>A deletion of the VM that waits or is under way, cancelled or not; null when there is none.</summary>
+    public static Task<Operation?> FindAsync(WebVmDbContext database, Guid vm, CancellationToken cancellation) =>
+        database.Operations.Where(o => o.VmId == vm && o.Kind == OperationKind && o.FinishedAt == null).OrderBy(o => o.CancelRequested).FirstOrDefaultAsync(cancellation);
 
     public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
     {

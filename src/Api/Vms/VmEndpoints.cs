@@ -11,7 +11,6 @@ using WebVm.Api.Identity;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Vms;
 
@@ -28,7 +27,8 @@ public static class VmEndpoints
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a VM");
         group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).WithSummary("Change settings by JSON Merge Patch")
             .WithDescription("application/merge-patch+json or application/json: the fields to change, null for back to the default. If-Match with the ETag refuses to overwrite another's change.");
-        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first");
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first")
+            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is gone. Asked for again meanwhile, it is the same operation.");
         group.MapPost("/{id:guid}/clone", CloneAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create another VM with the same settings");
     }
 
@@ -167,52 +167,43 @@ public static class VmEndpoints
         return (vm, null);
     }
 
-    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, OperationRunner operations, VmSupervisor supervisor, bool? force, CancellationToken cancellation)
+    private static Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, VmCommands commands, bool? force, CancellationToken cancellation) =>
+        commands.RunAsync(id, context, vm => BeginDeletionAsync(vm, context, force == true, database, cancellation), cancellation);
+
+    private static async Task<Commanded> BeginDeletionAsync(Vm vm, HttpContext context, bool force, WebVmDbContext database, CancellationToken cancellation)
     {
-        var (operation, refusal) = await database.InTransactionAsync(() => BeginDeletionAsync(id, context, force == true, database, cancellation), cancellation);
-        if (operation is null)
-        {
-            return refusal!;
-        }
-
-        supervisor.Wake(id);
-        return await operations.AcceptedAsync(context, operation);
-    }
-
-    /// <summary>A power request or a change at the same time comes before or after, never between.</summary>
-    private static async Task<(Operation? Operation, ProblemHttpResult? Refusal)> BeginDeletionAsync(
-        Guid id, HttpContext context, bool force, WebVmDbContext database, CancellationToken cancellation)
-    {
-        if (await database.LockVmAsync(id, cancellation) is not { } vm)
-        {
-            return (null, Problems.NotFound("VM", id));
-        }
-
         if (context.Request.CheckIfMatch(vm.Revision) is { } stale)
         {
-            return (null, stale);
+            return stale;
         }
 
         if (vm.Configuration.DeleteProtection)
         {
-            return (null, Problems.Conflict("The VM is protected from deletion; set deleteProtection to false first."));
+            return Problems.Conflict("The VM is protected from deletion; set deleteProtection to false first.");
         }
 
         if (!force && (vm.Desired is DesiredPower.On or DesiredPower.Paused || vm.RunId is not null))
         {
-            return (null, Problems.Conflict("The VM is running; shut it down first, or delete it with ?force=true."));
+            return Problems.Conflict("The VM is running; shut it down first, or delete it with ?force=true.");
         }
 
-        if (await OperationRunner.RefusalAsync(database, context, id, cancellation) is { } full)
+        // As for switching off: the first passes whatever else waits, and another is the same.
+        var standing = await VmDeletion.FindAsync(database, vm.Id, cancellation);
+        if (standing is { CancelRequested: false })
         {
-            return (null, full);
+            return standing;
+        }
+
+        if (standing is not null && await OperationRunner.RefusalAsync(database, context, vm.Id, cancellation) is { } full)
+        {
+            return full;
         }
 
         vm.Deleting = true;
         vm.Desired = DesiredPower.Off;
         vm.DesiredGeneration++;
         vm.Revision++;
-        return (OperationRunner.Create(database, VmDeletion.OperationKind, $"/api/v1/vms/{id}", id, context.User.Actor()), null);
+        return OperationRunner.Create(database, VmDeletion.OperationKind, $"/api/v1/vms/{vm.Id}", vm.Id, context.User.Actor());
     }
 
     private static async Task<bool> TrySaveAsync(WebVmDbContext database, CancellationToken cancellation)
