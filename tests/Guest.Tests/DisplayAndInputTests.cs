@@ -107,7 +107,7 @@ public sealed class DisplayAndInputTests
 
     private static async Task Until(GuestSession guest, Func<bool> condition)
     {
-        long deadline = Environment.TickCount64 + 120_000;
+        long deadline = Environment.TickCount64 + 300_000;
         while (!condition())
         {
             Assert.True(Environment.TickCount64 < deadline, $"The screen does not show it; the machine is {guest.Machine.State}.");

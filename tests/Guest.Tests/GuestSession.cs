@@ -57,7 +57,7 @@ internal sealed class GuestSession : IAsyncDisposable
     }
 
     /// <param name="seconds">Limit of each wait: generous, as the machine that runs the tests may be busy.</param>
-    public static async Task<GuestSession> Start(MachineSpec spec, int seconds = 120)
+    public static async Task<GuestSession> Start(MachineSpec spec, int seconds = 300)
     {
         var session = new GuestSession(MachineAssembly.Assemble(spec), TimeSpan.FromSeconds(seconds));
         try
@@ -72,7 +72,7 @@ internal sealed class GuestSession : IAsyncDisposable
         }
     }
 
-    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 120)
+    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300)
     {
         var session = new GuestSession(await StateRestorer.Restore(directory, engine), TimeSpan.FromSeconds(seconds));
         await session.Machine.Resume().WaitAsync(session._limit);
@@ -117,6 +117,9 @@ internal sealed class GuestSession : IAsyncDisposable
         WaitFor("WebVm tiny ready on /dev/ttyS0");
         WaitFor("tiny:/root#");
     }
+
+    /// <summary>Waits until the guest hears its power button: its daemon may begin after the shell.</summary>
+    public void WaitForPowerButton() => Run("until ls -l /proc/$(pidof acpid)/fd 2>/dev/null | grep -q /dev/input/; do sleep 0.1; done");
 
     /// <summary>Types without waiting for anything.</summary>
     public void Type(string text)

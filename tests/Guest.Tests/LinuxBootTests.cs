@@ -29,6 +29,7 @@ public sealed class LinuxBootTests
         guest.WaitFor("reboot: Restarting system");
         guest.WaitForShell();
         Assert.Contains(guest.Events, happened => happened.Kind == MachineEventKind.Reset);
+        guest.WaitForPowerButton();
         await guest.Machine.PressPowerButton();
         Assert.Equal(ExitKind.PowerOff, (await guest.WaitForExit()).Kind);
     }

@@ -39,7 +39,7 @@ public sealed class OtherGuestsTests
         // It writes the screen to the serial line as a terminal shows it: the title, then how far the tests have come.
         guest.WaitFor("Memtest86+");
         guest.WaitFor("Pattern");
-        for (int i = 0; i < 600 && !IsTesting(guest); i++)
+        for (int i = 0; i < 3000 && !IsTesting(guest); i++)
         {
             await Task.Delay(100);
         }

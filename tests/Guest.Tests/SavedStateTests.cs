@@ -174,7 +174,7 @@ public sealed class SavedStateTests : IDisposable
     private static void Prepare(GuestSession guest)
     {
         guest.Run("answer=42; cd /tmp; echo kept > file");
-        guest.Run("(i=0; while sleep 0.2; do i=$((i+1)); echo $i > /tmp/counter; done) & true");
+        guest.Run("(i=0; while sleep 0.2; do i=$((i+1)); echo $i > /tmp/next; mv /tmp/next /tmp/counter; done) & true");
     }
 
     private static void Check(GuestSession guest)

@@ -12,7 +12,7 @@ namespace WebVm.Vmm.Tests.Control;
 
 public sealed class ControlTests : IDisposable
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(2);
 
     private readonly ControlBench _bench = new();
 
@@ -185,7 +185,7 @@ public sealed class ControlTests : IDisposable
         using var bad = _bench.Raw();
         ControlBench.Send(bad, Encoding.UTF8.GetBytes(request));
         var buffer = new byte[4096];
-        bad.ReceiveTimeout = 5000;
+        bad.ReceiveTimeout = (int)s_limit.TotalMilliseconds;
         while (bad.Receive(buffer) is > 0 and var count)
         {
             string text = Encoding.UTF8.GetString(buffer, 0, count);

@@ -65,7 +65,7 @@ public sealed class EndTests : IDisposable
         end:
         """;
 
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(2);
 
     private readonly string _folder = Directory.CreateTempSubdirectory("webvm-end").FullName;
     private readonly string _kernel;
@@ -232,7 +232,8 @@ public sealed class EndTests : IDisposable
     [Fact]
     public async Task What_a_guest_said_last_reaches_a_client_that_listens_however_slowly()
     {
-        const int bytes = 900_000;
+        // More than a socket holds, and little for the second that is given.
+        const int bytes = 400_000;
         using var bench = new ControlBench();
         await bench.Scripted.Machine.Start().WaitAsync(s_limit, TestContext.Current.CancellationToken);
         long heard = 0;

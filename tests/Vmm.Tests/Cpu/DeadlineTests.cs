@@ -102,7 +102,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
         using var engine = Engine(name);
         using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xeb, 0xfe]);
-        long earlier = Stopwatch.GetTimestamp() + 30_000_000;
+        long earlier = Stopwatch.GetTimestamp() + 250_000_000;
         cpu.Deadline = earlier;
         cpu.Kick();
         Assert.Equal(VcpuExit.Kicked, cpu.Run());
@@ -110,11 +110,11 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
         Assert.Equal(VcpuExit.DeadlineReached, cpu.Run());
         Assert.True(Stopwatch.GetTimestamp() >= earlier + 60_000_000);
 
-        cpu.Deadline = Stopwatch.GetTimestamp() + 30_000_000;
+        cpu.Deadline = Stopwatch.GetTimestamp() + 250_000_000;
         cpu.Kick();
         Assert.Equal(VcpuExit.Kicked, cpu.Run());
         cpu.Deadline = 0;
-        using var kick = new Timer(_ => cpu.Kick(), null, 100, Timeout.Infinite);
+        using var kick = new Timer(_ => cpu.Kick(), null, 350, Timeout.Infinite);
         Assert.Equal(VcpuExit.Kicked, cpu.Run());
     }
 

@@ -43,7 +43,7 @@ public sealed class InterruptConcurrencyTests
                 long start = Environment.TickCount64;
                 while (Volatile.Read(ref handled[vector]) <= i)
                 {
-                    if (Environment.TickCount64 - start > 20_000)
+                    if (Environment.TickCount64 - start > 120_000)
                     {
                         failures.Enqueue($"vector {vector:x} round {i}");
                         return;
@@ -111,7 +111,7 @@ public sealed class InterruptConcurrencyTests
                 long start = Environment.TickCount64;
                 while (Volatile.Read(ref done[i]) < round)
                 {
-                    if (Environment.TickCount64 - start > 20_000)
+                    if (Environment.TickCount64 - start > 120_000)
                     {
                         failures.Enqueue($"device {i} round {round}");
                         return;

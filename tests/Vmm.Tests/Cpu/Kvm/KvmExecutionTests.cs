@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Tests.Cpu.Kvm;
 /// <summary>Guest code on real KVM, and the ways it is stopped.</summary>
 public sealed class KvmExecutionTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
 
     [Fact]
     public void PortAccessesReachTheBusWithTheirWidthAndAnswers()

@@ -99,7 +99,7 @@ internal sealed unsafe class KvmGuest : IDisposable
     public uint RunToEnd(int vcpu = 0)
     {
         Bus.OnEnd = Vcpus[vcpu].Kick;
-        Vcpus[vcpu].Deadline = Stopwatch.GetTimestamp() + (20 * Stopwatch.Frequency);
+        Vcpus[vcpu].Deadline = Stopwatch.GetTimestamp() + (120 * Stopwatch.Frequency);
         var exit = Vcpus[vcpu].Run();
         Vcpus[vcpu].Deadline = 0;
         Assert.True(exit == VcpuExit.Kicked, $"{exit}: {Vcpus[vcpu].Failure}");

@@ -142,9 +142,9 @@ public sealed unsafe class KvmStateTests
             """);
         var first = Task.Factory.StartNew(guest.Vcpu.Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 #pragma warning disable xUnit1031 // The vCPUs have threads of their own.
-        Assert.True(second.Wait(TimeSpan.FromSeconds(20)));
+        Assert.True(second.Wait(TimeSpan.FromMinutes(2)));
         guest.Vcpu.Kick();
-        Assert.True(first.Wait(TimeSpan.FromSeconds(20)));
+        Assert.True(first.Wait(TimeSpan.FromMinutes(2)));
         Assert.Equal(0x77u, second.Result);
 #pragma warning restore xUnit1031
     }

@@ -204,7 +204,7 @@ public sealed unsafe class ParavirtualTests : IDisposable
             }
         })).ToArray();
         Array.ForEach(rivals, rival => rival.Start());
-        long end = Environment.TickCount64 + 10_000;
+        long end = Environment.TickCount64 + 120_000;
         while (_processor.Read<ulong>(Page) == 0 && Environment.TickCount64 < end)
         {
             steal.Update(_processor.Memory, structure);

@@ -16,7 +16,7 @@ public sealed class QemuBootTests
             CommandLine = "hello world",
             Modules = [new BootModule(new BootFile("m", Encoding.ASCII.GetBytes("contents\0")), "first"), new BootModule(new BootFile("n", new byte[1]), "second")],
         }, megabytes: 32);
-        string serial = qemu.RunUntil("multiboot done", seconds: 60);
+        string serial = qemu.RunUntil("multiboot done", seconds: 300);
 
         Shows(serial, "multiboot magic 2badb002");
         Shows(serial, "command line: multiboot.bin hello world");
@@ -39,7 +39,7 @@ public sealed class QemuBootTests
         string path = new[] { Path.Combine(CacheDirectory, "images", "memtest", file), Path.Combine("/boot", file) }.FirstOrDefault(File.Exists, "");
         Assert.SkipWhen(path.Length == 0, $"{file} is not there (./webvm image build memtest)");
         using var qemu = new QemuBoot(new BootSource { Kernel = BootFile.Open(path), CommandLine = "console=ttyS0,115200 nosmp" }, megabytes: 64);
-        string serial = qemu.RunUntil("Pass", seconds: 60);
+        string serial = qemu.RunUntil("Pass", seconds: 300);
 
         Shows(serial, "Memtest86+");
     }
@@ -70,7 +70,7 @@ public sealed class QemuBootTests
                 Distances = [[10, 31], [31, 10]],
             },
             cpus: 2);
-        string serial = qemu.RunUntil("Run /init as init process", seconds: 120);
+        string serial = qemu.RunUntil("Run /init as init process", seconds: 300);
 
         Shows(serial, "ACPI: RSDP 0x00000000000F0000 000024 (v02 WEBVM )");
         Shows(serial, "DMI: WebVm WebVm PC, BIOS");
