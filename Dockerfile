@@ -19,7 +19,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-RUN dotnet publish src/Web -c Release -o /published && cp -r wwwroot /published/
+RUN ./webvm publish /published
 
 # What runs: the program, PostgreSQL for its private database, the guest image, and an account without privileges.
 FROM mcr.microsoft.com/dotnet/aspnet:10.0

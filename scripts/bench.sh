@@ -7,5 +7,5 @@ need_packages "the service keeps its state in a private PostgreSQL cluster" post
 need_packages "the browser that shows consoles" chromium:/usr/bin/chromium
 "$WEBVM_ROOT/webvm" image build tiny >/dev/null
 build tests/Benchmarks/Benchmarks.csproj || exit 4
-install_monitor
+use_installed_monitor
 exec "$WEBVM_ROOT/tests/Benchmarks/bin/Release/net10.0/Benchmarks" "$@"

@@ -40,7 +40,7 @@ need_packages() {
             && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }; } >"$log" 2>&1; then
         tail -n 20 "$log" >&2
         rm -f "$log"
-        fail_host "could not install ${missing[*]}"
+        fail_host "could not install ${missing[*]}; is a mirror of Debian's packages reachable (apt-get update)?"
     fi
     rm -f "$log"
 }
@@ -65,48 +65,87 @@ build() {
     local log
     log=$(mktemp)
     if ! dotnet build "$WEBVM_ROOT/$1" -c Release -v q -clp:ErrorsOnly -nodeReuse:false >"$log" 2>&1; then
-        sort -u "$log" >&2
+        build_failed "$1" "$log"
         rm -f "$log"
-        note "the build of $1 failed"
         return 1
     fi
     rm -f "$log"
 }
 
-# install_monitor: after the build of src/Vmm, puts the monitor where no later build writes, as machines go on running from its files, and
-# names it in WEBVM_MONITOR. Its code is compiled ahead of time (ReadyToRun) if the compiler, a NuGet package, is to be had: machines then
-# start a third sooner.
-install_monitor() {
-    [[ -z ${WEBVM_MONITOR:-} ]] || return 0
-    local built="$WEBVM_ROOT/src/Vmm/bin/Release/net10.0" ahead="$WEBVM_ROOT/src/Vmm/bin/ahead" installed="$WEBVM_ROOT/src/Vmm/bin/installed"
-    local name folder old
-    name=$(sha256sum "$built/webvm-vmm.dll" | cut -c 1-16)
-    folder="$installed/$name"
-    if [[ ! -d $folder ]]; then
-        note "compiling the monitor ahead of time"
-        local source="$ahead/publish/Vmm/release_linux-x64"
-        if ! dotnet publish "$WEBVM_ROOT/src/Vmm/Vmm.csproj" -c Release -r linux-x64 --self-contained false -p:PublishReadyToRun=true \
-            --artifacts-path "$ahead" -v q -nodeReuse:false >/dev/null 2>&1; then
-            note "no ahead-of-time compiler to be had; machines start a little later"
-            source=$built
-        fi
-        for old in "$installed"/*; do
-            [[ ! -x $old/webvm-vmm ]] || is_running "$old/webvm-vmm" || rm -rf "$old"
-        done
-        mkdir -p "$installed"
-        rm -rf "$folder.new"
-        mkdir "$folder.new"
-        cp "$source"/*.dll "$source"/*.json "$source/webvm-vmm" "$folder.new/"
-        mv -T "$folder.new" "$folder"
+# build_failed PROJECT LOG: what the compiler said, and last, in a sentence, what to do about what is not the code's fault.
+build_failed() {
+    local why=
+    if grep -q 'No space left on device' "$2"; then why="; the disk is full"
+    elif grep -qE 'NU1301|NU1101|NU1102' "$2"; then why="; NuGet's packages could not be fetched: the first build needs the internet, or a package source in NuGet.Config"
+    elif grep -qE 'EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ECONNRESET' "$2"; then why="; npm's packages could not be fetched: the first build needs the internet, or a registry in .npmrc"
     fi
-    export WEBVM_MONITOR=$folder/webvm-vmm
+    sort -u "$2" >&2
+    note "the build of $1 failed$why"
 }
 
-# is_running PROGRAM: whether a process executes that file.
-is_running() {
-    local link
-    for link in /proc/[0-9]*/exe; do
-        [[ $(readlink "$link" 2>/dev/null) != "$1" ]] || return 0
+# build_when_changed PROJECT "OUTPUT..." FOLDER...: builds unless each output is there and nothing in the folders is newer than the first of them.
+# A folder is newer when a file was added or removed.
+build_when_changed() {
+    local project=$1 output outputs=()
+    read -r -a outputs <<<"$2"
+    shift 2
+    for output in "${outputs[@]}"; do
+        [[ -f $WEBVM_ROOT/$output ]] || outputs=()
     done
-    return 1
+    if [[ ${#outputs[@]} -gt 0 && -z $(cd "$WEBVM_ROOT" && find "$@" Directory.*.props \
+        \( -name bin -o -name obj -o -name node_modules \) -prune -o -newer "${outputs[0]}" -print -quit) ]]; then
+        return 0
+    fi
+    build "$project" || return 1
+    # The compiler leaves alone what would not change.
+    [[ ${#outputs[@]} -eq 0 ]] || touch "$WEBVM_ROOT/${outputs[0]}"
+}
+
+# use_installed_monitor: names the monitor that services and benchmarks of this checkout start in WEBVM_MONITOR, unless another is named there.
+use_installed_monitor() {
+    [[ -z ${WEBVM_MONITOR:-} ]] || return 0
+    install_monitor "$WEBVM_ROOT/src/Vmm/bin/installed"
+    export WEBVM_MONITOR=$monitor
+}
+
+# install_monitor FOLDER: after the build of src/Vmm, puts the monitor where no later build writes, as machines go on running from its files:
+# into a folder below FOLDER that is named by its content. Its program is then in `monitor`. Its code is compiled ahead of time
+# (ReadyToRun) if the compiler, a NuGet package, is to be had: machines then start a third sooner.
+install_monitor() {
+    local installed=$1 built="$WEBVM_ROOT/src/Vmm/bin/Release/net10.0" name
+    name=$(cd "$built" && sha256sum ./*.dll ./*.json | sha256sum | cut -c 1-16)
+    monitor="$installed/$name/webvm-vmm"
+    [[ ! -x $monitor ]] || return 0
+    mkdir -p "$installed"
+    # One at a time; who waited finds it done. The compiler's server outlives the build, and must not keep the lock.
+    (flock 8; [[ -x $monitor ]] || fill_monitor "$built" "$installed" "$name" 8>&-) 8>"$installed/.lock"
+}
+
+# fill_monitor BUILT INSTALLED NAME: the folder appears complete or not at all. What no machine runs from any more, and what an
+# interrupted call left, goes.
+fill_monitor() {
+    local built=$1 installed=$2 new="$2/$3.new" ahead="$WEBVM_ROOT/src/Vmm/bin/ahead" source old
+    note "compiling the monitor ahead of time"
+    source="$ahead/publish/Vmm/release_linux-x64"
+    rm -rf "$source"
+    if ! dotnet publish "$WEBVM_ROOT/src/Vmm/Vmm.csproj" -c Release -r linux-x64 --self-contained false -p:PublishReadyToRun=true \
+        --artifacts-path "$ahead" -v q -nodeReuse:false >/dev/null 2>&1; then
+        note "no ahead-of-time compiler to be had; machines start a little later"
+        source=$built
+    fi
+    for old in "$installed"/*; do
+        [[ ! -d $old ]] || is_used "$old/webvm-vmm" || rm -rf "$old"
+    done
+    mkdir "$new"
+    cp "$source"/*.dll "$source"/*.json "$source/webvm-vmm" "$new/"
+    # The name must not reach the disk before what it stands for.
+    sync "$new"/*
+    mv -T "$new" "$installed/$3"
+}
+
+# is_used PROGRAM: whether a process executes that file, or is a service that starts machines with it.
+is_used() {
+    # Processes come and go meanwhile, which is no answer: what is found counts, not how the search ends.
+    [[ -n $(find /proc/[0-9]*/exe -printf '%l\n' 2>/dev/null | grep -xF "$1") ]] \
+        || grep -qszxF "WEBVM_MONITOR=$1" /proc/[0-9]*/environ
 }

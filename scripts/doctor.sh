@@ -1,22 +1,50 @@
 # ./webvm doctor: what this machine has and lacks. Changes nothing; ends with 0 when WebVm can be built and run.
 
+[[ $# -eq 0 ]] || fail "doctor takes no arguments, but '$1' was given"
 problems=0
 line() { printf '%-12s %-8s %s\n' "$1" "$2" "$3"; }
-have() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+have() { if [[ $1 == /* ]]; then [[ -e $1 ]]; else PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; fi; }
 
 if have dotnet; then
-    version=$(dotnet --version 2>/dev/null || echo none)
+    version=$(cd "$WEBVM_ROOT" && dotnet --version 2>/dev/null || echo none)
     if [[ ${version%%.*} -ge 10 ]] 2>/dev/null; then line dotnet ok "SDK $version"; else line dotnet old "SDK $version, 10.0 needed"; problems=1; fi
 else
-    line dotnet missing "install the .NET 10 SDK"
+    line dotnet missing "install the .NET 10 SDK (https://dot.net)"
     problems=1
 fi
 if [[ $(uname -sm) == "Linux x86_64" ]]; then line host ok "$(uname -srm), $(nproc) CPUs"; else line host wrong "$(uname -sm); Linux on x86-64 needed"; problems=1; fi
 if [[ -r /dev/kvm && -w /dev/kvm ]]; then line kvm ok "/dev/kvm opens"
 elif [[ -e /dev/kvm ]]; then line kvm closed "/dev/kvm is there; you may not open it (group kvm). The soft engine works without"
 else line kvm none "no /dev/kvm; the soft engine works without"; fi
-for entry in gcc:tests nasm:tests iasl:tests cpio:images dpkg-deb:images qemu-system-x86_64:bench; do
-    if have "${entry%%:*}"; then line "${entry%%:*}" ok "for ${entry#*:}"; else line "${entry%%:*}" absent "for ${entry#*:}; installed when first needed"; fi
+
+# What the verbs install, each when it first needs it.
+can_install=yes
+have apt-get && { [[ $(id -u) -eq 0 ]] || have sudo; } || can_install=no
+for entry in node:nodejs:run npm:npm:run /usr/lib/postgresql:postgresql:run cpio:cpio:images lz4:lz4:images dpkg-deb:dpkg:images gcc:gcc:tests nasm:nasm:tests iasl:acpica-tools:tests qemu-system-x86_64:qemu-system-x86:bench; do
+    IFS=: read -r program package verb <<<"$entry"
+    if have "$program"; then line "${program##*/}" ok "for $verb"
+    elif [[ $can_install == yes ]]; then line "${program##*/}" absent "for $verb; installed when first needed"
+    else line "${program##*/}" absent "for $verb; neither root nor sudo here: install the package $package"; [[ $verb != run ]] || problems=1; fi
 done
+
+# The folder may be made by the first start: then what it is made in counts.
+data=${WEBVM_DATA:-$([[ $(id -u) -eq 0 ]] && echo /var/lib/webvm || echo "${XDG_STATE_HOME:-$HOME/.local/state}/webvm")}
+place=$data
+until [[ -e $place || $place == [/.] ]]; do place=$(dirname "$place"); done
+free=$(($(df -Pk "$place" | awk 'NR == 2 { print $4 }') / 1024))
+postgres=$(cat "$data/postgres/data/PG_VERSION" 2>/dev/null || true)
+if [[ ! -d $place || ! -w $place || ! -x $place ]]; then line data closed "$data cannot be written to by $(id -un); WEBVM_DATA names another folder"; problems=1
+elif [[ -z ${WEBVM_DATABASE:-} && -n $postgres && -d /usr/lib/postgresql && ! -d /usr/lib/postgresql/$postgres ]]; then
+    line data other "the database in $data was made by PostgreSQL $postgres, which is not installed; docs/service.md tells what to do"; problems=1
+elif [[ $free -lt 1024 ]]; then line data small "$data has $free MiB left on its disk"
+else line data ok "$data, $free MiB left on its disk"; fi
+
+listen=${WEBVM_LISTEN:-http://127.0.0.1:8080}
+if [[ $listen =~ ^https?://([^/\;]*):([0-9]+) ]]; then
+    host=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+    [[ $host != [0+*]* && $host != "[::]" ]] || host=127.0.0.1
+    if (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then line address busy "something answers at $listen already: a WebVm, or else WEBVM_LISTEN names another address"
+    else line address ok "$listen"; fi
+fi
 line cache "$([[ -d $(cache_directory) ]] && echo ok || echo empty)" "$(cache_directory)"
 exit $problems

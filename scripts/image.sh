@@ -37,7 +37,7 @@ fetch() {
         log=$(mktemp)
         if ! (cd "$packages" && apt-get download "$package") >"$log" 2>&1; then
             refresh_lists
-            (cd "$packages" && apt-get download "$package") >"$log" 2>&1 || { tail -n 5 "$log" >&2; rm -f "$log"; fail_host "could not download $package"; }
+            (cd "$packages" && apt-get download "$package") >"$log" 2>&1 || { tail -n 5 "$log" >&2; rm -f "$log"; fail_host "could not download $package; is a mirror of Debian's packages reachable (apt-get update)?"; }
         fi
         rm -f "$log"
         found=$(find "$packages" -name "${package}_*.deb" | sort -V | tail -n 1)
@@ -64,7 +64,7 @@ kernel_package() {
         real=$(find "$packages" -name 'linux-image-[0-9]*.deb' -printf '%f\n' 2>/dev/null | sed 's/_.*//' \
             | grep -E "^linux-image-[0-9][0-9.]*-[0-9]+-$flavour\$" | sort -V | tail -n 1)
     fi
-    [[ -n $real ]] || fail_host "apt knows no $meta"
+    [[ -n $real ]] || fail_host "apt knows no $meta; is a mirror of Debian's packages reachable (apt-get update)?"
     printf '%s\n' "$real"
 }
 
@@ -185,6 +185,7 @@ case "$action" in
         build_image "$1"
         ;;
     list)
+        [[ $# -eq 0 ]] || fail "usage: ./webvm image list"
         for name in tiny generic memtest; do
             [[ ! -d $images/$name ]] || (cd "$images/$name" && printf '%s\n' "$name" && find . -type f -printf '  %10s  %P\n' | sort -k 2)
         done

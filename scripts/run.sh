@@ -1,14 +1,14 @@
-# ./webvm run [-- OPTIONS]: builds the service, makes what it boots by default, serves until Ctrl-C.
+# ./webvm run: builds the service, makes what it boots by default, serves until Ctrl-C.
 # VMs keep running when the service stops; the next start finds them. Settings: the WEBVM_* environment variables.
 
-# shellcheck source=scripts/common.sh
+[[ $# -eq 0 ]] || fail "run takes no arguments, but '$1' was given; settings are variables: WEBVM_LISTEN=http://127.0.0.1:9000 ./webvm run"
 need_web
 need_packages "the service keeps its state in a private PostgreSQL cluster" postgresql:/usr/lib/postgresql postgresql-client:psql
 
-note "building"
-build src/Vmm/Vmm.csproj || exit 4
-build src/Web/Web.csproj || exit 4
-install_monitor
+note "building what changed"
+program=src/Web/bin/Release/net10.0/webvm
+build_when_changed src/Web/Web.csproj "$program.dll wwwroot/js/app.js wwwroot/_framework/blazor.web.js" src migrations || exit 4
+use_installed_monitor
 
 # Without network the service still serves what the cache holds.
 "$WEBVM_ROOT/webvm" image build tiny || note "no image 'tiny' could be made; upload a kernel of your own to boot"
@@ -17,4 +17,4 @@ export WEBVM_CATALOGUE="${WEBVM_CATALOGUE:-$(cache_directory)/images}"
 export WEBVM_LISTEN="${WEBVM_LISTEN:-http://127.0.0.1:8080}"
 note "starting; Ctrl-C stops the service, machines keep running"
 # The program itself takes the signals.
-exec "$WEBVM_ROOT/src/Web/bin/Release/net10.0/webvm" "$@"
+exec "$WEBVM_ROOT/$program"

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using WebVm.Api.Hosting;
@@ -5,12 +6,12 @@ using Xunit;
 
 namespace WebVm.Api.Tests;
 
-/// <summary>Dockerfile and compose files name what is there: a rename elsewhere is found without an engine.</summary>
+/// <summary>Dockerfile, compose files and systemd unit name what is there: a rename elsewhere is found without an engine.</summary>
 public sealed partial class ContainerFilesTests
 {
-    private static readonly string s_root = FindRoot();
+    private static readonly string s_root = Checkout.Source();
 
-    public static TheoryData<string> Files => ["Dockerfile", "compose.yaml", "compose.kvm.yaml"];
+    public static TheoryData<string> Files => ["Dockerfile", "compose.yaml", "compose.kvm.yaml", "scripts/webvm.service"];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -28,14 +29,12 @@ public sealed partial class ContainerFilesTests
     }
 
     [Fact]
-    public void EveryCopiedPathAndPublishedProjectExists()
+    public void EveryCopiedPathExists()
     {
         string text = Read("Dockerfile");
         var copied = Copy().Matches(text).Select(match => match.Groups[1].Value).Where(path => !path.StartsWith("--", StringComparison.Ordinal)).ToArray();
         Assert.NotEmpty(copied);
         Assert.All(copied, path => Assert.True(Path.Exists(Path.Combine(s_root, path)), path));
-        Assert.All(Publish().Matches(text), match => Assert.NotEmpty(Directory.GetFiles(Path.Combine(s_root, match.Groups[1].Value), "*.csproj")));
-        Assert.Single(Publish().Matches(text));
     }
 
     [Fact]
@@ -44,7 +43,9 @@ public sealed partial class ContainerFilesTests
         string text = Read("Dockerfile");
         Assert.Contains("ENTRYPOINT [\"/opt/webvm/webvm\"]", text, StringComparison.Ordinal);
         Assert.Contains("CMD [\"/opt/webvm/webvm\", \"--health\"]", text, StringComparison.Ordinal);
+        Assert.Contains("RUN ./webvm publish /published", text, StringComparison.Ordinal);
         Assert.Contains("COPY --from=build /published /opt/webvm", text, StringComparison.Ordinal);
+        Assert.Contains("\nExecStart=/opt/webvm/webvm\n", Read("scripts/webvm.service"), StringComparison.Ordinal);
         Assert.Contains("<AssemblyName>webvm</AssemblyName>", Read("src/Web/Web.csproj"), StringComparison.Ordinal);
     }
 
@@ -56,6 +57,38 @@ public sealed partial class ContainerFilesTests
         Assert.True(Seconds(GracePeriod(), "compose.yaml") > longest);
         Assert.True(Seconds(StopTimeout(), "Dockerfile") > longest);
         Assert.Contains("WEBVM_KEEP_RUNNING=false", Read("Dockerfile"), StringComparison.Ordinal);
+        Assert.True(Seconds(TimeoutStop(), "scripts/webvm.service") > longest);
+    }
+
+    /// <summary>Machines outlive the service, and the service each machine.</summary>
+    [Fact]
+    public void SystemdStopsTheServicesOwnProcessAlone()
+    {
+        string unit = Read("scripts/webvm.service");
+        Assert.Contains("\nKillMode=process\n", unit, StringComparison.Ordinal);
+        Assert.Contains("\nOOMPolicy=continue\n", unit, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task SystemdUnderstandsTheUnit()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/systemd-analyze"), "systemd is not installed here.");
+        string folder = Directory.CreateTempSubdirectory("webvm-unit-").FullName;
+        try
+        {
+            // What it starts is looked for, and need not be installed here.
+            string unit = Path.Combine(folder, "webvm.service");
+            await File.WriteAllTextAsync(unit, Read("scripts/webvm.service").Replace("/opt/webvm/webvm\n", "/bin/true\n", StringComparison.Ordinal), Rest.Cancellation);
+            using var verify = Process.Start(new ProcessStartInfo("/usr/bin/systemd-analyze", ["verify", "--recursive-errors=no", unit]) { RedirectStandardError = true })!;
+            string complaints = await verify.StandardError.ReadToEndAsync(Rest.Cancellation);
+            await verify.WaitForExitAsync(Rest.Cancellation);
+            Assert.Equal("", complaints);
+            Assert.Equal(0, verify.ExitCode);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static int Seconds(Regex pattern, string file) => int.Parse(Assert.Single(pattern.Matches(Read(file))).Groups[1].Value, CultureInfo.InvariantCulture);
@@ -63,17 +96,6 @@ public sealed partial class ContainerFilesTests
     private static string Flat(string variable) => variable["WEBVM_".Length..].Replace("_", "", StringComparison.Ordinal);
 
     private static string Read(string file) => File.ReadAllText(Path.Combine(s_root, file));
-
-    private static string FindRoot()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "WebVm.sln")))
-        {
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run outside the repository.");
-        }
-
-        return folder;
-    }
 
     [GeneratedRegex("WEBVM_[A-Z][A-Z_]*")]
     private static partial Regex Setting();
@@ -84,11 +106,11 @@ public sealed partial class ContainerFilesTests
     [GeneratedRegex(@"^COPY (\S+) \S+$", RegexOptions.Multiline)]
     private static partial Regex Copy();
 
-    [GeneratedRegex(@"dotnet publish (\S+)")]
-    private static partial Regex Publish();
-
     [GeneratedRegex(@"stop_grace_period: (\d+)s")]
     private static partial Regex GracePeriod();
+
+    [GeneratedRegex(@"TimeoutStopSec=(\d+)s")]
+    private static partial Regex TimeoutStop();
 
     [GeneratedRegex(@"--stop-timeout (\d+)")]
     private static partial Regex StopTimeout();

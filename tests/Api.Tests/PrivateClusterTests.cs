@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using WebVm.Api.Persistence;
@@ -81,6 +82,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
         using var cluster = new PrivateCluster(Path.Combine(disk.Path, "pg"), null, NullLogger<PrivateCluster>.Instance);
         var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
         Assert.Contains("MiB left on its disk", refusal.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', refusal.Message);
         disk.Resize(400);
         await cluster.EnsureRunningAsync(Rest.Cancellation);
         await cluster.StopAsync(Rest.Cancellation);
@@ -91,6 +93,34 @@ public sealed class PrivateClusterTests : IAsyncLifetime
         disk.Empty();
         await cluster.EnsureRunningAsync(Rest.Cancellation);
         await cluster.StopAsync(Rest.Cancellation);
+    }
+
+    [Fact]
+    public async Task AFolderThatIsClosedToTheAccountOfTheDatabaseIsNamed()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root's service has an account of its own for the database.");
+        File.SetUnixFileMode(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        using var cluster = Cluster();
+        var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
+        Assert.Contains("has to be let into every folder above it", refusal.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', refusal.Message);
+    }
+
+    [Fact]
+    public async Task AServiceThatFailsToStartLeavesNoDatabaseRunning()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["WEBVM_DATA"] = _folder;
+        start.Environment["WEBVM_LISTEN"] = $"http://{taken.LocalEndpoint}";
+        using var service = Process.Start(start)!;
+        var output = service.StandardOutput.ReadToEndAsync(Rest.Cancellation);
+        Assert.Contains("address already in use", await service.StandardError.ReadToEndAsync(Rest.Cancellation), StringComparison.Ordinal);
+        await service.WaitForExitAsync(Rest.Cancellation);
+        Assert.Contains("Starting the PostgreSQL cluster", await output, StringComparison.Ordinal);
+        Assert.True(File.Exists(Path.Combine(_folder, "postgres", "data", "PG_VERSION")));
+        Assert.False(File.Exists(Path.Combine(_folder, "postgres", "data", "postmaster.pid")));
     }
 
     [Fact]

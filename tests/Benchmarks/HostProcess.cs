@@ -15,6 +15,9 @@ internal static class HostProcess
     public static double CpuSeconds(int process, string thread) => Directory.GetDirectories($"/proc/{process}/task")
         .Where(task => Read($"{task}/comm").StartsWith(thread, StringComparison.Ordinal)).Sum(task => Ticks($"{task}/stat")) / TicksPerSecond;
 
+    /// <summary>Whether a process executes that file.</summary>
+    public static bool Runs(int process, string program) => new FileInfo($"/proc/{process}/exe").LinkTarget == program;
+
     /// <summary>All processes below this one whose program is called so.</summary>
     public static int[] Descendants(int ancestor, string name)
     {

@@ -13,18 +13,21 @@ namespace WebVm.Api.Persistence;
 /// Brings the database up before anything uses it: the private cluster where there is no connection string, then the migrations,
 /// under a lock that several services on one database share. Afterwards it restarts a private cluster that died.
 /// </summary>
-internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseAddress address, ILogger<DatabaseStart> log) : BackgroundService
+internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseAddress address, ILogger<DatabaseStart> log) : BackgroundService, IAsyncDisposable
 {
     // Any constant will do; it only has to be the same in every WebVm.
     private const long MigrationLock = 0x5765_6256_6d00_0001;
 
     private static readonly TimeSpan ClusterCheckInterval = TimeSpan.FromSeconds(2);
 
+    private bool _leavesCluster;
+
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         if (address.Cluster is { } cluster)
         {
             await cluster.EnsureRunningAsync(cancellationToken);
+            _leavesCluster = true;
         }
 
         await MigrateAsync(cancellationToken);
@@ -61,7 +64,20 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
         if (address.Cluster is { } cluster)
         {
             await cluster.StopAsync(cancellationToken);
+            _leavesCluster = false;
         }
+    }
+
+    /// <summary>Nobody stops what was started when a start fails later on: at an address in use, for one.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_leavesCluster && address.Cluster is { } cluster)
+        {
+            _leavesCluster = false;
+            await cluster.StopAsync(CancellationToken.None);
+        }
+
+        Dispose();
     }
 
     private async Task MigrateAsync(CancellationToken cancellation)

@@ -79,7 +79,7 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
                     continue;
                 }
 
-                throw new ClusterException($"The private PostgreSQL cluster did not start; its log is {logFile}. {SpaceLeft()}{started.Output.Trim()}");
+                throw new ClusterException($"The private PostgreSQL cluster did not start; its log is {logFile}. {SpaceLeft()}{Complaint(started.Output)}");
             }
 
             await CreateDatabaseAsync(cancellation);
@@ -134,7 +134,7 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         var made = await RunAsync(programs, "initdb", ["-D", DataFolder, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject", "--data-checksums"], cancellation);
         if (made.ExitCode != 0)
         {
-            throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{made.Output.Trim()}");
+            throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{Complaint(made.Output)}");
         }
     }
 
@@ -149,6 +149,16 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
     }
 
     private string SpaceLeft() => new DriveInfo(folder).AvailableFreeSpace is var bytes && bytes < LittleSpace ? $"There are {bytes >> 20} MiB left on its disk. " : "";
+
+    // Of all that PostgreSQL's programs say about their work, the line about its failure.
+    private static string Complaint(string output)
+    {
+        string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string complaint = lines.FirstOrDefault(line => line.Contains("FATAL:", StringComparison.Ordinal) || line.Contains("error:", StringComparison.Ordinal)) ?? lines.LastOrDefault() ?? "";
+        return Environment.IsPrivilegedProcess && complaint.Contains("Permission denied", StringComparison.Ordinal)
+            ? $"The service is root, and its database runs as {Account}, which has to be let into every folder above it: {complaint}"
+            : complaint;
+    }
 
     private async Task CreateDatabaseAsync(CancellationToken cancellation)
     {

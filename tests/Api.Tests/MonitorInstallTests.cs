@@ -1,0 +1,184 @@
+using System.Diagnostics;
+using System.Reflection.PortableExecutable;
+using Xunit;
+
+namespace WebVm.Api.Tests;
+
+/// <summary>How the scripts put the monitor where machines run it from (install_monitor, ./webvm publish).</summary>
+public sealed class MonitorInstallTests : IDisposable
+{
+    private readonly Checkout _checkout = new();
+
+    public void Dispose() => _checkout.Dispose();
+
+    [Fact]
+    public async Task WhatIsInstalledIsNotInstalledAgain()
+    {
+        _checkout.StandInForTheSdk();
+        string monitor = await InstallAsync();
+        Assert.Equal(monitor, await InstallAsync());
+        Assert.Equal(1, _checkout.Calls);
+        Assert.Equal([monitor], Monitors());
+        Assert.Contains("ahead of time", Code(monitor), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task OfCallsAtOnceOneInstalls()
+    {
+        _checkout.StandInForTheSdk();
+        string[] monitors = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => InstallAsync()));
+        Assert.Single(monitors.Distinct());
+        Assert.Equal(1, _checkout.Calls);
+    }
+
+    [Fact]
+    public async Task AChangedMonitorGetsAFolderOfItsOwnAndTheOldOneGoesWhenNothingUsesIt()
+    {
+        _checkout.StandInForTheSdk();
+        string first = await InstallAsync();
+        string second, third;
+        using (var machine = new Running(first))
+        {
+            _checkout.Change("second");
+            second = await InstallAsync();
+            using var service = new Running("/bin/sleep", second);
+            _checkout.Change("third");
+            third = await InstallAsync();
+            Assert.Equal(new[] { first, second, third }.Order(), Monitors());
+            Assert.StartsWith("first", Code(first), StringComparison.Ordinal);
+        }
+
+        _checkout.Change("fourth");
+        Assert.Equal([await InstallAsync()], Monitors());
+    }
+
+    /// <summary>Killed before the step that is named, with everything that it had started.</summary>
+    [Theory]
+    [InlineData("dotnet")]
+    [InlineData("cp")]
+    [InlineData("sync")]
+    [InlineData("mv")]
+    public async Task AnInstallThatWasKilledLeavesNothingThatIsUsed(string step)
+    {
+        _checkout.StandInForTheSdk();
+        _checkout.StandIn(step, step == "cp" ? """/bin/cp "$1" "${@: -1}"; kill -KILL -- -$(ps -o sid= -p $$ | tr -d " ")""" : "kill -KILL -- -$(ps -o sid= -p $$ | tr -d ' ')");
+        var (exitCode, _) = await _checkout.InstallAsync();
+        Assert.NotEqual(0, exitCode);
+        Assert.All(Folders(), folder => Assert.EndsWith(".new", folder, StringComparison.Ordinal));
+
+        _checkout.StandInNoMore(step);
+        _checkout.StandInForTheSdk();
+        string monitor = await InstallAsync();
+        Assert.Equal(Path.GetDirectoryName(monitor), Assert.Single(Folders()));
+        Assert.Equal(["webvm-vmm", "webvm-vmm.dll", "webvm-vmm.runtimeconfig.json"], Directory.GetFiles(Path.GetDirectoryName(monitor)!).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>The real SDK, with no source to get its compiler from.</summary>
+    [Fact]
+    public async Task WithoutTheCompilerTheMonitorIsInstalledAsItWasBuilt()
+    {
+        WriteProject("""<configuration><config><add key="globalPackagesFolder" value="none" /></config><packageSources><clear /></packageSources></configuration>""");
+        var (exitCode, said) = await _checkout.InstallAsync();
+        Assert.Equal(0, exitCode);
+        Assert.Equal("webvm: no ahead-of-time compiler to be had; machines start a little later", said[^2]);
+        Assert.Equal("first", Code(said[^1]));
+    }
+
+    /// <summary>The real SDK and its compiler.</summary>
+    [Fact]
+    public async Task WithTheCompilerTheMonitorsCodeIsNative()
+    {
+        string packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget/packages");
+        Assert.SkipUnless(Directory.Exists(Path.Combine(packages, "microsoft.netcore.app.crossgen2.linux-x64")), "The compiler's package was never fetched here.");
+        WriteProject(null);
+        string monitor = await InstallAsync();
+        using var code = new PEReader(File.OpenRead(monitor + ".dll"));
+        Assert.NotEqual(0, code.PEHeaders.CorHeader!.ManagedNativeHeaderDirectory.Size);
+        using var process = Process.Start(new ProcessStartInfo(monitor) { RedirectStandardOutput = true })!;
+        Assert.Equal("installed", await process.StandardOutput.ReadLineAsync(Rest.Cancellation));
+        await process.WaitForExitAsync(Rest.Cancellation);
+    }
+
+    [Fact]
+    public async Task PublishingAgainDisturbsNothingThatRuns()
+    {
+        _checkout.StandInForTheSdk();
+        Array.ForEach(["node", "npm"], program => _checkout.StandIn(program, ""));
+        Directory.CreateDirectory(Path.Combine(_checkout.Root, "wwwroot"));
+        await File.WriteAllTextAsync(Path.Combine(_checkout.Root, "wwwroot", "page"), "", Rest.Cancellation);
+        string folder = Path.Combine(_checkout.Root, "published");
+        Assert.Equal(0, (await _checkout.WebVmAsync("publish", folder)).ExitCode);
+        string program = Path.Combine(folder, "webvm-vmm");
+        using var machine = new Running(program);
+        string before = machine.Program;
+        Assert.StartsWith(Path.Combine(folder, "monitors") + "/", before, StringComparison.Ordinal);
+        using var open = new StreamReader(Path.Combine(folder, "webvm-vmm.dll"));
+
+        _checkout.Change("second");
+        Assert.Equal(0, (await _checkout.WebVmAsync("publish", folder)).ExitCode);
+        Assert.Equal(before, machine.Program);
+        Assert.True(File.Exists(before));
+        Assert.StartsWith("first", await open.ReadToEndAsync(Rest.Cancellation), StringComparison.Ordinal);
+        Assert.StartsWith("second", Code(program), StringComparison.Ordinal);
+        Assert.StartsWith("second", Code(File.ResolveLinkTarget(program, returnFinalTarget: true)!.FullName), StringComparison.Ordinal);
+        Assert.Equal(["monitors", "webvm-vmm", "webvm-vmm.dll", "webvm-vmm.runtimeconfig.json", "wwwroot"], Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    private async Task<string> InstallAsync()
+    {
+        var (exitCode, said) = await _checkout.InstallAsync();
+        Assert.True(exitCode == 0, string.Join('\n', said));
+        return said[^1];
+    }
+
+    private string[] Folders() => Directory.Exists(_checkout.Installed) ? Directory.GetDirectories(_checkout.Installed) : [];
+
+    private IEnumerable<string> Monitors() => Folders().Select(folder => Path.Combine(folder, "webvm-vmm")).Order();
+
+    private static string Code(string monitor) => File.ReadAllText(monitor + ".dll");
+
+    private void WriteProject(string? packageSources)
+    {
+        string folder = Path.Combine(_checkout.Root, "src/Vmm");
+        File.WriteAllText(Path.Combine(folder, "Vmm.csproj"), """
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <OutputType>Exe</OutputType>
+                <TargetFramework>net10.0</TargetFramework>
+                <AssemblyName>webvm-vmm</AssemblyName>
+              </PropertyGroup>
+            </Project>
+            """);
+        File.WriteAllText(Path.Combine(folder, "Program.cs"), """System.Console.WriteLine("installed");""");
+        if (packageSources is not null)
+        {
+            File.WriteAllText(Path.Combine(_checkout.Root, "NuGet.Config"), packageSources);
+        }
+    }
+
+    /// <summary>A process of that program, until disposed: a machine, or with a monitor named a service that would start it.</summary>
+    private sealed class Running : IDisposable
+    {
+        private readonly Process _process;
+
+        public Running(string program, string? monitor = null)
+        {
+            var start = new ProcessStartInfo(program, ["600"]);
+            if (monitor is not null)
+            {
+                start.Environment["WEBVM_MONITOR"] = monitor;
+            }
+
+            _process = Process.Start(start)!;
+        }
+
+        public string Program => new FileInfo($"/proc/{_process.Id}/exe").LinkTarget!;
+
+        public void Dispose()
+        {
+            _process.Kill();
+            _process.WaitForExit();
+            _process.Dispose();
+        }
+    }
+}
