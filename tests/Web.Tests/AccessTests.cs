@@ -57,6 +57,7 @@ public sealed class AccessTests(Site site)
         await Expect(window.Page.Locator("[data-power]")).ToHaveCountAsync(0);
         await window.GoAsync($"/vms/{vm["id"]}/settings");
         await Expect(window.Page.Locator("#vm-name")).ToBeDisabledAsync();
+        await Expect(window.Page.GetByText("Your role does not include changes of machines.")).ToBeVisibleAsync();
         foreach (string tab in new[] { "console", "overview", "snapshots", "activity", "settings" })
         {
             await window.GoAsync($"/vms/{vm["id"]}/{tab}");

@@ -73,11 +73,11 @@ public sealed class InputTests(Site site) : LinuxTests(site)
         string chord = await Machine.KeysAsync(
             async () =>
             {
-                await window.Button("ControlLeft").ClickAsync();
+                await window.Button("Ctrl").ClickAsync();
                 await field.FocusAsync();
                 await window.Page.Keyboard.InsertTextAsync("c");
-                await window.Button("ArrowUp").ClickAsync();
-                await window.Button("Escape").ClickAsync();
+                await window.Button("Up").ClickAsync();
+                await window.Button("Esc").ClickAsync();
             },
             "+29 +46 -46 -29 +103 -103 +1 -1");
         Assert.Equal("+29 +46 -46 -29 +103 -103 +1 -1", chord);

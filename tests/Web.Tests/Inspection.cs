@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace WebVm.Web.Tests;
 
 /// <summary>Looks at all that a page shows, as somebody does who cannot see or point well.</summary>
@@ -45,6 +47,48 @@ internal static class Inspection
           return [...new Set(faults)];
         }
         """;
+
+    // Contrast is looked at above, where colours lie over each other.
+    private const string Violations =
+        """
+        async () => {
+          const found = await axe.run(document, { resultTypes: ['violations'], rules: { 'color-contrast': { enabled: false } } });
+          return found.violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 160)}`));
+        }
+        """;
+
+    private const string WatchShifts =
+        """
+        window.shifted = 0;
+        window.shifts = [];
+        new PerformanceObserver(list => {
+          for (const entry of list.getEntries().filter(entry => !entry.hadRecentInput)) {
+            window.shifted += entry.value;
+            window.shifts.push(...entry.sources.map(source => (source.node?.outerHTML ?? source.node?.textContent ?? '').slice(0, 120)));
+          }
+        }).observe({ type: 'layout-shift', buffered: true });
+        """;
+
+    // Cumulative layout shift: what moved, as a share of the window, times how far. Below a tenth is called good.
+    private const double LargestShift = 0.002;
+
+    private static readonly string s_axe = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "axe.min.js"));
+
+    /// <summary>Lets every page that is opened in the window notice what moves by itself.</summary>
+    public static Task WatchShiftsAsync(Window window) => window.Page.AddInitScriptAsync(WatchShifts);
+
+    /// <summary>What moved although nobody had touched it, if that was more than can be seen.</summary>
+    public static async Task<IReadOnlyList<string>> ShiftsAsync(Window window) =>
+        await window.Page.EvaluateAsync<double>("() => shifted") is > LargestShift and var shifted
+            ? [.. (await window.Page.EvaluateAsync<string[]>("() => shifts")).Prepend(string.Create(CultureInfo.InvariantCulture, $"layout shift {shifted:f4}"))]
+            : [];
+
+    /// <summary>Where the page breaks a rule of accessibility (axe-core's).</summary>
+    public static async Task<IReadOnlyList<string>> ViolationsAsync(Window window)
+    {
+        await window.Page.EvaluateAsync(s_axe);
+        return await window.Page.EvaluateAsync<string[]>(Violations);
+    }
 
     /// <summary>How many pixels the page is wider than its window.</summary>
     public static Task<int> BeyondAsync(Window window) => window.Page.EvaluateAsync<int>("() => Math.max(0, document.documentElement.scrollWidth - innerWidth)");

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 using WebVm.Api.Tests;
 using Xunit;
@@ -34,7 +35,11 @@ public sealed class MachineTests(Site site)
         await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("3");
         await window.Button("Create").ClickAsync();
         await Expect(window.Page.Locator("[data-pointer='/name']")).ToContainTextAsync("must be 1 to 63 letters");
-        await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB");
+        await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB between 64 MiB and 256 GiB");
+        var name = window.Page.GetByLabel("Name", new() { Exact = true });
+        await Expect(name).ToBeFocusedAsync();
+        await Expect(name).ToHaveAttributeAsync("aria-invalid", "true");
+        await Expect(name).ToHaveAccessibleDescriptionAsync(new Regex("must be 1 to 63 letters"));
     }
 
     [Fact]
@@ -228,8 +233,10 @@ public sealed class MachineTests(Site site)
         await using var window = await site.OpenAsync();
         await window.GoAsync($"/vms/{vm["id"]}/settings");
         await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("320");
-        await window.Page.GetByLabel("Memory", new() { Exact = true }).BlurAsync();
+        await window.Page.GetByLabel("vCPUs", new() { Exact = true }).FillAsync("2");
+        await window.Page.GetByLabel("vCPUs", new() { Exact = true }).BlurAsync();
         await window.Button("Save changes").ClickAsync();
+        await Expect(window.Page.GetByText("vCPUs and memory take effect when the machine is switched off and on again.")).ToBeVisibleAsync();
         var waiting = window.Page.GetByText("Changes wait for the next start");
         await Expect(waiting).ToBeVisibleAsync();
         var power = window.Button($"Power of {name}");

@@ -18,11 +18,13 @@ public sealed class PageTests(Site site)
     [Theory]
     [InlineData(390, 844, ColorScheme.Dark)]
     [InlineData(1440, 900, ColorScheme.Light)]
-    public async Task Every_page_fits_its_width_reads_well_and_runs_without_a_script_error(int width, int height, ColorScheme scheme)
+    public async Task Every_page_fits_its_width_reads_well_stands_still_and_runs_without_a_script_error(int width, int height, ColorScheme scheme)
     {
         string name = Rest.NewName("a-machine-with-a-rather-long-name");
         var vm = await site.Api.CreateVmAsync(new { name, description = new string('x', 200), cpus = 2, memory = 128 << 20, labels = new { some = "label" }, numa = new[] { new { cpus = new[] { 0 }, memory = 64 << 20 }, new { cpus = new[] { 1 }, memory = 64 << 20 } } });
+        await FailImageAsync();
         await using var window = await site.OpenAsync(new() { Width = width, Height = height }, scheme);
+        await Inspection.WatchShiftsAsync(window);
         List<string> faults = [];
         foreach (var (path, heading) in Pages.Concat(Tabs.Select(tab => ($"/vms/{vm["id"]}/{tab}", name))))
         {
@@ -38,10 +40,12 @@ public sealed class PageTests(Site site)
         await using var stranger = await site.OpenAnonymousAsync();
         await stranger.Page.GotoAsync("/sign-in");
         Assert.Empty(await Inspection.FaultsAsync(stranger));
+        Assert.Empty(await Inspection.ViolationsAsync(stranger));
         Assert.True(faults.Count == 0, string.Join('\n', faults));
         Assert.Empty(window.Errors);
 
-        async Task InspectAsync(string path) => faults.AddRange((await Inspection.FaultsAsync(window)).Select(fault => $"{path}: {fault}"));
+        async Task InspectAsync(string path) =>
+            faults.AddRange(((string[])[.. await Inspection.FaultsAsync(window), .. await Inspection.ViolationsAsync(window), .. await Inspection.ShiftsAsync(window)]).Select(fault => $"{path}: {fault}"));
     }
 
     [Fact]
@@ -124,7 +128,8 @@ public sealed class PageTests(Site site)
         await using var window = await site.OpenAsync();
         var answer = await window.Page.GotoAsync("/nowhere");
         Assert.Equal(404, answer!.Status);
-        await Expect(window.Page.GetByText("There is no such page")).ToBeVisibleAsync();
+        await Expect(window.Heading("There is no such page")).ToBeVisibleAsync();
+        Assert.Empty(await Inspection.ViolationsAsync(window));
     }
 
     [Fact]
@@ -139,6 +144,16 @@ public sealed class PageTests(Site site)
         string name = Rest.NewName("after");
         await site.Api.CreateVmAsync(new { name });
         await Expect(window.Page.Locator($"[data-vm={name}]")).ToBeVisibleAsync(new() { Timeout = 30_000 });
+    }
+
+    /// <summary>An image whose reason to fail has words of 64 letters.</summary>
+    private async Task FailImageAsync()
+    {
+        byte[] content = [1, 2, 3];
+        var (_, image, _) = await site.Api.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("wrong"), kind = "initrd", bytes = content.Length, sha256 = new string('0', 64) });
+        using var upload = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
+        upload.Headers.Add("Upload-Offset", "0");
+        (await site.Api.SendAsync(upload, Rest.Cancellation)).EnsureSuccessStatusCode();
     }
 
     private static Task<string> BackgroundAsync(Window window) => window.Page.EvaluateAsync<string>("() => getComputedStyle(document.body).backgroundColor");

@@ -63,7 +63,7 @@ internal static class VmValidation
 
         if (vm.Memory is < LeastMemory or > MostMemory || vm.Memory % Mebibyte != 0)
         {
-            yield return new("/memory", $"must be a multiple of 1 MiB between {LeastMemory} and {MostMemory} bytes");
+            yield return new("/memory", $"must be a multiple of 1 MiB between {LeastMemory / Mebibyte} MiB and {MostMemory >> 30} GiB");
         }
     }
 

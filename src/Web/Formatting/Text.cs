@@ -40,6 +40,13 @@ public static class Text
 
     public static string Count(int count, string one, string many) => count == 1 ? $"1 {one}" : string.Create(CultureInfo.InvariantCulture, $"{count:N0} {many}");
 
+    /// <summary>One, one and another, or several with commas and an "and".</summary>
+    public static string List(IEnumerable<string> items)
+    {
+        string[] all = [.. items];
+        return all.Length < 2 ? string.Concat(all) : $"{string.Join(", ", all[..^1])} and {all[^1]}";
+    }
+
     /// <summary>camelCase or PascalCase as words.</summary>
     public static string Words(Enum value)
     {

@@ -1,6 +1,7 @@
 import { startBlazor } from "./page/blazor";
 import { copyText } from "./page/copy";
 import { dialogClosed, showDialog } from "./page/dialogs";
+import { markFaults } from "./page/faults";
 import { LoadMore } from "./page/load-more";
 import { placeMenus } from "./page/menus";
 import { MetricChart } from "./page/metric-chart";
@@ -13,13 +14,14 @@ import { toggleTheme } from "./page/theme";
 declare global {
   interface Window {
     /** What components call. */
-    webvm: { showDialog(dialog: HTMLDialogElement): void; dialogClosed(): void; interactive(): void };
+    webvm: { showDialog(dialog: HTMLDialogElement): void; dialogClosed(): void; markFaults(field: HTMLElement): void; interactive(): void };
   }
 }
 
 window.webvm = {
   showDialog,
   dialogClosed,
+  markFaults,
   // Styles and tests may want to know that the page answers now.
   interactive: () => void (document.documentElement.dataset.interactive = "true"),
 };

@@ -29,7 +29,7 @@ export function handleShortcuts(): void {
       showShortcuts();
     } else if (key === "/") {
       document.querySelector<HTMLInputElement>("[data-shortcut=search]")?.focus();
-    } else if (key === "c") {
+    } else if (key === "c" && document.querySelector(".topbar a[href='/create']")) {
       navigate("/create");
     } else if (key === "t") {
       toggleTheme();
