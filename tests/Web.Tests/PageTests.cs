@@ -48,6 +48,40 @@ public sealed class PageTests(Site site)
             faults.AddRange(((string[])[.. await Inspection.FaultsAsync(window), .. await Inspection.ViolationsAsync(window), .. await Inspection.ShiftsAsync(window)]).Select(fault => $"{path}: {fault}"));
     }
 
+    [Theory]
+    [InlineData(390, 844)]
+    [InlineData(1440, 900)]
+    public async Task Nothing_moves_on_open_pages_when_a_machine_changes_its_state(int width, int height)
+    {
+        string name = Rest.NewName("still");
+        var vm = await site.Api.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(site.Api), name));
+        List<Window> windows = [];
+        foreach (string path in (string[])["/", .. new[] { "console", "overview", "graphs", "settings" }.Select(tab => $"/vms/{vm["id"]}/{tab}")])
+        {
+            var window = await site.OpenAsync(new() { Width = width, Height = height });
+            windows.Add(window);
+            await Inspection.WatchShiftsAsync(window);
+            await window.GoAsync(path);
+            await Expect(window.Page.GetByText(name).First).ToBeVisibleAsync();
+        }
+
+        foreach (var (action, state) in new[] { ("on", "running"), ("pause", "paused"), ("resume", "running"), ("save", "saved"), ("on", "running"), ("off", "off") })
+        {
+            await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action });
+            await Expect(windows[0].Page.Locator($"[data-vm={name}] [data-state={state}]")).ToBeVisibleAsync();
+            foreach (var window in windows.Skip(1))
+            {
+                await Expect(window.Page.Locator($".machine-head [data-state={state}]")).ToBeVisibleAsync();
+            }
+        }
+
+        foreach (var window in windows)
+        {
+            Assert.Equal([], (await Inspection.ShiftsAsync(window)).Select(moved => $"{window.Page.Url}: {moved}"));
+            await window.DisposeAsync();
+        }
+    }
+
     [Fact]
     public async Task Tiles_show_each_machines_name_and_state_beside_nothing_that_hides_them()
     {

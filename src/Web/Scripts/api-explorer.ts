@@ -12,4 +12,13 @@
   apply();
   system.addEventListener("change", apply);
   new MutationObserver(apply).observe(root, { attributes: true, attributeFilter: ["class"] });
+  // What its own script leaves unnamed for those who do not see the page.
+  new MutationObserver((_, observer) => {
+    const servers = document.getElementById("servers");
+    if (servers) {
+      servers.setAttribute("aria-label", "Server");
+      document.getElementById("swagger-ui")?.setAttribute("role", "main");
+      observer.disconnect();
+    }
+  }).observe(root, { childList: true, subtree: true });
 }
