@@ -19,10 +19,11 @@ public static class Text
         return string.Create(CultureInfo.InvariantCulture, $"{(unit == 0 || bytes >= 100 || bytes == Math.Floor(bytes) ? bytes.ToString("0", CultureInfo.InvariantCulture) : bytes.ToString("0.#", CultureInfo.InvariantCulture))} {Units[unit]}");
     }
 
+    /// <summary>By its largest unit alone, for the exact time stands in a title.</summary>
     public static string Ago(DateTimeOffset at)
     {
         var age = DateTimeOffset.UtcNow - at;
-        return age.TotalSeconds < 45 ? "just now" : age.TotalSeconds < 0 ? "now" : $"{Span(age)} ago";
+        return age.TotalSeconds < 45 ? "just now" : age.TotalHours is >= 1 and < 24 ? $"{(int)age.TotalHours} h ago" : $"{Span(age)} ago";
     }
 
     /// <summary>A duration by its largest unit or two.</summary>
