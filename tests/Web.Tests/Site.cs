@@ -76,7 +76,8 @@ public sealed partial class Site : IAsyncLifetime
     }
 
     /// <summary>A window of the administrator, signed in by the link of the first start.</summary>
-    public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light, Handheld? device = null)
+    /// <param name="address">A way to the service that is not the straight one.</param>
+    public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light, Handheld? device = null, Uri? address = null)
     {
         if (_state is null)
         {
@@ -86,7 +87,7 @@ public sealed partial class Site : IAsyncLifetime
             _state = await first.Page.Context.StorageStateAsync();
         }
 
-        return await OpenAsync(size, scheme, _state, device);
+        return await OpenAsync(size, scheme, _state, device, address);
     }
 
     /// <summary>A window of a new user with the role.</summary>
@@ -100,7 +101,7 @@ public sealed partial class Site : IAsyncLifetime
         return window;
     }
 
-    public Task<Window> OpenAnonymousAsync() => OpenAsync(null, ColorScheme.Light, null, null);
+    public Task<Window> OpenAnonymousAsync() => OpenAsync(null, ColorScheme.Light, null, null, null);
 
     /// <summary>A window on another address of the service, which says that it comes from a client.</summary>
     public async Task<Window> OpenAtAsync(Uri address, string client)
@@ -110,9 +111,9 @@ public sealed partial class Site : IAsyncLifetime
         return new Window(await context.NewPageAsync());
     }
 
-    private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state, Handheld? device)
+    private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state, Handheld? device, Uri? address)
     {
-        var context = await _browser.NewContextAsync(new() { BaseURL = Address, ViewportSize = device is null ? size ?? new() { Width = 1440, Height = 900 } : new() { Width = 390, Height = 844 }, HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, StorageState = state });
+        var context = await _browser.NewContextAsync(new() { BaseURL = address?.ToString() ?? Address, ViewportSize = device is null ? size ?? new() { Width = 1440, Height = 900 } : new() { Width = 390, Height = 844 }, HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, StorageState = state });
         context.SetDefaultTimeout(Patience);
         return new Window(await context.NewPageAsync());
     }

@@ -14,7 +14,7 @@ namespace WebVm.Api.Console;
 
 /// <summary>
 /// The console in the browser, over SignalR with MessagePack. One connection is for one screen or one serial port. The server calls
-/// "frame", "off", "presence" and "serial"; what the frame holds is described at <see cref="Viewer"/>.
+/// "frame", "off", "presence" and "serial"; what the frame holds is described at <see cref="FrameWriter"/>.
 /// </summary>
 [Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
 internal sealed class ConsoleHub(
@@ -42,7 +42,8 @@ internal sealed class ConsoleHub(
     }
 
     /// <summary>A frame has been painted; the next may come.</summary>
-    public void Acknowledge(long frame) => Current?.Viewer?.Acknowledge((uint)frame);
+    /// <param name="kept">Milliseconds since it arrived in the browser.</param>
+    public void Acknowledge(long frame, int kept) => Current?.Viewer?.Acknowledge((uint)frame, kept);
 
     /// <summary>A key by its place (KeyboardEvent.code) went down or up. Only the controller's keys count.</summary>
     public Task Key(string code, bool pressed) =>

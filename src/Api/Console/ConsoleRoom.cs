@@ -185,7 +185,13 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
 
             foreach (var viewer in viewers)
             {
-                Volatile.Write(ref _bytes, _bytes + viewer.SendIfReady(grid, frame, changedAt, now));
+                int sent = viewer.SendIfReady(grid, frame, changedAt, now);
+                if (sent > 0)
+                {
+                    // There may be more of the same for this viewer when it has painted, without any change: then it comes at once as well.
+                    ticks.Active(now);
+                    Volatile.Write(ref _bytes, _bytes + sent);
+                }
             }
         }
     }

@@ -1,5 +1,5 @@
 import { Link } from "./connection";
-import { Screen } from "./display/screen";
+import { Frame, readFrame, Screen } from "./display/screen";
 import { Keyboard } from "./input/keyboard";
 import { Pointer } from "./input/pointer";
 import { TouchKeys } from "./input/touch-keys";
@@ -23,6 +23,7 @@ export class Console {
   private mine = false;
   private dark = false;
   private arrived: Uint8Array | null = null;
+  private arrivedAt = 0;
   private frames = 0;
   private bytes = 0;
   private latency = 0;
@@ -110,33 +111,44 @@ export class Console {
   }
 
   private take(data: Uint8Array): void {
-    // One frame is under way at a time, but after a reconnect there may be the last of the old and the first of the new.
-    if (this.arrived) {
-      this.screen.paint(this.arrived);
-    } else {
-      requestAnimationFrame(this.paint);
-    }
     this.arrived = data;
+    this.arrivedAt = performance.now();
+    const frame = readFrame(data);
+    if (frame instanceof Promise) {
+      void frame.then(this.schedule);
+    } else {
+      this.schedule(frame);
+    }
   }
 
   /** In the browser's own rhythm; the acknowledgement asks for the next frame, so a hidden or slow page gets fewer. */
-  private readonly paint = (): void => {
-    const info = this.screen.paint(this.arrived!);
+  private readonly schedule = (frame: Frame): void => {
+    requestAnimationFrame(() => this.paint(frame));
+  };
+
+  private paint(frame: Frame): void {
+    // One frame is under way at a time, so none overtakes another. Only after a reconnect there may be the last of the old connection, which is
+    // not painted any more: the new one sends the whole screen.
+    if (frame.data !== this.arrived) {
+      frame.picture?.close();
+      return;
+    }
     this.arrived = null;
-    this.link.send("Acknowledge", info.frame);
+    this.screen.paint(frame);
+    this.link.send("Acknowledge", frame.number, Math.floor(performance.now() - this.arrivedAt));
     if (this.dark) {
       this.dark = false;
       this.tell("DisplayOn");
     }
     this.frames++;
-    this.bytes += info.bytes;
-    this.latency = info.latency;
-  };
+    this.bytes += frame.data.byteLength;
+    this.latency = frame.latency;
+  }
 
   private report(): void {
     const now = performance.now();
     const seconds = (now - this.since) / 1000;
-    this.tell("Statistics", this.frames / seconds, this.latency, this.bytes / seconds);
+    this.tell("Statistics", this.frames / seconds, this.latency, this.bytes / seconds, this.screen.lossyTiles);
     this.frames = this.bytes = 0;
     this.since = now;
   }

@@ -13,7 +13,7 @@ public sealed class HubAccessTests(SharedService shared)
     {
         [nameof(ConsoleHub.OpenDisplay)] = [Guid.Empty.ToString(), false],
         [nameof(ConsoleHub.OpenSerial)] = [Guid.Empty.ToString(), 0L],
-        [nameof(ConsoleHub.Acknowledge)] = [1L],
+        [nameof(ConsoleHub.Acknowledge)] = [1L, 1],
         [nameof(ConsoleHub.Key)] = ["KeyA", true],
         [nameof(ConsoleHub.Pointer)] = [1, 1, 0, 1],
         [nameof(ConsoleHub.TakeControl)] = [],

@@ -1,4 +1,5 @@
 using WebVm.Api.Console.Display;
+using WebVm.Api.Tests.Console;
 
 namespace WebVm.Benchmarks.Console;
 
@@ -49,6 +50,39 @@ internal sealed class EncodingBenchmark : IBenchmark
             }
         });
         yield return new("one letter changes", time / 1000, "us", $"{allocated:f0} B/op");
+        foreach (var measurement in MeasurePhotograph())
+        {
+            yield return measurement;
+        }
+    }
+
+    /// <summary>The same photograph without loss and with, tile by tile.</summary>
+    private static IEnumerable<Measurement> MeasurePhotograph()
+    {
+        var photographs = new[] { new Photograph(Width, Height, 1), new Photograph(Width, Height, 2) };
+        var grid = new TileGrid(Width, Height);
+        long number = 0;
+        grid.Update(photographs[0], ++number);
+        yield return new("photographic tile, lossless", Enumerable.Range(0, grid.Count).Average(tile => grid.Encoded(tile).Length), "B");
+        yield return new("photographic tile, JPEG", Enumerable.Range(0, grid.Count).Average(tile => grid.Lossy(tile).Length), "B");
+        var (lossless, bytes) = Timing.Measure(Operations, count => Encode(count, lossy: false));
+        yield return new("photographic screen changes", lossless / 1e6, "ms", $"{bytes:f0} B/op");
+        (double both, bytes) = Timing.Measure(Operations, count => Encode(count, lossy: true));
+        yield return new("the same, and every tile as JPEG for a slow link", both / 1e6, "ms", $"{bytes:f0} B/op");
+        yield return new("photographic tile to JPEG", (both - lossless) / grid.Count / 1000, "us");
+
+        void Encode(int count, bool lossy)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                number++;
+                grid.Update(photographs[number % 2], number);
+                for (int tile = 0; lossy && tile < grid.Count; tile++)
+                {
+                    grid.Lossy(tile);
+                }
+            }
+        }
     }
 
     private static uint Noise(int i)

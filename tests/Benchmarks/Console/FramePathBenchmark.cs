@@ -1,15 +1,7 @@
 using System.Diagnostics;
 using System.Net.WebSockets;
 using System.Runtime.CompilerServices;
-using System.Text;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.SignalR;
-using Microsoft.AspNetCore.SignalR.Protocol;
-using Microsoft.Extensions.DependencyInjection;
-using WebVm.Api.Console;
 using WebVm.Api.Console.Display;
-using WebVm.Api.Console.MessagePack;
 
 namespace WebVm.Benchmarks.Console;
 
@@ -17,7 +9,6 @@ namespace WebVm.Benchmarks.Console;
 internal sealed class FramePathBenchmark : IBenchmark
 {
     private const int Frames = 5000;
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
 
     public string Name => "frames";
 
@@ -25,26 +16,10 @@ internal sealed class FramePathBenchmark : IBenchmark
 
     private static async IAsyncEnumerable<Measurement> MeasureAsync()
     {
-        var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore().UseUrls("http://127.0.0.1:0");
-        builder.Services.AddRoutingCore();
-        builder.Services.AddSignalR();
-        builder.Services.AddSingleton<IHubProtocol, MessagePackHubProtocol>();
-        builder.Services.AddSingleton<HubConnections<WatchHub>>();
-        builder.Services.AddSingleton<HubLifetimeManager<WatchHub>>(provider => provider.GetRequiredService<HubConnections<WatchHub>>());
-        var joined = new TaskCompletionSource<Viewer>();
-        builder.Services.AddSingleton(joined);
-        await using var service = builder.Build();
-        service.MapHub<WatchHub>("/hub");
-        await service.StartAsync();
-
+        await using var hub = await FrameHub.StartAsync();
         using var socket = new ClientWebSocket();
-        await socket.ConnectAsync(new Uri(service.Urls.Single().Replace("http", "ws", StringComparison.Ordinal) + "/hub"), CancellationToken.None);
         byte[] buffer = new byte[64 * 1024];
-        await socket.SendAsync(Encoding.ASCII.GetBytes("{\"protocol\":\"messagepack\",\"version\":1}\u001e"), WebSocketMessageType.Binary, true, CancellationToken.None);
-        await ReceiveAsync(socket, buffer);
-        await socket.SendAsync(new MessagePackHubProtocol().GetMessageBytes(new InvocationMessage("Watch", [])), WebSocketMessageType.Binary, true, CancellationToken.None);
-        var viewer = await joined.Task.WaitAsync(s_patience);
+        var viewer = await hub.WatchAsync(socket, hub.Address);
 
         var screen = new Blinking();
         var grid = new TileGrid(Blinking.Width, Blinking.Height);
@@ -71,7 +46,7 @@ internal sealed class FramePathBenchmark : IBenchmark
                 long now = Stopwatch.GetTimestamp();
                 viewer.SendIfReady(grid, frame, now, now);
                 await ReceiveAsync(socket, buffer);
-                viewer.Acknowledge(frame);
+                viewer.Acknowledge(frame, 0);
             }
         }
     }
@@ -83,12 +58,6 @@ internal sealed class FramePathBenchmark : IBenchmark
         while (!(await socket.ReceiveAsync(buffer.AsMemory(), CancellationToken.None)).EndOfMessage)
         {
         }
-    }
-
-    /// <summary>As the console's hub, without machines.</summary>
-    internal sealed class WatchHub(HubConnections<WatchHub> connections, TaskCompletionSource<Viewer> joined) : Hub
-    {
-        public void Watch() => joined.TrySetResult(new Viewer(connections[Context.ConnectionId], Clients.Caller, "bench", mayControl: true));
     }
 
     private sealed class Blinking : IScreenSource

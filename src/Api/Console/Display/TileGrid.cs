@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using WebVm.Api.Console.Display.Jpeg;
 
 namespace WebVm.Api.Console.Display;
 
@@ -10,11 +11,18 @@ internal sealed class TileGrid
 {
     private const int Size = TileEncoder.TileSize;
 
+    // Photographs take half of raw pixels (16 KiB) and more without loss; text, however coloured, and what programs draw seldom take a quarter.
+    private const int SmallestPhotograph = 4 * 1024;
+
     private readonly TileEncoder _encoder = new();
+    private readonly JpegTileEncoder _jpeg = new();
     private readonly uint[] _pixels;
     private readonly uint[] _line;
     private readonly byte[]?[] _encoded;
     private readonly int[] _lengths;
+    private readonly byte[]?[] _lossy;
+    private readonly int[] _lossyLengths;
+    private readonly long[] _lossyOf;
     private readonly long[] _changed;
 
     public TileGrid(int width, int height)
@@ -26,7 +34,11 @@ internal sealed class TileGrid
         _line = new uint[width];
         _encoded = new byte[]?[Columns * Rows];
         _lengths = new int[Columns * Rows];
+        _lossy = new byte[]?[Columns * Rows];
+        _lossyLengths = new int[Columns * Rows];
+        _lossyOf = new long[Columns * Rows];
         _changed = new long[Columns * Rows];
+        Array.Fill(_lossyOf, -1);
         Array.Fill(_changed, -1);
     }
 
@@ -45,6 +57,31 @@ internal sealed class TileGrid
 
     /// <summary>A tile as it goes to viewers.</summary>
     public ReadOnlySpan<byte> Encoded(int tile) => _encoded[tile].AsSpan(0, _lengths[tile]);
+
+    /// <summary>
+    /// A photographic tile as JPEG (<see cref="JpegTileEncoder"/>), encoded when somebody first asks for it; empty when the tile is none, or would not get
+    /// smaller by half.
+    /// </summary>
+    public ReadOnlySpan<byte> Lossy(int tile)
+    {
+        if (_lossyOf[tile] != _changed[tile])
+        {
+            _lossyOf[tile] = _changed[tile];
+            _lossyLengths[tile] = 0;
+            if (_lengths[tile] >= SmallestPhotograph && (TileEncoding)_encoded[tile]![0] is TileEncoding.Compressed or TileEncoding.Raw)
+            {
+                int left = tile % Columns * Size;
+                int top = tile / Columns * Size;
+                var scan = _jpeg.Encode(_pixels.AsSpan((top * Width) + left), Width, Math.Min(Size, Width - left), Math.Min(Size, Height - top));
+                if (scan.Length <= _lengths[tile] / 2)
+                {
+                    _lossyLengths[tile] = Keep(scan, ref _lossy[tile]);
+                }
+            }
+        }
+
+        return _lossy[tile].AsSpan(0, _lossyLengths[tile]);
+    }
 
     /// <summary>Takes in the screen as it is now.</summary>
     /// <param name="frame">Number of this frame.</param>
@@ -110,14 +147,18 @@ internal sealed class TileGrid
     private void Encode(int tile, int left, int top, int width, int height)
     {
         var data = _encoder.Encode(_pixels.AsSpan((top * Width) + left), Width, width, height);
-        ref byte[]? buffer = ref _encoded[tile];
+        _lengths[tile] = Keep(data, ref _encoded[tile]);
+    }
+
+    private static int Keep(ReadOnlySpan<byte> data, ref byte[]? buffer)
+    {
         if (buffer is null || buffer.Length < data.Length)
         {
             buffer = new byte[Math.Max(64, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)data.Length))];
         }
 
         data.CopyTo(buffer);
-        _lengths[tile] = data.Length;
+        return data.Length;
     }
 }
 

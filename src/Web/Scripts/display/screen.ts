@@ -11,13 +11,42 @@ const enum Encoding {
 const opaque = 0xff000000;
 const headerBytes = 16;
 
-/** What a frame said about itself. */
-export interface FrameInfo {
-  readonly frame: number;
-  readonly bytes: number;
-  readonly tiles: number;
+/** A frame that has arrived. The layout is described at FrameWriter on the server. */
+export interface Frame {
+  readonly number: number;
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly size: number;
   /** Milliseconds from the guest's change to the viewer's acknowledgement, of an earlier frame. */
   readonly latency: number;
+  /** Number of tiles without loss, from `headerBytes` on. */
+  readonly exact: number;
+  /** Tiles with loss, which a picture shows one below the other. */
+  readonly lossy: readonly number[];
+  readonly picture: ImageBitmap | null;
+}
+
+/** Reads a frame, and decodes the picture in it, if there is one. */
+export function readFrame(data: Uint8Array): Frame | Promise<Frame> {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const exact = view.getUint16(12, true);
+  const frame = {
+    number: view.getUint32(0, true), data, width: view.getUint16(4, true), height: view.getUint16(6, true), size: view.getUint16(8, true),
+    latency: view.getUint16(10, true), exact, lossy: [], picture: null,
+  };
+  const count = view.getUint16(14, true);
+  if (count === 0) {
+    return frame;
+  }
+  let at = headerBytes;
+  for (let i = 0; i < exact; i++) {
+    at += 4 + view.getUint16(at + 2, true);
+  }
+  const lossy = Array.from({ length: count }, (_, i) => view.getUint16(at + 2 * i, true));
+  const file = new Blob([data.slice(at + 2 * count)], { type: "image/jpeg" });
+  // Without the picture there is the rest, and soon all without loss.
+  return createImageBitmap(file).then(picture => ({ ...frame, lossy, picture }), () => frame);
 }
 
 /** Draws frames of tiles into a canvas. */
@@ -27,6 +56,7 @@ export class Screen {
   private readonly scratch = new Uint8Array(64 * 64 * 4);
   private readonly scratchColours = new Uint32Array(this.scratch.buffer);
   private readonly palette = new Uint32Array(16);
+  private readonly lossy = new Set<number>();
   private image: ImageData | null = null;
   private pixels = new Uint32Array(0);
 
@@ -39,27 +69,36 @@ export class Screen {
     this.sized.disconnect();
   }
 
-  /** Paints one frame. The layout is described at FrameWriter on the server. */
-  paint(data: Uint8Array): FrameInfo {
+  /** Tiles that are shown with loss. */
+  get lossyTiles(): number {
+    return this.lossy.size;
+  }
+
+  paint(frame: Frame): void {
+    const { data, width, height, size, picture } = frame;
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    const frame = view.getUint32(0, true);
-    const width = view.getUint16(4, true);
-    const height = view.getUint16(6, true);
-    const size = view.getUint16(8, true);
-    const latency = view.getUint16(10, true);
-    const tiles = view.getUint16(12, true);
     this.resize(width, height);
     const columns = Math.ceil(width / size);
     let at = headerBytes;
-    for (let i = 0; i < tiles; i++) {
+    for (let i = 0; i < frame.exact; i++) {
       const index = view.getUint16(at, true);
       const length = view.getUint16(at + 2, true);
       const x = (index % columns) * size;
       const y = Math.floor(index / columns) * size;
       this.draw(data, at + 4, at + 4 + length, x, y, Math.min(size, width - x), Math.min(size, height - y));
+      this.lossy.delete(index);
       at += 4 + length;
     }
-    return { frame, bytes: data.byteLength, tiles, latency };
+    if (picture) {
+      frame.lossy.forEach((index, i) => {
+        const x = (index % columns) * size;
+        const y = Math.floor(index / columns) * size;
+        const [across, down] = [Math.min(size, width - x), Math.min(size, height - y)];
+        this.context.drawImage(picture, 0, i * size, across, down, x, y, across, down);
+        this.lossy.add(index);
+      });
+      picture.close();
+    }
   }
 
   private resize(width: number, height: number): void {
@@ -70,6 +109,7 @@ export class Screen {
     this.canvas.height = height;
     this.image = this.context.createImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer).fill(opaque);
+    this.lossy.clear();
     this.sharpen();
     this.resized(width, height);
   }
