@@ -39,6 +39,9 @@ public sealed class VmResourceTests(SharedService shared)
     [InlineData("""{"name":"a","colour":"red"}""", "/colour")]
     [InlineData("""{"name":"a","boot":{"disc":1}}""", "/boot/disc")]
     [InlineData("""{"name":"a","engine":"qemu"}""", "/engine")]
+    [InlineData("""{"name":"a","cpu":{"features":{"la57":"yes"}}}""", "/cpu/features/la57")]
+    [InlineData("""{"name":"a","cpu":{"features":{"la58":true}}}""", "/cpu/features/la58")]
+    [InlineData("""{"name":"a","cpu":null}""", "/cpu")]
     public async Task AFieldOfTheWrongFormIsNamed(string body, string pointer)
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", body);
@@ -57,6 +60,41 @@ public sealed class VmResourceTests(SharedService shared)
             numa = new object[] { new { cpus = new[] { 0, 1 }, memory = 256L << 20 }, new { cpus = new[] { 1 }, memory = 128L << 20, distances = new[] { 20, 20 } } },
         });
         Assert.Equal(["/numa/1/cpus", "/numa/1/distances", "/numa", "/numa"], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task FiveLevelPagingIsOfferedFromTheNextStartOn()
+    {
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName("la57")));
+        string path = $"/api/v1/vms/{vm["id"]}";
+        Assert.False((bool)vm["cpu"]!["features"]!["la57"]!);
+        Assert.Equal("succeeded", (string)(await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
+        Assert.False(await SpecHasLa57Async());
+
+        var (_, patched, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":{"features":{"la57":true}}}""");
+        Assert.True((bool)patched!["cpu"]!["features"]!["la57"]!);
+        Assert.Equal(["/cpu"], patched["pendingChanges"]!.AsArray().Select(pointer => (string)pointer!));
+        await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "off" });
+        Assert.Equal("succeeded", (string)(await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
+        Assert.True(await SpecHasLa57Async());
+        var (_, back, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":null}""");
+        Assert.False((bool)back!["cpu"]!["features"]!["la57"]!);
+        await shared.Client.SendAsync(HttpMethod.Delete, path + "?force=true&wait=60");
+
+        // What the VM's monitor was started with.
+        async Task<bool> SpecHasLa57Async()
+        {
+            foreach (string spec in Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories))
+            {
+                var json = JsonNode.Parse(await File.ReadAllTextAsync(spec, Rest.Cancellation))!;
+                if ((string)json["name"]! == (string)vm["name"]!)
+                {
+                    return (bool?)json["cpu"]?["features"]?["la57"] ?? false;
+                }
+            }
+
+            throw new FileNotFoundException("The VM has no run.");
+        }
     }
 
     [Fact]

@@ -5,6 +5,7 @@ using WebVm.Api.Images;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Machine.Spec;
 using EngineChoice = WebVm.Vmm.Machine.Spec.EngineChoice;
 
@@ -22,6 +23,7 @@ internal sealed class SpecWriter(ImageStore store)
             Name = vm.Name,
             Engine = Enum.Parse<EngineChoice>(configuration.Engine.ToString()),
             Cpus = configuration.Cpus,
+            CpuFeatures = configuration.Cpu.Features.La57 ? CpuFeatures.La57 : CpuFeatures.None,
             Memory = (ulong)configuration.Memory,
             Numa = [.. configuration.Numa.Select(node => new NumaNodeSpec
             {

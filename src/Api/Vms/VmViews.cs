@@ -14,6 +14,9 @@ public sealed record VmSettings
     /// <summary>Number of vCPUs.</summary>
     public int Cpus { get; init; } = 1;
 
+    /// <summary>What the vCPUs are; as in the monitor's machine spec.</summary>
+    public CpuConfiguration Cpu { get; init; } = new();
+
     /// <summary>Bytes.</summary>
     public long Memory { get; init; } = 512L << 20;
 
@@ -39,6 +42,7 @@ public sealed record VmSettings
         Description = vm.Description,
         Labels = vm.Labels,
         Cpus = vm.Configuration.Cpus,
+        Cpu = vm.Configuration.Cpu,
         Memory = vm.Configuration.Memory,
         Numa = vm.Configuration.Numa,
         Boot = vm.Configuration.Boot,
@@ -52,6 +56,7 @@ public sealed record VmSettings
     public VmConfiguration ToConfiguration() => new()
     {
         Cpus = Cpus,
+        Cpu = Cpu,
         Memory = Memory,
         Numa = Numa,
         // A kernel of one's own takes the place of the default image.
@@ -71,6 +76,7 @@ public sealed record VmView(
     string Description,
     IReadOnlyDictionary<string, string> Labels,
     int Cpus,
+    CpuConfiguration Cpu,
     long Memory,
     IReadOnlyList<NumaNode> Numa,
     BootConfiguration Boot,
@@ -87,7 +93,7 @@ public sealed record VmView(
     public static VmView From(Vm vm)
     {
         var c = vm.Configuration;
-        return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Restart, c.Autostart, c.DeleteProtection,
+        return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Restart, c.Autostart, c.DeleteProtection,
             VmPowerView.From(vm), PendingChange.Between(vm.RunningConfiguration, c), vm.CreatedAt, vm.UpdatedAt);
     }
 }
@@ -116,6 +122,7 @@ internal static class PendingChange
 
         var changed = new List<string>();
         Add(changed, "/cpus", running.Cpus == wanted.Cpus);
+        Add(changed, "/cpu", running.Cpu == wanted.Cpu);
         Add(changed, "/memory", running.Memory == wanted.Memory);
         Add(changed, "/numa", SameJson(running.Numa, wanted.Numa));
         Add(changed, "/boot", running.Boot == wanted.Boot);

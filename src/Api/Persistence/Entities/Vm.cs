@@ -74,6 +74,8 @@ public sealed record VmConfiguration
 {
     public int Cpus { get; init; } = 1;
 
+    public CpuConfiguration Cpu { get; init; } = new();
+
     /// <summary>Bytes.</summary>
     public long Memory { get; init; } = 512L << 20;
 
@@ -90,6 +92,19 @@ public sealed record VmConfiguration
     public AutostartConfiguration Autostart { get; init; } = new();
 
     public bool DeleteProtection { get; init; }
+}
+
+/// <summary>What the vCPUs are.</summary>
+public sealed record CpuConfiguration
+{
+    public CpuFeatureConfiguration Features { get; init; } = new();
+}
+
+/// <summary>What CPUID offers the guest beyond what every guest is offered.</summary>
+public sealed record CpuFeatureConfiguration
+{
+    /// <summary>5-level paging: 57 bits of virtual address, for one more level in every page walk. The soft engine has it; where the host's KVM does not, engine auto takes soft and a machine with engine kvm fails at its start.</summary>
+    public bool La57 { get; init; }
 }
 
 /// <summary>A virtual NUMA node.</summary>

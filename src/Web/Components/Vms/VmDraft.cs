@@ -40,6 +40,8 @@ public sealed class VmDraft
 
     public EngineChoice Engine { get; set; }
 
+    public bool La57 { get; set; }
+
     public RestartPolicy Restart { get; set; } = RestartPolicy.OnFailure;
 
     public bool Autostart { get; set; }
@@ -67,6 +69,7 @@ public sealed class VmDraft
             Width = vm.Display.Width,
             Height = vm.Display.Height,
             Engine = vm.Engine,
+            La57 = vm.Cpu.Features.La57,
             Restart = vm.Restart,
             Autostart = vm.Autostart.Enabled,
             AutostartOrder = vm.Autostart.Order,
@@ -105,6 +108,7 @@ public sealed class VmDraft
         },
         Display = new DisplayConfiguration { Enabled = DisplayEnabled, Width = Width, Height = Height },
         Engine = Engine,
+        Cpu = new CpuConfiguration { Features = new CpuFeatureConfiguration { La57 = La57 } },
         Restart = Restart,
         Autostart = new AutostartConfiguration { Enabled = Autostart, Order = AutostartOrder, DelaySeconds = AutostartDelay },
         DeleteProtection = DeleteProtection,
