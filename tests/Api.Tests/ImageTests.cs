@@ -1,5 +1,7 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Security.Cryptography;
+using Microsoft.EntityFrameworkCore;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -73,6 +75,90 @@ public sealed class ImageTests(SharedService shared)
         Assert.Equal(HttpStatusCode.Accepted, status);
         Assert.Equal("succeeded", (string)operation!["state"]!);
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData("Healthy"u8)), (string)operation["result"]!["sha256"]!);
+    }
+
+    [Fact]
+    public async Task TwoThatSendAnImageAtOnceAreToldApart()
+    {
+        string id = await AnnounceAsync(100, null);
+        var body = new Pipe();
+        using var first = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content?wait=30") { Content = new StreamContent(body.Reader.AsStream()) };
+        first.Headers.Add("Upload-Offset", "0");
+        await body.Writer.WriteAsync(new byte[50], Rest.Cancellation);
+        var sending = shared.Client.SendAsync(first, Rest.Cancellation);
+        await AbandonedRunsTests.EventuallyAsync(shared.Service, async () => await OffsetAsync(id) == 50);
+        Assert.Equal(HttpStatusCode.Conflict, await SendAsync(id, 50, new byte[50]));
+        await body.Writer.WriteAsync(new byte[50], Rest.Cancellation);
+        await body.Writer.CompleteAsync();
+        using var sent = await sending;
+        Assert.Equal(HttpStatusCode.Accepted, sent.StatusCode);
+        Assert.Equal("ready", (string)(await shared.Client.SendAsync(HttpMethod.Get, $"/api/v1/images/{id}")).Body!["state"]!);
+    }
+
+    [Fact]
+    public async Task ImagesAreCheckedOneAfterTheOtherWithProgressUntilCancelledAndAgainAfterAKill()
+    {
+        await using var service = await ServiceProcess.StartAsync();
+        var client = service.Client;
+        // Reading that much takes as long as any test; a sparse file takes no space.
+        const long endless = 64L << 30;
+        var big = await CompleteAsync(client, service.Data, endless);
+        await AbandonedRunsTests.EventuallyAsync(service, async () => (int)(await OperationAsync(big.Operation)).Body!["progress"]! > 0);
+        var small = new List<(string Image, string Operation)>();
+        for (int i = 0; i <= Environment.ProcessorCount / 4; i++)
+        {
+            small.Add(await CompleteAsync(client, service.Data, i == 0 ? 1000 : endless));
+        }
+
+        // Whoever finds no place waits, and can be cancelled there as well.
+        await AbandonedRunsTests.EventuallyAsync(service, async () => (string?)(await OperationAsync(small[^1].Operation)).Body!["message"] == "Waiting for other images to be checked");
+        await client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{small[^1].Operation}/cancel");
+        Assert.Equal("cancelled", (string)(await OperationAsync(small[^1].Operation, 60)).Body!["state"]!);
+
+        await service.KillAsync();
+        await using (var database = Databases.Of(service).CreateDbContext())
+        {
+            await database.Operations.ExecuteUpdateAsync(set => set.SetProperty(o => o.Progress, 0), Rest.Cancellation);
+        }
+
+        await service.StartAgainAsync();
+        await AbandonedRunsTests.EventuallyAsync(service, async () => (int)(await OperationAsync(big.Operation)).Body!["progress"]! > 0);
+        Assert.Equal("verifying", await StateAsync(big.Image));
+        await client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{big.Operation}/cancel");
+        Assert.Equal("cancelled", (string)(await OperationAsync(big.Operation, 60)).Body!["state"]!);
+        Assert.Equal("failed", await StateAsync(big.Image));
+        Assert.False(Directory.Exists(Path.Combine(service.Data, "images", Guid.Parse(big.Image).ToString("N"))));
+
+        // The deleted one's check ends with it and gives its place to the next.
+        var doomed = await CompleteAsync(client, service.Data, endless);
+        Assert.Equal(HttpStatusCode.NoContent, (await client.SendAsync(HttpMethod.Delete, $"/api/v1/images/{doomed.Image}")).Status);
+        Assert.Equal("cancelled", (string)(await OperationAsync(doomed.Operation, 60)).Body!["state"]!);
+        var last = await CompleteAsync(client, service.Data, 1000);
+        Assert.Equal("succeeded", (string)(await OperationAsync(last.Operation, 60)).Body!["state"]!);
+        Assert.Equal("ready", await StateAsync(last.Image));
+
+        Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> OperationAsync(string id, int wait = 0) =>
+            client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{id}?wait={wait}");
+
+        async Task<string> StateAsync(string id) => (string)(await client.SendAsync(HttpMethod.Get, $"/api/v1/images/{id}")).Body!["state"]!;
+    }
+
+    /// <summary>An image of which all bytes but the last have come, and then the last: its check begins.</summary>
+    private static async Task<(string Image, string Operation)> CompleteAsync(HttpClient client, string data, long bytes)
+    {
+        var (status, image, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("image"), kind = "disk", bytes });
+        Assert.Equal(HttpStatusCode.Created, status);
+        string id = (string)image!["id"]!;
+        await using (var content = File.Create(Path.Combine(data, "images", Guid.Parse(id).ToString("N"), "content")))
+        {
+            content.SetLength(bytes - 1);
+        }
+
+        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content") { Content = new ByteArrayContent([1]) };
+        request.Headers.Add("Upload-Offset", (bytes - 1).ToString(null, null));
+        using var answer = await client.SendAsync(request, Rest.Cancellation);
+        Assert.Equal(HttpStatusCode.Accepted, answer.StatusCode);
+        return (id, (string)System.Text.Json.Nodes.JsonNode.Parse(await answer.Content.ReadAsStringAsync(Rest.Cancellation))!["id"]!);
     }
 
     private async Task<string> AnnounceAsync(int bytes, string? sha256)

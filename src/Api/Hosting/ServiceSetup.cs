@@ -223,6 +223,8 @@ public static class ServiceSetup
         services.AddHttpClient(ImageImport.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan)
             .ConfigurePrimaryHttpMessageHandler(() => ImportConnections.CreateHandler(options.ImportFromPrivateNetworks ? _ => true : ImportConnections.IsPublic));
         services.AddSingleton<ImageStore>();
+        services.AddSingleton<ImageHashing>();
+        services.AddSingleton<ImageVerification>();
         services.AddHostedService<Catalogue>();
         services.AddSingleton<VmFiles>();
         services.AddSingleton<HostPaths>();
@@ -253,7 +255,7 @@ public static class ServiceSetup
         services.AddSingleton<IOperationHandler, SnapshotCreation>();
         services.AddSingleton<IOperationHandler, SnapshotRestoration>();
         services.AddSingleton<IOperationHandler, ImageImport>();
-        services.AddSingleton<IOperationHandler, ImageVerification>();
+        services.AddSingleton<IOperationHandler>(provider => provider.GetRequiredService<ImageVerification>());
     }
 
     private static void AddConventions(IServiceCollection services)

@@ -31,8 +31,8 @@ public static class ImageEndpoints
             .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.");
         group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Where an upload stands: Upload-Offset");
         group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
-            .WithDescription("The body is taken as it is, whatever its content type.");
-        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses");
+            .WithDescription("The body is taken as it is, whatever its content type. With the last byte the answer is 202 and the operation that checks the image: it tells how far it is, and cancelled it leaves a failed image. Few are checked at a time.");
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses; what is still at work on it is cancelled");
     }
 
     private static async Task<Ok<Page<ImageView>>> ListAsync(WebVmDbContext database, Choice<ImageKind>? kind, CancellationToken cancellation)
@@ -145,9 +145,16 @@ public static class ImageEndpoints
     private static async Task<IResult> UploadAsync(
         Guid id, [FromHeader(Name = OffsetHeader)] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
+        // Two that send the same bytes would each believe to have sent the last.
+        using var claim = store.TryClaim(id);
         if (await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
         {
             return Problems.NotFound("image", id);
+        }
+
+        if (claim is null)
+        {
+            return Problems.Conflict("Another request is sending bytes of the image.");
         }
 
         if (image.State != ImageState.Receiving || image.SourceUrl is not null)
@@ -189,12 +196,22 @@ public static class ImageEndpoints
             verify = OperationRunner.Create(database, ImageVerification.OperationKind, $"/api/v1/images/{id}", null, context.User.Actor(), new ImageImport.Job(id));
         }
 
-        await database.SaveChangesAsync(CancellationToken.None);
+        try
+        {
+            await database.SaveChangesAsync(CancellationToken.None);
+        }
+        catch (DbUpdateConcurrencyException)
+        {
+            store.Delete(id);
+            return Problems.NotFound("image", id);
+        }
+
         context.Response.Headers[OffsetHeader] = received.ToString(null, null);
+        claim.Dispose();
         return verify is null ? TypedResults.NoContent() : await operations.AcceptedAsync(context, verify);
     }
 
-    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, ImageStore store, CancellationToken cancellation)
+    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
         if (await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
         {
@@ -220,6 +237,13 @@ public static class ImageEndpoints
         database.Record("image.deleted", $"/api/v1/images/{id}", message: $"Image {image.Name} was deleted");
         await database.SaveChangesAsync(cancellation);
         store.Delete(id);
+        // Nobody waits for an image that is gone.
+        string target = $"/api/v1/images/{id}";
+        foreach (var work in await database.Operations.Where(o => o.FinishedAt == null && o.Target == target).Select(o => o.Id).ToListAsync(CancellationToken.None))
+        {
+            await operations.CancelAsync(work, CancellationToken.None);
+        }
+
         return TypedResults.NoContent();
     }
 

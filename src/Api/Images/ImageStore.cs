@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Hosting;
 
@@ -8,6 +8,8 @@ namespace WebVm.Api.Images;
 public sealed class ImageStore(IOptions<ServiceOptions> options)
 {
     private const int CopyBufferBytes = 1 << 20;
+
+    private readonly ConcurrentDictionary<Guid, bool> _claimed = new();
 
     public string Folder(Guid id) => Path.Combine(options.Value.ImagesFolder, id.ToString("N"));
 
@@ -66,10 +68,12 @@ public sealed class ImageStore(IOptions<ServiceOptions> options)
         return file.Position;
     }
 
-    public async Task<string> HashAsync(Guid id, CancellationToken cancellation)
+    /// <summary>Has the content for oneself, to write to it; null while somebody else writes. Disposed when done.</summary>
+    public IDisposable? TryClaim(Guid id) => _claimed.TryAdd(id, true) ? new Claim(_claimed, id) : null;
+
+    private sealed class Claim(ConcurrentDictionary<Guid, bool> claimed, Guid id) : IDisposable
     {
-        await using var file = File.OpenRead(Content(id));
-        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellation));
+        public void Dispose() => claimed.TryRemove(id, out _);
     }
 }
 
