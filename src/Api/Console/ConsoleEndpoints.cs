@@ -70,7 +70,7 @@ public static class ConsoleEndpoints
 
         // Kept by the browser alone, and asked for again each time.
         context.Response.Headers.CacheControl = "private, no-cache";
-        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
         {
             byte[] png = await client.ScreenshotAsync(width);
             return TypedResults.Bytes(png, "image/png", entityTag: new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(png).AsSpan(0, TagBytes))}\""));
@@ -96,7 +96,7 @@ public static class ConsoleEndpoints
             return Problems.NotFound("VM", id);
         }
 
-        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
         {
             int taken = await client.SendKeysAsync(request.Keys);
             return taken == request.Keys.Count ? TypedResults.NoContent() : Problems.Conflict($"The guest does not listen to its keyboard; it took {taken} of {request.Keys.Count}.");
@@ -126,7 +126,7 @@ public static class ConsoleEndpoints
             return Problems.NotFound("VM", id);
         }
 
-        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
             await Typist.TypeAsync(client, request.Text, layout, cancellation) ? TypedResults.NoContent() : Problems.Conflict("The guest does not listen to its keyboard."));
     }
 

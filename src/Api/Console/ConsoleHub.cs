@@ -20,6 +20,7 @@ namespace WebVm.Api.Console;
 internal sealed class ConsoleHub(
     ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
 {
+    private const string NoSuchVm = "There is no such VM.";
     private const int SerialChunkBytes = 32 * 1024;
     private const int LargestWrite = 64 * 1024;
     private const int FarthestMotion = 1 << 14;
@@ -37,7 +38,7 @@ internal sealed class ConsoleHub(
         bool mayControl = !viewOnly && Context.User!.Has(Scopes.ConsoleControl);
         var viewer = new Viewer(connections[Context.ConnectionId], Clients.Caller, Context.User!.Actor(), mayControl);
         var room = rooms.Room(vm);
-        Current = new Session(vm, room, viewer, null);
+        Current = new Session(vm, room, viewer, null, null);
         await room.JoinAsync(viewer);
     }
 
@@ -84,8 +85,18 @@ internal sealed class ConsoleHub(
     public async Task OpenSerial(Guid vm, long offset)
     {
         await CheckAsync(vm);
-        Current = new Session(vm, null, null, supervisor.Agent(vm).Serial);
-        _ = FollowAsync(supervisor.Agent(vm).Serial, offset, Clients.Caller, Context.ConnectionAborted);
+        var lease = supervisor.Use(vm);
+        try
+        {
+            Current = new Session(vm, null, null, lease.Agent.Serial, lease);
+        }
+        catch (ObjectDisposedException)
+        {
+            lease.Dispose();
+            throw new HubException(NoSuchVm);
+        }
+
+        _ = FollowAsync(Current.Serial!, offset, Clients.Caller, Context.ConnectionAborted);
     }
 
     /// <summary>What a viewer typed.</summary>
@@ -127,6 +138,7 @@ internal sealed class ConsoleHub(
         else if (Current is { Serial: not null } session)
         {
             attention.Leave(session.Vm, Context.ConnectionId);
+            session.Lease?.Dispose();
         }
 
         await base.OnDisconnectedAsync(exception);
@@ -141,7 +153,7 @@ internal sealed class ConsoleHub(
 
         try
         {
-            for (int at = 0; at < data.Length && supervisor.Agent(session.Vm).Client is { } client;)
+            for (int at = 0; at < data.Length && supervisor.Client(session.Vm) is { } client;)
             {
                 int taken = await client.WriteSerialAsync(data[at..]);
                 at += taken;
@@ -198,14 +210,14 @@ internal sealed class ConsoleHub(
         await using var database = await databases.CreateDbContextAsync(Context.ConnectionAborted);
         if (!await database.Vms.AnyAsync(v => v.Id == vm, Context.ConnectionAborted))
         {
-            throw new HubException("There is no such VM.");
+            throw new HubException(NoSuchVm);
         }
     }
 
     /// <summary>Input of the controller goes to the machine; anybody else's goes nowhere.</summary>
     private async Task InputAsync(Func<ControlClient, Task> send)
     {
-        if (Current is { Room: { } room, Viewer: { } viewer } && room.IsController(viewer) && room.Agent.Client is { } client)
+        if (Current is { Room: { } room, Viewer: { } viewer } session && room.IsController(viewer) && supervisor.Client(session.Vm) is { } client)
         {
             room.ExpectChange();
             try
@@ -219,5 +231,5 @@ internal sealed class ConsoleHub(
         }
     }
 
-    private sealed record Session(Guid Vm, ConsoleRoom? Room, Viewer? Viewer, SerialJournal? Serial);
+    private sealed record Session(Guid Vm, ConsoleRoom? Room, Viewer? Viewer, SerialJournal? Serial, AgentLease? Lease);
 }

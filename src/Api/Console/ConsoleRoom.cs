@@ -8,7 +8,7 @@ using WebVm.Vmm.Control;
 namespace WebVm.Api.Console;
 
 /// <summary>Everybody who watches one VM's screen, and the loop that feeds them. Nothing runs while nobody watches.</summary>
-internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
+internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILogger log)
 {
     private static readonly TimeSpan AbsencePoll = TimeSpan.FromMilliseconds(250);
 
@@ -22,8 +22,6 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
     private long _bytes;
 
     public ConsoleTotals Totals => new(Volatile.Read(ref _frames), Volatile.Read(ref _bytes));
-
-    public VmAgent Agent => agent;
 
     public async Task JoinAsync(Viewer viewer)
     {
@@ -94,7 +92,7 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
     {
         try
         {
-            await (agent.Client?.ReleaseKeysAsync() ?? Task.CompletedTask);
+            await (supervisor.Client(vm)?.ReleaseKeysAsync() ?? Task.CompletedTask);
         }
         catch (Exception failure) when (failure is IOException or ControlException)
         {
@@ -117,6 +115,8 @@ internal sealed partial class ConsoleRoom(VmAgent agent, ILogger log)
 
     private async Task FeedAsync()
     {
+        using var lease = supervisor.Use(vm);
+        var agent = lease.Agent;
         while (TryGoOn())
         {
             try

@@ -17,7 +17,7 @@ internal sealed class ConsoleRooms
         supervisor.Forgotten += id => _rooms.TryRemove(id, out _);
     }
 
-    public ConsoleRoom Room(Guid vm) => _rooms.GetOrAdd(vm, id => new ConsoleRoom(_supervisor.Agent(id), _log));
+    public ConsoleRoom Room(Guid vm) => _rooms.GetOrAdd(vm, id => new ConsoleRoom(id, _supervisor, _log));
 
     /// <summary>What the VM's console has done since the service's start.</summary>
     public ConsoleTotals Totals(Guid vm) => _rooms.GetValueOrDefault(vm)?.Totals ?? default;

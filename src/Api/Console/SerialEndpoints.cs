@@ -47,7 +47,20 @@ public static class SerialEndpoints
             return Problems.NotFound("VM", id);
         }
 
-        var journal = supervisor.Agent(id).Serial;
+        using var lease = supervisor.Use(id);
+        try
+        {
+            return await AnswerAsync(context, lease.Agent.Serial, lifetime, offset, limit, follow == true, cancellation);
+        }
+        catch (ObjectDisposedException) when (!context.Response.HasStarted)
+        {
+            return Problems.NotFound("VM", id);
+        }
+    }
+
+    private static async Task<IResult> AnswerAsync(
+        HttpContext context, SerialJournal journal, IHostApplicationLifetime lifetime, long? offset, long? limit, bool follow, CancellationToken cancellation)
+    {
         long position = offset switch
         {
             null => journal.First,
@@ -60,7 +73,7 @@ public static class SerialEndpoints
         context.Response.ContentType = "text/plain; charset=utf-8";
         context.Response.Headers.CacheControl = "no-store";
         using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation, lifetime.ApplicationStopping);
-        await CopyAsync(context, journal, position, limit ?? long.MaxValue, follow == true, over.Token);
+        await CopyAsync(context, journal, position, limit ?? long.MaxValue, follow, over.Token);
         return Results.Empty;
     }
 
@@ -126,7 +139,7 @@ public static class SerialEndpoints
             body.Write(buffer, 0, read);
         }
 
-        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client =>
+        return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
         {
             byte[] rest = body.ToArray();
             var deadline = DateTimeOffset.UtcNow + InputPatience;

@@ -53,7 +53,7 @@ internal sealed partial class MetricsSampler(
 
     private async Task SampleAsync(Guid id)
     {
-        if (supervisor.Agent(id).Client is not { } client)
+        if (supervisor.Client(id) is not { } client)
         {
             return;
         }

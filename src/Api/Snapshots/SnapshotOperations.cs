@@ -81,7 +81,8 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var snapshot = await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
-        var agent = supervisor.Agent(id);
+        using var lease = supervisor.Use(id);
+        var agent = lease.Agent;
         await operation.ReportAsync(10, "Stopping the VM");
         long generation = await SwitchOffAsync(database, id, cancellation);
         agent.Wake();

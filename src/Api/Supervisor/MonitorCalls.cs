@@ -8,9 +8,10 @@ namespace WebVm.Api.Supervisor;
 internal static class MonitorCalls
 {
     /// <summary>Makes the call, and turns a monitor that is absent, lost or unwilling into the client's answer.</summary>
-    public static async Task<IResult> TryAsync(VmAgent agent, Func<ControlClient, Task<IResult>> call)
+    /// <param name="client">Null when no monitor runs.</param>
+    public static async Task<IResult> TryAsync(ControlClient? client, Func<ControlClient, Task<IResult>> call)
     {
-        if (agent.Client is not { } client)
+        if (client is null)
         {
             return Problems.Conflict("The VM is not running.");
         }

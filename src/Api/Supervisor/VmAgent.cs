@@ -19,7 +19,8 @@ namespace WebVm.Api.Supervisor;
 /// run directory, so that it may be killed between any two steps and go on in another process.
 /// </summary>
 /// <param name="gone">Told when there is no such VM any more.</param>
-internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<Guid> gone) : IAsyncDisposable
+/// <param name="dismiss">Asked when the VM is at rest; true when the agent has gone, closed.</param>
+internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<Guid> gone, Func<VmAgent, bool> dismiss) : IAsyncDisposable
 {
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
@@ -43,10 +44,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private Task _loop = Task.CompletedTask;
     private volatile TaskCompletionSource _changed = NewSignal();
 
+    public Guid Id => id;
+
+    /// <summary>Whether it was woken since it last looked.</summary>
+    public bool IsWoken => _wake.Reader.TryPeek(out _);
+
     /// <summary>How much of a save under way is done, in percent.</summary>
     public int SaveProgress { get; private set; }
 
-    /// <summary>Opened when it is first wanted: ten thousand machines at rest are not to hold ten thousand files.</summary>
+    /// <summary>Opened when it is first wanted.</summary>
+    /// <exception cref="ObjectDisposedException">The VM is gone.</exception>
     public SerialJournal Serial
     {
         get
@@ -88,14 +95,19 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     public async ValueTask DisposeAsync()
     {
         await EndLoopAsync();
+        Close();
+        _stop.Dispose();
+    }
+
+    /// <summary>Lets go of the monitor and of the VM's files.</summary>
+    public void Close()
+    {
         Detach();
         lock (_serialLock)
         {
             _serialClosed = true;
             _serial?.Dispose();
         }
-
-        _stop.Dispose();
     }
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -108,9 +120,10 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     private async Task LoopAsync()
     {
-        Wake();
         while (!_stop.IsCancellationRequested)
         {
+            // Whatever woke it up to here, the step sees.
+            _wake.Reader.TryRead(out _);
             var pause = Heartbeat;
             try
             {
@@ -127,11 +140,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             }
 
             Interlocked.Exchange(ref _changed, NewSignal()).TrySetResult();
+            if (pause == Timeout.InfiniteTimeSpan && dismiss(this))
+            {
+                return;
+            }
+
             using var wait = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
             wait.CancelAfter(pause);
             try
             {
-                await _wake.Reader.ReadAsync(wait.Token);
+                await _wake.Reader.WaitToReadAsync(wait.Token);
             }
             catch (OperationCanceledException)
             {
@@ -593,13 +611,25 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         {
             if (data.Deserialize(ControlJson.Default.SerialData) is { } serial)
             {
-                Serial.Append(run, serial.Offset, serial.Data);
+                Hear(run, serial);
             }
 
             return;
         }
 
         Wake();
+    }
+
+    private void Hear(string run, SerialData serial)
+    {
+        try
+        {
+            Serial.Append(run, serial.Offset, serial.Data);
+        }
+        catch (ObjectDisposedException)
+        {
+            // From a monitor that was let go of.
+        }
     }
 
     private void Detach()

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -6,36 +5,158 @@ using Microsoft.Extensions.Options;
 using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Supervisor;
 
-/// <summary>Has one agent for every VM, from the service's start on: found monitors are attached to, missing ones started.</summary>
+/// <summary>
+/// Has an agent for every VM that has something to do: one that runs, one that is not yet as it is desired to be, and one that somebody uses
+/// (<see cref="Use"/>). An agent whose VM is at rest goes when nobody uses it; whoever wakes the VM or uses it next gets a new one.
+/// </summary>
 internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry, IOptions<ServiceOptions> options, ILogger<VmSupervisor> log) : IHostedService
 {
-    private readonly ConcurrentDictionary<Guid, Lazy<VmAgent>> _agents = new();
+    // Under the lock an agent is found and woken, or found idle and taken out: a wake never goes to one that has gone.
+    private readonly Lock _lock = new();
+    private readonly Dictionary<Guid, Entry> _agents = [];
 
     /// <summary>Raised when a VM is gone for good.</summary>
     public event Action<Guid>? Forgotten;
 
-    public VmAgent Agent(Guid id) => _agents.GetOrAdd(id, key => new Lazy<VmAgent>(() =>
+    /// <summary>Agents that there are.</summary>
+    public int Agents
     {
-        var agent = new VmAgent(key, services, Gone);
-        agent.Start();
-        return agent;
-    })).Value;
+        get
+        {
+            lock (_lock)
+            {
+                return _agents.Count;
+            }
+        }
+    }
+
+    /// <summary>The VM's agent, which stays until the lease is disposed.</summary>
+    public AgentLease Use(Guid id)
+    {
+        lock (_lock)
+        {
+            var entry = Find(id);
+            entry.Users++;
+            return new AgentLease(entry.Agent, () => Release(entry));
+        }
+    }
+
+    /// <summary>The connection to the VM's monitor; null when none runs. Whatever runs has an agent.</summary>
+    public ControlClient? Client(Guid id)
+    {
+        lock (_lock)
+        {
+            return _agents.GetValueOrDefault(id)?.Agent.Client;
+        }
+    }
 
     /// <summary>Something about the VM has changed in the database.</summary>
-    public void Wake(Guid id) => Agent(id).Wake();
+    public void Wake(Guid id)
+    {
+        lock (_lock)
+        {
+            Find(id).Agent.Wake();
+        }
+    }
 
     /// <summary>The VM is gone from the database; its agent follows.</summary>
     public async Task ForgetAsync(Guid id)
     {
-        if (_agents.TryRemove(id, out var agent))
+        Entry? entry;
+        lock (_lock)
         {
-            await agent.Value.DisposeAsync();
+            _agents.Remove(id, out entry);
+        }
+
+        if (entry is not null)
+        {
+            await entry.Agent.DisposeAsync();
         }
 
         Forgotten?.Invoke(id);
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await using var database = await services.Databases.CreateDbContextAsync(cancellationToken);
+        if (IsNewHostStart())
+        {
+            await AutostartAsync(database, cancellationToken);
+        }
+
+        // A state on disk that its VM is not to go on from is discarded; the database does not know of it.
+        var withState = services.Files.WithSavedState();
+        var busy = database.Vms.Where(vm => vm.RunId != null || vm.Desired == DesiredPower.On || vm.Desired == DesiredPower.Paused
+            || (vm.Desired == DesiredPower.Off && (withState.Contains(vm.Id) || (vm.Observed != ObservedPower.Off && vm.Observed != ObservedPower.Crashed && vm.Observed != ObservedPower.Failed)))
+            || (vm.Desired == DesiredPower.Saved && (vm.Observed != ObservedPower.Saved || !withState.Contains(vm.Id))));
+        foreach (var id in await busy.Select(vm => vm.Id).ToListAsync(cancellationToken))
+        {
+            Wake(id);
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        VmAgent[] agents;
+        lock (_lock)
+        {
+            agents = [.. _agents.Values.Select(entry => entry.Agent)];
+        }
+
+        if (!options.Value.KeepRunning)
+        {
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, hurry.Token);
+            var deadline = TimeSpan.FromSeconds(options.Value.StopDeadlineSeconds);
+            LogRetiring(log, options.Value.StopDeadlineSeconds);
+            await Task.WhenAll(agents.Select(agent => RetireAsync(agent, deadline, over.Token)));
+        }
+
+        await Task.WhenAll(agents.Select(agent => agent.DisposeAsync().AsTask()));
+    }
+
+    /// <summary>The VM's entry, with a new agent if it has none. Under the lock.</summary>
+    private Entry Find(Guid id)
+    {
+        if (!_agents.TryGetValue(id, out var entry))
+        {
+            _agents[id] = entry = new Entry(new VmAgent(id, services, Gone, TryDismiss));
+            entry.Agent.Start();
+        }
+
+        return entry;
+    }
+
+    private void Release(Entry entry)
+    {
+        lock (_lock)
+        {
+            // It looks once more, finds its VM at rest, and goes.
+            if (--entry.Users == 0)
+            {
+                entry.Agent.Wake();
+            }
+        }
+    }
+
+    /// <summary>Lets an agent go whose VM is at rest; false when somebody uses it, or woke it since it looked.</summary>
+    private bool TryDismiss(VmAgent agent)
+    {
+        lock (_lock)
+        {
+            if (!_agents.TryGetValue(agent.Id, out var entry) || entry.Agent != agent || entry.Users > 0 || agent.IsWoken)
+            {
+                return false;
+            }
+
+            // The next agent opens the same files.
+            agent.Close();
+            _agents.Remove(agent.Id);
+            return true;
+        }
     }
 
     /// <summary>Somebody asked for a VM that had just been deleted, or another service has deleted it: what was made for it goes again.</summary>
@@ -51,33 +172,6 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
             LogNotForgotten(log, id, failure.Message);
         }
     });
-
-    public async Task StartAsync(CancellationToken cancellationToken)
-    {
-        await using var database = await services.Databases.CreateDbContextAsync(cancellationToken);
-        if (IsNewHostStart())
-        {
-            await AutostartAsync(database, cancellationToken);
-        }
-
-        foreach (var id in await database.Vms.Select(vm => vm.Id).ToListAsync(cancellationToken))
-        {
-            Agent(id);
-        }
-    }
-
-    public async Task StopAsync(CancellationToken cancellationToken)
-    {
-        if (!options.Value.KeepRunning)
-        {
-            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, hurry.Token);
-            var deadline = TimeSpan.FromSeconds(options.Value.StopDeadlineSeconds);
-            LogRetiring(log, options.Value.StopDeadlineSeconds);
-            await Task.WhenAll(_agents.Values.Select(agent => RetireAsync(agent.Value, deadline, over.Token)));
-        }
-
-        await Task.WhenAll(_agents.Values.Select(agent => agent.Value.DisposeAsync().AsTask()));
-    }
 
     private async Task RetireAsync(VmAgent agent, TimeSpan deadline, CancellationToken hurry)
     {
@@ -129,4 +223,21 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A VM did not stop with the service")]
     private static partial void LogNotStopped(ILogger log, Exception failure);
+
+    private sealed class Entry(VmAgent agent)
+    {
+        public VmAgent Agent { get; } = agent;
+
+        public int Users { get; set; }
+    }
+}
+
+/// <summary>The use of an agent, until it is disposed.</summary>
+internal sealed class AgentLease(VmAgent agent, Action release) : IDisposable
+{
+    private Action? _release = release;
+
+    public VmAgent Agent { get; } = agent;
+
+    public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();
 }

@@ -24,7 +24,7 @@ public static class EnlightenmentEndpoints
             return Problems.NotFound("VM", id);
         }
 
-        return await MonitorCalls.TryAsync(supervisor.Agent(id), async client => TypedResults.Ok(new EnlightenmentsView(
+        return await MonitorCalls.TryAsync(supervisor.Client(id), async client => TypedResults.Ok(new EnlightenmentsView(
             [.. (await client.EnlightenmentsAsync().WaitAsync(cancellation)).Items.Select(item => new EnlightenmentView(item.Name, item.Description, item.Offered, item.Vcpus))])));
     }
 }

@@ -54,7 +54,8 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
     {
         var job = operation.Input<Job>();
         var id = operation.VmId!.Value;
-        var agent = supervisor.Agent(id);
+        using var lease = supervisor.Use(id);
+        var agent = lease.Agent;
         if (job.Action == PowerAction.Reset)
         {
             await CommandAsync(agent, client => client.ResetAsync(), cancellation);

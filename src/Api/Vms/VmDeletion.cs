@@ -21,18 +21,22 @@ internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, Vm
     public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
     {
         var id = operation.VmId!.Value;
-        var agent = supervisor.Agent(id);
-        agent.Wake();
         await using var database = await databases.CreateDbContextAsync(cancellation);
         if (await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
-            await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm.RunId is null, cancellation);
+            using var lease = supervisor.Use(id);
+            lease.Agent.Wake();
+            await waiter.UntilAsync(id, lease.Agent, VmWaiter.Patience, vm => vm.RunId is null, cancellation);
         }
 
         // From here on there is no way back.
         await supervisor.ForgetAsync(id);
         files.Delete(id);
-        return await database.InTransactionAsync(() => RemoveAsync(database, id), CancellationToken.None);
+        await database.InTransactionAsync(() => RemoveAsync(database, id), CancellationToken.None);
+        // Whoever read its serial log meanwhile had it opened again.
+        await supervisor.ForgetAsync(id);
+        files.Delete(id);
+        return null;
     }
 
     /// <summary>A deletion that was cancelled in time leaves a VM that is switched off.</summary>
