@@ -18,7 +18,8 @@ public static class EventEndpoints
 
     public static void MapEvents(this IEndpointRouteBuilder api) =>
         api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
-            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show.");
+            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show.")
+            .Produces<EventView>(200, "text/event-stream");
 
     private static async Task StreamAsync(HttpContext context, EventFeed feed, IHostApplicationLifetime lifetime, long? after, Guid? vm)
     {

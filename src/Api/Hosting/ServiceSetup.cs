@@ -105,7 +105,7 @@ public static class ServiceSetup
 
     public static void MapWebVm(this WebApplication app)
     {
-        var api = app.MapGroup("/api/v1");
+        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
         api.MapSession();
         api.MapUsers();
         api.MapTokens();

@@ -12,6 +12,9 @@ namespace WebVm.Api.Identity;
 /// <summary><c>/tokens</c>: the caller's API tokens; administrators see everyone's.</summary>
 public static class TokenEndpoints
 {
+    /// <summary>Whoever may sign in may make tokens, but not without end.</summary>
+    public const int MostOfOneUser = 1000;
+
     public static void MapTokens(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/tokens").WithTags("Tokens").RequireAuthorization();
@@ -56,6 +59,11 @@ public static class TokenEndpoints
         if (faults.Count > 0)
         {
             return Problems.Invalid(faults);
+        }
+
+        if (await database.Tokens.CountAsync(t => t.UserId == owner.Id, cancellation) >= MostOfOneUser)
+        {
+            return Problems.Conflict($"There are {MostOfOneUser} tokens of {owner.Name}; revoke some first.");
         }
 
         string secret = Secrets.NewToken();

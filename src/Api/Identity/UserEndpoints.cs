@@ -61,66 +61,78 @@ public static class UserEndpoints
 
     private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(Guid id, ChangeUser change, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await database.Users.SingleOrDefaultAsync(u => u.Id == id, cancellation) is not { } user)
-        {
-            return Problems.NotFound("user", id);
-        }
-
-        if (context.Request.CheckIfMatch(user.Revision) is { } stale)
-        {
-            return stale;
-        }
-
         var faults = change.Password is null ? [] : Passwords.Check("/password", change.Password).ToList();
         if (faults.Count > 0)
         {
             return Problems.Invalid(faults);
         }
 
-        bool losesAdmin = user is { Role: Role.Admin, Disabled: false } && ((change.Role ?? Role.Admin) != Role.Admin || change.Disabled == true);
-        if (losesAdmin && !await database.Users.AnyAsync(u => u.Id != id && u.Role == Role.Admin && !u.Disabled, cancellation))
+        // It takes its time, in which nobody is to wait for the administrators.
+        string? hash = change.Password is null ? null : Secrets.HashPassword(change.Password);
+        var (user, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, change, hash, context.Request, database, cancellation), cancellation);
+        if (user is null)
         {
-            return Problems.Conflict("This is the last administrator.");
-        }
-
-        user.Role = change.Role ?? user.Role;
-        user.Disabled = change.Disabled ?? user.Disabled;
-        user.PasswordHash = change.Password is null ? user.PasswordHash : Secrets.HashPassword(change.Password);
-        user.SecurityStamp = Guid.NewGuid().ToString("N");
-        user.Revision++;
-        try
-        {
-            await database.SaveChangesAsync(cancellation);
-        }
-        catch (DbUpdateConcurrencyException)
-        {
-            return Problems.PreconditionFailed("another");
+            return refusal!;
         }
 
         context.Response.SetETag(user.Revision);
         return TypedResults.Ok(UserView.From(user));
     }
 
+    private static async Task<(User? User, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, ChangeUser change, string? hash, HttpRequest request, WebVmDbContext database, CancellationToken cancellation)
+    {
+        var (user, refusal) = await FindAsync(id, (change.Role ?? Role.Admin) != Role.Admin || change.Disabled == true, request, database, cancellation);
+        if (user is not null)
+        {
+            user.Role = change.Role ?? user.Role;
+            user.Disabled = change.Disabled ?? user.Disabled;
+            user.PasswordHash = hash ?? user.PasswordHash;
+            user.SecurityStamp = Guid.NewGuid().ToString("N");
+            user.Revision++;
+        }
+
+        return (user, refusal);
+    }
+
     private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
+        var refusal = await database.InTransactionAsync(
+            async () =>
+            {
+                var (user, refusal) = await FindAsync(id, true, context.Request, database, cancellation);
+                if (user is not null)
+                {
+                    database.Users.Remove(user);
+                }
+
+                return refusal;
+            },
+            cancellation);
+        return refusal is null ? TypedResults.NoContent() : refusal;
+    }
+
+    /// <summary>
+    /// Reads a user for a change, unless that would leave no administrator. Until the transaction's end nobody else takes away one: of two
+    /// who do so to each other at once, one stays.
+    /// </summary>
+    /// <param name="losesAdmin">Whether the change would make an administrator something else.</param>
+    private static async Task<(User? User, ProblemHttpResult? Refusal)> FindAsync(
+        Guid id, bool losesAdmin, HttpRequest request, WebVmDbContext database, CancellationToken cancellation)
+    {
+        string admin = Role.Admin.ToString();
+        await database.Database.ExecuteSqlAsync($"SELECT 1 FROM users WHERE role = {admin} ORDER BY id FOR UPDATE", cancellation);
         if (await database.Users.SingleOrDefaultAsync(u => u.Id == id, cancellation) is not { } user)
         {
-            return Problems.NotFound("user", id);
+            return (null, Problems.NotFound("user", id));
         }
 
-        if (context.Request.CheckIfMatch(user.Revision) is { } stale)
+        if (request.CheckIfMatch(user.Revision) is { } stale)
         {
-            return stale;
+            return (null, stale);
         }
 
-        if (user.Role == Role.Admin && !await database.Users.AnyAsync(u => u.Id != id && u.Role == Role.Admin && !u.Disabled, cancellation))
-        {
-            return Problems.Conflict("This is the last administrator.");
-        }
-
-        database.Users.Remove(user);
-        await database.SaveChangesAsync(cancellation);
-        return TypedResults.NoContent();
+        bool last = user is { Role: Role.Admin, Disabled: false } && losesAdmin && !await database.Users.AnyAsync(u => u.Id != id && u.Role == Role.Admin && !u.Disabled, cancellation);
+        return last ? (null, Problems.Conflict("This is the last administrator.")) : (user, null);
     }
 }
 

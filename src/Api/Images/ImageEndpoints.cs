@@ -28,11 +28,15 @@ public static class ImageEndpoints
         group.MapGet("/", ListAsync).RequireScope(Scopes.ImagesRead).WithSummary("List images by name");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.ImagesRead).WithSummary("Read an image");
         group.MapPost("/", CreateAsync).RequireScope(Scopes.ImagesWrite).Idempotent().WithSummary("Announce an upload, or import from a URL")
-            .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.");
-        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Where an upload stands: Upload-Offset");
+            .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.")
+            .Produces<ImageView>(StatusCodes.Status201Created).ProducesOperation();
+        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Where an upload stands: Upload-Offset")
+            .Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound);
         group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
-            .WithDescription("The body is taken as it is, whatever its content type. With the last byte the answer is 202 and the operation that checks the image: it tells how far it is, and cancelled it leaves a failed image. Few are checked at a time.");
-        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses; what is still at work on it is cancelled");
+            .WithDescription("The body is taken as it is, whatever its content type. With the last byte the answer is 202 and the operation that checks the image: it tells how far it is, and cancelled it leaves a failed image. Few are checked at a time.")
+            .Produces(StatusCodes.Status204NoContent).ProducesOperation().ProducesProblem(StatusCodes.Status413PayloadTooLarge).ProducesProblem(StatusCodes.Status507InsufficientStorage);
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses; what is still at work on it is cancelled")
+            .Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict).ProducesProblem(StatusCodes.Status412PreconditionFailed);
     }
 
     private static async Task<Ok<Page<ImageView>>> ListAsync(WebVmDbContext database, Choice<ImageKind>? kind, CancellationToken cancellation)

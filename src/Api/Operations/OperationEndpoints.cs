@@ -25,6 +25,15 @@ public static class OperationEndpoints
         group.MapPost("/{id:guid}/cancel", CancelAsync).RequireScope(Scopes.VmsWrite).WithSummary("Ask an operation to stop");
     }
 
+    /// <summary>Describes an endpoint that answers by <see cref="AcceptedAsync"/>.</summary>
+    public static RouteHandlerBuilder ProducesOperation(this RouteHandlerBuilder endpoint) => endpoint
+        .Produces<OperationView>(StatusCodes.Status202Accepted)
+        .ProducesProblem(StatusCodes.Status404NotFound)
+        .ProducesProblem(StatusCodes.Status409Conflict)
+        .ProducesProblem(StatusCodes.Status422UnprocessableEntity)
+        .ProducesProblem(StatusCodes.Status429TooManyRequests)
+        .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+
     /// <summary>The 202 answer to a request that started an operation; with <c>?wait=</c> it is held until the operation has ended.</summary>
     public static async Task<IResult> AcceptedAsync(this OperationRunner runner, HttpContext context, Operation operation)
     {

@@ -59,7 +59,7 @@ internal sealed partial class Housekeeper(
                 long rows = await SweepAsync(stoppingToken);
                 LogSwept(log, rows);
             }
-            catch (Exception failure) when (DatabaseTrouble.Is(failure))
+            catch (Exception failure) when (failure is not OperationCanceledException)
             {
                 LogFailed(log, failure.Message);
             }

@@ -21,8 +21,8 @@ public static class SnapshotEndpoints
     {
         var group = api.MapGroup("/vms/{id:guid}/snapshots").WithTags("Snapshots");
         group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).WithSummary("List a VM's snapshots, newest first");
-        group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Take a snapshot; of a running VM with its memory");
-        group.MapPost("/{snapshot:guid}/restore", RestoreAsync).RequireScope(Scopes.VmsWrite).WithSummary("Take the VM back to a snapshot; what it is doing now is lost");
+        group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Take a snapshot; of a running VM with its memory").ProducesOperation();
+        group.MapPost("/{snapshot:guid}/restore", RestoreAsync).RequireScope(Scopes.VmsWrite).WithSummary("Take the VM back to a snapshot; what it is doing now is lost").ProducesOperation();
         group.MapDelete("/{snapshot:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).WithSummary("Delete a snapshot");
     }
 

@@ -23,7 +23,8 @@ public static class PowerEndpoints
         group.MapGet("/", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read where a VM's power stands");
         group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).WithSummary("Switch on, off, shut down, reset, pause, resume or save")
             .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button and fails when the guest is still up at its deadline; with force it is then switched off. "
-                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the answer is the same operation.");
+                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the answer is the same operation.")
+            .ProducesOperation();
     }
 
     private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(Guid id, WebVmDbContext database, CancellationToken cancellation) =>

@@ -21,14 +21,16 @@ public static class VmEndpoints
     {
         var group = api.MapGroup("/vms").WithTags("VMs");
         group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).WithSummary("List VMs by name")
-            .WithDescription("?q= words in name, description or labels; ?label=key or key=value, repeatable; ?state=, repeatable; ?fields=id,name,…");
+            .WithDescription("?q= words in name, description or labels; ?label=key or key=value, repeatable; ?state=, repeatable; ?fields=id,name,…")
+            .Produces<Page<VmView>>().ProducesProblem(StatusCodes.Status422UnprocessableEntity);
         group.MapGet("/summary", SummarizeAsync).RequireScope(Scopes.VmsRead).WithSummary("Count VMs by state; labels in use");
         group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create a VM; a name is enough");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a VM");
         group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).WithSummary("Change settings by JSON Merge Patch")
             .WithDescription("application/merge-patch+json or application/json: the fields to change, null for back to the default. If-Match with the ETag refuses to overwrite another's change.");
         group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first")
-            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is gone. Asked for again meanwhile, it is the same operation.");
+            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is gone. Asked for again meanwhile, it is the same operation.")
+            .ProducesOperation().ProducesProblem(StatusCodes.Status412PreconditionFailed);
         group.MapPost("/{id:guid}/clone", CloneAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create another VM with the same settings");
     }
 
