@@ -51,6 +51,36 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
+    public async Task UsersAreCountedAndTheFirstOfThemNamed()
+    {
+        string kernel = await IdleGuest.UploadAsync(shared.Client);
+        var images = (await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray();
+        string path = $"/api/v1/images/{images.Single(image => (string)image!["name"]! == kernel)!["id"]}";
+        Assert.Equal(0, (int)(await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["usedByCount"]!);
+        var vms = new List<string>();
+        for (int i = 0; i < 22; i++)
+        {
+            vms.Add((string)(await shared.Client.CreateVmAsync(new { name = $"{kernel}-{i:d2}", boot = new { kernel } }))["id"]!);
+        }
+
+        foreach (var image in new[] { (await shared.Client.SendAsync(HttpMethod.Get, path)).Body!, (await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray().Single(image => (string)image!["name"]! == kernel)! })
+        {
+            Assert.Equal(22, (int)image["usedByCount"]!);
+            Assert.Equal(Enumerable.Range(0, 20).Select(i => $"{kernel}-{i:d2}"), image["usedBy"]!.AsArray().Select(name => (string)name!));
+        }
+
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Delete, path);
+        Assert.Equal(HttpStatusCode.Conflict, status);
+        Assert.EndsWith($"{kernel}-04 and 17 more.", (string)problem!["detail"]!, StringComparison.Ordinal);
+        foreach (string vm in vms)
+        {
+            await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm}?wait=60");
+        }
+
+        Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Delete, path)).Status);
+    }
+
+    [Fact]
     public async Task BuiltInImagesStay()
     {
         var (_, list, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images");

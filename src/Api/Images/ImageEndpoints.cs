@@ -43,8 +43,8 @@ public static class ImageEndpoints
     {
         var wanted = kind?.Value;
         var found = await database.Images.AsNoTracking().Where(i => wanted == null || i.Kind == wanted).OrderBy(i => i.Name).ToListAsync(cancellation);
-        var users = await UsersAsync(database, cancellation);
-        return TypedResults.Ok(new Page<ImageView>([.. found.Select(i => ImageView.From(i, users.GetValueOrDefault(i.Name, [])))], null));
+        var uses = await ImageUse.ReadAsync(database, null, cancellation);
+        return TypedResults.Ok(new Page<ImageView>([.. found.Select(i => ImageView.From(i, uses.GetValueOrDefault(i.Name)))], null));
     }
 
     private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
@@ -55,7 +55,7 @@ public static class ImageEndpoints
         }
 
         response.SetETag(image.Revision);
-        return TypedResults.Ok(ImageView.From(image, (await UsersAsync(database, cancellation)).GetValueOrDefault(image.Name, [])));
+        return TypedResults.Ok(ImageView.From(image, (await ImageUse.ReadAsync(database, image.Name, cancellation)).GetValueOrDefault(image.Name)));
     }
 
     private static async Task<IResult> CreateAsync(
@@ -100,7 +100,7 @@ public static class ImageEndpoints
         }
 
         context.Response.SetETag(image.Revision);
-        return TypedResults.Created($"/api/v1/images/{image.Id}", ImageView.From(image, []));
+        return TypedResults.Created($"/api/v1/images/{image.Id}", ImageView.From(image, null));
     }
 
     private static List<FieldFault> Check(CreateImage request, long limit)
@@ -232,9 +232,9 @@ public static class ImageEndpoints
             return Problems.Conflict("The image is part of WebVm.");
         }
 
-        if ((await UsersAsync(database, cancellation)).TryGetValue(image.Name, out var users))
+        if ((await ImageUse.ReadAsync(database, image.Name, cancellation)).TryGetValue(image.Name, out var use))
         {
-            return Problems.Conflict($"The image is used by {string.Join(", ", users.Take(5))}{(users.Count > 5 ? $" and {users.Count - 5} more" : "")}.");
+            return Problems.Conflict($"The image is used by {use}.");
         }
 
         database.Images.Remove(image);
@@ -250,25 +250,17 @@ public static class ImageEndpoints
 
         return TypedResults.NoContent();
     }
-
-    /// <summary>Names of the VMs that boot from each image, now or as they run.</summary>
-    private static async Task<Dictionary<string, IReadOnlyList<string>>> UsersAsync(WebVmDbContext database, CancellationToken cancellation)
-    {
-        var vms = await database.Vms.AsNoTracking().Select(vm => new { vm.Name, vm.Configuration, vm.RunningConfiguration }).ToListAsync(cancellation);
-        return vms
-            .SelectMany(vm => new[] { vm.Configuration.Boot, vm.RunningConfiguration?.Boot }.SelectMany(boot => new[] { boot?.Image, boot?.Kernel, boot?.Initrd }).OfType<string>().Distinct(), (vm, image) => (vm.Name, image))
-            .GroupBy(use => use.image, StringComparer.Ordinal)
-            .ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.Select(use => use.Name)], StringComparer.Ordinal);
-    }
 }
 
 /// <summary>An image as clients see it.</summary>
+/// <param name="UsedBy">Names of VMs that boot from it, now or as they run: the first 20.</param>
+/// <param name="UsedByCount">All VMs that do.</param>
 public sealed record ImageView(
     Guid Id, string Name, ImageKind Kind, ImageState State, string Description, long Bytes, long ReceivedBytes, string? Sha256, bool BuiltIn, string? SourceUrl,
-    string? Error, IReadOnlyList<string> UsedBy, DateTimeOffset CreatedAt)
+    string? Error, IReadOnlyList<string> UsedBy, int UsedByCount, DateTimeOffset CreatedAt)
 {
-    public static ImageView From(Image i, IReadOnlyList<string> usedBy) =>
-        new(i.Id, i.Name, i.Kind, i.State, i.Description, i.Bytes, i.ReceivedBytes, i.Sha256, i.BuiltIn, i.SourceUrl, i.Error, usedBy, i.CreatedAt);
+    internal static ImageView From(Image i, ImageUse? use) =>
+        new(i.Id, i.Name, i.Kind, i.State, i.Description, i.Bytes, i.ReceivedBytes, i.Sha256, i.BuiltIn, i.SourceUrl, i.Error, use?.Names ?? [], use?.Count ?? 0, i.CreatedAt);
 }
 
 /// <param name="Bytes">Size; needed for an upload, and the limit of an import.</param>
