@@ -110,15 +110,23 @@ public sealed class ImageTests(SharedService shared)
     [Fact]
     public async Task TwoThatSendAnImageAtOnceAreToldApart()
     {
-        string id = await AnnounceAsync(100, null);
-        var body = new Pipe();
+        string id = await AnnounceAsync(200_000, null);
+        var body = new Pipe(new PipeOptions(pauseWriterThreshold: 0));
         using var first = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content?wait=30") { Content = new StreamContent(body.Reader.AsStream()) };
         first.Headers.Add("Upload-Offset", "0");
-        await body.Writer.WriteAsync(new byte[50], Rest.Cancellation);
+        await body.Writer.WriteAsync(new byte[100_000], Rest.Cancellation);
         var sending = shared.Client.SendAsync(first, Rest.Cancellation);
-        await AbandonedRunsTests.EventuallyAsync(shared.Service, async () => await OffsetAsync(id) == 50);
-        Assert.Equal(HttpStatusCode.Conflict, await SendAsync(id, 50, new byte[50]));
-        await body.Writer.WriteAsync(new byte[50], Rest.Cancellation);
+        // The last few of them may wait in the client for more.
+        await AbandonedRunsTests.EventuallyAsync(shared.Service, async () => await OffsetAsync(id) > 50_000);
+        using (var second = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content") { Content = new ByteArrayContent([1]) })
+        {
+            second.Headers.Add("Upload-Offset", (await OffsetAsync(id)).ToString(null, null));
+            using var refused = await shared.Client.SendAsync(second, Rest.Cancellation);
+            Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
+            Assert.Contains("Another request is sending", await refused.Content.ReadAsStringAsync(Rest.Cancellation), StringComparison.Ordinal);
+        }
+
+        await body.Writer.WriteAsync(new byte[100_000], Rest.Cancellation);
         await body.Writer.CompleteAsync();
         using var sent = await sending;
         Assert.Equal(HttpStatusCode.Accepted, sent.StatusCode);
