@@ -35,7 +35,7 @@ public static class ConsoleEndpoints
             .WithDescription("Connect a SignalR client (MessagePack) to the hub with ?access_token=ticket within two minutes.");
         group.MapGet("/screenshot", ScreenshotAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen as a PNG file")
             .WithDescription("?width= scales a wider screen down to so many pixels a line. The ETag is of the picture: If-None-Match is answered 304 while nothing on the screen has changed.")
-            .Produces(200, contentType: "image/png").Produces(304).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
+            .Produces<Stream>(200, "image/png").Produces(304).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
         group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Press keys and chords, such as enter, ctrl-alt-delete").ProducesInput();
         group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Type text on the keyboard, by the guest's layout").ProducesInput();
         api.MapGet("/keyboard-layouts", Layouts).RequireScope(Scopes.ConsoleView).WithTags("Console").WithSummary("The layouts that text can be typed with");

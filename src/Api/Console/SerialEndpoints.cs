@@ -30,7 +30,7 @@ public static class SerialEndpoints
         var group = api.MapGroup("/vms/{id:guid}/serial").WithTags("Console");
         group.MapGet("/", ReadAsync).RequireScope(Scopes.ConsoleView).WithSummary("Read the serial log")
             .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves. The log keeps the newest 16 MiB.")
-            .Produces(200, contentType: "text/plain").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status422UnprocessableEntity);
+            .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status422UnprocessableEntity);
         group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port")
             .WithDescription("The body is sent as it is, whatever its content type. 409 when the guest does not read it within ten seconds.")
             .ProducesInput().ProducesProblem(StatusCodes.Status413PayloadTooLarge);
