@@ -2,8 +2,6 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
-using Microsoft.EntityFrameworkCore;
-using WebVm.Api.Identity;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -198,42 +196,6 @@ public sealed class AccessTests(SharedService shared)
         var admin = users!["items"]!.AsArray().Single(user => (string)user!["role"]! == "admin");
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{admin!["id"]}")).Status);
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{admin["id"]}", new { role = "viewer" })).Status);
-    }
-
-    [Fact]
-    public async Task OfTwoAdministratorsWhoAreDemotedAtOnceOneStays()
-    {
-        await using var service = await ServiceProcess.StartAsync();
-        var (_, users, _) = await service.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
-        var (_, second, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = "second", role = "admin", password = "correct horse battery staple" });
-        string[] both = [$"/api/v1/users/{users!["items"]![0]!["id"]}", $"/api/v1/users/{second!["id"]}"];
-        for (int round = 0; round < 10; round++)
-        {
-            var answers = await Task.WhenAll(both.Select(user => service.Client.SendAsync(HttpMethod.Patch, user, new { role = "viewer" })));
-            Assert.Equal([HttpStatusCode.OK, HttpStatusCode.Conflict], answers.Select(answer => answer.Status).Order());
-            foreach (string user in both)
-            {
-                Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Patch, user, new { role = "admin" })).Status);
-            }
-        }
-
-        var deletions = await Task.WhenAll(both.Select(user => service.Client.SendAsync(HttpMethod.Delete, user)));
-        Assert.Equal([HttpStatusCode.NoContent, HttpStatusCode.Conflict], deletions.Select(answer => answer.Status).Order());
-    }
-
-    [Fact]
-    public async Task TokensOfAUserAreBounded()
-    {
-        var (_, user, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName("many"), role = "viewer", password = "correct horse battery staple" });
-        using var browser = new HttpClient(new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
-        await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = (string)user!["name"]!, password = "correct horse battery staple" });
-        await using var database = Databases.Of(shared.Service).CreateDbContext();
-        var owner = (Guid)user["id"]!;
-        await database.Database.ExecuteSqlAsync(
-            $"INSERT INTO tokens (id, name, user_id, secret_hash, scopes, created_at) SELECT gen_random_uuid(), 't', {owner}, sha256(n::text::bytea), ARRAY[]::text[], now() FROM generate_series(2, {TokenEndpoints.MostOfOneUser}) n", Rest.Cancellation);
-        Assert.Equal(HttpStatusCode.Created, (await browser.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = "last" })).Status);
-        Assert.Equal(HttpStatusCode.Conflict, (await browser.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = "more" })).Status);
-        Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{owner}")).Status);
     }
 
     private static string Concrete(string path) =>
