@@ -175,7 +175,8 @@ public static class ImageEndpoints
 
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {
-            size.MaxRequestBodySize = image.Bytes - offset;
+            // The server counts the framing of chunks as well; what is appended has its own bound.
+            size.MaxRequestBodySize = context.Request.ContentLength is null ? null : image.Bytes - offset;
         }
 
         try
