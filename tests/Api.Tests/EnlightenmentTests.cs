@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text.Json.Nodes;
 using Xunit;
@@ -16,7 +17,7 @@ public sealed class EnlightenmentTests(SharedService shared)
         Assert.True((string)started!["state"]! == "succeeded", started.ToJsonString());
 
         JsonNode? answer = null;
-        for (int i = 0; i < 600 && !IsTaken(answer, "pv-eoi", 2); i++)
+        for (long start = Stopwatch.GetTimestamp(); !IsTaken(answer, "pv-eoi", 2) && Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             await Task.Delay(200, Rest.Cancellation);
             (var status, answer, _) = await shared.Client.SendAsync(HttpMethod.Get, path + "/enlightenments");

@@ -15,22 +15,13 @@ public sealed class GuessingTests : IAsyncLifetime
     [Fact]
     public async Task TriesToSignInAreLimitedByAddressAndByAccount()
     {
-        var answers = new List<HttpStatusCode>();
-        for (int i = 0; i < 14; i++)
-        {
-            answers.Add(await SignInAsync("127.0.0.1", Rest.NewName()));
-        }
-
-        Assert.Equal(HttpStatusCode.Unauthorized, answers[0]);
-        Assert.Equal(HttpStatusCode.TooManyRequests, answers[^1]);
+        // All at once: a slow host must not make them rare.
+        var answers = await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => SignInAsync("127.0.0.1", Rest.NewName())));
+        Assert.Contains(HttpStatusCode.Unauthorized, answers);
+        Assert.Contains(HttpStatusCode.TooManyRequests, answers);
         // Another address is another caller, but an account is one account.
-        answers.Clear();
-        for (int i = 0; i < 40; i++)
-        {
-            answers.Add(await SignInAsync($"127.0.1.{1 + i}", "admin"));
-        }
-
-        Assert.Equal(HttpStatusCode.Unauthorized, answers[0]);
+        answers = await Task.WhenAll(Enumerable.Range(1, 40).Select(i => SignInAsync($"127.0.1.{i}", "admin")));
+        Assert.Contains(HttpStatusCode.Unauthorized, answers);
         Assert.Contains(HttpStatusCode.TooManyRequests, answers);
         Assert.Equal(HttpStatusCode.Unauthorized, await SignInAsync("127.0.2.1", "somebody-else"));
     }

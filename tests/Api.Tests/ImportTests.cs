@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Security.Cryptography;
 using WebVm.Api.Images;
@@ -110,7 +111,7 @@ public sealed class ImportTests(SharedService shared)
 
     private static async Task AwaitRequestsAsync(OneAnswer server, int count)
     {
-        for (int i = 0; i < 300 && server.Requests < count; i++)
+        for (long start = Stopwatch.GetTimestamp(); server.Requests < count && Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             await Task.Delay(100, Rest.Cancellation);
         }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.EntityFrameworkCore;
 using Xunit;
 
@@ -7,6 +8,7 @@ public sealed class ListTests : IAsyncLifetime
 {
     private const int Rows = 10_000;
     private const int PageSize = 1000;
+    private const string ListQuery = "ORDER BY v.name";
 
     private ServiceProcess _service = null!;
 
@@ -25,6 +27,12 @@ public sealed class ListTests : IAsyncLifetime
             """, Rest.Cancellation);
         await database.Database.ExecuteSqlAsync($"ALTER SYSTEM SET log_statement = 'all'", Rest.Cancellation);
         await database.Database.ExecuteSqlAsync($"SELECT pg_reload_conf()", Rest.Cancellation);
+        // The server's processes read their settings when they get round to it. The service's are among them.
+        for (long start = Stopwatch.GetTimestamp(); Count(await ReadLogAsync(), ListQuery) == 0;)
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < Rest.Patience, "The server does not log statements.");
+            await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?limit=1");
+        }
     }
 
     public ValueTask DisposeAsync() => _service.DisposeAsync();
@@ -39,9 +47,9 @@ public sealed class ListTests : IAsyncLifetime
             int before = (await ReadLogAsync()).Length;
             var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}" + (cursor is null ? "" : $"&cursor={cursor}"));
             string log = (await ReadLogAsync())[before..];
-            Assert.Equal(1, Count(log, "ORDER BY v.name"));
+            Assert.Equal(1, Count(log, ListQuery));
             // Beside it: what goes on in the background, not something for every row.
-            Assert.True(Count(log, "LOG:  execute") < 20, log);
+            Assert.True(Count(log, "LOG:  execute") < PageSize / 2, log);
             names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
             cursor = (string?)page["nextCursor"];
         }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using WebVm.Api.Tests.Console;
@@ -68,7 +69,7 @@ public sealed partial class MetricsTests(SharedService shared)
 
     private async Task<JsonNode> AwaitSampleAsync(string path, Func<JsonNode, bool> reached)
     {
-        for (int i = 0; i < 300; i++)
+        for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             var (_, metrics, _) = await shared.Client.SendAsync(HttpMethod.Get, path + "/metrics");
             if (metrics!["samples"]!.AsArray().LastOrDefault() is { } newest && reached(newest))

@@ -100,7 +100,7 @@ public sealed class OperationTests
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (_, power) = await AbandonedRunsTests.RunAsync(service);
-        var shutdown = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 3, force = true })).Body!;
+        var shutdown = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 10, force = true })).Body!;
         await service.Client.SendAsync(HttpMethod.Put, power, new { action = "on" });
         var ended = (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{shutdown["id"]}?wait=60")).Body!;
         Assert.Equal("Another power request came after this one.", (string)ended["error"]!);
@@ -112,11 +112,12 @@ public sealed class OperationTests
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, _) = await AbandonedRunsTests.RunAsync(service);
+        await AbandonedRunsTests.EventuallyAsync(service, async () => await service.Client.GetStringAsync($"/api/v1/vms/{id}/serial", Rest.Cancellation) == "R\n");
         using var answer = await service.Client.GetAsync($"/api/v1/vms/{id}/serial?follow=true", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
         var all = answer.Content.ReadAsStringAsync(Rest.Cancellation);
         var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true&wait=60")).Body!;
         Assert.Equal("succeeded", (string)deletion["state"]!);
-        Assert.StartsWith("R", await all.WaitAsync(TimeSpan.FromSeconds(60), Rest.Cancellation), StringComparison.Ordinal);
+        Assert.StartsWith("R", await all.WaitAsync(TimeSpan.FromMinutes(2), Rest.Cancellation), StringComparison.Ordinal);
         Assert.False(Directory.Exists(Path.Combine(service.Data, "vms", id.ToString("N"))));
     }
 

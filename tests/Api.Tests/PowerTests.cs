@@ -36,9 +36,7 @@ public sealed class PowerTests(SharedService shared)
     {
         string path = await CreateAsync();
         await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })));
-        string name = (string)(await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["name"]!;
-        int monitors = Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories).Count(file => File.ReadAllText(file).Contains($"\"{name}\"", StringComparison.Ordinal));
-        Assert.Equal(1, monitors);
+        Assert.Single(await RunsAsync(path));
         await PowerAsync(path, "off");
     }
 
@@ -47,9 +45,10 @@ public sealed class PowerTests(SharedService shared)
     {
         string path = await CreateAsync();
         string[] actions = ["on", "off", "on", "off", "on", "off"];
-        var answers = await Task.WhenAll(actions.Select(action => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action })));
-        Assert.All(answers, answer => Assert.Contains((string)answer.Body!["state"]!, (string[])["succeeded", "failed"]));
-        Assert.Contains(answers, answer => (string)answer.Body!["state"]! == "succeeded");
+        var ended = await Task.WhenAll(actions.Select(async action =>
+            await shared.Client.EndAsync((await shared.Client.SendAsync(HttpMethod.Put, path + "/power", new { action })).Body!)));
+        Assert.All(ended, operation => Assert.Contains((string)operation["state"]!, (string[])["succeeded", "failed"]));
+        Assert.Contains(ended, operation => (string)operation["state"]! == "succeeded");
         string desired = (string)(await shared.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["desired"]!;
         await AwaitPowerAsync(path, power => (string)power["state"]! == (desired == "on" ? "running" : "off"));
         await PowerAsync(path, "off");
@@ -60,8 +59,7 @@ public sealed class PowerTests(SharedService shared)
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
-        string before = await RunIdAsync(path);
-        int monitor = MonitorOf(before);
+        int monitor = MonitorOf(Assert.Single(await RunsAsync(path)));
         using (var kill = Process.Start("kill", ["-KILL", monitor.ToString(null, null)]))
         {
             await kill.WaitForExitAsync(Rest.Cancellation);
@@ -161,7 +159,7 @@ public sealed class PowerTests(SharedService shared)
     private async Task AwaitSerialAsync(string path, string expected)
     {
         string seen = "";
-        for (int i = 0; i < 300 && seen != expected; i++)
+        for (long start = Stopwatch.GetTimestamp(); seen != expected && Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             await Task.Delay(100, Rest.Cancellation);
             seen = await shared.Client.GetStringAsync(path + "/serial", Rest.Cancellation);
@@ -173,7 +171,7 @@ public sealed class PowerTests(SharedService shared)
     private async Task<JsonNode> AwaitPowerAsync(string path, Func<JsonNode, bool> reached)
     {
         JsonNode? power = null;
-        for (int i = 0; i < 300; i++)
+        for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             power = (await shared.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!;
             if (reached(power))
@@ -188,11 +186,24 @@ public sealed class PowerTests(SharedService shared)
         return power;
     }
 
-    private async Task<string> RunIdAsync(string path)
+    /// <summary>The folders of the VM's runs.</summary>
+    private async Task<string[]> RunsAsync(string path)
     {
         string name = (string)(await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["name"]!;
-        return Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories)
-            .Where(file => File.ReadAllText(file).Contains($"\"{name}\"", StringComparison.Ordinal)).Select(file => Path.GetDirectoryName(file)!).Single();
+        return [.. Directory.GetDirectories(Path.Combine(shared.Service.Data, "run")).Where(run => Specification(run).Contains($"\"{name}\"", StringComparison.Ordinal))];
+
+        static string Specification(string run)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(run, "machine.json"));
+            }
+            catch (IOException)
+            {
+                // A run of another test, which has just ended.
+                return "";
+            }
+        }
     }
 
     private static int MonitorOf(string run)

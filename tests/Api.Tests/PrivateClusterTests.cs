@@ -57,7 +57,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
         using var other = Environment.IsPrivilegedProcess ? Process.Start("setpriv", ["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "sleep", "600"])! : Process.Start("sleep", ["600"])!;
         try
         {
-            for (int i = 0; i < 100 && cluster.LooksAlive(); i++)
+            for (long start = Stopwatch.GetTimestamp(); cluster.LooksAlive() && Stopwatch.GetElapsedTime(start) < Rest.Patience;)
             {
                 await Task.Delay(50, Rest.Cancellation);
             }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
@@ -10,6 +11,9 @@ namespace WebVm.Api.Tests;
 /// <summary>Requests as a REST client makes them.</summary>
 internal static class Rest
 {
+    /// <summary>Only what hangs takes longer, on however busy a host.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+
     private static int s_names;
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -35,6 +39,22 @@ internal static class Rest
         string answer = await response.Content.ReadAsStringAsync(Cancellation);
         bool json = response.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.Ordinal) == true;
         return (response.StatusCode, json && answer.Length > 0 ? JsonNode.Parse(answer) : null, response.Headers);
+    }
+
+    /// <summary>Waits for an operation's end, however long it takes: how long anything may take is not what tests are about.</summary>
+    /// <returns>The operation that has ended.</returns>
+    public static async Task<JsonNode> EndAsync(this HttpClient client, JsonNode operation)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while ((string?)operation["state"] is "pending" or "running")
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"The operation does not end: {operation.ToJsonString()}");
+            var (status, body, _) = await client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{operation["id"]}?wait=30");
+            Assert.Equal(HttpStatusCode.OK, status);
+            operation = body!;
+        }
+
+        return operation;
     }
 
     /// <summary>The pointers of a validation problem, in order.</summary>

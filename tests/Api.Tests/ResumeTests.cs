@@ -42,7 +42,7 @@ public sealed class ResumeTests
     private static async Task<(string, string, string, string)> FirstAsync(ServiceProcess service, string query, string? lastEventId, int lines = 4)
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);
-        over.CancelAfter(TimeSpan.FromSeconds(60));
+        over.CancelAfter(Rest.Patience);
         using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/events" + query);
         if (lastEventId is not null)
         {

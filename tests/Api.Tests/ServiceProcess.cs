@@ -1,31 +1,35 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace WebVm.Api.Tests;
 
 /// <summary>A real service: the program itself, with a private PostgreSQL cluster, in a folder of its own.</summary>
-public sealed class ServiceProcess : IAsyncDisposable
+public sealed partial class ServiceProcess : IAsyncDisposable
 {
     public const string AdminToken = "test-token-0123456789-0123456789-0123456789";
 
-    private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(90);
-    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StartPatience = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan StopPatience = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(60);
+
+    // signal(7), x86.
+    private static readonly Dictionary<string, int> s_signals = new() { ["INT"] = 2, ["QUIT"] = 3, ["KILL"] = 9, ["TERM"] = 15, ["CONT"] = 18, ["STOP"] = 19 };
 
     private readonly Dictionary<string, string> _settings;
     private readonly bool _ownsData;
     private Process? _process;
-    private StringWriter _output = new();
+    private readonly StringWriter _log = new();
+    private int _start;
 
     private ServiceProcess(string data, bool ownsData, Dictionary<string, string> settings)
     {
         Data = data;
         _ownsData = ownsData;
         _settings = settings;
-        int port = FreePort();
-        Address = new Uri($"http://127.0.0.1:{port}");
-        SecureAddress = new Uri($"https://127.0.0.1:{FreePort()}");
+        Address = new Uri($"http://127.0.0.1:{TestPorts.Next()}");
+        SecureAddress = new Uri($"https://127.0.0.1:{TestPorts.Next()}");
         Client = new HttpClient { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(2) };
         Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", AdminToken);
     }
@@ -42,14 +46,17 @@ public sealed class ServiceProcess : IAsyncDisposable
 
     public int ProcessId => _process!.Id;
 
-    /// <summary>All that the service has printed.</summary>
-    public string Output
+    /// <summary>All that the service has printed since it was started last.</summary>
+    public string Output => Log[_start..];
+
+    /// <summary>All that it has printed over all its starts.</summary>
+    public string Log
     {
         get
         {
-            lock (_output)
+            lock (_log)
             {
-                return _output.ToString();
+                return _log.ToString();
             }
         }
     }
@@ -74,7 +81,11 @@ public sealed class ServiceProcess : IAsyncDisposable
             start.Environment[name] = value;
         }
 
-        _output = new StringWriter();
+        lock (_log)
+        {
+            _start = _log.GetStringBuilder().Length;
+        }
+
         _process = Process.Start(start)!;
         _process.OutputDataReceived += (_, line) => Keep(line.Data);
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
@@ -131,10 +142,10 @@ public sealed class ServiceProcess : IAsyncDisposable
         }
     }
 
-    public async Task SignalAsync(string signal)
+    public Task SignalAsync(string signal)
     {
-        using var kill = Process.Start("kill", [$"-{signal}", _process!.Id.ToString(null, null)]);
-        await kill.WaitForExitAsync();
+        _ = Kill(_process!.Id, s_signals[signal]);
+        return Task.CompletedTask;
     }
 
     /// <summary>kill -9 of every monitor, with the shell around it.</summary>
@@ -155,14 +166,52 @@ public sealed class ServiceProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        Report();
         Client.Dispose();
         await StopAsync();
         await KillMonitorsAsync();
-        await KillDatabaseAsync();
+        // Told to end at once, a postmaster ends its children first: killed, it would leave them writing into the folder for a moment.
+        string postmaster = Path.Combine(Data, "postgres", "data", "postmaster.pid");
+        await SignalIfOursAsync("QUIT", postmaster, "");
+        await AwaitEndAsync();
         _process?.Dispose();
         if (_ownsData)
         {
             Directory.Delete(Data, recursive: true);
+        }
+    }
+
+    /// <summary>What is of use to whoever reads of a test's failure; where there are no tests, nothing.</summary>
+    partial void Report();
+
+    /// <summary>Waits until no process is left that was started for this service's folder.</summary>
+    private async Task AwaitEndAsync()
+    {
+        for (long began = Stopwatch.GetTimestamp(); Left() is { Length: > 0 } left; await Task.Delay(20))
+        {
+            if (Stopwatch.GetElapsedTime(began) > EndPatience)
+            {
+                throw new InvalidOperationException($"Processes are left of the service in {Data}: {string.Join("; ", left)}");
+            }
+        }
+    }
+
+    private string[] Left()
+    {
+        string[] folders = [Path.Combine(Data, "run"), Path.Combine(Data, "postgres")];
+        return [.. Directory.GetDirectories("/proc").Where(process => char.IsAsciiDigit(Path.GetFileName(process)[0])).Select(CommandLine).Where(line => folders.Any(folder => line.Contains(folder, StringComparison.Ordinal)))];
+
+        static string CommandLine(string process)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(process, "cmdline")).Replace('\0', ' ');
+            }
+            catch (IOException)
+            {
+                // It has ended.
+                return "";
+            }
         }
     }
 
@@ -174,8 +223,7 @@ public sealed class ServiceProcess : IAsyncDisposable
             string pid = (await File.ReadAllLinesAsync(pidFile))[0];
             if ((await File.ReadAllTextAsync($"/proc/{pid}/cmdline")).Contains(Data, StringComparison.Ordinal))
             {
-                using var kill = Process.Start(new ProcessStartInfo("kill", ["-" + signal, "--", group + pid]) { RedirectStandardError = true })!;
-                await kill.WaitForExitAsync();
+                _ = Kill(int.Parse(group + pid, null), s_signals[signal]);
             }
         }
         catch (IOException)
@@ -184,18 +232,15 @@ public sealed class ServiceProcess : IAsyncDisposable
         }
     }
 
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
+    // Without a process for it: what is to be stopped in the midst of something goes on until then. ESRCH is a normal result.
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
 
     private void Keep(string? line)
     {
-        lock (_output)
+        lock (_log)
         {
-            _output.WriteLine(line);
+            _log.WriteLine(line);
         }
     }
 }

@@ -11,7 +11,11 @@ public sealed class SharedService : IAsyncLifetime
 
     public HttpClient Client => Service.Client;
 
-    public async ValueTask InitializeAsync() => Service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
+    public async ValueTask InitializeAsync()
+    {
+        Service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
+        ServiceReport.Share(Service);
+    }
 
     public ValueTask DisposeAsync() => Service.DisposeAsync();
 }

@@ -204,7 +204,7 @@ public sealed class VmResourceTests(SharedService shared)
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
         await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "x" });
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);
-        patience.CancelAfter(TimeSpan.FromSeconds(20));
+        patience.CancelAfter(Rest.Patience);
         using var answer = await shared.Client.GetAsync($"/api/v1/events?after=0&vm={vm["id"]}", HttpCompletionOption.ResponseHeadersRead, patience.Token);
         using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(patience.Token));
         var types = new List<string>();

@@ -10,6 +10,7 @@ namespace WebVm.Web.Tests;
 public sealed class BootedMachine
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan KeysPatience = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(150);
     private static int s_commands;
 
@@ -61,6 +62,9 @@ public sealed class BootedMachine
         return text[from..text.IndexOf($"end{mark}", from, StringComparison.Ordinal)];
     }
 
+    /// <summary>Waits until the shell on the screen takes what is typed; the one on the serial port may be there first.</summary>
+    public Task ScreenReadyAsync() => RunAsync("until grep -q 'tiny:/root# ' /dev/vcs1; do sleep 0.1; done");
+
     /// <summary>Lets the guest read lines from its serial port, until the reader is disposed of.</summary>
     public async Task<LineReader> ReadLinesAsync()
     {
@@ -77,7 +81,8 @@ public sealed class BootedMachine
     /// <summary>The events of the guest's keyboard while something is done, until they end as expected: key codes of Linux, + pressed, - released.</summary>
     public async Task<string> KeysAsync(Func<Task> act, string expected)
     {
-        await RunAsync("cat /dev/input/event0 > /tmp/keys & P=$!");
+        // The shell opens the keyboard's events itself: nothing is missed, however late the copying begins.
+        await RunAsync("exec 7</dev/input/event0; cat <&7 > /tmp/keys & P=$!");
         await act();
         long began = Stopwatch.GetTimestamp();
         while (true)
@@ -85,9 +90,9 @@ public sealed class BootedMachine
             // struct input_event: 16 bytes of time, then type (1 = EV_KEY), code and value; 2 is a repetition.
             string events = await RunAsync("od -An -v -tu2 -w24 /tmp/keys | awk '$9==1 && $11<2 { printf \"%s%d \", $11 ? \"+\" : \"-\", $10 } END { print \"\" }'");
             string seen = string.Join(' ', events.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith('+') || line.StartsWith('-')));
-            if (seen == expected || Stopwatch.GetElapsedTime(began) > TimeSpan.FromSeconds(20))
+            if (seen == expected || Stopwatch.GetElapsedTime(began) > KeysPatience)
             {
-                await RunAsync("kill $P; rm /tmp/keys");
+                await RunAsync("kill $P; exec 7<&-; rm /tmp/keys");
                 return seen;
             }
         }

@@ -104,28 +104,14 @@ public sealed class ConsoleTests(Site site) : LinuxTests(site)
     public async Task The_console_comes_back_after_a_restart_of_the_service()
     {
         await using var window = await Site.OpenConsoleAsync(Machine);
-        await Site.Service.KillAsync();
-        await Site.Service.StartAgainAsync();
-        await Expect(window.Page.Locator("[data-link=connected]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
-        await window.InteractiveAsync();
-        await Expect(window.Page.Locator("[data-control=mine]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await window.LoadedAnewAsync(Site.RestartAsync);
+        await Expect(window.Page.Locator("[data-link=connected]")).ToBeVisibleAsync();
+        await Expect(window.Page.Locator("[data-control=mine]")).ToBeVisibleAsync();
         await ConsoleWindow.UntilAsync(async () => (await window.LookAsync())[1] > 1000, "nothing is painted after the restart");
-        // The page may still be loading itself anew, and what is typed meanwhile goes nowhere: it is typed until it arrives.
         string mark = Rest.NewName("again");
-        bool arrived = false;
-        for (int attempt = 0; attempt < 10 && !arrived; attempt++)
-        {
-            await Expect(window.Page.Locator("[data-control=mine]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
-            await window.Page.Locator("#screen").FocusAsync();
-            await window.TypeAsync($"echo {mark} > /dev/ttyS0\n");
-            for (int wait = 0; wait < 25 && !arrived; wait++)
-            {
-                await Task.Delay(200, TestContext.Current.CancellationToken);
-                arrived = (await Machine.SerialAsync()).Contains(mark, StringComparison.Ordinal);
-            }
-        }
-
-        Assert.True(arrived, "Nothing that was typed after the restart reached the guest.");
+        await window.Page.Locator("#screen").FocusAsync();
+        await window.TypeAsync($"echo {mark} > /dev/ttyS0\n");
+        await Machine.UntilSerialAsync(text => text.Contains(mark, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -136,6 +122,7 @@ public sealed class ConsoleTests(Site site) : LinuxTests(site)
         await window.Page.GetByRole(AriaRole.Button, new() { Name = "Keys" }).ClickAsync();
         await window.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Ctrl-Alt-Del" }).ClickAsync();
         await Machine.UntilSerialAsync(text => Count(text) > boots);
+        await Machine.ScreenReadyAsync();
         await Expect(window.Page.Locator("[data-link=connected]")).ToBeVisibleAsync();
 
         static int Count(string text) => text.Split("ready on /dev/ttyS0").Length - 1;

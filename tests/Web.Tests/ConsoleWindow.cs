@@ -11,7 +11,7 @@ internal static class ConsoleWindow
 {
     private const string Pixels = "canvas => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; let hash = 0, lit = 0; for (let i = 0; i < data.length; i += 4) { const value = data[i] | data[i + 1] << 8 | data[i + 2] << 16; if (value) lit++; hash = (hash * 31 + value) | 0; } return [hash, lit]; }";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(Site.Patience);
 
     /// <summary>A window in control of the machine's console, with the focus on its screen.</summary>
     public static async Task<Window> OpenConsoleAsync(this Site site, BootedMachine machine, Handheld? device = null)
@@ -19,7 +19,7 @@ internal static class ConsoleWindow
         var window = await site.OpenAsync(device: device);
         await window.GoAsync($"/vms/{machine.Id}/console");
         await Expect(window.Page.Locator("[data-link=connected]")).ToBeVisibleAsync();
-        await Expect(window.Page.Locator("[data-control=mine]")).ToBeAttachedAsync(new() { Timeout = 30_000 });
+        await Expect(window.Page.Locator("[data-control=mine]")).ToBeAttachedAsync();
         await window.Page.Locator("#screen").FocusAsync();
         return window;
     }

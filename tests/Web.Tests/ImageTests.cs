@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using Microsoft.Playwright;
 using WebVm.Api.Tests;
@@ -55,7 +54,7 @@ public sealed class ImageTests(Site site)
         await Expect(dialog.GetByText("Another file")).ToBeVisibleAsync();
         await ChooseAsync(dialog, file);
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Upload" }).ClickAsync();
-        await Expect(row.GetByRole(AriaRole.Progressbar)).ToHaveCountAsync(0, new() { Timeout = 60_000 });
+        await Expect(row.GetByRole(AriaRole.Progressbar)).ToHaveCountAsync(0);
         await Expect(row).ToContainTextAsync("20 MiB");
         await Expect(row).ToContainTextAsync("not used");
         // Of three pieces, one was given up and one broke.
@@ -86,8 +85,9 @@ public sealed class ImageTests(Site site)
         await window.GoAsync("/images");
         await ImportAsync(window, $"{address}{name}.iso", content);
         var row = window.Page.Locator($"[data-image='{name}.iso']");
-        await Expect(row).ToContainTextAsync("97.7 KiB");
+        // The message goes after a while, the row stays.
         await Expect(window.Page.GetByText($"{name}.iso was imported")).ToBeVisibleAsync();
+        await Expect(row).ToContainTextAsync("97.7 KiB");
 
         await ImportAsync(window, $"{address}{name}-missing.iso", content);
         await Expect(window.Page.Locator($"[data-image='{name}-missing.iso']")).ToContainTextAsync("The server answered 404");
@@ -109,14 +109,7 @@ public sealed class ImageTests(Site site)
 
     private static HttpListener Serve(string name, byte[] content, out string address)
     {
-        int port;
-        using (var free = new TcpListener(IPAddress.Loopback, 0))
-        {
-            free.Start();
-            port = ((IPEndPoint)free.LocalEndpoint).Port;
-        }
-
-        address = $"http://127.0.0.1:{port}/";
+        address = $"http://127.0.0.1:{TestPorts.Next()}/";
         var server = new HttpListener { Prefixes = { address } };
         server.Start();
         _ = AnswerAsync(server, name, content);

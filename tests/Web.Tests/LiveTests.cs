@@ -64,9 +64,7 @@ public sealed class LiveTests(Site site) : LinuxTests(site)
         await UntilShownAsync(window, $"{mark}.60\n");
         Assert.Equal(expected, await LinesAsync(window, mark));
 
-        await Site.Service.KillAsync();
-        await Site.Service.StartAgainAsync();
-        await window.InteractiveAsync();
+        await window.LoadedAnewAsync(Site.RestartAsync);
         await UntilShownAsync(window, $"{mark}.60\n");
         Assert.Equal(expected, await LinesAsync(window, mark));
     }

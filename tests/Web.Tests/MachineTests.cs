@@ -219,9 +219,9 @@ public sealed class MachineTests(Site site)
         await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(2);
         await window.Page.GetByLabel("Select all").CheckAsync();
         await window.Page.Locator(".bulk-actions").GetByRole(AriaRole.Button, new() { Name = "Start" }).ClickAsync();
-        await Expect(window.Page.Locator("[data-state=running]")).ToHaveCountAsync(2, new() { Timeout = 60_000 });
+        await Expect(window.Page.Locator("[data-state=running]")).ToHaveCountAsync(2);
         await window.Page.Locator(".bulk-actions").GetByRole(AriaRole.Button, new() { Name = "Switch off" }).ClickAsync();
-        await Expect(window.Page.Locator("[data-state=off]")).ToHaveCountAsync(2, new() { Timeout = 60_000 });
+        await Expect(window.Page.Locator("[data-state=off]")).ToHaveCountAsync(2);
     }
 
     [Fact]
@@ -242,9 +242,9 @@ public sealed class MachineTests(Site site)
         var power = window.Button($"Power of {name}");
         await power.ClickAsync();
         await window.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Switch off" }).ClickAsync();
-        await Expect(window.Page.Locator(".machine-head [data-state=off]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Expect(window.Page.Locator(".machine-head [data-state=off]")).ToBeVisibleAsync();
         await window.Button("Start").ClickAsync();
-        await Expect(window.Page.Locator(".machine-head [data-state=running]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Expect(window.Page.Locator(".machine-head [data-state=running]")).ToBeVisibleAsync();
         await Expect(waiting).ToHaveCountAsync(0);
         await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?force=true&wait=60");
     }

@@ -17,7 +17,7 @@ internal sealed class NginxProxy : IAsyncDisposable
 
     private NginxProxy(Uri service, TestCertificate certificate)
     {
-        Address = new Uri($"https://127.0.0.1:{ServiceProcess.FreePort()}");
+        Address = new Uri($"https://127.0.0.1:{TestPorts.Next()}");
         string server = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "nginx.conf"))
             .Replace("listen 443", $"listen 127.0.0.1:{Address.Port}", StringComparison.Ordinal)
             .Replace("http://127.0.0.1:8080", service.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal)

@@ -18,9 +18,12 @@ public sealed class PointerTests(Site site)
         await using var window = await site.OpenConsoleAsync(machine);
         var screen = (await window.Page.Locator("#screen").BoundingBoxAsync())!;
         var mouse = window.Page.Mouse;
+        await machine.MouseAsync();
         await mouse.ClickAsync(screen.X + 100, screen.Y + 100);
         await window.Page.WaitForFunctionAsync("() => document.pointerLockElement?.id === 'screen'");
-        await machine.MouseAsync();
+        // What the click that captured the mouse sent, if anything, comes before this.
+        await mouse.WheelAsync(0, 100);
+        await PacketsAsync(machine, seen => seen.Any(packet => packet.Wheel == 1));
 
         await mouse.MoveAsync(screen.X + 120, screen.Y + 130);
         Assert.Equal([new(0, 20, 30, 0)], await PacketsAsync(machine, seen => seen.Count > 0));
@@ -44,24 +47,17 @@ public sealed class PointerTests(Site site)
         var fingers = await Fingers.OnAsync(window);
         await machine.MouseAsync();
 
-        await fingers.DownAsync((x, y));
-        await fingers.UpAsync();
+        await Fingers.AllAsync(fingers.DownAsync((x, y)), fingers.UpAsync());
         Assert.Equal([LeftDown, Up], await PacketsAsync(machine, seen => seen.Count > 1));
 
-        await fingers.DownAsync((x, y), (x + 60, y));
-        await fingers.UpAsync();
+        await Fingers.AllAsync(fingers.DownAsync((x, y), (x + 60, y)), fingers.UpAsync());
         Assert.Equal([RightDown, Up], await PacketsAsync(machine, seen => seen.Count > 1));
 
-        await fingers.DownAsync((x, y));
-        await fingers.MoveAsync((x + 40, y + 30));
-        await fingers.MoveAsync((x + 60, y + 50));
-        await fingers.UpAsync();
+        await Fingers.AllAsync(fingers.DownAsync((x, y)), fingers.MoveAsync((x + 40, y + 30)), fingers.MoveAsync((x + 60, y + 50)), fingers.UpAsync());
         Assert.All(await PacketsAsync(machine, seen => Sum(seen) == (60, 50, 0)), packet => Assert.Equal(0, packet.Buttons));
 
         // Contents follow the fingers: down is back.
-        await fingers.DownAsync((x, y), (x + 60, y));
-        await fingers.MoveAsync((x, y + 48), (x + 60, y + 48));
-        await fingers.UpAsync();
+        await Fingers.AllAsync(fingers.DownAsync((x, y), (x + 60, y)), fingers.MoveAsync((x, y + 48), (x + 60, y + 48)), fingers.UpAsync());
         Assert.All(await PacketsAsync(machine, seen => Sum(seen) == (0, 0, -2)), packet => Assert.Equal(0, packet.Buttons));
 
         await fingers.DownAsync((x, y));
@@ -101,6 +97,9 @@ public sealed class PointerTests(Site site)
     private sealed class Fingers(ICDPSession session)
     {
         public static async Task<Fingers> OnAsync(Window window) => new(await window.Page.Context.NewCDPSessionAsync(window.Page));
+
+        /// <summary>A gesture whose steps are sent one right after the other: a finger that rests on the way means something else.</summary>
+        public static Task AllAsync(params Task[] steps) => Task.WhenAll(steps);
 
         public Task DownAsync(params (float X, float Y)[] points) => SendAsync("touchStart", points);
 

@@ -13,9 +13,11 @@ public sealed partial class Site : IAsyncLifetime
 {
     public const string Password = "correct horse battery staple";
 
+    /// <summary>Milliseconds. Only what hangs takes longer, on however busy a host.</summary>
+    public const int Patience = 90_000;
+
     // The container of builds has no user namespaces and a small /dev/shm.
     private static readonly string[] BrowserArguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"];
-    private const int Patience = 20_000;
     private const string Chromium = "/usr/bin/chromium";
 
     private IPlaywright _playwright = null!;
@@ -46,6 +48,7 @@ public sealed partial class Site : IAsyncLifetime
             ["WEBVM_CERTIFICATE_KEY"] = Certificate.KeyFile,
             ["WEBVM_PROXIES"] = "127.0.0.1",
         });
+        ServiceReport.Share(Service);
         _playwright = await Playwright.CreateAsync();
         Assertions.SetDefaultExpectTimeout(Patience);
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = BrowserArguments });
@@ -59,8 +62,25 @@ public sealed partial class Site : IAsyncLifetime
         Certificate.Dispose();
     }
 
+    /// <summary>Kills the service and starts it again.</summary>
+    public async Task RestartAsync()
+    {
+        await Service.KillAsync();
+        await Service.StartAgainAsync();
+    }
+
     /// <summary>The one machine that tests share.</summary>
-    public Task<BootedMachine> LinuxAsync() => _linux ??= BootedMachine.BootAsync(Api);
+    public Task<BootedMachine> LinuxAsync()
+    {
+        return _linux ??= BootAsync();
+
+        async Task<BootedMachine> BootAsync()
+        {
+            var machine = await BootedMachine.BootAsync(Api);
+            await machine.ScreenReadyAsync();
+            return machine;
+        }
+    }
 
     /// <summary>The one machine whose mouse reports to tests. The tiny kernel has no way to a program's own PS/2 port; the generic one has.</summary>
     public Task<BootedMachine> MouseAsync()
@@ -113,7 +133,7 @@ public sealed partial class Site : IAsyncLifetime
 
     private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state, Handheld? device, Uri? address)
     {
-        var context = await _browser.NewContextAsync(new() { BaseURL = address?.ToString() ?? Address, ViewportSize = device is null ? size ?? new() { Width = 1440, Height = 900 } : new() { Width = 390, Height = 844 }, HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, StorageState = state });
+        var context = await _browser.NewContextAsync(new() { BaseURL = address?.ToString() ?? Address, ViewportSize = device is null ? size ?? new() { Width = 1440, Height = 900 } : new() { Width = 390, Height = 844 }, HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, ReducedMotion = ReducedMotion.Reduce, StorageState = state });
         context.SetDefaultTimeout(Patience);
         return new Window(await context.NewPageAsync());
     }
@@ -131,6 +151,10 @@ public enum Handheld
 /// <summary>A browser window; what went wrong in its scripts is remembered.</summary>
 public sealed class Window : IAsyncDisposable
 {
+    private const string Shown = "() => `${document.title} (focus: ${document.activeElement?.outerHTML.slice(0, 100)})\\n${document.body.innerText.slice(0, 4000)}`";
+
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(10);
+
     private readonly List<string> _errors = [];
 
     public Window(IPage page)
@@ -164,6 +188,14 @@ public sealed class Window : IAsyncDisposable
     /// <summary>Waits until the page's connection is there: components that came with the first rendering are no longer marked.</summary>
     public Task InteractiveAsync() => Page.WaitForFunctionAsync("() => document.documentElement.dataset.interactive === 'true'");
 
+    /// <summary>Waits until the page has loaded itself anew and is interactive after something that makes it do so.</summary>
+    public async Task LoadedAnewAsync(Func<Task> act)
+    {
+        await Page.EvaluateAsync("() => { window.old = true; }");
+        await act();
+        await Page.WaitForFunctionAsync("() => !window.old && document.documentElement.dataset.interactive === 'true'");
+    }
+
     /// <summary>Chooses from a menu.</summary>
     public async Task ChooseAsync(string menu, string item)
     {
@@ -179,5 +211,25 @@ public sealed class Window : IAsyncDisposable
         await Button("Sign in").ClickAsync();
     }
 
-    public ValueTask DisposeAsync() => new(Page.Context.CloseAsync());
+    public async ValueTask DisposeAsync()
+    {
+        TestContext.Current.TestOutputHelper?.WriteLine(await DescribeAsync());
+        await Page.Context.CloseAsync();
+    }
+
+    /// <summary>What whoever reads of a test's failure wants to know of the window.</summary>
+    private async Task<string> DescribeAsync()
+    {
+        string shown;
+        try
+        {
+            shown = await Page.EvaluateAsync<string>(Shown).WaitAsync(s_look);
+        }
+        catch (Exception failure) when (failure is PlaywrightException or TimeoutException)
+        {
+            shown = failure.Message;
+        }
+
+        return $"The window at {Page.Url} had {_errors.Count} errors{string.Concat(_errors.Select(error => "\n  " + error))}\nand showed:\n{shown}\n";
+    }
 }

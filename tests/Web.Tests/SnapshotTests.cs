@@ -25,7 +25,7 @@ public sealed class SnapshotTests(Site site) : LinuxTests(site)
         await Machine.RunAsync("echo after > /tmp/state");
         await snapshot.GetByRole(AriaRole.Button, new() { Name = "Restore" }).ClickAsync();
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Restore" }).ClickAsync();
-        await Expect(window.Page.GetByText("is back at")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Expect(window.Page.GetByText("is back at")).ToBeVisibleAsync();
         await Expect(window.Page.Locator("[data-state=running]")).ToBeVisibleAsync();
         Assert.Contains("before", await Machine.RunAsync("cat /tmp/state"), StringComparison.Ordinal);
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.WebSockets;
 using System.Reflection;
 using System.Text;
@@ -149,7 +150,7 @@ public sealed class HubAccessTests(SharedService shared)
 
     private async Task AwaitSerialAsync(string id, Func<string, bool> reached)
     {
-        for (int i = 0; i < 300; i++)
+        for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             if (reached(await SerialAsync(id)))
             {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net.WebSockets;
 using System.Text;
 using Microsoft.AspNetCore.SignalR.Protocol;
@@ -62,13 +63,13 @@ internal sealed class HubClient : IAsyncDisposable
         string id = Interlocked.Increment(ref _lastId).ToString(null, null);
         var completion = _calls.GetOrAdd(id, _ => new(TaskCreationOptions.RunContinuationsAsynchronously));
         await _socket.SendAsync(s_protocol.GetMessageBytes(new InvocationMessage(id, method, arguments)), WebSocketMessageType.Binary, true, Rest.Cancellation);
-        return await completion.Task.WaitAsync(TimeSpan.FromSeconds(60), Rest.Cancellation);
+        return await completion.Task.WaitAsync(Rest.Patience, Rest.Cancellation);
     }
 
     /// <summary>Waits until the server has called a method of ours.</summary>
     public async Task AwaitAsync(string method)
     {
-        for (int i = 0; i < 600 && Received(method) == 0; i++)
+        for (long start = Stopwatch.GetTimestamp(); Received(method) == 0 && Stopwatch.GetElapsedTime(start) < Rest.Patience;)
         {
             await Task.Delay(100, Rest.Cancellation);
         }

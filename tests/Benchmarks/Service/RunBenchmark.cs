@@ -59,7 +59,7 @@ internal sealed class RunBenchmark : IBenchmark
     {
         string root = Environment.GetEnvironmentVariable("WEBVM_ROOT") ?? throw new InvalidOperationException("WEBVM_ROOT is not set; run: ./webvm bench run");
         string program = Path.Combine(root, "src/Web/bin/Release/net10.0/webvm");
-        var address = new Uri($"http://127.0.0.1:{ServiceProcess.FreePort()}");
+        var address = new Uri($"http://127.0.0.1:{TestPorts.Next()}");
         var start = new ProcessStartInfo(Path.Combine(root, "webvm"), ["run"]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = data;
         start.Environment["WEBVM_LISTEN"] = address.ToString();

@@ -112,7 +112,8 @@ export class Pointer {
     this.mostFingers = Math.max(this.mostFingers, this.fingers.size);
     window.clearTimeout(this.holdTimer);
     if (this.fingers.size === 1) {
-      this.touchedAt = performance.now();
+      // When it happened, not when a busy page gets round to it: a quick tap stays one.
+      this.touchedAt = event.timeStamp;
       this.travelled = 0;
       this.holdTimer = window.setTimeout(() => {
         if (this.travelled < tapDistance) {
@@ -142,7 +143,7 @@ export class Pointer {
     if (this.fingers.size > 0) {
       return;
     }
-    const tapped = event.type === "pointerup" && this.travelled < tapDistance && performance.now() - this.touchedAt < tapTime;
+    const tapped = event.type === "pointerup" && this.travelled < tapDistance && event.timeStamp - this.touchedAt < tapTime;
     if (tapped) {
       this.setButtons(this.mostFingers > 1 ? Button.Right : Button.Left);
     }
