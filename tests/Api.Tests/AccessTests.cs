@@ -160,12 +160,14 @@ public sealed class AccessTests(SharedService shared)
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         string large = $$"""{"name":"{{new string('x', (1 << 20) + 1)}}"}""";
+        // Whoever is refused before it has sent all meets a closed connection; one that asks first has the answer.
+        using var client = Rest.AskingClient(shared.Service);
         int walked = 0;
         foreach (var (path, methods) in document!["paths"]!.AsObject())
         {
             foreach (var (method, _) in methods!.AsObject().Where(entry => entry.Value?["requestBody"] is not null))
             {
-                var (status, _, _) = await shared.Client.SendAsync(HttpMethod.Parse(method), Concrete(path), large);
+                var (status, _, _) = await client.SendAsync(HttpMethod.Parse(method), Concrete(path), large);
                 Assert.True(status == HttpStatusCode.RequestEntityTooLarge, $"{method} {path} answered {(int)status} to more than a mebibyte.");
                 walked++;
             }

@@ -22,6 +22,8 @@ public sealed class AuditTests : IAsyncLifetime
     {
         var vm = await _service.Client.CreateVmAsync(new { name = "audited" });
         string path = $"/api/v1/vms/{vm["id"]}";
+        // Whoever is refused before it has sent all meets a closed connection; one that asks first has the answer.
+        using var client = Rest.AskingClient(_service);
         foreach (var (method, where, body, header, expected) in ((HttpMethod, string, object?, (string, string), int)[])[
             (HttpMethod.Post, "/api/v1/vms", "{", ("X-None", ""), 422),
             (HttpMethod.Post, "/api/v1/vms", "null", ("X-None", ""), 400),
@@ -34,7 +36,7 @@ public sealed class AuditTests : IAsyncLifetime
             (HttpMethod.Delete, path, null, ("Origin", "https://evil.example"), 403)])
         {
             var before = await RecordsAsync();
-            Assert.Equal(expected, (int)(await _service.Client.SendAsync(method, where, body, header)).Status);
+            Assert.Equal(expected, (int)(await client.SendAsync(method, where, body, header)).Status);
             var added = (await RecordsAsync())[before.Count..];
             Assert.Equal([("preset-token", method.Method, where, expected)], added);
         }

@@ -65,6 +65,12 @@ public static class EventEndpoints
         {
             // The client left, or the service stops.
         }
+        finally
+        {
+            // An enumerator that is still looking for its next event cannot be disposed.
+            await over.CancelAsync();
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
     private static Task WriteAsync(HttpResponse response, EventRecord record, CancellationToken cancellation) =>
