@@ -98,6 +98,7 @@ public sealed class MachineTests(Site site)
         await window.Page.GetByLabel("Label", new() { Exact = true }).SelectOptionAsync($"part={prefix}");
         await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(1);
         await window.Page.GetByLabel("Label", new() { Exact = true }).SelectOptionAsync("");
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(3);
         await window.Page.GetByLabel("Select all").CheckAsync();
         await window.Button("Delete").ClickAsync();
         await window.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Delete" }).ClickAsync();
