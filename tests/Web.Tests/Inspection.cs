@@ -62,7 +62,9 @@ internal static class Inspection
         window.shifted = 0;
         window.shifts = [];
         new PerformanceObserver(list => {
-          for (const entry of list.getEntries().filter(entry => !entry.hadRecentInput)) {
+          // A terminal's lines move when it is measured and when it scrolls; that is what it is for.
+          const inTerminal = ({ node }) => (node?.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest?.('.xterm');
+          for (const entry of list.getEntries().filter(entry => !entry.hadRecentInput && !(entry.sources.length > 0 && entry.sources.every(inTerminal)))) {
             window.shifted += entry.value;
             window.shifts.push(...entry.sources.map(source => (source.node?.outerHTML ?? source.node?.textContent ?? '').slice(0, 120)));
           }
