@@ -178,7 +178,8 @@ public sealed class CommandLineTests : IDisposable
         const string patience = "n=$((n+1)); [ $n -lt 1200 ] || break; sleep 0.1";
         string inside = $"stty -g > before; (n=0; while stty -g < /dev/tty > seen; cmp -s before seen; do {patience}; done; mv seen meanwhile) & "
             + $"'{vmm}' run --engine soft --memory 16M --kernel '{kernel}'; echo code $? > code; stty -g > after";
-        string keys = $"n=0; until [ -e meanwhile ]; do {patience}; done; printf '\\001x'; n=0; until [ -e after ]; do {patience}; done";
+        // Ctrl-A X ends it, and not the end of what is typed: that comes only afterwards.
+        string keys = $"n=0; until [ -e meanwhile ]; do {patience}; done; printf '\\001x'; n=0; until [ -e after ]; do {patience}; done; [ -e after ] || touch unheard";
         File.WriteAllText(Path.Combine(_folder, "inside.sh"), inside);
         using var process = Process.Start(new ProcessStartInfo("sh", ["-c", $"({keys}) | script -qec \"sh inside.sh\" /dev/null"])
         {
@@ -187,6 +188,7 @@ public sealed class CommandLineTests : IDisposable
         process.StandardInput.Close();
         Assert.True(process.WaitForExit(s_limit));
         string Read(string name) => File.ReadAllText(Path.Combine(_folder, name)).Trim();
+        Assert.False(File.Exists(Path.Combine(_folder, "unheard")), "Ctrl-A X was not heard.");
         Assert.Equal("code 0", Read("code"));
         Assert.Equal(Read("before"), Read("after"));
         Assert.NotEmpty(Read("meanwhile"));

@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Machine.Consoles;
@@ -41,8 +42,8 @@ public sealed class StandardStreams : IDisposable
     {
         var keys = new EscapeKeys();
         var buffer = new byte[4096];
-        using var input = Console.OpenStandardInput();
-        while (!_end)
+        using var input = TryOpenInput();
+        while (!_end && input is not null)
         {
             int count;
             try
@@ -75,6 +76,19 @@ public sealed class StandardStreams : IDisposable
                     _space.WaitOne(TimeSpan.FromMilliseconds(200));
                 }
             }
+        }
+    }
+
+    /// <summary>Standard input as it is: Console's own stream edits lines of a terminal, and echoes them, until Enter is pressed. Null when there is none.</summary>
+    private static FileStream? TryOpenInput()
+    {
+        try
+        {
+            return new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return null;
         }
     }
 
