@@ -27,6 +27,23 @@ public sealed class StartTests(SharedService shared)
         }
     }
 
+    [Theory]
+    [InlineData("/nowhere/certificate.pem")]
+    [InlineData("/etc/hostname")]
+    public async Task ACertificateThatCannotBeUsedIsNamed(string file)
+    {
+        string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
+        try
+        {
+            Dictionary<string, string> settings = new() { ["WEBVM_DATA"] = folder, ["WEBVM_LISTEN"] = "https://127.0.0.1:0", ["WEBVM_CERTIFICATE"] = file };
+            Assert.Contains("WEBVM_CERTIFICATE cannot be used", await FailAsync(settings), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Fact]
     public async Task ADataFolderServesOneServiceAtATime()
     {

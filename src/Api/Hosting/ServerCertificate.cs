@@ -27,9 +27,10 @@ public sealed partial class ServerCertificate
     public ServerCertificate(string certificateFile, string? keyFile, TimeProvider time)
     {
         (_certificateFile, _keyFile, _time) = (certificateFile, keyFile ?? certificateFile, time);
-        (_written, _checked) = (Written(), time.GetTimestamp());
+        _checked = time.GetTimestamp();
         try
         {
+            _written = Written();
             _current = Read();
         }
         catch (Exception failure) when (IsUnusable(failure))
@@ -72,15 +73,15 @@ public sealed partial class ServerCertificate
 
     private void TakeUpRenewal()
     {
-        var written = Written();
-        if (written == _written)
-        {
-            return;
-        }
-
-        _written = written;
         try
         {
+            var written = Written();
+            if (written == _written)
+            {
+                return;
+            }
+
+            _written = written;
             _current = Read();
             if (Log is { } log)
             {

@@ -9,7 +9,7 @@ public sealed class ImageStore(IOptions<ServiceOptions> options)
 {
     private const int CopyBufferBytes = 1 << 20;
 
-    private readonly ConcurrentDictionary<Guid, bool> _claimed = new();
+    private readonly ConcurrentDictionary<Guid, Claim> _claimed = new();
 
     public string Folder(Guid id) => Path.Combine(options.Value.ImagesFolder, id.ToString("N"));
 
@@ -69,11 +69,16 @@ public sealed class ImageStore(IOptions<ServiceOptions> options)
     }
 
     /// <summary>Has the content for oneself, to write to it; null while somebody else writes. Disposed when done.</summary>
-    public IDisposable? TryClaim(Guid id) => _claimed.TryAdd(id, true) ? new Claim(_claimed, id) : null;
-
-    private sealed class Claim(ConcurrentDictionary<Guid, bool> claimed, Guid id) : IDisposable
+    public IDisposable? TryClaim(Guid id)
     {
-        public void Dispose() => claimed.TryRemove(id, out _);
+        var claim = new Claim(_claimed, id);
+        return _claimed.TryAdd(id, claim) ? claim : null;
+    }
+
+    private sealed class Claim(ConcurrentDictionary<Guid, Claim> claimed, Guid id) : IDisposable
+    {
+        // Its own alone: given up twice, it does not take the next one's.
+        public void Dispose() => claimed.TryRemove(KeyValuePair.Create(id, this));
     }
 }
 
