@@ -83,6 +83,38 @@ public sealed class MachineTests(Site site)
     }
 
     [Fact]
+    public async Task Five_level_paging_is_chosen_when_a_machine_is_made()
+    {
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/create");
+        string name = Rest.NewName("paging");
+        await window.Page.GetByLabel("Name").FillAsync(name);
+        await window.Page.GetByLabel("and start it").UncheckAsync();
+        await window.Page.GetByText("engine, 5-level paging").ClickAsync();
+        await window.Page.GetByLabel("5-level paging (la57)").CheckAsync();
+        await window.Button("Create").ClickAsync();
+        await Expect(window.Heading(name)).ToBeVisibleAsync();
+        await window.Page.GetByRole(AriaRole.Link, new() { Name = "Overview" }).ClickAsync();
+        await Expect(window.Page.GetByText("5-level paging")).ToBeVisibleAsync();
+        var (_, made, _) = await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms?q={name}");
+        Assert.True((bool)made!["items"]![0]!["cpu"]!["features"]!["la57"]!);
+    }
+
+    [Fact]
+    public async Task The_host_tells_paused_machines_from_those_that_run()
+    {
+        var vm = await site.Api.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(site.Api), Rest.NewName("pausing")));
+        string power = $"/api/v1/vms/{vm["id"]}/power?wait=60";
+        await site.Api.SendAsync(HttpMethod.Put, power, new { action = "on" });
+        await site.Api.SendAsync(HttpMethod.Put, power, new { action = "pause" });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync("/hosts");
+        await Expect(window.Page.Locator("[data-states]")).ToContainTextAsync("1 paused");
+        await site.Api.SendAsync(HttpMethod.Put, power, new { action = "off" });
+        await Expect(window.Page.Locator("[data-states]")).Not.ToContainTextAsync("paused");
+    }
+
+    [Fact]
     public async Task Search_labels_and_bulk_deletion_find_their_machines()
     {
         string prefix = Rest.NewName("bulk");
