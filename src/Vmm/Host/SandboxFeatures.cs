@@ -33,7 +33,7 @@ public sealed record SandboxFeatures
 
     public static SandboxFeatures Probe() => new()
     {
-        Seccomp = HasSeccompAction(SandboxCalls.SECCOMP_RET_KILL_PROCESS),
+        Seccomp = HasSeccompAction(SeccompCalls.SECCOMP_RET_KILL_PROCESS),
         Landlock = (int)Math.Max(0, SandboxCalls.Call(SandboxCalls.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
         UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0,
         NetworkNamespaces = File.Exists("/proc/self/ns/net"),

@@ -12,8 +12,6 @@ internal static unsafe partial class SandboxCalls
     public const nint SYS_pidfd_open = 434;
     public const nint SYS_landlock_create_ruleset = 444;
     public const uint SECCOMP_GET_ACTION_AVAIL = 2;
-    public const uint SECCOMP_RET_KILL_PROCESS = 0x80000000;
-    public const uint SECCOMP_RET_USER_NOTIF = 0x7fc00000;
     public const int UFFD_USER_MODE_ONLY = 1;
     public const uint LANDLOCK_CREATE_RULESET_VERSION = 1;
 
