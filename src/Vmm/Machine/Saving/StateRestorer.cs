@@ -61,7 +61,7 @@ public static class StateRestorer
                 throw new InvalidDataException($"'{path}' follows schema {version}; this build reads schema {SavedMachine.CurrentSchema}.");
             }
 
-            return document.RootElement.Deserialize<SavedMachine>(DeviceStateJson.Options) ?? throw new InvalidDataException($"'{path}' is empty.");
+            return document.RootElement.Deserialize(SavedMachineJson.Strict.SavedMachine) ?? throw new InvalidDataException($"'{path}' is empty.");
         }
         catch (Exception failure) when (failure is JsonException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {

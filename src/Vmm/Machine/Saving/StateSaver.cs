@@ -113,17 +113,19 @@ public static class StateSaver
             Engine = machine.EngineName,
             SavedAt = DateTimeOffset.UtcNow,
             Clock = machine.Time,
-            Spec = JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec)),
-            Vcpus = [.. saved.Select(state => JsonSerializer.SerializeToElement(state))],
+            Spec = ToElement(MachineSpecJson.Write(machine.Spec)),
+            Vcpus = [.. saved.Select(ToElement)],
             InterruptControllers = machine.Platform.Engine.SaveInterruptControllers(),
             Devices = machine.Platform.Devices.Save(),
             Memory = regions,
         };
     }
 
+    private static JsonElement ToElement(JsonObject json) => JsonSerializer.SerializeToElement(json, SavedMachineJson.Strict.JsonObject);
+
     private static void WriteDescription(string path, SavedMachine description)
     {
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(description, DeviceStateJson.Options);
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(description, SavedMachineJson.Strict.SavedMachine);
         using var file = SparseFile.Open(path, write: true);
         SparseFile.Write(file, 0, json);
         DurableFiles.Synchronize(file);
