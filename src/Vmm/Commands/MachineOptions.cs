@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
@@ -111,13 +112,11 @@ internal sealed class MachineOptions
         byte[] json;
         try
         {
-            json = new FileInfo(file).Length <= MachineSpecJson.MaximumLength
-                ? File.ReadAllBytes(file)
-                : throw new InvalidSpecException("", $"{file}: longer than {MachineSpecJson.MaximumLength} bytes");
+            json = UntrustedFile.Read(file, MachineSpecJson.MaximumLength, Links.Follow);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (InvalidDataException failure)
         {
-            throw new InvalidSpecException("", $"{file}: {failure.Message}");
+            throw new InvalidSpecException("", failure.Message);
         }
 
         return MachineSpecJson.Read(json, out var faults) ?? throw new InvalidSpecException([.. faults.Select(fault => fault with { Message = $"{fault.Message} ({file})" })]);

@@ -234,7 +234,7 @@ public sealed class ControlClient : IDisposable
         {
             return reply.Value.Deserialize(type) ?? throw new ControlProtocolException("A reply is null.");
         }
-        catch (JsonException malformed)
+        catch (Exception malformed) when (malformed is JsonException or InvalidOperationException)
         {
             throw new ControlProtocolException($"A reply is not what was expected: {malformed.Message}");
         }
@@ -338,7 +338,7 @@ public sealed class ControlClient : IDisposable
         if (message.Event is { } name)
         {
             Release(reply);
-            Event?.Invoke(name, message.Data ?? default);
+            Raise(name, message.Data ?? default);
         }
         else if (message.Id is not { } id || !_pending.TryRemove(id, out var pending))
         {
@@ -352,6 +352,19 @@ public sealed class ControlClient : IDisposable
         else
         {
             pending.TrySetResult(reply);
+        }
+    }
+
+    /// <summary>Who listens reads the event's data; when it is none such, the machine's process breaks the rules, and the listener's own does not end for it.</summary>
+    private void Raise(string name, JsonElement data)
+    {
+        try
+        {
+            Event?.Invoke(name, data);
+        }
+        catch (Exception malformed) when (malformed is JsonException or InvalidOperationException)
+        {
+            throw new ControlProtocolException($"The event '{name}' is not what was expected: {malformed.Message}");
         }
     }
 

@@ -54,9 +54,11 @@ internal sealed class ControlConnection(Socket socket) : IDisposable
         TryFill(json, mayEnd: false);
         try
         {
+            // What is inside is read later, elsewhere: nobody there is to meet a string that cannot be had.
+            UntrustedJson.Check(json, ControlProtocol.MaximumDepth);
             return JsonSerializer.Deserialize(json, type) ?? throw new ControlProtocolException("A message is null.");
         }
-        catch (JsonException malformed)
+        catch (Exception malformed) when (malformed is JsonException or InvalidDataException)
         {
             throw new ControlProtocolException($"A message is not what was expected: {malformed.Message}");
         }

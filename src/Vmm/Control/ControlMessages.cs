@@ -154,7 +154,7 @@ public sealed record StateChange(string State);
 public sealed record TextEvent(string Text);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = ControlProtocol.MaximumDepth)]
 [JsonSerializable(typeof(ControlHello))]
 [JsonSerializable(typeof(ControlRequest))]
 [JsonSerializable(typeof(ControlMessage))]

@@ -11,6 +11,9 @@ public static class ControlProtocol
     /// <summary>Bytes of JSON in one message, either way.</summary>
     public const int MaximumMessage = 1 << 20;
 
+    /// <summary>Levels of nesting in a message.</summary>
+    public const int MaximumDepth = 32;
+
     public const int MaximumClients = 32;
 
     /// <summary>Replies that wait for a client to read them; its next request is looked at when there are fewer.</summary>

@@ -2,8 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>open(2), lseek(2), fallocate(2), fsync(2), renameat2(2): what System.IO does not offer.</summary>
-[NativeConstants("fcntl.h", "unistd.h", "stdio.h", "linux/falloc.h")]
+/// <summary>open(2), fstat(2), lseek(2), fallocate(2), fsync(2), renameat2(2): what System.IO does not offer.</summary>
+[NativeConstants("fcntl.h", "unistd.h", "stdio.h", "sys/stat.h", "linux/falloc.h")]
 internal static unsafe partial class FileCalls
 {
     public const int F_DUPFD_CLOEXEC = 1030;
@@ -12,10 +12,14 @@ internal static unsafe partial class FileCalls
     public const int O_RDONLY = 0;
     public const int O_WRONLY = 1;
     public const int O_RDWR = 2;
+    public const int O_NOCTTY = 0x100;
     public const int O_NONBLOCK = 0x800;
     public const int O_DIRECTORY = 0x10000;
+    public const int O_NOFOLLOW = 0x20000;
     public const int O_CLOEXEC = 0x80000;
     public const int O_TMPFILE = 0x410000;
+    public const uint S_IFMT = 0xf000;
+    public const uint S_IFREG = 0x8000;
     public const int SEEK_SET = 0;
     public const int SEEK_END = 2;
     public const int SEEK_DATA = 3;
@@ -30,6 +34,9 @@ internal static unsafe partial class FileCalls
 
     [LibraryImport("libc", EntryPoint = "linkat", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int LinkAt(int oldDirectory, string oldPath, int newDirectory, string newPath, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fstat", SetLastError = true)]
+    public static partial int Status(int descriptor, stat* status);
 
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long Seek(int descriptor, long offset, int whence);
@@ -60,4 +67,20 @@ internal static unsafe partial class FileCalls
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     public static partial nint Write(int descriptor, void* buffer, nuint count);
+}
+
+/// <summary>stat(3type), as far as it is read.</summary>
+[NativeType("sys/stat.h")]
+[StructLayout(LayoutKind.Sequential, Size = 144)]
+internal struct stat
+{
+    public ulong st_dev;
+    public ulong st_ino;
+    public ulong st_nlink;
+    public uint st_mode;
+    public uint st_uid;
+    public uint st_gid;
+    private readonly uint _padding;
+    public ulong st_rdev;
+    public long st_size;
 }
