@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using System.Text.Json;
 using WebVm.Vmm.Host;
 
@@ -13,16 +12,18 @@ internal sealed class ControlSession : IDisposable
     private readonly ControlConnection _connection;
     private readonly ControlMethods _methods;
     private readonly ControlOutbox _outbox;
+    private readonly ControlCaller _caller;
     private readonly ControlHello _hello;
     private readonly Action<ControlSession> _ended;
     private readonly Thread _sender;
     private readonly Thread _receiver;
 
-    public ControlSession(Socket socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
+    public ControlSession(FileDescriptor socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
     {
         _connection = new ControlConnection(socket);
         _methods = methods;
         _outbox = new ControlOutbox(methods.SerialLog);
+        _caller = new ControlCaller(_outbox);
         _hello = hello;
         _ended = ended;
         _sender = new Thread(SendLoop) { Name = "control send", IsBackground = true };
@@ -100,6 +101,7 @@ internal sealed class ControlSession : IDisposable
         {
             while (_outbox.WaitForRoom() && _connection.Receive(ControlJson.Default.ControlRequest) is { } request)
             {
+                _caller.Bring(_connection.TakeDescriptors(request.Descriptors));
                 if (!_outbox.TryAdd(Answer(request, out var descriptors), descriptors))
                 {
                     break;
@@ -113,6 +115,7 @@ internal sealed class ControlSession : IDisposable
 
         _outbox.Close();
         _methods.Forget(_outbox);
+        _caller.Dispose();
         Abort();
         _sender.Join();
         Dispose();
@@ -124,7 +127,7 @@ internal sealed class ControlSession : IDisposable
         descriptors = [];
         try
         {
-            var result = _methods.Call(request.Method, request.Parameters, _outbox);
+            var result = _methods.Call(request.Method, request.Parameters, _caller);
             descriptors = result.Descriptors;
             return new ControlMessage { Id = request.Id, Result = result.Value };
         }
@@ -139,6 +142,10 @@ internal sealed class ControlSession : IDisposable
         catch (Exception failure)
         {
             return Refuse(request, ControlErrorCode.Failed, failure.Message);
+        }
+        finally
+        {
+            _caller.Bring([]);
         }
     }
 

@@ -20,7 +20,7 @@ public sealed record BootFile(string Name, ReadOnlyMemory<byte> Data)
     {
         try
         {
-            return new BootFile(path, UntrustedFile.Read(path, MaximumSize, Links.Follow));
+            return new BootFile(path, HandedFiles.OfProcess.Read(path, MaximumSize, Links.Follow));
         }
         catch (Exception failure) when (failure is InvalidDataException or LinuxException)
         {

@@ -22,5 +22,7 @@ internal static class ErrorNumber
     public const int ENOSYS = 38;
     public const int ELOOP = 40;
     public const int EOPNOTSUPP = 95;
+    public const int EADDRINUSE = 98;
     public const int ETIMEDOUT = 110;
+    public const int ECONNREFUSED = 111;
 }

@@ -6,13 +6,18 @@ namespace WebVm.Vmm.Host.Native;
 [NativeConstants("fcntl.h", "unistd.h", "stdio.h", "sys/stat.h", "linux/falloc.h")]
 internal static unsafe partial class FileCalls
 {
+    public const int F_SETFD = 2;
     public const int F_DUPFD_CLOEXEC = 1030;
+    public const int FD_CLOEXEC = 1;
     public const int AT_FDCWD = -100;
     public const int AT_SYMLINK_FOLLOW = 0x400;
     public const int O_RDONLY = 0;
     public const int O_WRONLY = 1;
     public const int O_RDWR = 2;
+    public const int O_CREAT = 0x40;
+    public const int O_EXCL = 0x80;
     public const int O_NOCTTY = 0x100;
+    public const int O_TRUNC = 0x200;
     public const int O_NONBLOCK = 0x800;
     public const int O_DIRECTORY = 0x10000;
     public const int O_NOFOLLOW = 0x20000;
@@ -20,6 +25,7 @@ internal static unsafe partial class FileCalls
     public const int O_TMPFILE = 0x410000;
     public const uint S_IFMT = 0xf000;
     public const uint S_IFREG = 0x8000;
+    public const uint S_IFSOCK = 0xc000;
     public const int SEEK_SET = 0;
     public const int SEEK_END = 2;
     public const int SEEK_DATA = 3;
@@ -32,8 +38,17 @@ internal static unsafe partial class FileCalls
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int Open(string path, int flags, uint mode);
 
+    [LibraryImport("libc", EntryPoint = "unlink", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    public static partial int Unlink(string path);
+
+    [LibraryImport("libc", EntryPoint = "chmod", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    public static partial int ChangeMode(string path, uint mode);
+
     [LibraryImport("libc", EntryPoint = "linkat", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int LinkAt(int oldDirectory, string oldPath, int newDirectory, string newPath, int flags);
+
+    [LibraryImport("libc", EntryPoint = "lstat", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    public static partial int StatusOf(string path, stat* status);
 
     [LibraryImport("libc", EntryPoint = "fstat", SetLastError = true)]
     public static partial int Status(int descriptor, stat* status);

@@ -41,7 +41,7 @@ public static class StateRestorer
     private static SavedMachine Read(string directory)
     {
         string path = Path.Combine(directory, SavedMachine.FileName);
-        byte[] json = UntrustedFile.Read(path, SavedMachine.MaximumLength);
+        byte[] json = HandedFiles.OfProcess.Read(path, SavedMachine.MaximumLength);
         try
         {
             using var document = UntrustedJson.Parse(json, SavedMachine.MaximumDepth);
@@ -134,7 +134,7 @@ public static class StateRestorer
 
     private static void LoadRegion(GuestMemoryRegion target, SavedRegion saved, string path)
     {
-        using var file = UntrustedFile.Open(path);
+        using var file = HandedFiles.OfProcess.Open(path);
         if (saved.Size != target.Size || (ulong)UntrustedFile.Length(file, path) != target.Size)
         {
             throw new InvalidDataException($"'{path}' is not of the {target.Size} bytes that memory '{target.Name}' has.");
