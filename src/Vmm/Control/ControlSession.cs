@@ -18,6 +18,9 @@ internal sealed class ControlSession : IDisposable
     private readonly Thread _sender;
     private readonly Thread _receiver;
 
+    /// <summary>A request is being worked on: its reply is still to be queued.</summary>
+    private volatile bool _answering;
+
     public ControlSession(FileDescriptor socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
     {
         _connection = new ControlConnection(socket);
@@ -50,11 +53,11 @@ internal sealed class ControlSession : IDisposable
     /// <summary>Ends the connection, from any thread.</summary>
     public void Abort() => _connection.Abort();
 
-    /// <summary>Sends what is queued, if the client takes it in time, and ends the connection.</summary>
+    /// <summary>Sends what is queued, and the reply to a request that is being worked on (it may be the one that ended the machine), if the client takes it in time, and ends the connection.</summary>
     /// <param name="deadline">In ticks of <see cref="Environment.TickCount64"/>.</param>
     public void Finish(long deadline)
     {
-        while (_outbox.Pending && Environment.TickCount64 < deadline)
+        while ((_outbox.Pending || _answering) && Environment.TickCount64 < deadline)
         {
             Thread.Sleep(5);
         }
@@ -102,10 +105,13 @@ internal sealed class ControlSession : IDisposable
             while (_outbox.WaitForRoom() && _connection.Receive(ControlJson.Default.ControlRequest) is { } request)
             {
                 _caller.Bring(_connection.TakeDescriptors(request.Descriptors));
+                _answering = true;
                 if (!_outbox.TryAdd(Answer(request, out var descriptors), descriptors))
                 {
                     break;
                 }
+
+                _answering = false;
             }
         }
         catch (Exception gone) when (gone is IOException or LinuxException or ObjectDisposedException or InvalidDataException)
@@ -113,6 +119,7 @@ internal sealed class ControlSession : IDisposable
             // A client that breaks off or breaks the rules is not answered further.
         }
 
+        _answering = false;
         _outbox.Close();
         _methods.Forget(_outbox);
         _caller.Dispose();
