@@ -57,7 +57,7 @@ internal sealed class ControlSession : IDisposable
     /// <param name="deadline">In ticks of <see cref="Environment.TickCount64"/>.</param>
     public void Finish(long deadline)
     {
-        while ((_outbox.Pending || _answering) && Environment.TickCount64 < deadline)
+        while ((_answering || _outbox.Pending) && Environment.TickCount64 < deadline)
         {
             Thread.Sleep(5);
         }
