@@ -15,7 +15,7 @@ RUN apt-get update && WEBVM_CACHE=/guest /webvm/webvm image build tiny
 # The program.
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends nodejs npm \
+    && apt-get install -y --no-install-recommends gcc libc6-dev nodejs npm zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .

@@ -103,44 +103,98 @@ build_when_changed() {
 
 # use_installed_monitor: names the monitor that services and benchmarks of this checkout start in WEBVM_MONITOR, unless another is named there.
 use_installed_monitor() {
+    begin_installed_monitor
+    end_installed_monitor
+}
+
+# The same in two steps, between which something else may be done: the compiler takes a minute.
+begin_installed_monitor() {
+    [[ -n ${WEBVM_MONITOR:-} ]] || begin_monitor "$WEBVM_ROOT/src/Vmm/bin/installed"
+}
+
+end_installed_monitor() {
     [[ -z ${WEBVM_MONITOR:-} ]] || return 0
-    install_monitor "$WEBVM_ROOT/src/Vmm/bin/installed"
+    end_monitor || return
     export WEBVM_MONITOR=$monitor
 }
 
-# install_monitor FOLDER: after the build of src/Vmm, puts the monitor where no later build writes, as machines go on running from its files:
-# into a folder below FOLDER that is named by its content. Its program is then in `monitor`. Its code is compiled ahead of time
-# (ReadyToRun) if the compiler, a NuGet package, is to be had: machines then start a third sooner.
+# install_monitor FOLDER: puts the monitor where no later build writes, as machines go on running from its files: into a folder below
+# FOLDER that is named by what it is made of. Its program is then in `monitor`: a native one, which starts machines ten times sooner and can
+# be confined; the ordinary build, if there is no compiler for it.
 install_monitor() {
-    local installed=$1 built="$WEBVM_ROOT/src/Vmm/bin/Release/net10.0" name
-    name=$(cd "$built" && sha256sum ./*.dll ./*.json | sha256sum | cut -c 1-16)
-    monitor="$installed/$name/webvm-vmm"
-    [[ ! -x $monitor ]] || return 0
-    mkdir -p "$installed"
-    # One at a time; who waited finds it done. The compiler's server outlives the build, and must not keep the lock.
-    (flock 8; [[ -x $monitor ]] || fill_monitor "$built" "$installed" "$name" 8>&-) 8>"$installed/.lock"
+    begin_monitor "$1"
+    end_monitor
 }
 
-# fill_monitor BUILT INSTALLED NAME: the folder appears complete or not at all. What no machine runs from any more, and what an
+# begin_monitor FOLDER: names the program in `monitor`, and starts making it if it is not there.
+begin_monitor() {
+    local installed=$1 name
+    monitor_made=
+    name=$(monitor_name)
+    monitor="$installed/$name/webvm-vmm"
+    [[ ! -x $monitor ]] || return 0
+    need_dotnet
+    mkdir -p "$installed" "$WEBVM_ROOT/src/Vmm/bin"
+    note "compiling the monitor"
+    want_native_compiler || true
+    # One at a time; who waited finds it done. The compiler's server outlives the build, and must not keep the lock.
+    (flock 8; [[ -x $monitor ]] || { flock 9; fill_monitor "$installed" "$name" 8>&- 9>&-; }) 8>"$installed/.lock" 9>"$WEBVM_ROOT/src/Vmm/bin/.lock" &
+    monitor_made=$!
+}
+
+# end_monitor: the program that `monitor` names is there.
+end_monitor() {
+    [[ -z $monitor_made ]] || wait "$monitor_made" || return
+    [[ ! -f $monitor.dll ]] || note "the monitor is the ordinary build: machines start later and behind fewer walls. $(dirname "$monitor")/native.log says why; remove that folder for another try"
+}
+
+# monitor_name: of the folder of a monitor that is made of the sources as they are now.
+monitor_name() {
+    (cd "$WEBVM_ROOT" && find src/Vmm Directory.*.props scripts/common.sh \( -name bin -o -name obj \) -prune -o -type f -print0 \
+        | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16)
+}
+
+# What the native compiler links with. Without it there is a fall-back.
+want_native_compiler() {
+    links_statically || (need_packages "compiling the monitor to a native program" gcc:gcc libc6-dev:/usr/lib/x86_64-linux-gnu/libc.a zlib1g-dev:/usr/lib/x86_64-linux-gnu/libz.a)
+}
+
+links_statically() {
+    echo 'int main(void) { return 0; }' | gcc -static -x c - -lz -o /dev/null 2>/dev/null
+}
+
+# fill_monitor INSTALLED NAME: the folder appears complete or not at all. What no machine runs from any more, and what an
 # interrupted call left, goes.
 fill_monitor() {
-    local built=$1 installed=$2 new="$2/$3.new" ahead="$WEBVM_ROOT/src/Vmm/bin/ahead" source old
-    note "compiling the monitor ahead of time"
-    source="$ahead/publish/Vmm/release_linux-x64"
-    rm -rf "$source"
-    if ! dotnet publish "$WEBVM_ROOT/src/Vmm/Vmm.csproj" -c Release -r linux-x64 --self-contained false -p:PublishReadyToRun=true \
-        --artifacts-path "$ahead" -v q -nodeReuse:false >/dev/null 2>&1; then
-        note "no ahead-of-time compiler to be had; machines start a little later"
-        source=$built
+    local installed=$1 new="$1/$2.new" ahead="$WEBVM_ROOT/src/Vmm/bin/ahead" log old
+    local source="$ahead/publish/Vmm/release_linux-x64"
+    log=$(mktemp -d)
+    if ! publish_monitor "$log/native.log" -p:PublishAot=true && ! publish_monitor "$log/ready.log" --self-contained false -p:PublishReadyToRun=true \
+        && ! publish_monitor "$log/build.log" --self-contained false; then
+        build_failed src/Vmm/Vmm.csproj "$log/build.log"
+        rm -rf "$log"
+        return 1
     fi
     for old in "$installed"/*; do
         [[ ! -d $old ]] || is_used "$old/webvm-vmm" || rm -rf "$old"
     done
-    mkdir "$new"
-    cp "$source"/*.dll "$source"/*.json "$source/webvm-vmm" "$new/"
-    # The name must not reach the disk before what it stands for.
-    sync "$new"/*
-    mv -T "$new" "$installed/$3"
+    rm -rf "$new"
+    # The program, and either its symbols or the assemblies that it is the host of. The name must not reach the disk before what it stands for.
+    mkdir "$new" \
+        && find "$source" -maxdepth 1 -type f \( -name webvm-vmm -o -name '*.dbg' -o -name '*.dll' -o -name '*.json' \) -exec cp -t "$new" {} + \
+        && { [[ ! -f $new/webvm-vmm.dll ]] || cp "$log/native.log" "$new/"; } \
+        && sync "$new"/* \
+        && mv -T "$new" "$installed/$2" \
+        || { note "the monitor could not be put into $installed"; rm -rf "$log"; return 1; }
+    rm -rf "$log"
+}
+
+# publish_monitor LOG OPTION...
+publish_monitor() {
+    local log=$1
+    shift
+    rm -rf "$source"
+    nice dotnet publish "$WEBVM_ROOT/src/Vmm/Vmm.csproj" -c Release -r linux-x64 "$@" --artifacts-path "$ahead" -v q -nodeReuse:false >"$log" 2>&1
 }
 
 # is_used PROGRAM: whether a process executes that file, or is a service that starts machines with it.

@@ -10,13 +10,14 @@ folder=$(cd "$1" && pwd -P)
 work=$(mktemp -d "$folder/.new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
+begin_monitor "$folder/monitors"
 note "building"
 if ! dotnet publish "$WEBVM_ROOT/src/Web/Web.csproj" -c Release -o "$work/program" -v q -clp:ErrorsOnly -nodeReuse:false >"$work/log" 2>&1; then
     build_failed src/Web/Web.csproj "$work/log"
     exit 4
 fi
 cp -r "$WEBVM_ROOT/wwwroot" "$work/program/"
-install_monitor "$folder/monitors"
+end_monitor || exit 4
 
 # The service looks for the monitor's program beside itself.
 rm "$work/program/webvm-vmm"

@@ -5,13 +5,13 @@
 need_web
 need_packages "the service keeps its state in a private PostgreSQL cluster" postgresql:/usr/lib/postgresql postgresql-client:psql
 
+begin_installed_monitor
 note "building what changed"
 program=src/Web/bin/Release/net10.0/webvm
 build_when_changed src/Web/Web.csproj "$program.dll wwwroot/js/app.js wwwroot/_framework/blazor.web.js" src migrations || exit 4
-use_installed_monitor
-
 # Without network the service still serves what the cache holds.
 "$WEBVM_ROOT/webvm" image build tiny || note "no image 'tiny' could be made; upload a kernel of your own to boot"
+end_installed_monitor || exit 4
 
 export WEBVM_CATALOGUE="${WEBVM_CATALOGUE:-$(cache_directory)/images}"
 export WEBVM_LISTEN="${WEBVM_LISTEN:-http://127.0.0.1:8080}"

@@ -8,8 +8,6 @@ namespace WebVm.Vmm.Commands;
 /// <summary>webvm-vmm probe: what this host offers, and which engine "auto" takes.</summary>
 internal static class ProbeVerb
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
-
     public static Command Create()
     {
         var json = new Option<bool>("--json") { Description = "as JSON" };
@@ -20,7 +18,7 @@ internal static class ProbeVerb
             var probe = HostProbe.Measure();
             if (parsed.GetValue(json))
             {
-                Console.WriteLine(JsonSerializer.Serialize(probe, s_json));
+                Console.WriteLine(JsonSerializer.Serialize(probe, ProbeJson.Default.HostProbe));
             }
             else
             {
@@ -50,8 +48,8 @@ internal static class ProbeVerb
 
         Line("soft", probe.Soft is { } soft ? Describe(soft) : "its guest did not get through");
         // The rest is plain data; its own names are the best description.
-        PrintObject("host", JsonSerializer.SerializeToElement(probe.Resources, s_json));
-        PrintObject("sandbox", JsonSerializer.SerializeToElement(probe.Sandbox, s_json));
+        PrintObject("host", JsonSerializer.SerializeToElement(probe.Resources, ProbeJson.Default.HostResources));
+        PrintObject("sandbox", JsonSerializer.SerializeToElement(probe.Sandbox, ProbeJson.Default.SandboxFeatures));
         Line("tun", probe.Tun ? "/dev/net/tun opens" : "/dev/net/tun cannot be opened");
     }
 

@@ -75,6 +75,7 @@ public sealed record IoApicState
 public sealed record PitChannelState
 {
     /// <summary>Initial count, 1 to 65536.</summary>
+    [JsonRequired]
     public int Count { get; init; } = 65536;
 
     public ushort LatchedCount { get; init; }
@@ -93,12 +94,14 @@ public sealed record PitChannelState
     public byte WriteLatch { get; init; }
 
     /// <summary>Access mode: 1 low byte, 2 high byte, 3 low then high.</summary>
+    [JsonRequired]
     public byte AccessMode { get; init; } = 3;
 
     public byte Mode { get; init; }
 
     public bool Bcd { get; init; }
 
+    [JsonRequired]
     public bool Gate { get; init; } = true;
 
     /// <summary>VM time, in nanoseconds, at which the count was loaded (or the gate started it).</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
@@ -55,6 +56,8 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
     public string Schema => "hpet";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => ChipsetStateJson.Strict.Hpet;
 
     public IReadOnlyList<MmioWindow> MmioWindows => [new MmioWindow(new(PlatformMap.Hpet), WindowSize, this)];
 

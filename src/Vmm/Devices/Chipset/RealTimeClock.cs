@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
@@ -64,6 +65,8 @@ public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, ISavedSt
     public string Schema => "mc146818";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => ChipsetStateJson.Strict.RealTimeClock;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(PlatformMap.Rtc, 2, this) { Width = 1 }];
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Memory;
@@ -55,6 +56,8 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
     public string Schema => "bochs-display";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => DisplayStateJson.Strict.BochsDisplay;
 
     public PciFunction Function { get; }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
 
@@ -45,6 +46,8 @@ public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPort
     public string Schema => "fw-cfg";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => FwCfgStateJson.Strict.FwCfg;
 
     public FwCfgItems Items { get; } = items;
 

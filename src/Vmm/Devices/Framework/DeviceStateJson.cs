@@ -6,7 +6,8 @@ namespace WebVm.Vmm.Devices.Framework;
 /// <summary>Turns device state records into JSON and back. Reading is strict: what a schema does not name is an error, not ignored.</summary>
 public static class DeviceStateJson
 {
-    public static JsonSerializerOptions Options { get; } = new(JsonSerializerDefaults.Web)
+    /// <summary>What every context that reads saved state is made with. A new object each time: options belong to one context.</summary>
+    public static JsonSerializerOptions NewOptions() => new(JsonSerializerDefaults.Web)
     {
         NumberHandling = JsonNumberHandling.Strict,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
@@ -15,11 +16,10 @@ public static class DeviceStateJson
         AllowDuplicateProperties = false,
         PropertyNameCaseInsensitive = false,
         MaxDepth = 32,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase, allowIntegerValues: false) },
     };
 
     public static DeviceState Write(string device, ISavedState saved) =>
-        new(device, saved.Schema, saved.SchemaVersion, JsonSerializer.SerializeToElement(saved.SaveState(), saved.StateType, Options));
+        new(device, saved.Schema, saved.SchemaVersion, JsonSerializer.SerializeToElement(saved.SaveState(), saved.StateJson));
 
     /// <summary>The record that <paramref name="state"/> holds for <paramref name="reader"/>.</summary>
     /// <exception cref="InvalidDataException">Another schema, an unknown version, or not such a record. The message says which, and for what device.</exception>
@@ -43,7 +43,7 @@ public static class DeviceStateJson
 
         try
         {
-            return state.State.Deserialize(reader.StateType, Options)
+            return state.State.Deserialize(reader.StateJson)
                 ?? throw new InvalidDataException($"The state of device '{state.Device}' is null.");
         }
         catch (Exception exception) when (exception is JsonException or NotSupportedException or ArgumentException or FormatException)

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization.Metadata;
+
 namespace WebVm.Vmm.Devices.Framework;
 
 /// <summary>
@@ -44,7 +46,8 @@ public interface ISavedState
     /// <summary>Version of the schema; a reader refuses what it does not know.</summary>
     int SchemaVersion { get; }
 
-    Type StateType { get; }
+    /// <summary>How the state is read and written; strict (<see cref="DeviceStateJson.NewOptions"/>).</summary>
+    JsonTypeInfo StateJson { get; }
 
     object SaveState();
 
@@ -56,7 +59,9 @@ public interface ISavedState
 public interface ISavedState<TState> : ISavedState
     where TState : class
 {
-    Type ISavedState.StateType => typeof(TState);
+    new JsonTypeInfo<TState> StateJson { get; }
+
+    JsonTypeInfo ISavedState.StateJson => StateJson;
 
     TState Save();
 

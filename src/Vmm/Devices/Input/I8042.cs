@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Interrupts;
@@ -82,6 +83,8 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
     public string Schema => "i8042";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => InputStateJson.Strict.I8042;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
 

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
@@ -43,6 +44,8 @@ public sealed class PciHostBridge : IPciDevice, IDeviceConnector, IPortMapped, I
     public string Schema => "pci-host-bridge";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => PciStateJson.Strict.PciHostBridge;
 
     public PciFunction Function { get; }
 

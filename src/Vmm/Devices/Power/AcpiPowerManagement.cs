@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
@@ -52,6 +53,8 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
     public string Schema => "acpi-pm";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => PowerStateJson.Strict.AcpiPowerManagement;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
 

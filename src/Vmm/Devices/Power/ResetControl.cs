@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Devices.Power;
@@ -19,6 +20,8 @@ public sealed class ResetControl(IMachineSignals signals) : IDevice, IPortHandle
     public string Schema => "reset-control";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => PowerStateJson.Strict.ResetControl;
 
     public void Reset() => _value = 0;
 

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Devices.Power;
@@ -15,6 +16,8 @@ public sealed class SystemControlPort(A20Gate a20, IMachineSignals signals) : ID
     public string Schema => "system-control-a";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => PowerStateJson.Strict.SystemControlPort;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(PlatformMap.SystemControlA, 1, this)];
 

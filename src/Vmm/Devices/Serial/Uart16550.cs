@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 
@@ -53,6 +54,8 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
     public string Schema => "16550";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<UartState> StateJson => SerialStateJson.Strict.Uart16550;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(_port, UartRegisters.Count, this) { Width = 1 }];
 

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
-using System.Security.Cryptography;
 using System.Text;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Firmware.Boot;
 
@@ -126,7 +126,7 @@ internal sealed class LinuxBootParameters
     /// <summary>Adds a setup_data node with a seed for the kernel's random number generator; the kernel erases it after use.</summary>
     public void SetRandomSeed(BootMemory memory, ReadOnlyMemory<byte>? given)
     {
-        var seed = given ?? RandomNumberGenerator.GetBytes(SeedSize);
+        var seed = given ?? FreshSeed();
         if (seed.IsEmpty)
         {
             return;
@@ -137,6 +137,13 @@ internal sealed class LinuxBootParameters
         BinaryPrimitives.WriteUInt32LittleEndian(node.AsSpan(12), (uint)seed.Length);
         seed.Span.CopyTo(node.AsSpan(SetupDataHeader));
         WriteUInt64(SetupData, memory.Place("the random seed", node));
+    }
+
+    private static byte[] FreshSeed()
+    {
+        byte[] seed = new byte[SeedSize];
+        RandomBytes.Fill(seed);
+        return seed;
     }
 
     /// <summary>The command line as the guest reads it: NUL-terminated UTF-8.</summary>

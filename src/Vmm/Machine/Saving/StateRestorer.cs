@@ -62,7 +62,7 @@ public static class StateRestorer
                 throw new InvalidDataException("A list has nothing in the place of an element.");
             }
 
-            return document.RootElement.Deserialize<SavedMachine>(DeviceStateJson.Options) ?? throw new InvalidDataException("It is empty.");
+            return document.RootElement.Deserialize(SavedMachineJson.Strict.SavedMachine) ?? throw new InvalidDataException("It is empty.");
         }
         catch (Exception failure) when (failure is JsonException or NotSupportedException or ArgumentException or FormatException or InvalidDataException)
         {

@@ -44,7 +44,7 @@ public static class StateSaver
         try
         {
             long written = WriteMemory(machine, files, progress, cancellation, out var regions);
-            byte[] description = JsonSerializer.SerializeToUtf8Bytes(Describe(machine, vcpus, regions), DeviceStateJson.Options);
+            byte[] description = JsonSerializer.SerializeToUtf8Bytes(Describe(machine, vcpus, regions), SavedMachineJson.Strict.SavedMachine);
             SparseFile.Write(Of(files, SavedMachine.FileName), 0, description);
             return written;
         }
@@ -104,11 +104,13 @@ public static class StateSaver
             Engine = machine.EngineName,
             SavedAt = DateTimeOffset.UtcNow,
             Clock = machine.Time,
-            Spec = JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec)),
-            Vcpus = [.. saved.Select(state => JsonSerializer.SerializeToElement(state))],
+            Spec = ToElement(MachineSpecJson.Write(machine.Spec)),
+            Vcpus = [.. saved.Select(ToElement)],
             InterruptControllers = machine.Platform.Engine.SaveInterruptControllers(),
             Devices = machine.Platform.Devices.Save(),
             Memory = regions,
         };
     }
+
+    private static JsonElement ToElement(JsonObject json) => JsonSerializer.SerializeToElement(json, SavedMachineJson.Strict.JsonObject);
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Memory;
@@ -37,6 +38,8 @@ internal sealed class TestPciDevice : IPciDevice, ISavedState<PciFunctionState>,
     public string Schema => "test-pci";
 
     public int SchemaVersion => 1;
+
+    public JsonTypeInfo<PciFunctionState> StateJson => Doubles.StateJson.Of<PciFunctionState>();
 
     public void Reset() => Function.Reset();
 

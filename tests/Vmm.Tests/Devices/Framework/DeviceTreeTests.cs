@@ -1,7 +1,9 @@
 using System.Text.Json;
-using Xunit;
+using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Tests.Devices.Doubles;
+using Xunit;
 
 namespace WebVm.Vmm.Tests.Devices.Framework;
 
@@ -174,11 +176,11 @@ public sealed class DeviceTreeTests : IDisposable
         _tree.Add(device);
         _tree.PowerUp();
         device.Value = 42;
-        string json = JsonSerializer.Serialize(_tree.Save(), DeviceStateJson.Options);
+        string json = JsonSerializer.Serialize(_tree.Save(), StateJson.Options);
         Assert.Contains("\"schema\":\"scripted\",\"version\":3", json, StringComparison.Ordinal);
 
         device.Value = 0;
-        _tree.Load(JsonSerializer.Deserialize<DeviceState[]>(json, DeviceStateJson.Options)!);
+        _tree.Load(JsonSerializer.Deserialize<DeviceState[]>(json, StateJson.Options)!);
         Assert.Equal(42, device.Value);
     }
 
@@ -201,7 +203,7 @@ public sealed class DeviceTreeTests : IDisposable
         _tree.PowerUp();
         device.Value = 7;
 
-        var states = JsonSerializer.Deserialize<DeviceState[]>(json, DeviceStateJson.Options)!;
+        var states = JsonSerializer.Deserialize<DeviceState[]>(json, StateJson.Options)!;
         Assert.Contains(expected, Assert.Throws<InvalidDataException>(() => _tree.Load(states)).Message, StringComparison.Ordinal);
         Assert.Equal(7, device.Value);
         _tree.Start();
@@ -243,6 +245,8 @@ public sealed class DeviceTreeTests : IDisposable
         public string Schema => "scripted";
 
         public int SchemaVersion => 3;
+
+        public JsonTypeInfo<ScriptedState> StateJson => Doubles.StateJson.Of<ScriptedState>();
 
         public void Reset()
         {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Devices.Hostile;
@@ -25,10 +26,10 @@ public sealed class SavedStateFuzzTests
 
         platform.Clock.Stop();
         platform.Tree.Stop();
-        string before = JsonSerializer.Serialize(platform.Tree.Save(), DeviceStateJson.Options);
+        string before = JsonSerializer.Serialize(platform.Tree.Save(), StateJson.Options);
         platform.Tree.Reset();
-        platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(before, DeviceStateJson.Options)!);
-        Assert.Equal(before, JsonSerializer.Serialize(platform.Tree.Save(), DeviceStateJson.Options));
+        platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(before, StateJson.Options)!);
+        Assert.Equal(before, JsonSerializer.Serialize(platform.Tree.Save(), StateJson.Options));
     }
 
     private static void Fuzz(int seed, int rounds)
@@ -43,7 +44,7 @@ public sealed class SavedStateFuzzTests
 
         platform.Clock.Stop();
         platform.Tree.Stop();
-        string good = JsonSerializer.Serialize(platform.Tree.Save(), DeviceStateJson.Options);
+        string good = JsonSerializer.Serialize(platform.Tree.Save(), StateJson.Options);
         int refused = 0, taken = 0;
         for (int round = 0; round < rounds; round++)
         {
@@ -56,7 +57,7 @@ public sealed class SavedStateFuzzTests
             string mutated = document.ToJsonString();
             try
             {
-                platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(mutated, DeviceStateJson.Options)!);
+                platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(mutated, StateJson.Options)!);
                 taken++;
             }
             catch (Exception exception) when (exception is InvalidDataException or JsonException)
@@ -76,7 +77,7 @@ public sealed class SavedStateFuzzTests
         }
 
         Assert.True(refused > rounds / 10 && taken > rounds / 10, $"seed {seed}: {refused} refused and {taken} taken is no variety");
-        platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(good, DeviceStateJson.Options)!);
+        platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(good, StateJson.Options)!);
     }
 
     /// <summary>Changes one thing somewhere below.</summary>

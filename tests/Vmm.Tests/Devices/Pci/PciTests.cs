@@ -315,17 +315,17 @@ public sealed class PciTests : IDisposable
         _bus.WriteMmio(new GuestPhysicalAddress(table), 8, 0xfee0_3000);
         _bus.WritePort(0xcf8, 4, 0x8000_1234);
         _tree.Stop();
-        string json = JsonSerializer.Serialize(_tree.Save(), DeviceStateJson.Options);
+        string json = JsonSerializer.Serialize(_tree.Save(), StateJson.Options);
 
         _tree.Reset();
         Assert.Null(device.Region.Base);
-        _tree.Load(JsonSerializer.Deserialize<DeviceState[]>(json, DeviceStateJson.Options)!);
+        _tree.Load(JsonSerializer.Deserialize<DeviceState[]>(json, StateJson.Options)!);
         _tree.Start();
         Assert.Equal(new GuestPhysicalAddress(0xd200_0000), device.Region.Base);
         Assert.Equal(0xfee0_3000UL, _bus.ReadMmio(new GuestPhysicalAddress(table), 8));
         Assert.Equal(4UL, _bus.ReadMmio(new GuestPhysicalAddress(table + 0x800), 8));
         _tree.Stop();
-        Assert.Equal(json, JsonSerializer.Serialize(_tree.Save(), DeviceStateJson.Options));
+        Assert.Equal(json, JsonSerializer.Serialize(_tree.Save(), StateJson.Options));
     }
 
     [Fact]

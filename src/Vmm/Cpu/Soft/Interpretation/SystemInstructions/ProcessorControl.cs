@@ -1,6 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
@@ -76,7 +76,7 @@ internal static unsafe class ProcessorControl
     public static Operation* Random(CpuContext* cpu, Operation* op)
     {
         ulong value = 0;
-        RandomNumberGenerator.Fill(new Span<byte>(&value, sizeof(ulong)));
+        RandomBytes.Fill(new Span<byte>(&value, sizeof(ulong)));
         Operand.WriteRegister(cpu, op->Reg0, value, (int)op->Immediate);
         LazyFlags.Write(cpu, LazyFlags.Cf);
         return op + 1;

@@ -1,0 +1,12 @@
+using System.Text.Json.Serialization;
+using WebVm.Vmm.Devices.Framework;
+
+namespace WebVm.Vmm.Devices.FirmwareConfig;
+
+/// <summary>How the states of fw_cfg are read and written, generated when this is compiled.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(FwCfg.State), TypeInfoPropertyName = nameof(FwCfg))]
+internal sealed partial class FwCfgStateJson : JsonSerializerContext
+{
+    public static FwCfgStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+}
