@@ -72,6 +72,19 @@ internal static class MultibootSample
             jmp hang
         """;
 
+    /// <summary>Says what is typed into COM1, for ever.</summary>
+    public const string Echo = """
+        .wait:
+            mov dx, 0x3fd
+            in al, dx
+            test al, 1
+            jz .wait
+            mov dx, 0x3f8
+            in al, dx
+            out dx, al
+            jmp .wait
+        """;
+
     /// <summary>Loads a broken interrupt table and faults: a triple fault that nobody asked for.</summary>
     public const string TripleFault = """
             lidt [.table]

@@ -1,9 +1,14 @@
+using System.Globalization;
+using System.Text;
+using WebVm.Vmm.Host;
+
 namespace WebVm.Api.Supervisor;
 
 /// <summary>
 /// The folder of one run of a monitor: everything by which a service, this one or the next, finds the process again. Kept short,
 /// because a Unix socket's path has at most 107 bytes (unix(7)).
 /// </summary>
+/// <remarks>The monitor may write there, and its guest may have taken it over: what lies in the folder is read as from a stranger.</remarks>
 public sealed class RunDirectory(string root, string runId)
 {
     public string Path { get; } = System.IO.Path.Combine(root, runId);
@@ -32,7 +37,7 @@ public sealed class RunDirectory(string root, string runId)
     public static string NewId() => Guid.NewGuid().ToString("N")[..12];
 
     /// <summary>Null while the monitor has not reported its end.</summary>
-    public int? ReadExitCode() => File.Exists(Exit) && int.TryParse(File.ReadAllText(Exit), out int code) ? code : null;
+    public int? ReadExitCode() => ReadNumber(Exit);
 
     /// <summary>Whether the monitor, or the shell that will report its end, is there.</summary>
     public bool IsAlive()
@@ -57,20 +62,19 @@ public sealed class RunDirectory(string root, string runId)
         }
     }
 
-    public int? ReadSession() => File.Exists(Session) && int.TryParse(File.ReadAllText(Session), out int id) ? id : null;
+    public int? ReadSession() => ReadNumber(Session);
 
     /// <summary>The end of what the monitor printed, for a message.</summary>
-    public string LogTail(int characters = 400)
+    public string LogTail(int bytes = 400)
     {
-        if (!File.Exists(Log))
+        try
+        {
+            return Encoding.UTF8.GetString(UntrustedFile.ReadEnd(Log, bytes)).Trim();
+        }
+        catch (InvalidDataException)
         {
             return "";
         }
-
-        using var log = new FileStream(Log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        log.Seek(-Math.Min(log.Length, characters), SeekOrigin.End);
-        using var reader = new StreamReader(log);
-        return reader.ReadToEnd().Trim();
     }
 
     public void Delete()
@@ -78,6 +82,19 @@ public sealed class RunDirectory(string root, string runId)
         if (Directory.Exists(Path))
         {
             Directory.Delete(Path, recursive: true);
+        }
+    }
+
+    private static int? ReadNumber(string path)
+    {
+        const int longest = 32;
+        try
+        {
+            return int.TryParse(UntrustedFile.Read(path, longest), NumberStyles.Integer, CultureInfo.InvariantCulture, out int number) ? number : null;
+        }
+        catch (InvalidDataException)
+        {
+            return null;
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using WebVm.Vmm.Control;
 
@@ -22,7 +23,7 @@ internal static class CtlVerb
         Add("power-button", "Press the power button.", client => client.PressPowerButtonAsync());
         Add("reset", "Press the reset button.", client => client.ResetAsync());
         Add("stop", "End the machine, whatever the guest does.", client => client.StopAsync());
-        AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(Path.GetFullPath(directory)));
+        AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(directory));
         AddWith("screenshot", "FILE", "Write the screen to a PNG file.", async (client, file) => await File.WriteAllBytesAsync(file, await client.ScreenshotAsync()));
         AddWith("send-text", "TEXT", "Type text on a United States keyboard.", async (client, text) => Taken(await client.SendTextAsync(text), text.Length));
         command.Subcommands.Add(SendKeys(path));
@@ -66,8 +67,17 @@ internal static class CtlVerb
     {
         using var cancellation = new CancellationTokenSource(s_connectLimit);
         using var client = ControlClient.ConnectAsync(path, cancellation.Token).GetAwaiter().GetResult().Start();
+        // Whoever gives up breaks the connection off, and the request with it: what a save has made is tidied away before the process ends.
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, BreakOff);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, BreakOff);
         request(client).GetAwaiter().GetResult();
         return ExitCode.Success;
+
+        void BreakOff(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            client.Dispose();
+        }
     }
 
     private static void Print<T>(T value, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
@@ -23,15 +24,20 @@ internal sealed class MachineOptions
     private readonly Option<string?> _append = new("--append") { Description = "kernel command line", HelpName = "TEXT" };
     private readonly Option<string?> _display = new("--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
     private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine counts then", HelpName = "DIR" };
+    private readonly Option<string[]> _handed = new("--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME", Hidden = true };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore, _handed])
         {
             command.Options.Add(option);
         }
     }
+
+    /// <summary>Takes over the descriptors that the process was handed; before anything else is done.</summary>
+    /// <exception cref="InvalidDataException">They are not what was said.</exception>
+    public void Adopt(ParseResult parsed) => HandedFiles.Adopt(parsed.GetValue(_handed) ?? []);
 
     /// <summary>Makes the machine that the options describe, or the saved one that they name. It has not run yet.</summary>
     /// <exception cref="InvalidSpecException">An option or the spec file is wrong.</exception>
@@ -111,13 +117,11 @@ internal sealed class MachineOptions
         byte[] json;
         try
         {
-            json = new FileInfo(file).Length <= MachineSpecJson.MaximumLength
-                ? File.ReadAllBytes(file)
-                : throw new InvalidSpecException("", $"{file}: longer than {MachineSpecJson.MaximumLength} bytes");
+            json = HandedFiles.OfProcess.Read(file, MachineSpecJson.MaximumLength, Links.Follow);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (InvalidDataException failure)
         {
-            throw new InvalidSpecException("", $"{file}: {failure.Message}");
+            throw new InvalidSpecException("", failure.Message);
         }
 
         return MachineSpecJson.Read(json, out var faults) ?? throw new InvalidSpecException([.. faults.Select(fault => fault with { Message = $"{fault.Message} ({file})" })]);

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Vmm.Commands;
@@ -12,6 +13,7 @@ internal sealed class MachineSession
 
     public required SerialTarget Serial { get; init; }
 
+    /// <summary>Where the control socket is made; null for the one that was handed to the process, if one was.</summary>
     public string? ControlPath { get; init; }
 
     public string? ScreenshotPath { get; init; }
@@ -20,7 +22,7 @@ internal sealed class MachineSession
     public int Run(Func<VirtualMachine> assemble)
     {
         using var machine = assemble();
-        using var control = ControlPath is { } path ? new ControlServer(machine, path) : null;
+        using var control = Serve(machine);
         machine.Event += Report;
         foreach (var signal in (PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP])
         {
@@ -47,6 +49,10 @@ internal sealed class MachineSession
         return exit.Code;
     }
 
+    private ControlServer? Serve(VirtualMachine machine) => ControlPath is { } path
+        ? new ControlServer(machine, path)
+        : HandedFiles.OfProcess.Has(HandedFiles.ControlName) ? new ControlServer(machine, HandedFiles.OfProcess.Listen(HandedFiles.ControlName)) : null;
+
     private static void Begin(VirtualMachine machine)
     {
         try
@@ -63,8 +69,9 @@ internal sealed class MachineSession
     {
         if (machine.Framebuffer?.Capture() is { } shot)
         {
-            using var file = new FileStream(path, FileMode.Create, FileAccess.Write);
-            shot.WritePng(file);
+            using var file = HandedFiles.OfProcess.Create(path);
+            using var stream = new DescriptorStream(file);
+            shot.WritePng(stream);
         }
         else
         {

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
@@ -29,7 +30,7 @@ internal sealed record SerialTarget(string Kind, string Path)
             case "stdio":
                 return new StandardStreams(machine.Serial, () => machine.Stop());
             case "file":
-                var file = new FileStream(Path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+                var file = new DescriptorStream(HandedFiles.OfProcess.Create(Path));
                 return new OwnedPump(new SerialPump(machine.Serial, file), file);
             case "unix":
                 return new SocketSerial(machine.Serial, Path);

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Vmm.Commands;
 
@@ -8,12 +10,18 @@ internal static class ServeVerb
     public static Command Create()
     {
         var machine = new MachineOptions();
-        var control = new Option<string>("--control") { Description = "the control socket", HelpName = "PATH", Required = true };
+        var control = new Option<string?>("--control") { Description = "the control socket", HelpName = "PATH" };
         var command = new Command("serve", "Run a virtual machine under the lead of a control socket, without a terminal. Exit codes as of run.");
         machine.AddTo(command);
         command.Options.Add(control);
         command.SetAction(parsed =>
         {
+            machine.Adopt(parsed);
+            if (parsed.GetValue(control) is null && !HandedFiles.OfProcess.Has(HandedFiles.ControlName))
+            {
+                throw new InvalidSpecException("--control", "is needed: nobody could lead the machine");
+            }
+
             var session = new MachineSession
             {
                 Serial = SerialTarget.Parse("none"),

@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
-using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Machine.Saving;
 
 namespace WebVm.Vmm.Control;
 
@@ -50,9 +50,9 @@ public sealed class ControlClient : IDisposable
             var hello = await Task.Factory.StartNew(
                 () => connection.Receive(ControlJson.Default.ControlHello), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
                 ?? throw new ControlProtocolException("The connection was closed at once; there may be too many clients.");
-            if (hello.Protocol != ControlProtocol.Name || hello.Version != ControlProtocol.Version)
+            if (hello.Protocol != ControlProtocol.Name || hello.Version is < ControlProtocol.OldestVersion or > ControlProtocol.Version)
             {
-                throw new ControlProtocolException($"'{path}' speaks {hello.Protocol} version {hello.Version}, not {ControlProtocol.Name} version {ControlProtocol.Version}.");
+                throw new ControlProtocolException($"'{path}' speaks {hello.Protocol} version {hello.Version}, not {ControlProtocol.Name} version {ControlProtocol.OldestVersion} to {ControlProtocol.Version}.");
             }
 
             return new ControlClient(connection, hello);
@@ -74,34 +74,21 @@ public sealed class ControlClient : IDisposable
         }
     }
 
-    private static async Task<Socket> OpenAsync(string path, CancellationToken cancellation)
+    private static async Task<FileDescriptor> OpenAsync(string path, CancellationToken cancellation)
     {
         const int attempts = 100;
-        for (int attempt = 1; ; attempt++)
+        for (int attempt = 1; attempt <= attempts; attempt++)
         {
-            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            try
+            cancellation.ThrowIfCancellationRequested();
+            if (UnixSocket.TryConnect(path) is { } socket)
             {
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation);
                 return socket;
             }
-            catch (SocketException busy) when (busy.SocketErrorCode == SocketError.WouldBlock && attempt < attempts)
-            {
-                // More clients knock at once than the listener's queue holds (connect(2), EAGAIN).
-                socket.Dispose();
-                await Task.Delay(10, cancellation);
-            }
-            catch (Exception failure) when (failure is SocketException or ArgumentException)
-            {
-                socket.Dispose();
-                throw new IOException($"Cannot connect to '{path}': {failure.Message}", failure);
-            }
-            catch
-            {
-                socket.Dispose();
-                throw;
-            }
+
+            await Task.Delay(10, cancellation);
         }
+
+        throw new IOException($"Cannot connect to '{path}': too many others do at once.");
     }
 
     /// <summary>Begins to receive. Called once, after handlers have been added to <see cref="Event"/>.</summary>
@@ -131,8 +118,42 @@ public sealed class ControlClient : IDisposable
 
     public Task StopAsync() => Send("stop", null);
 
-    /// <summary>Writes the machine's state to a directory that must not exist yet. The machine goes on, or stays paused, as it was.</summary>
-    public Task<SaveResult> SaveAsync(string directory) => Call("save", new SaveParameters(directory), ControlJson.Default.SaveParameters, ControlJson.Default.SaveResult);
+    /// <summary>
+    /// Saves the machine's state to a directory, at once or not at all; an older state there is replaced. The machine goes on, or stays paused, as it was.
+    /// The files are made here, and the machine's process writes into them: it needs no right to the directory.
+    /// </summary>
+    /// <exception cref="IOException">The directory is something else, or the state could not be written, or is none; nothing is left behind.</exception>
+    public async Task<SaveResult> SaveAsync(string directory)
+    {
+        if (Hello.Version < ControlProtocol.VersionWithHandedFiles)
+        {
+            return await Call("save", new SaveParameters(Path.GetFullPath(directory)), ControlJson.Default.SaveParameters, ControlJson.Default.SaveResult);
+        }
+
+        var files = (await Call("save-files", ControlJson.Default.SaveFilesResult)).Files;
+        if (files.Count > SavedStateFolder.MaximumFiles || files.Any(file => file is null) || files.DistinctBy(file => file.Name).Count() != files.Count)
+        {
+            throw new ControlProtocolException("The machine gives its state's files twice, or too many.");
+        }
+
+        try
+        {
+            return await SavedStateFolder.WriteAsync(directory, files.ToDictionary(file => file.Name, file => file.Length), async open =>
+            {
+                foreach (var some in open.Chunk(DescriptorPassing.MaxDescriptors))
+                {
+                    var names = new SaveToParameters([.. some.Select(file => file.Key)]);
+                    await Request("save-to", JsonSerializer.SerializeToElement(names, ControlJson.Default.SaveToParameters), 0, [.. some.Select(file => file.Value)]);
+                }
+
+                return await Call("save", ControlJson.Default.SaveResult);
+            });
+        }
+        catch (InvalidDataException wrong)
+        {
+            throw new ControlProtocolException(wrong.Message);
+        }
+    }
 
     /// <summary>Serial output from <paramref name="offset"/> on, as far as there is any and it is still kept.</summary>
     public Task<SerialData> ReadSerialAsync(long offset, int maximum = ControlProtocol.MaximumSerialChunk) =>
@@ -234,7 +255,7 @@ public sealed class ControlClient : IDisposable
         {
             return reply.Value.Deserialize(type) ?? throw new ControlProtocolException("A reply is null.");
         }
-        catch (JsonException malformed)
+        catch (Exception malformed) when (malformed is JsonException or InvalidOperationException)
         {
             throw new ControlProtocolException($"A reply is not what was expected: {malformed.Message}");
         }
@@ -244,7 +265,7 @@ public sealed class ControlClient : IDisposable
 
     private async Task Send(string method, JsonElement? parameters) => await Request(method, parameters, 0);
 
-    private async Task<Reply> Request(string method, JsonElement? parameters, int descriptors)
+    private async Task<Reply> Request(string method, JsonElement? parameters, int descriptors, params FileDescriptor[] sent)
     {
         long id = Interlocked.Increment(ref _lastId);
         var completion = new TaskCompletionSource<Reply>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -253,7 +274,7 @@ public sealed class ControlClient : IDisposable
         {
             lock (_send)
             {
-                _connection.Send(new ControlRequest { Id = id, Method = method, Parameters = parameters }, ControlJson.Default.ControlRequest);
+                _connection.Send(new ControlRequest { Id = id, Method = method, Parameters = parameters, Descriptors = sent.Length }, ControlJson.Default.ControlRequest, sent);
             }
         }
         catch (Exception gone) when (gone is LinuxException or ObjectDisposedException)
@@ -323,22 +344,12 @@ public sealed class ControlClient : IDisposable
 
     private void Handle(ControlMessage message)
     {
-        if (message.Descriptors is < 0 or > DescriptorPassing.MaxDescriptors)
-        {
-            throw new ControlProtocolException($"A message speaks of {message.Descriptors} file descriptors.");
-        }
-
-        var descriptors = new FileDescriptor[message.Descriptors];
-        for (int i = 0; i < descriptors.Length; i++)
-        {
-            descriptors[i] = _connection.TakeDescriptor();
-        }
-
+        var descriptors = _connection.TakeDescriptors(message.Descriptors);
         var reply = new Reply(message.Result ?? default, descriptors);
         if (message.Event is { } name)
         {
             Release(reply);
-            Event?.Invoke(name, message.Data ?? default);
+            Raise(name, message.Data ?? default);
         }
         else if (message.Id is not { } id || !_pending.TryRemove(id, out var pending))
         {
@@ -352,6 +363,19 @@ public sealed class ControlClient : IDisposable
         else
         {
             pending.TrySetResult(reply);
+        }
+    }
+
+    /// <summary>Who listens reads the event's data; when it is none such, the machine's process breaks the rules, and the listener's own does not end for it.</summary>
+    private void Raise(string name, JsonElement data)
+    {
+        try
+        {
+            Event?.Invoke(name, data);
+        }
+        catch (Exception malformed) when (malformed is JsonException or InvalidOperationException)
+        {
+            throw new ControlProtocolException($"The event '{name}' is not what was expected: {malformed.Message}");
         }
     }
 

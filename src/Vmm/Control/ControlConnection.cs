@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
@@ -10,7 +9,7 @@ namespace WebVm.Vmm.Control;
 /// Messages over a connected Unix stream socket: four bytes of length (little-endian), then that much JSON in UTF-8. One reader
 /// and one writer at a time, each blocking.
 /// </summary>
-internal sealed class ControlConnection(Socket socket) : IDisposable
+internal sealed class ControlConnection(FileDescriptor socket) : IDisposable
 {
     private const int HeaderSize = 4;
 
@@ -30,7 +29,7 @@ internal sealed class ControlConnection(Socket socket) : IDisposable
         var frame = new byte[HeaderSize + json.Length];
         BinaryPrimitives.WriteInt32LittleEndian(frame, json.Length);
         json.CopyTo(frame, HeaderSize);
-        DescriptorPassing.Send(socket.SafeHandle, frame, descriptors);
+        DescriptorPassing.Send(socket, frame, descriptors);
     }
 
     /// <summary>The next message; null when the other side closed between messages.</summary>
@@ -54,31 +53,36 @@ internal sealed class ControlConnection(Socket socket) : IDisposable
         TryFill(json, mayEnd: false);
         try
         {
+            // What is inside is read later, elsewhere: nobody there is to meet a string that cannot be had.
+            UntrustedJson.Check(json, ControlProtocol.MaximumDepth);
             return JsonSerializer.Deserialize(json, type) ?? throw new ControlProtocolException("A message is null.");
         }
-        catch (JsonException malformed)
+        catch (Exception malformed) when (malformed is JsonException or InvalidDataException)
         {
             throw new ControlProtocolException($"A message is not what was expected: {malformed.Message}");
         }
     }
 
-    /// <summary>The next received descriptor; they keep the order of the messages that they came with.</summary>
-    public FileDescriptor TakeDescriptor() => _descriptors.TryDequeue(out var descriptor)
-        ? descriptor
-        : throw new ControlProtocolException("A file descriptor is missing.");
+    /// <summary>The descriptors that a message of so many came with; they belong to the caller.</summary>
+    /// <exception cref="ControlProtocolException">There were not so many.</exception>
+    public FileDescriptor[] TakeDescriptors(int count)
+    {
+        if (count is < 0 or > DescriptorPassing.MaxDescriptors || count > _descriptors.Count)
+        {
+            throw new ControlProtocolException($"A message speaks of {count} file descriptors, which did not come.");
+        }
+
+        var taken = new FileDescriptor[count];
+        for (int index = 0; index < count; index++)
+        {
+            taken[index] = _descriptors.Dequeue();
+        }
+
+        return taken;
+    }
 
     /// <summary>Makes blocked and further calls fail; may be called from any thread.</summary>
-    public void Abort()
-    {
-        try
-        {
-            socket.Shutdown(SocketShutdown.Both);
-        }
-        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
-        {
-            // The other side was faster.
-        }
-    }
+    public void Abort() => UnixSocket.Shutdown(socket);
 
     public void Dispose()
     {
@@ -98,7 +102,7 @@ internal sealed class ControlConnection(Socket socket) : IDisposable
             {
                 var descriptors = new List<FileDescriptor>();
                 _start = 0;
-                _end = DescriptorPassing.Receive(socket.SafeHandle, _received, descriptors);
+                _end = DescriptorPassing.Receive(socket, _received, descriptors);
                 descriptors.ForEach(_descriptors.Enqueue);
                 if (_descriptors.Count > DescriptorPassing.MaxDescriptors)
                 {

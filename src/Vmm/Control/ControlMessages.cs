@@ -26,6 +26,9 @@ public sealed record ControlRequest
     public required string Method { get; init; }
 
     public JsonElement? Parameters { get; init; }
+
+    /// <summary>File descriptors that come with the request (SCM_RIGHTS, with its first byte).</summary>
+    public int Descriptors { get; init; }
 }
 
 /// <summary>From the machine: the reply to a request (with <see cref="Id"/>) or an event (with <see cref="Event"/>).</summary>
@@ -99,7 +102,17 @@ public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long
 /// <summary>What a guest that knows it is virtual was offered, and what it took.</summary>
 public sealed record MachineEnlightenments(IReadOnlyList<EnlightenmentStatus> Items);
 
+/// <summary>To a machine of protocol version 1, whose process makes the directory itself.</summary>
 public sealed record SaveParameters(string Directory);
+
+/// <param name="Files">What a state of the machine consists of.</param>
+public sealed record SaveFilesResult(IReadOnlyList<SaveFile> Files);
+
+/// <param name="Length">Bytes; absent when only writing it tells.</param>
+public sealed record SaveFile(string Name, long? Length = null);
+
+/// <param name="Files">Names, one for each descriptor that comes with the request.</param>
+public sealed record SaveToParameters(IReadOnlyList<string> Files);
 
 public sealed record SaveResult(long MemoryBytes);
 
@@ -154,7 +167,7 @@ public sealed record StateChange(string State);
 public sealed record TextEvent(string Text);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = ControlProtocol.MaximumDepth)]
 [JsonSerializable(typeof(ControlHello))]
 [JsonSerializable(typeof(ControlRequest))]
 [JsonSerializable(typeof(ControlMessage))]
@@ -162,6 +175,8 @@ public sealed record TextEvent(string Text);
 [JsonSerializable(typeof(MachineMetrics))]
 [JsonSerializable(typeof(MachineEnlightenments))]
 [JsonSerializable(typeof(SaveParameters))]
+[JsonSerializable(typeof(SaveFilesResult))]
+[JsonSerializable(typeof(SaveToParameters))]
 [JsonSerializable(typeof(SaveResult))]
 [JsonSerializable(typeof(SaveProgress))]
 [JsonSerializable(typeof(SerialReadParameters))]

@@ -17,7 +17,7 @@ internal sealed partial class ControlMethods
     private static readonly JsonElement s_empty = JsonSerializer.SerializeToElement(new Dictionary<string, string>(), ControlJson.Default.DictionaryStringString);
 
     private readonly VirtualMachine _machine;
-    private readonly Dictionary<string, Func<JsonElement?, ControlOutbox, ControlResult>> _methods;
+    private readonly Dictionary<string, Func<JsonElement?, ControlCaller, ControlResult>> _methods;
 
     public ControlMethods(VirtualMachine machine)
     {
@@ -33,26 +33,28 @@ internal sealed partial class ControlMethods
             ["reset"] = (_, _) => Await(machine.Reset()),
             ["power-button"] = (_, _) => Await(machine.PressPowerButton()),
             ["stop"] = (_, _) => Await(machine.Stop()),
-            ["save"] = (parameters, outbox) => Save(Read(parameters, ControlJson.Default.SaveParameters), outbox),
+            ["save-files"] = (_, _) => SaveFiles(),
+            ["save-to"] = (parameters, caller) => SaveTo(Read(parameters, ControlJson.Default.SaveToParameters), caller),
+            ["save"] = (_, caller) => Save(caller),
             ["serial-read"] = (parameters, _) => SerialRead(Read(parameters, ControlJson.Default.SerialReadParameters)),
             ["serial-write"] = (parameters, _) => SerialWrite(Read(parameters, ControlJson.Default.SerialWriteParameters)),
-            ["serial-subscribe"] = (parameters, outbox) => SerialSubscribe(Read(parameters, ControlJson.Default.SerialSubscribeParameters), outbox),
-            ["serial-unsubscribe"] = (_, outbox) => SerialSubscribe(new SerialSubscribeParameters(-1), outbox),
+            ["serial-subscribe"] = (parameters, caller) => SerialSubscribe(Read(parameters, ControlJson.Default.SerialSubscribeParameters), caller.Outbox),
+            ["serial-unsubscribe"] = (_, caller) => SerialSubscribe(new SerialSubscribeParameters(-1), caller.Outbox),
             ["send-keys"] = (parameters, _) => SendKeys(Read(parameters, ControlJson.Default.SendKeysParameters)),
             ["send-text"] = (parameters, _) => SendText(Read(parameters, ControlJson.Default.SendTextParameters)),
             ["key-events"] = (parameters, _) => KeyEvents(Read(parameters, ControlJson.Default.KeyEventsParameters)),
             ["release-keys"] = (_, _) => ReleaseKeys(),
             ["pointer"] = (parameters, _) => Pointer(Read(parameters, ControlJson.Default.PointerParameters)),
             ["screenshot"] = (parameters, _) => Screenshot(parameters is null ? new ScreenshotParameters() : Read(parameters, ControlJson.Default.ScreenshotParameters)),
-            ["display-attach"] = (_, outbox) => DisplayAttach(outbox),
-            ["display-detach"] = (_, outbox) => DisplayDetach(outbox),
+            ["display-attach"] = (_, caller) => DisplayAttach(caller.Outbox),
+            ["display-detach"] = (_, caller) => DisplayDetach(caller.Outbox),
             ["display-prefer"] = (parameters, _) => DisplayPrefer(Read(parameters, ControlJson.Default.DisplayPreferParameters)),
         };
     }
 
     public SerialLog SerialLog => _machine.Serial.Log;
 
-    public ControlResult Call(string method, JsonElement? parameters, ControlOutbox outbox)
+    public ControlResult Call(string method, JsonElement? parameters, ControlCaller caller)
     {
         if (!_methods.TryGetValue(method, out var call))
         {
@@ -61,7 +63,7 @@ internal sealed partial class ControlMethods
 
         try
         {
-            return call(parameters, outbox);
+            return call(parameters, caller);
         }
         catch (MachineStateException refused)
         {
@@ -105,26 +107,47 @@ internal sealed partial class ControlMethods
         UnclaimedMmio = _machine.Platform.Bus.UnclaimedMmio,
     };
 
-    private ControlResult Save(SaveParameters parameters, ControlOutbox outbox)
+    private ControlResult SaveFiles() =>
+        Value(new SaveFilesResult([.. StateSaver.FilesOf(_machine).Select(file => new SaveFile(file.Key, file.Value))]), ControlJson.Default.SaveFilesResult);
+
+    private ControlResult SaveTo(SaveToParameters parameters, ControlCaller caller)
     {
-        if (!Path.IsPathFullyQualified(parameters.Directory))
+        var files = StateSaver.FilesOf(_machine);
+        if (parameters.Files.FirstOrDefault(name => name is null || !files.ContainsKey(name)) is { } stranger)
         {
-            throw new ControlException(ControlErrorCode.BadRequest, $"'{parameters.Directory}' is not an absolute path");
+            throw new ControlException(ControlErrorCode.BadRequest, $"'{stranger}' is no file of this machine's state");
+        }
+
+        caller.Keep(parameters.Files);
+        return new ControlResult(s_empty, []);
+    }
+
+    private ControlResult Save(ControlCaller caller)
+    {
+        if (StateSaver.FilesOf(_machine).Keys.FirstOrDefault(name => !caller.Files.ContainsKey(name)) is { } missing)
+        {
+            throw new ControlException(ControlErrorCode.BadRequest, $"no file was handed over for '{missing}'");
         }
 
         // A client that has gone does not want the state any more; it is noticed by what is sent to it.
         using var abandoned = new CancellationTokenSource();
-        long written = StateSaver.Save(_machine, parameters.Directory, Report, abandoned.Token).GetAwaiter().GetResult();
+        try
+        {
+            long written = StateSaver.Save(_machine, caller.Files, Report, abandoned.Token).GetAwaiter().GetResult();
+            return Value(new SaveResult(written), ControlJson.Default.SaveResult);
+        }
+        finally
+        {
+            caller.DropFiles();
+        }
 
         void Report(int percent)
         {
-            if (!outbox.TryAdd(ControlEvents.Progress(percent)))
+            if (!caller.Outbox.TryAdd(ControlEvents.Progress(percent)))
             {
                 abandoned.Cancel();
             }
         }
-
-        return Value(new SaveResult(written), ControlJson.Default.SaveResult);
     }
 
     private ControlResult SerialRead(SerialReadParameters parameters)

@@ -6,10 +6,19 @@ public static class ControlProtocol
     public const string Name = "webvm-control";
 
     /// <summary>Raised when an old client could misunderstand; fields may be added without.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
+
+    /// <summary>The oldest version that a client can lead a machine by: machines outlive the service that started them.</summary>
+    public const int OldestVersion = 1;
+
+    /// <summary>From this version on a state is saved to files that the client hands over; before, to a directory that it named.</summary>
+    public const int VersionWithHandedFiles = 2;
 
     /// <summary>Bytes of JSON in one message, either way.</summary>
     public const int MaximumMessage = 1 << 20;
+
+    /// <summary>Levels of nesting in a message.</summary>
+    public const int MaximumDepth = 32;
 
     public const int MaximumClients = 32;
 

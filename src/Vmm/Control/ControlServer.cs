@@ -1,4 +1,4 @@
-using System.Net.Sockets;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Vmm.Control;
@@ -12,8 +12,10 @@ public sealed class ControlServer : IDisposable
     private readonly Lock _lock = new();
     private readonly HashSet<ControlSession> _sessions = [];
     private readonly VirtualMachine _machine;
-    private readonly Socket _listener;
-    private readonly string _path;
+    private readonly FileDescriptor _listener;
+
+    /// <summary>The socket's name, where this process gave it.</summary>
+    private readonly string? _path;
     private readonly ControlMethods _methods;
     private readonly ControlHello _hello;
     private bool _disposed;
@@ -21,10 +23,13 @@ public sealed class ControlServer : IDisposable
     /// <param name="path">Where the socket is made; one that nobody serves any more is replaced. Only the user may connect.</param>
     /// <exception cref="IOException">Somebody serves there already, or the path is no place for a socket.</exception>
     public ControlServer(VirtualMachine machine, string path)
+        : this(machine, Listen(Path.GetFullPath(path))) => _path = HandedFiles.OfProcess.Confined ? null : Path.GetFullPath(path);
+
+    /// <param name="listener">Listens already; it belongs to the server from now on. Its name is left to who gave it.</param>
+    public ControlServer(VirtualMachine machine, FileDescriptor listener)
     {
         _machine = machine;
-        _path = Path.GetFullPath(path);
-        _listener = Listen(_path);
+        _listener = listener;
         _methods = new ControlMethods(machine);
         _hello = new ControlHello
         {
@@ -76,8 +81,13 @@ public sealed class ControlServer : IDisposable
             display.ModeChanged -= ForwardMode;
         }
 
+        UnixSocket.Shutdown(_listener);
         _listener.Dispose();
-        File.Delete(_path);
+        if (_path is not null)
+        {
+            UnixSocket.Remove(_path);
+        }
+
         long deadline = Environment.TickCount64 + ReadingMilliseconds;
         foreach (var session in sessions)
         {
@@ -91,76 +101,32 @@ public sealed class ControlServer : IDisposable
         }
     }
 
-    private static Socket Listen(string path)
+    /// <summary>A socket's name outlives a process that was killed; it may go when nobody answers on it.</summary>
+    private static FileDescriptor Listen(string path)
     {
-        UnixDomainSocketEndPoint address;
-        try
+        if (!HandedFiles.OfProcess.Confined && UnixSocket.IsThere(path))
         {
-            address = new UnixDomainSocketEndPoint(path);
-        }
-        catch (ArgumentException tooLong)
-        {
-            throw new IOException($"'{path}' is too long for a Unix socket.", tooLong);
+            if (UnixSocket.IsServed(path))
+            {
+                throw new IOException($"A machine is served on '{path}' already.");
+            }
+
+            UnixSocket.Remove(path);
         }
 
-        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            RemoveAbandoned(path, address);
-            listener.Bind(address);
-            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            listener.Listen(16);
-            return listener;
-        }
-        catch (SocketException failure)
-        {
-            listener.Dispose();
-            throw new IOException($"Cannot serve on '{path}': {failure.Message}", failure);
-        }
-        catch
-        {
-            listener.Dispose();
-            throw;
-        }
-    }
-
-    /// <summary>A socket file outlives a process that was killed; it may go when nobody answers on it.</summary>
-    private static void RemoveAbandoned(string path, UnixDomainSocketEndPoint address)
-    {
-        if (!File.Exists(path))
-        {
-            return;
-        }
-
-        if (new FileInfo(path).Length > 0)
-        {
-            throw new IOException($"'{path}' is a file, not a socket.");
-        }
-
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            probe.Connect(address);
-        }
-        catch (SocketException)
-        {
-            File.Delete(path);
-            return;
-        }
-
-        throw new IOException($"A machine is served on '{path}' already.");
+        return HandedFiles.OfProcess.Listen(path);
     }
 
     private void AcceptLoop()
     {
         while (true)
         {
-            Socket client;
+            FileDescriptor client;
             try
             {
-                client = _listener.Accept();
+                client = UnixSocket.Accept(_listener);
             }
-            catch (Exception ended) when (ended is SocketException or ObjectDisposedException)
+            catch (Exception ended) when (ended is LinuxException or ObjectDisposedException)
             {
                 lock (_lock)
                 {

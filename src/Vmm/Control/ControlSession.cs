@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using System.Text.Json;
 using WebVm.Vmm.Host;
 
@@ -13,16 +12,21 @@ internal sealed class ControlSession : IDisposable
     private readonly ControlConnection _connection;
     private readonly ControlMethods _methods;
     private readonly ControlOutbox _outbox;
+    private readonly ControlCaller _caller;
     private readonly ControlHello _hello;
     private readonly Action<ControlSession> _ended;
     private readonly Thread _sender;
     private readonly Thread _receiver;
 
-    public ControlSession(Socket socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
+    /// <summary>A request is being worked on: its reply is still to be queued.</summary>
+    private volatile bool _answering;
+
+    public ControlSession(FileDescriptor socket, ControlHello hello, ControlMethods methods, Action<ControlSession> ended)
     {
         _connection = new ControlConnection(socket);
         _methods = methods;
         _outbox = new ControlOutbox(methods.SerialLog);
+        _caller = new ControlCaller(_outbox);
         _hello = hello;
         _ended = ended;
         _sender = new Thread(SendLoop) { Name = "control send", IsBackground = true };
@@ -49,11 +53,11 @@ internal sealed class ControlSession : IDisposable
     /// <summary>Ends the connection, from any thread.</summary>
     public void Abort() => _connection.Abort();
 
-    /// <summary>Sends what is queued, if the client takes it in time, and ends the connection.</summary>
+    /// <summary>Sends what is queued, and the reply to a request that is being worked on (it may be the one that ended the machine), if the client takes it in time, and ends the connection.</summary>
     /// <param name="deadline">In ticks of <see cref="Environment.TickCount64"/>.</param>
     public void Finish(long deadline)
     {
-        while (_outbox.Pending && Environment.TickCount64 < deadline)
+        while ((_answering || _outbox.Pending) && Environment.TickCount64 < deadline)
         {
             Thread.Sleep(5);
         }
@@ -100,10 +104,14 @@ internal sealed class ControlSession : IDisposable
         {
             while (_outbox.WaitForRoom() && _connection.Receive(ControlJson.Default.ControlRequest) is { } request)
             {
+                _caller.Bring(_connection.TakeDescriptors(request.Descriptors));
+                _answering = true;
                 if (!_outbox.TryAdd(Answer(request, out var descriptors), descriptors))
                 {
                     break;
                 }
+
+                _answering = false;
             }
         }
         catch (Exception gone) when (gone is IOException or LinuxException or ObjectDisposedException or InvalidDataException)
@@ -111,8 +119,10 @@ internal sealed class ControlSession : IDisposable
             // A client that breaks off or breaks the rules is not answered further.
         }
 
+        _answering = false;
         _outbox.Close();
         _methods.Forget(_outbox);
+        _caller.Dispose();
         Abort();
         _sender.Join();
         Dispose();
@@ -124,7 +134,7 @@ internal sealed class ControlSession : IDisposable
         descriptors = [];
         try
         {
-            var result = _methods.Call(request.Method, request.Parameters, _outbox);
+            var result = _methods.Call(request.Method, request.Parameters, _caller);
             descriptors = result.Descriptors;
             return new ControlMessage { Id = request.Id, Result = result.Value };
         }
@@ -139,6 +149,10 @@ internal sealed class ControlSession : IDisposable
         catch (Exception failure)
         {
             return Refuse(request, ControlErrorCode.Failed, failure.Message);
+        }
+        finally
+        {
+            _caller.Bring([]);
         }
     }
 

@@ -9,10 +9,14 @@ public static unsafe class SparseFile
     private const int PageSize = 4096;
 
     /// <summary>Opens for reading, or creates or empties for writing.</summary>
-    public static FileDescriptor Open(string path, bool write)
+    public static FileDescriptor Open(string path, bool write) => Open(path, write ? FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_TRUNC : FileCalls.O_RDONLY);
+
+    /// <summary>Makes a file that was not there, to be read and written by this user alone.</summary>
+    public static FileDescriptor CreateNew(string path) => Open(path, FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_EXCL);
+
+    private static FileDescriptor Open(string path, int flags)
     {
-        const int create = 0x40 | 0x200; // O_CREAT | O_TRUNC
-        int descriptor = FileCalls.Open(path, (write ? FileCalls.O_RDWR | create : FileCalls.O_RDONLY) | FileCalls.O_CLOEXEC, 0b110_000_000);
+        int descriptor = FileCalls.Open(path, flags | FileCalls.O_CLOEXEC, 0b110_000_000);
         return descriptor < 0 ? throw LinuxException.Last("open") : new FileDescriptor(descriptor);
     }
 

@@ -42,6 +42,11 @@ internal static class TypeUses
         return found;
     }
 
+    /// <summary>Every method and constructor that a type's compiled bodies call or take the address of, local functions' and lambdas' included where they are the type's own.</summary>
+    public static IEnumerable<MethodBase> CallsOf(Type type) => type.GetMethods(All).Cast<MethodBase>().Concat(type.GetConstructors(All))
+        .SelectMany(method => method.GetMethodBody() is { } body ? Members(method, body.GetILAsByteArray() ?? []) : [])
+        .OfType<MethodBase>();
+
     private static void AddSignature(HashSet<Type> found, MethodBase method)
     {
         foreach (var parameter in method.GetParameters())
@@ -57,6 +62,26 @@ internal static class TypeUses
 
     private static void AddInstructions(HashSet<Type> found, MethodBase method, byte[] il)
     {
+        foreach (var member in Members(method, il))
+        {
+            Add(found, member as Type ?? member.DeclaringType);
+            if (member is MethodBase called)
+            {
+                AddSignature(found, called);
+                foreach (var argument in called.IsGenericMethod ? called.GetGenericArguments() : [])
+                {
+                    Add(found, argument);
+                }
+            }
+            else if (member is FieldInfo field)
+            {
+                Add(found, field.FieldType);
+            }
+        }
+    }
+
+    private static IEnumerable<MemberInfo> Members(MethodBase method, byte[] il)
+    {
         var typeArguments = method.DeclaringType!.IsGenericType ? method.DeclaringType.GetGenericArguments() : null;
         var methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
         for (int at = 0; at < il.Length;)
@@ -68,22 +93,10 @@ internal static class TypeUses
             }
 
             var opcode = s_opcodes[value];
-            if (opcode.OperandType is OperandType.InlineType or OperandType.InlineMethod or OperandType.InlineField or OperandType.InlineTok)
+            if (opcode.OperandType is OperandType.InlineType or OperandType.InlineMethod or OperandType.InlineField or OperandType.InlineTok
+                && method.Module.ResolveMember(BitConverter.ToInt32(il, at), typeArguments, methodArguments) is { } member)
             {
-                var member = method.Module.ResolveMember(BitConverter.ToInt32(il, at), typeArguments, methodArguments);
-                Add(found, member as Type ?? member?.DeclaringType);
-                if (member is MethodBase called)
-                {
-                    AddSignature(found, called);
-                    foreach (var argument in called.IsGenericMethod ? called.GetGenericArguments() : [])
-                    {
-                        Add(found, argument);
-                    }
-                }
-                else if (member is FieldInfo field)
-                {
-                    Add(found, field.FieldType);
-                }
+                yield return member;
             }
 
             at += OperandSize(opcode.OperandType, il, at);

@@ -22,14 +22,12 @@ internal sealed unsafe class KvmDevice : IDisposable
     /// <summary>Opens the device; null, with the reason, where there is no usable KVM.</summary>
     public static KvmDevice? TryOpen(out string? reason)
     {
-        int number = FileCalls.Open(Path, FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0);
-        if (number < 0)
+        if (HandedFiles.OfProcess.TryOpenDevice(HandedFiles.KvmName, Path, out reason) is not { } descriptor)
         {
-            reason = new LinuxException($"open {Path}", System.Runtime.InteropServices.Marshal.GetLastPInvokeError()).Message;
             return null;
         }
 
-        var descriptor = new FileDescriptor(number);
+        int number = descriptor.Number;
         int version = KvmCalls.Control(number, KvmRequests.KVM_GET_API_VERSION, (nuint)0);
         if (version != KvmRequests.KVM_API_VERSION)
         {
@@ -46,8 +44,8 @@ internal sealed unsafe class KvmDevice : IDisposable
         };
     }
 
-    /// <exception cref="LinuxException">There is no usable KVM.</exception>
-    public static KvmDevice Open() => TryOpen(out _) ?? throw LinuxException.Last($"open {Path}");
+    /// <exception cref="IOException">There is no usable KVM; the message says why.</exception>
+    public static KvmDevice Open() => TryOpen(out string? reason) ?? throw new IOException(reason);
 
     /// <summary>0 when the capability is absent, else 1 or a number that belongs to it.</summary>
     public int Capability(int capability) => Math.Max(0, KvmCalls.Control(_descriptor.Number, KvmRequests.KVM_CHECK_EXTENSION, (nuint)capability));

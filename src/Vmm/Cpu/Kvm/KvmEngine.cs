@@ -28,7 +28,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="clock">VM time, which the guest's paravirtual clock follows.</param>
     /// <param name="features">Offered beyond what every guest is, where this host's KVM has them: <see cref="HostKvm.Features"/>.</param>
-    /// <exception cref="LinuxException">There is no usable KVM on this host.</exception>
+    /// <exception cref="IOException">There is no usable KVM on this host.</exception>
+    /// <exception cref="LinuxException">It refuses what is needed of it.</exception>
     public KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock, CpuFeatures features = CpuFeatures.None)
     {
         _memory = memory;

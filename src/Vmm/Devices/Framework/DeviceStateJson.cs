@@ -53,7 +53,7 @@ public static class DeviceStateJson
     }
 
     /// <summary>Whether some array holds null. The serialiser checks members against nullable annotations, but not elements, and no schema has empty ones.</summary>
-    private static bool HasEmptyElement(JsonElement element) => element.ValueKind switch
+    internal static bool HasEmptyElement(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.Array => element.EnumerateArray().Any(item => item.ValueKind == JsonValueKind.Null || HasEmptyElement(item)),
         JsonValueKind.Object => element.EnumerateObject().Any(member => HasEmptyElement(member.Value)),

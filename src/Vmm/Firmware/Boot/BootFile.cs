@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Firmware.Boot;
 
@@ -7,7 +8,7 @@ namespace WebVm.Vmm.Firmware.Boot;
 public sealed record BootFile(string Name, ReadOnlyMemory<byte> Data)
 {
     /// <summary>Larger files are refused before they are read.</summary>
-    public const long MaximumSize = 2_000_000_000;
+    public const int MaximumSize = 2_000_000_000;
 
     public ulong Length => (ulong)Data.Length;
 
@@ -19,14 +20,11 @@ public sealed record BootFile(string Name, ReadOnlyMemory<byte> Data)
     {
         try
         {
-            long size = new FileInfo(path).Length;
-            return size <= MaximumSize
-                ? new BootFile(path, File.ReadAllBytes(path))
-                : throw new BootException(path, $"the file has {size} bytes, more than the {MaximumSize} that can be loaded");
+            return new BootFile(path, HandedFiles.OfProcess.Read(path, MaximumSize, Links.Follow));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        catch (Exception failure) when (failure is InvalidDataException or LinuxException)
         {
-            throw new BootException(path, "cannot be read", e);
+            throw new BootException(path, "cannot be read", failure);
         }
     }
 

@@ -2,10 +2,16 @@ using System.Runtime.InteropServices;
 
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>sendmsg(2), recvmsg(2), unix(7), poll(2): descriptors over Unix sockets, which System.Net does not offer.</summary>
+/// <summary>socket(2), sendmsg(2), recvmsg(2), unix(7), poll(2): stream sockets that pass descriptors, and start no thread as System.Net's do.</summary>
 [NativeConstants("sys/socket.h", "poll.h")]
 internal static unsafe partial class SocketCalls
 {
+    public const int AF_UNIX = 1;
+    public const int SOCK_STREAM = 1;
+    public const int SOCK_NONBLOCK = 0x800;
+    public const int SOCK_CLOEXEC = 0x80000;
+    public const int SHUT_RDWR = 2;
+    public const int SO_ACCEPTCONN = 30;
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
     public const int SO_PEERCRED = 17;
@@ -18,6 +24,24 @@ internal static unsafe partial class SocketCalls
     public const short POLLERR = 8;
     public const short POLLHUP = 16;
 
+    [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
+    public static partial int Create(int family, int type, int protocol);
+
+    [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
+    public static partial int Bind(int descriptor, sockaddr_un* address, uint length);
+
+    [LibraryImport("libc", EntryPoint = "listen", SetLastError = true)]
+    public static partial int Listen(int descriptor, int backlog);
+
+    [LibraryImport("libc", EntryPoint = "accept4", SetLastError = true)]
+    public static partial int Accept(int descriptor, void* address, uint* length, int flags);
+
+    [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
+    public static partial int Connect(int descriptor, sockaddr_un* address, uint length);
+
+    [LibraryImport("libc", EntryPoint = "shutdown", SetLastError = true)]
+    public static partial int Shutdown(int descriptor, int how);
+
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     public static partial nint SendMessage(int descriptor, msghdr* message, int flags);
 
@@ -29,6 +53,14 @@ internal static unsafe partial class SocketCalls
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     public static partial int Poll(pollfd* descriptors, nuint count, int milliseconds);
+}
+
+[NativeType("sys/un.h")]
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct sockaddr_un
+{
+    public ushort sun_family;
+    public fixed byte sun_path[108];
 }
 
 [NativeType("sys/uio.h")]

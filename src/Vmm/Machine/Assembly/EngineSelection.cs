@@ -33,7 +33,7 @@ internal static class EngineSelection
         {
             return new KvmEngine(memory, bus, timers.Clock, spec.CpuFeatures);
         }
-        catch (LinuxException failure)
+        catch (Exception failure) when (failure is LinuxException or IOException)
         {
             throw new EngineUnavailableException($"KVM does not work here: {failure.Message}", failure);
         }

@@ -1,4 +1,4 @@
-using System.Net.Sockets;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Machine.Consoles;
 
@@ -7,8 +7,8 @@ public sealed class SocketSerial : IDisposable
 {
     private readonly SerialConsole _console;
     private readonly string _path;
-    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-    private Socket? _client;
+    private readonly FileDescriptor _listener;
+    private FileDescriptor? _client;
     private volatile bool _end;
 
     /// <exception cref="IOException">The path is no place for a socket.</exception>
@@ -16,27 +16,24 @@ public sealed class SocketSerial : IDisposable
     {
         _console = console;
         _path = path;
-        try
-        {
-            _listener.Bind(new UnixDomainSocketEndPoint(path));
-            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            _listener.Listen(1);
-        }
-        catch (Exception failure) when (failure is SocketException or ArgumentException)
-        {
-            _listener.Dispose();
-            throw new IOException($"Cannot listen on '{path}': {failure.Message}", failure);
-        }
-
+        _listener = HandedFiles.OfProcess.Listen(path);
         new Thread(AcceptLoop) { Name = "serial socket", IsBackground = true }.Start();
     }
 
     public void Dispose()
     {
         _end = true;
+        UnixSocket.Shutdown(_listener);
         _listener.Dispose();
-        _client?.Dispose();
-        File.Delete(_path);
+        if (_client is { } client)
+        {
+            UnixSocket.Shutdown(client);
+        }
+
+        if (!HandedFiles.OfProcess.Confined)
+        {
+            UnixSocket.Remove(_path);
+        }
     }
 
     private void AcceptLoop()
@@ -46,11 +43,11 @@ public sealed class SocketSerial : IDisposable
         {
             try
             {
-                using var client = _listener.Accept();
+                using var client = UnixSocket.Accept(_listener);
                 _client = client;
-                using var stream = new NetworkStream(client);
+                using var stream = new DescriptorStream(client);
                 using var pump = new SerialPump(_console, stream, _console.Log.End);
-                while (client.Receive(buffer) is > 0 and var count)
+                while (stream.Read(buffer) is > 0 and var count)
                 {
                     for (int sent = 0; sent < count && !_end;)
                     {
@@ -64,7 +61,7 @@ public sealed class SocketSerial : IDisposable
                     }
                 }
             }
-            catch (Exception gone) when (gone is SocketException or ObjectDisposedException or IOException)
+            catch (Exception gone) when (gone is LinuxException or ObjectDisposedException or IOException)
             {
                 // The client went; the next may come.
             }

@@ -13,7 +13,9 @@ internal sealed record SavedMachine
     public const string FileName = "machine.json";
 
     /// <summary>Bytes; a machine with 64 vCPUs and a full set of devices needs a fraction.</summary>
-    public const long MaximumLength = 64 << 20;
+    public const int MaximumLength = 16 << 20;
+
+    public const int MaximumDepth = 32;
 
     public required int Schema { get; init; }
 

@@ -41,29 +41,30 @@ public static class StateRestorer
     private static SavedMachine Read(string directory)
     {
         string path = Path.Combine(directory, SavedMachine.FileName);
+        byte[] json = HandedFiles.OfProcess.Read(path, SavedMachine.MaximumLength);
         try
         {
-            if (new FileInfo(path).Length > SavedMachine.MaximumLength)
-            {
-                throw new InvalidDataException($"'{path}' is too long to be a saved machine.");
-            }
-
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { MaxDepth = 32 });
+            using var document = UntrustedJson.Parse(json, SavedMachine.MaximumDepth);
             // The version first: another one may look different in every other way.
             if (document.RootElement.ValueKind != JsonValueKind.Object || !document.RootElement.TryGetProperty("schema", out var schema)
-                || !schema.TryGetInt32(out int version))
+                || schema.ValueKind != JsonValueKind.Number || !schema.TryGetInt32(out int version))
             {
-                throw new InvalidDataException($"'{path}' does not say which schema it follows.");
+                throw new InvalidDataException("It does not say which schema it follows.");
             }
 
             if (version != SavedMachine.CurrentSchema)
             {
-                throw new InvalidDataException($"'{path}' follows schema {version}; this build reads schema {SavedMachine.CurrentSchema}.");
+                throw new InvalidDataException($"It follows schema {version}; this build reads schema {SavedMachine.CurrentSchema}.");
             }
 
-            return document.RootElement.Deserialize(SavedMachineJson.Strict.SavedMachine) ?? throw new InvalidDataException($"'{path}' is empty.");
+            if (DeviceStateJson.HasEmptyElement(document.RootElement))
+            {
+                throw new InvalidDataException("A list has nothing in the place of an element.");
+            }
+
+            return document.RootElement.Deserialize(SavedMachineJson.Strict.SavedMachine) ?? throw new InvalidDataException("It is empty.");
         }
-        catch (Exception failure) when (failure is JsonException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is JsonException or NotSupportedException or ArgumentException or FormatException or InvalidDataException)
         {
             throw new InvalidDataException($"'{path}' is no saved machine: {failure.Message}", failure);
         }
@@ -133,24 +134,12 @@ public static class StateRestorer
 
     private static void LoadRegion(GuestMemoryRegion target, SavedRegion saved, string path)
     {
-        FileDescriptor file;
-        try
+        using var file = HandedFiles.OfProcess.Open(path);
+        if (saved.Size != target.Size || (ulong)UntrustedFile.Length(file, path) != target.Size)
         {
-            file = SparseFile.Open(path, write: false);
-        }
-        catch (LinuxException failure)
-        {
-            throw new InvalidDataException($"'{path}' cannot be read: {failure.Message}", failure);
+            throw new InvalidDataException($"'{path}' is not of the {target.Size} bytes that memory '{target.Name}' has.");
         }
 
-        using (file)
-        {
-            if (saved.Size != target.Size || (ulong)SparseFile.Length(file) != target.Size)
-            {
-                throw new InvalidDataException($"'{path}' is not of the {target.Size} bytes that memory '{target.Name}' has.");
-            }
-
-            SparseFile.Copy(file, target.File.Descriptor);
-        }
+        SparseFile.Copy(file, target.File.Descriptor);
     }
 }

@@ -8,63 +8,56 @@ using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Machine.Saving;
 
-/// <summary>Writes a machine's complete state to a directory, at once or not at all; the machine goes on afterwards either way.</summary>
+/// <summary>Writes a machine's complete state to files that it is given; the machine goes on afterwards either way.</summary>
 public static class StateSaver
 {
-    /// <summary>Saves. A state that the directory holds already is replaced in one step.</summary>
-    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on the machine's thread.</param>
-    /// <param name="cancellation">Gives up: nothing is left behind.</param>
-    /// <returns>Bytes of memory written; pages of zeros are not.</returns>
-    /// <exception cref="IOException">The directory is something else, or the host could not write; nothing is left behind.</exception>
-    public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default)
+    private const string MemorySuffix = ".memory";
+
+    /// <summary>The files that a state of this machine consists of, with their lengths in bytes; null for one that is known only when it is written.</summary>
+    public static IReadOnlyDictionary<string, long?> FilesOf(VirtualMachine machine)
     {
-        string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
-        return machine.WhileStill(vcpus => Save(machine, vcpus, final, progress ?? (_ => { }), cancellation));
+        Dictionary<string, long?> files = new(StringComparer.Ordinal) { [SavedMachine.FileName] = null };
+        foreach (var region in RegionsOf(machine))
+        {
+            files.Add(region.Name + MemorySuffix, (long)region.Size);
+        }
+
+        return files;
     }
 
-    private static long Save(VirtualMachine machine, VcpuGroup vcpus, string final, Action<int> progress, CancellationToken cancellation)
+    /// <summary>Saves. Making the files, making them durable and giving them their place is <see cref="SavedStateFolder"/>'s.</summary>
+    /// <param name="files">Empty files, by the names that <see cref="FilesOf"/> gives; still the caller's.</param>
+    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on the machine's thread.</param>
+    /// <param name="cancellation">Gives up; what the files hold is no state then.</param>
+    /// <returns>Bytes of memory written; pages of zeros are not.</returns>
+    /// <exception cref="IOException">A file is missing, or the host could not write.</exception>
+    public static Task<long> Save(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int>? progress = null, CancellationToken cancellation = default) =>
+        machine.WhileStill(vcpus => Save(machine, vcpus, files, progress ?? (_ => { }), cancellation));
+
+    /// <summary>Saves to a directory, at once or not at all, from the machine's own process. A state that the directory holds already is replaced in one step.</summary>
+    /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
+    public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default) =>
+        SavedStateFolder.WriteAsync(directory, FilesOf(machine), files => Save(machine, files, progress, cancellation));
+
+    private static long Save(VirtualMachine machine, VcpuGroup vcpus, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation)
     {
-        RefuseToReplace(final);
-        string parent = Path.GetDirectoryName(final) ?? throw new IOException($"'{final}' is no place for a saved state.");
-        string temporary = $"{final}.saving-{Environment.ProcessId}-{Guid.NewGuid():n}";
         try
         {
-            Directory.CreateDirectory(parent);
-            Directory.CreateDirectory(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            long written = WriteMemory(machine, temporary, progress, cancellation, out var regions);
-            WriteDescription(Path.Combine(temporary, SavedMachine.FileName), Describe(machine, vcpus, regions));
-            DurableFiles.SynchronizeDirectory(temporary);
-            bool replaced = DurableFiles.PublishReplacing(temporary, final);
-            DurableFiles.SynchronizeDirectory(parent);
-            if (replaced)
-            {
-                Directory.Delete(temporary, recursive: true);
-            }
-
+            long written = WriteMemory(machine, files, progress, cancellation, out var regions);
+            byte[] description = JsonSerializer.SerializeToUtf8Bytes(Describe(machine, vcpus, regions), SavedMachineJson.Strict.SavedMachine);
+            SparseFile.Write(Of(files, SavedMachine.FileName), 0, description);
             return written;
         }
-        catch (Exception failure)
+        catch (Exception failure) when (failure is LinuxException or InvalidOperationException)
         {
-            Discard(temporary);
-            if (failure is LinuxException or UnauthorizedAccessException or InvalidOperationException)
-            {
-                throw new IOException($"The state cannot be saved to '{final}': {failure.Message}", failure);
-            }
-
-            throw;
+            throw new IOException($"The state cannot be saved: {failure.Message}", failure);
         }
     }
 
-    /// <summary>Only a saved state or an empty directory is replaced: a slip of the hand must not cost a home directory.</summary>
-    private static void RefuseToReplace(string final)
-    {
-        if (File.Exists(final) || (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any() && !File.Exists(Path.Combine(final, SavedMachine.FileName))))
-        {
-            throw new IOException($"'{final}' exists and is no saved state.");
-        }
-    }
+    private static FileDescriptor Of(IReadOnlyDictionary<string, FileDescriptor> files, string name) =>
+        files.GetValueOrDefault(name) ?? throw new IOException($"There is no file for '{name}'.");
 
-    private static long WriteMemory(VirtualMachine machine, string directory, Action<int> progress, CancellationToken cancellation, out List<SavedRegion> saved)
+    private static long WriteMemory(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation, out List<SavedRegion> saved)
     {
         saved = [];
         long written = 0;
@@ -73,10 +66,8 @@ public static class StateSaver
         int told = 0;
         foreach (var region in RegionsOf(machine))
         {
-            string file = $"{region.Name}.memory";
-            using var target = SparseFile.Open(Path.Combine(directory, file), write: true);
-            written += SparseFile.Copy(region.File.Descriptor, target, Reached, cancellation);
-            DurableFiles.Synchronize(target);
+            string file = region.Name + MemorySuffix;
+            written += SparseFile.Copy(region.File.Descriptor, Of(files, file), Reached, cancellation);
             passed += (long)region.Size;
             saved.Add(new SavedRegion(region.Name, region.Size, file));
         }
@@ -122,24 +113,4 @@ public static class StateSaver
     }
 
     private static JsonElement ToElement(JsonObject json) => JsonSerializer.SerializeToElement(json, SavedMachineJson.Strict.JsonObject);
-
-    private static void WriteDescription(string path, SavedMachine description)
-    {
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(description, SavedMachineJson.Strict.SavedMachine);
-        using var file = SparseFile.Open(path, write: true);
-        SparseFile.Write(file, 0, json);
-        DurableFiles.Synchronize(file);
-    }
-
-    private static void Discard(string temporary)
-    {
-        try
-        {
-            Directory.Delete(temporary, recursive: true);
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
-        {
-            // What could not be created cannot be deleted either.
-        }
-    }
 }

@@ -1,0 +1,77 @@
+using WebVm.Vmm.Control;
+using WebVm.Vmm.Host;
+using Xunit;
+
+namespace WebVm.Guest.Tests;
+
+/// <summary>A monitor needs no name: descriptors do for its spec, its kernel, its control socket and its saved state.</summary>
+public sealed class HandedMonitorTests : IDisposable
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(3);
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("webvm-handed-test").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_monitor_runs_saves_and_goes_on_with_nothing_but_what_it_was_handed()
+    {
+        string kernel = MultibootSample.Assemble(MultibootSample.Echo, _folder);
+        string spec = Path.Combine(_folder, "spec.json");
+        await File.WriteAllTextAsync(spec, """{"engine":"soft","memory":"16M","boot":{"kernel":"kernel"}}""");
+        string state = Path.Combine(_folder, "saved");
+        using (var monitor = new HandedMonitor(["serve", "--spec", "spec"], ("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null)))
+        using (var client = await monitor.ConnectAsync().WaitAsync(s_limit))
+        {
+            await EchoAsync(client, "before");
+            // A reset reads the kernel once more.
+            await client.ResetAsync().WaitAsync(s_limit);
+            await EchoAsync(client, "after a reset");
+            await client.SaveAsync(state).WaitAsync(s_limit);
+            await EchoAsync(client, "after a save");
+            await client.StopAsync().WaitAsync(s_limit);
+            await monitor.Process.WaitForExitAsync().WaitAsync(s_limit);
+            Assert.Equal(0, monitor.Process.ExitCode);
+        }
+
+        var files = Directory.EnumerateFiles(state).Select(file => ($"state/{Path.GetFileName(file)}", (FileDescriptor?)Read(file)));
+        using (var monitor = new HandedMonitor(["serve", "--restore", "state"], [.. files, ("kernel", Read(kernel)), ("control", null)]))
+        using (var client = await monitor.ConnectAsync().WaitAsync(s_limit))
+        {
+            await EchoAsync(client, "restored");
+        }
+    }
+
+    [Theory]
+    [InlineData("--kernel", "kernel")]
+    [InlineData("--kernel", "/proc/version")]
+    [InlineData("--spec", "/proc/version")]
+    [InlineData("--restore", "/proc")]
+    public async Task A_monitor_that_is_asked_for_what_it_was_not_handed_says_so_and_opens_nothing(string option, string value)
+    {
+        using var monitor = new HandedMonitor(["serve", "--engine", "soft", option, value], ("control", null));
+        string errors = await monitor.Process.StandardError.ReadToEndAsync().WaitAsync(s_limit);
+        await monitor.Process.WaitForExitAsync().WaitAsync(s_limit);
+        Assert.True(monitor.Process.ExitCode == 2, errors);
+        Assert.Contains("was not handed to this process", errors, StringComparison.Ordinal);
+    }
+
+    private static FileDescriptor Read(string path) => SparseFile.Open(path, write: false);
+
+    private static async Task EchoAsync(ControlClient client, string text)
+    {
+        long from = (await client.StatusAsync().WaitAsync(s_limit)).SerialEnd;
+        for (int written = 0; written < text.Length;)
+        {
+            written += await client.WriteSerialAsync([.. text[written..].Select(letter => (byte)letter)]).WaitAsync(s_limit);
+        }
+
+        string heard = "";
+        var deadline = DateTime.UtcNow + s_limit;
+        while (heard != text)
+        {
+            Assert.True(DateTime.UtcNow < deadline, $"'{heard}' came back.");
+            heard = string.Concat((await client.ReadSerialAsync(from).WaitAsync(s_limit)).Data.Select(letter => (char)letter));
+        }
+    }
+}
