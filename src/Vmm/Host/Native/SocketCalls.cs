@@ -6,6 +6,9 @@ namespace WebVm.Vmm.Host.Native;
 [NativeConstants("sys/socket.h", "poll.h")]
 internal static unsafe partial class SocketCalls
 {
+    public const int AF_UNIX = 1;
+    public const int SOCK_STREAM = 1;
+    public const int SOCK_CLOEXEC = 0x80000;
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
     public const int SO_PEERCRED = 17;
@@ -17,6 +20,15 @@ internal static unsafe partial class SocketCalls
     public const short POLLOUT = 4;
     public const short POLLERR = 8;
     public const short POLLHUP = 16;
+
+    [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
+    public static partial int Create(int domain, int type, int protocol);
+
+    [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
+    public static partial int Bind(int descriptor, void* address, uint length);
+
+    [LibraryImport("libc", EntryPoint = "listen", SetLastError = true)]
+    public static partial int Listen(int descriptor, int backlog);
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     public static partial nint SendMessage(int descriptor, msghdr* message, int flags);
