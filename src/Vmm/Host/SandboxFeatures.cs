@@ -34,13 +34,13 @@ public sealed record SandboxFeatures
     public static SandboxFeatures Probe() => new()
     {
         Seccomp = HasSeccompAction(SeccompCalls.SECCOMP_RET_KILL_PROCESS),
-        Landlock = (int)Math.Max(0, SandboxCalls.Call(SandboxCalls.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
+        Landlock = (int)Math.Max(0, SandboxCalls.Call(SystemCall.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
         UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0,
         NetworkNamespaces = File.Exists("/proc/self/ns/net"),
-        Userfaultfd = Descriptor(SandboxCalls.Call(SandboxCalls.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | FileCalls.O_CLOEXEC, 0, 0)),
+        Userfaultfd = Descriptor(SandboxCalls.Call(SystemCall.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | FileCalls.O_CLOEXEC, 0, 0)),
         // With no parameters the call fails with EFAULT where it exists and may be used.
-        IoUring = SandboxCalls.Call(SandboxCalls.SYS_io_uring_setup, 1, 0, 0) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EFAULT,
-        ProcessDescriptors = Descriptor(SandboxCalls.Call(SandboxCalls.SYS_pidfd_open, (nuint)Environment.ProcessId, 0, 0)),
+        IoUring = SandboxCalls.Call(SystemCall.SYS_io_uring_setup, 1, 0, 0) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EFAULT,
+        ProcessDescriptors = Descriptor(SandboxCalls.Call(SystemCall.SYS_pidfd_open, (nuint)Environment.ProcessId, 0, 0)),
         VhostNet = CanOpen("/dev/vhost-net"),
         VhostVsock = CanOpen("/dev/vhost-vsock"),
         DescriptorLimit = LimitOfDescriptors(),
@@ -61,7 +61,7 @@ public sealed record SandboxFeatures
     }
 
     private static unsafe bool HasSeccompAction(uint action) =>
-        SandboxCalls.Call(SandboxCalls.SYS_seccomp, SandboxCalls.SECCOMP_GET_ACTION_AVAIL, 0, (nuint)(&action)) == 0;
+        SandboxCalls.Call(SystemCall.SYS_seccomp, SandboxCalls.SECCOMP_GET_ACTION_AVAIL, 0, (nuint)(&action)) == 0;
 
     private static unsafe ulong LimitOfDescriptors()
     {

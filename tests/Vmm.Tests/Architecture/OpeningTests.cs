@@ -1,6 +1,8 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Commands;
+using WebVm.Vmm.Confinement;
+using WebVm.Vmm.Confinement.Keeping;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -29,6 +31,10 @@ public sealed class OpeningTests
         [typeof(CtlVerb)] = "is a client, and writes the picture that a person asked for",
         [typeof(HostResources)] = "is asked by probe and by the service; a monitor that is locked in does not",
         [typeof(SandboxFeatures)] = "is asked by probe and by the service; a monitor that is locked in does not",
+        [typeof(Keeper)] = "is outside of the walls, and opens the program",
+        [typeof(HandedDescriptors)] = "is outside of the walls, and opens what is handed",
+        [typeof(RunFolder)] = "is outside of the walls, and keeps the run's folder",
+        [typeof(ConfinedProcess)] = "is outside of the walls, and maps the user of a namespace",
         [typeof(ThreadRunDelay)] = "opens /proc where there is one, and does without where not",
     };
 

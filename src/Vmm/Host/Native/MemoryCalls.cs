@@ -35,8 +35,6 @@ internal static unsafe partial class MemoryCalls
     public const uint MPOL_MF_STRICT = 1;
     public const uint MPOL_MF_MOVE = 2;
     public const uint MPOL_MF_MOVE_ALL = 4;
-    public const nint SYS_mbind = 237;
-    public const nint SYS_move_pages = 279;
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     public static partial void* Map(void* address, nuint length, int protection, int flags, int descriptor, long offset);

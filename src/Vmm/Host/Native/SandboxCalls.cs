@@ -6,11 +6,6 @@ namespace WebVm.Vmm.Host.Native;
 [NativeConstants("linux/seccomp.h", "linux/userfaultfd.h", "linux/landlock.h", "sys/syscall.h", "fcntl.h")]
 internal static unsafe partial class SandboxCalls
 {
-    public const nint SYS_seccomp = 317;
-    public const nint SYS_userfaultfd = 323;
-    public const nint SYS_io_uring_setup = 425;
-    public const nint SYS_pidfd_open = 434;
-    public const nint SYS_landlock_create_ruleset = 444;
     public const uint SECCOMP_GET_ACTION_AVAIL = 2;
     public const int UFFD_USER_MODE_ONLY = 1;
     public const uint LANDLOCK_CREATE_RULESET_VERSION = 1;

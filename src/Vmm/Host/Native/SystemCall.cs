@@ -49,7 +49,11 @@ internal static class SystemCall
     public const int SYS_shutdown = 48;
     public const int SYS_bind = 49;
     public const int SYS_listen = 50;
+    public const int SYS_getsockname = 51;
+    public const int SYS_getpeername = 52;
     public const int SYS_socketpair = 53;
+    public const int SYS_setsockopt = 54;
+    public const int SYS_getsockopt = 55;
     public const int SYS_clone = 56;
     public const int SYS_fork = 57;
     public const int SYS_vfork = 58;

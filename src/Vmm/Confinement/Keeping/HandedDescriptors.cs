@@ -1,0 +1,84 @@
+using System.Globalization;
+using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
+
+namespace WebVm.Vmm.Confinement.Keeping;
+
+/// <summary>What a monitor is given instead of names: its files, its listening socket, /dev/kvm, and a pipe for what it prints.</summary>
+internal sealed unsafe class HandedDescriptors : IDisposable
+{
+    private readonly List<FileDescriptor> _descriptors = [];
+
+    private HandedDescriptors(FileDescriptor output) => Output = output;
+
+    /// <summary>The monitor's 0, 1, 2 …</summary>
+    public IReadOnlyList<FileDescriptor> Descriptors => _descriptors;
+
+    /// <summary>Options of the monitor that name them.</summary>
+    public List<string> Arguments { get; } = [];
+
+    /// <summary>What the monitor prints comes out here.</summary>
+    public FileDescriptor Output { get; }
+
+    /// <exception cref="InvalidDataException">A file is not one, or cannot be opened.</exception>
+    public static HandedDescriptors Open(KeeperOptions options)
+    {
+        int* ends = stackalloc int[2];
+        if (ProcessCalls.Pipe(ends, FileCalls.O_CLOEXEC) != 0)
+        {
+            throw LinuxException.Last("pipe2");
+        }
+
+        var handed = new HandedDescriptors(new FileDescriptor(ends[0]));
+        try
+        {
+            var print = new FileDescriptor(ends[1]);
+            handed._descriptors.Add(OpenDevice("/dev/null"));
+            handed._descriptors.Add(print);
+            handed._descriptors.Add(print.Duplicate());
+            handed.Add("control", UnixSocket.Listen(Path.Combine(options.Folder!, "control")));
+            foreach (var file in options.Files)
+            {
+                handed.Add(file.Name, UntrustedFile.Open(file.Path));
+            }
+
+            if (options.Kvm && FileCalls.Open("/dev/kvm", FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0) is >= 0 and var kvm)
+            {
+                handed.Add("kvm", new FileDescriptor(kvm));
+            }
+
+            return handed;
+        }
+        catch
+        {
+            handed.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Closes the keeper's own copies of what the monitor has now.</summary>
+    public void Release()
+    {
+        _descriptors.ForEach(descriptor => descriptor.Dispose());
+        _descriptors.Clear();
+    }
+
+    public void Dispose()
+    {
+        Release();
+        Output.Dispose();
+    }
+
+    private void Add(string name, FileDescriptor descriptor)
+    {
+        Arguments.Add("--handed");
+        Arguments.Add(string.Create(CultureInfo.InvariantCulture, $"{_descriptors.Count}={name}"));
+        _descriptors.Add(descriptor);
+    }
+
+    private static FileDescriptor OpenDevice(string path)
+    {
+        int number = FileCalls.Open(path, FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0);
+        return number < 0 ? throw LinuxException.Last("open") : new FileDescriptor(number);
+    }
+}
