@@ -1,6 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.InteropServices;
+using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
@@ -35,9 +38,20 @@ internal sealed class MachineOptions
         }
     }
 
-    /// <summary>Takes over the descriptors that the process was handed; before anything else is done.</summary>
+    /// <summary>Takes over the descriptors that the process was handed, and then puts up its own filter: before anything else is done.</summary>
     /// <exception cref="InvalidDataException">They are not what was said.</exception>
-    public void Adopt(ParseResult parsed) => HandedFiles.Adopt(parsed.GetValue(_handed) ?? []);
+    /// <exception cref="LinuxException">The kernel refuses the filter.</exception>
+    public void LockIn(ParseResult parsed)
+    {
+        HandedFiles.Adopt(parsed.GetValue(_handed) ?? []);
+        if (HandedFiles.OfProcess.Confined)
+        {
+            // What the filter would refuse later: executable memory, and the pipe and thread of the runtime's that signals come by.
+            HostStub.Prepare();
+            PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => { }).Dispose();
+            InnerWall.Raise(HandedFiles.OfProcess.Has(HandedFiles.KvmName));
+        }
+    }
 
     /// <summary>Makes the machine that the options describe, or the saved one that they name. It has not run yet.</summary>
     /// <exception cref="InvalidSpecException">An option or the spec file is wrong.</exception>

@@ -18,7 +18,7 @@ internal static class RunVerb
         command.Options.Add(screenshot);
         command.SetAction(parsed =>
         {
-            machine.Adopt(parsed);
+            machine.LockIn(parsed);
             var session = new MachineSession
             {
                 Serial = SerialTarget.Parse(parsed.GetValue(serial)!),

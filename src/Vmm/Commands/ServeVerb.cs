@@ -16,7 +16,7 @@ internal static class ServeVerb
         command.Options.Add(control);
         command.SetAction(parsed =>
         {
-            machine.Adopt(parsed);
+            machine.LockIn(parsed);
             if (parsed.GetValue(control) is null && !HandedFiles.OfProcess.Has(HandedFiles.ControlName))
             {
                 throw new InvalidSpecException("--control", "is needed: nobody could lead the machine");

@@ -33,7 +33,12 @@ public sealed unsafe class AddressReservation : IDisposable
     public void Place(MemoryFile file, ulong offset)
     {
         CheckRange(offset, file.Size);
-        Map(_base + offset, file.Size, ReadWrite, MemoryCalls.MAP_SHARED | MemoryCalls.MAP_FIXED | MemoryCalls.MAP_NORESERVE, file.Descriptor.Number, 0);
+        byte* at = Map(_base + offset, file.Size, ReadWrite, MemoryCalls.MAP_SHARED | MemoryCalls.MAP_FIXED | MemoryCalls.MAP_NORESERVE, file.Descriptor.Number, 0);
+        // What a guest has in its memory is nobody's to read in a core file.
+        if (MemoryCalls.Advise(at, (nuint)file.Size, MemoryCalls.MADV_DONTDUMP) != 0)
+        {
+            throw LinuxException.Last("madvise");
+        }
     }
 
     /// <summary>Takes whatever lies at <paramref name="offset"/> out again.</summary>

@@ -4,7 +4,8 @@ namespace WebVm.Vmm.Time;
 /// Timers in host time, which run whether the VM's clock does or not: for bounds that the monitor sets its vCPUs. Their thread
 /// starts with the first of them. Callbacks do next to nothing: they run before all ordinary threads, where the host lets them.
 /// </summary>
-internal sealed class HostTimers : IDisposable
+/// <param name="begun">Called on the thread before all else.</param>
+internal sealed class HostTimers(Action? begun = null) : IDisposable
 {
     private readonly Lock _lock = new();
     private TimerService? _service;
@@ -16,7 +17,7 @@ internal sealed class HostTimers : IDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _service ??= new TimerService(VirtualClock.OfHost(), "deadlines", urgent: true);
+            _service ??= new TimerService(VirtualClock.OfHost(), "deadlines", urgent: true, begun);
             return _service.CreateTimer(expired);
         }
     }

@@ -16,6 +16,7 @@ public sealed class TimerService : ITimerService, IDisposable
     private readonly TimerDescriptor _descriptor = TimerDescriptor.Create();
     private readonly Thread _thread;
     private readonly bool _urgent;
+    private readonly Action? _begun;
 
     /// <summary>Armed timers as a binary heap, the earliest first; each knows its place. Grows with the number of timers made, not armed.</summary>
     private VirtualTimer[] _heap = new VirtualTimer[16];
@@ -30,15 +31,18 @@ public sealed class TimerService : ITimerService, IDisposable
     private VirtualTimer? _running;
     private bool _disposed;
 
-    public TimerService(VirtualClock clock)
-        : this(clock, "timers", urgent: false)
+    /// <param name="begun">Called on the thread before all else.</param>
+    public TimerService(VirtualClock clock, Action? begun = null)
+        : this(clock, "timers", urgent: false, begun)
     {
     }
 
     /// <param name="thread">Name of the thread.</param>
     /// <param name="urgent">The thread runs before all ordinary ones, where the host lets us: for callbacks that do next to nothing.</param>
-    internal TimerService(VirtualClock clock, string thread, bool urgent)
+    /// <param name="begun">Called on the thread before all else.</param>
+    internal TimerService(VirtualClock clock, string thread, bool urgent, Action? begun = null)
     {
+        _begun = begun;
         Clock = clock;
         clock.Changed += ClockChanged;
         _urgent = urgent;
@@ -148,6 +152,8 @@ public sealed class TimerService : ITimerService, IDisposable
         {
             ThreadUrgency.TryRaise();
         }
+
+        _begun?.Invoke();
 
         while (true)
         {

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Interrupts;
@@ -14,7 +15,7 @@ public sealed class SoftEngine : ICpuEngine
     private readonly IGuestBus _bus;
     private readonly ITimerService _timers;
     private readonly CpuFeatures _features;
-    private readonly HostTimers _deadlines = new();
+    private readonly HostTimers _deadlines = new(() => InnerWall.Narrow(ThreadRole.Timers));
     private readonly PhysicalMap _map;
     private volatile SoftVcpu[] _vcpus = [];
 

@@ -31,6 +31,7 @@ internal sealed unsafe partial class SoftVcpu
         KvmRegisters.Resume(_cpu);
         if (StealStructure is { } structure)
         {
+            _stealTime.Restart();
             StealTime.MarkPreempted(Memory, structure, preempted: false);
 
             // A guest that took up KVM's flush elsewhere left it to us while the mark stood. It interrupts vCPUs that have none.

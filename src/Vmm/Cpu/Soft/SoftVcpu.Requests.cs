@@ -168,11 +168,14 @@ internal sealed unsafe partial class SoftVcpu
         LeaveGuest();
         _asleep = true;
         Interlocked.MemoryBarrier();
+        long asleep = Stopwatch.GetTimestamp();
         while (Volatile.Read(ref _cpu->Requests) == 0)
         {
             _wake.Wait();
             _wake.Reset();
         }
+
+        _stealTime.Waited(Stopwatch.GetTimestamp() - asleep);
 
         _asleep = false;
         EnterGuest();

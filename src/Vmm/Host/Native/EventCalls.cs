@@ -27,6 +27,7 @@ internal static unsafe partial class EventCalls
     public const int SIGEV_THREAD_ID = 4;
     public const int TIMER_ABSTIME = 1;
     public const int CLOCK_MONOTONIC = 1;
+    public const int CLOCK_THREAD_CPUTIME_ID = 3;
     public const int SIGRTMIN = 34;
     public const int SIGRTMAX = 64;
     public const nint SIG_IGN = 1;
@@ -60,6 +61,9 @@ internal static unsafe partial class EventCalls
 
     [LibraryImport("libc", EntryPoint = "signal", SetLastError = true)]
     public static partial nint SignalDisposition(int signal, nint handler);
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime", SetLastError = true)]
+    public static partial int GetTime(int clock, timespec* time);
 
     [LibraryImport("libc", EntryPoint = "timer_create", SetLastError = true)]
     public static partial int TimerCreate(int clock, sigevent* notification, nint* timer);

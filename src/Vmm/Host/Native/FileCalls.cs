@@ -50,8 +50,8 @@ internal static unsafe partial class FileCalls
     [LibraryImport("libc", EntryPoint = "lstat", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int StatusOf(string path, stat* status);
 
-    [LibraryImport("libc", EntryPoint = "fstat", SetLastError = true)]
-    public static partial int Status(int descriptor, stat* status);
+    /// <summary>By number: glibc makes another call of it, one that takes a name as well (fstatat).</summary>
+    public static int Status(int descriptor, stat* status) => (int)SandboxCalls.Call(SystemCall.SYS_fstat, (nuint)descriptor, (nuint)status, 0);
 
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long Seek(int descriptor, long offset, int whence);

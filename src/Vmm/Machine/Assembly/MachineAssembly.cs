@@ -1,3 +1,4 @@
+using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
@@ -23,7 +24,7 @@ public static class MachineAssembly
     {
         spec = spec.Validated();
         var clock = new VirtualClock();
-        var timers = new TimerService(clock);
+        var timers = new TimerService(clock, () => InnerWall.Narrow(ThreadRole.Timers));
         var memory = new GuestMemory();
         try
         {

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Host;
 
@@ -91,6 +92,7 @@ public sealed unsafe class DisplayPublisher : IDisposable
 
     private void Loop()
     {
+        InnerWall.Narrow(ThreadRole.Display);
         var bitmap = new ulong[_framebuffer.DirtyWords];
         while (true)
         {

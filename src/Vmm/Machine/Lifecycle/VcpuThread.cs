@@ -1,3 +1,4 @@
+using WebVm.Vmm.Confinement;
 using System.Runtime.ExceptionServices;
 using WebVm.Vmm.Cpu;
 
@@ -165,6 +166,7 @@ internal sealed class VcpuThread : IDisposable
 
     private void Loop()
     {
+        InnerWall.Narrow(ThreadRole.Vcpu);
         while (true)
         {
             switch (AwaitOrder())

@@ -32,6 +32,12 @@ internal sealed class StealTime : IDisposable
         memory.TryWrite(structure + VersionOffset, version + 1);
     }
 
+    /// <summary>The vCPU's thread waited of its own accord for so many nanoseconds: nothing was stolen.</summary>
+    public void Waited(long nanoseconds) => _delay.Waited(nanoseconds);
+
+    /// <summary>The vCPU stood still until now: nothing was stolen.</summary>
+    public void Restart() => _delay.Restart();
+
     /// <summary>Tells other vCPUs of the guest whether this one runs, so that they do not wait for what it holds, or do without its answer.</summary>
     public static void MarkPreempted(GuestMemory memory, GuestPhysicalAddress structure, bool preempted) =>
         memory.TryWrite(structure + PreemptedOffset, preempted ? (byte)KvmParavirtual.KVM_VCPU_PREEMPTED : (byte)0);

@@ -16,6 +16,9 @@ internal static class HostStub
 
     private static readonly ExecutableMemory _arena = new("webvm-stubs", ArenaSize);
 
+    /// <summary>Maps the arena now: a monitor that is locked in can map nothing that is executed later.</summary>
+    public static void Prepare() => _ = _arena.Size;
+
     /// <summary>Bytes of the arena that are taken.</summary>
     public static ulong Used => _arena.Used;
 
