@@ -17,7 +17,7 @@ internal static unsafe class FileTries
         ("give a file of the service another name", host => Calls.Of(SYS_link, Calls.Text(host.Secret), Calls.Text($"{host.Folder}/hard"))),
         ("make a FIFO", host => Calls.Of(SYS_mknod, Calls.Text($"{host.Folder}/fifo"), 0x1000 | 0b110_110_110)),
         ("list the host's root", _ => Listed("/")),
-        ("climb out of the root", _ => Calls.Open("../../../../etc/passwd", FileCalls.O_RDONLY).Outcome),
+        ("climb out of the root", _ => Calls.Open("../../../../../../../../../../../../etc/passwd", FileCalls.O_RDONLY).Outcome),
         ("read /proc/self/mem", _ => Calls.Open("/proc/self/mem", FileCalls.O_RDWR).Outcome),
         ("read another's memory in /proc", host => Calls.Open($"/proc/{host.Victim}/mem", FileCalls.O_RDONLY).Outcome),
         ("read another's environment in /proc", host => Calls.Open($"/proc/{host.Victim}/environ", FileCalls.O_RDONLY).Outcome),
