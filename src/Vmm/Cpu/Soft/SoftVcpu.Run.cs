@@ -106,7 +106,15 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 
             if (_cpu->State.InterruptShadow == 0)
             {
-                if (_cpu->State.NmiPending != 0 && _cpu->State.NmiBlocked == 0)
+                // Traps of the instruction before come first (SDM Vol. 3A §6.9, table 6-2).
+                if (_cpu->PendingDebug != 0)
+                {
+                    if (!TryDeliverPendingDebug())
+                    {
+                        return ShutDown();
+                    }
+                }
+                else if (_cpu->State.NmiPending != 0 && _cpu->State.NmiBlocked == 0)
                 {
                     _cpu->State.NmiPending = 0;
                     if (!EventDelivery.TryDeliver(_cpu, GuestEvent.Nmi(_cpu->State.Rip)))
