@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft;

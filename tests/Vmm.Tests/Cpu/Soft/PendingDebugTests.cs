@@ -1,5 +1,6 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;

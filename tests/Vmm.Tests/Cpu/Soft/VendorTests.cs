@@ -1,4 +1,4 @@
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Cpu.State;
