@@ -34,11 +34,11 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_crashes_ends_with_3_and_says_where()
+    public void A_guest_that_crashes_ends_with_6_and_says_where()
     {
         string kernel = MultibootSample.Assemble(MultibootSample.TripleFault, _folder);
         var (code, _, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel);
-        Assert.Equal(3, code);
+        Assert.Equal(6, code);
         Assert.Contains("triple fault on vCPU 0 (rip=0010:2000", errors, StringComparison.Ordinal);
     }
 

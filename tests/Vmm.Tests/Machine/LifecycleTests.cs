@@ -77,7 +77,7 @@ public sealed class LifecycleTests
             return VcpuExit.Shutdown;
         });
         var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
-        Assert.Equal((ExitKind.Crash, 3), (exit.Kind, exit.Code));
+        Assert.Equal((ExitKind.Crash, 6), (exit.Kind, exit.Code));
         Assert.Contains("vCPU 1", exit.Message, StringComparison.Ordinal);
         Assert.Contains("dead", exit.Message, StringComparison.Ordinal);
     }
