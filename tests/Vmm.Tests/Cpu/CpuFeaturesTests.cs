@@ -73,7 +73,7 @@ public sealed unsafe class CpuFeaturesTests
         var refused = Assert.Throws<CpuUnavailableException>(() => offer.Resolve(new CpuSpec { Vendor = s_other }));
         Assert.Contains(s_other.Name(), refused.Message, StringComparison.Ordinal);
         var machine = new MachineSpec { Cpu = new CpuSpec { Vendor = s_other }, Memory = MachineSpec.MinimumMemory };
-        Assert.Throws<EngineUnavailableException>(() => MachineAssembly.Assemble(machine with { Engine = EngineChoice.Kvm }));
+        Assert.Throws<InvalidSpecException>(() => MachineAssembly.Assemble(machine with { Engine = EngineChoice.Kvm }));
         using var auto = MachineAssembly.Assemble(machine);
         Assert.Equal("soft", auto.EngineName);
     }

@@ -12,7 +12,7 @@ public enum CpuModel
     X86_64V4,
 }
 
-internal static class CpuModels
+public static class CpuModels
 {
     /// <summary>What every x86-64 processor has, and what a machine needs to run an operating system well.</summary>
     private static readonly string[] s_common =
@@ -42,7 +42,7 @@ internal static class CpuModels
     }
 
     /// <summary>The features of a model that is not <see cref="CpuModel.Host"/>.</summary>
-    public static CpuFeatureSet Features(CpuModel model)
+    internal static CpuFeatureSet Features(CpuModel model)
     {
         IEnumerable<string> names = s_common.Concat(s_level2);
         names = model >= CpuModel.X86_64V3 ? names.Concat(s_level3) : names;

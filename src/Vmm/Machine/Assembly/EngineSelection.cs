@@ -10,14 +10,15 @@ using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Machine.Assembly;
 
-/// <summary>The engine or the processor that was asked for cannot be had on this host.</summary>
+/// <summary>The engine that was asked for cannot be had on this host.</summary>
 public sealed class EngineUnavailableException(string message, Exception? cause = null) : Exception(message, cause);
 
 /// <summary>Makes the engine that a spec asks for.</summary>
 internal static class EngineSelection
 {
     /// <param name="known">The processor that a saved guest knows and goes on with; null for a machine that starts.</param>
-    /// <exception cref="EngineUnavailableException">The engine or the processor cannot be had on this host.</exception>
+    /// <exception cref="EngineUnavailableException">The engine cannot be had on this host.</exception>
+    /// <exception cref="InvalidSpecException">The processor cannot be had of the engine.</exception>
     public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers, CpuDescription? known = null)
     {
         bool kvm = spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && KvmCan(spec, known) && HostProbe.ChooseEngine().Engine == "kvm");
@@ -33,7 +34,7 @@ internal static class EngineSelection
         }
         catch (CpuUnavailableException refused)
         {
-            throw new EngineUnavailableException(refused.Message);
+            throw new InvalidSpecException("/cpu", refused.Message);
         }
     }
 
