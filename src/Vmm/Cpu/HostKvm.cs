@@ -39,7 +39,7 @@ internal static class HostKvm
         {
             return device is null ? null : KvmCpuid.OfferOf(device, GuestSpeedMeasurement.ShowsModelsOnKvm());
         }
-        catch (LinuxException)
+        catch (Exception failure) when (failure is LinuxException or IOException or InvalidOperationException)
         {
             return null;
         }

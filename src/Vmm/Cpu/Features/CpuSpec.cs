@@ -11,6 +11,9 @@ public sealed record CpuSpec
     /// <summary>Features by name that are offered beyond the model's (true), or taken away from them (false).</summary>
     public IReadOnlyDictionary<string, bool> Features { get; init; } = new SortedDictionary<string, bool>(StringComparer.Ordinal);
 
+    /// <summary>Nothing is asked for.</summary>
+    public bool IsDefault => Model == CpuModel.Host && Vendor is null && Features.Count == 0;
+
     /// <summary>Names that features may have, for messages and help.</summary>
     public static IEnumerable<string> FeatureNames => CpuFeature.All.Select(feature => feature.Name);
 

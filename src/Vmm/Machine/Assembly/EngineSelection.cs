@@ -25,7 +25,7 @@ internal static class EngineSelection
         try
         {
             return kvm
-                ? new KvmEngine(memory, bus, timers.Clock, HostKvm.Offer is { } offer ? Decide(offer, spec, known) : null)
+                ? new KvmEngine(memory, bus, timers.Clock, AsksForNothing(spec, known) || HostKvm.Offer is not { } offer ? null : Decide(offer, spec, known))
                 : new SoftEngine(memory, bus, timers, Decide(SoftOffer.ForGuests, spec, known));
         }
         catch (Exception failure) when (failure is LinuxException or IOException)
@@ -38,9 +38,11 @@ internal static class EngineSelection
         }
     }
 
+    private static bool AsksForNothing(MachineSpec spec, CpuDescription? known) => known is null && spec.Cpu.IsDefault;
+
     private static bool KvmCan(MachineSpec spec, CpuDescription? known)
     {
-        if (known is null && spec.Cpu is { Model: CpuModel.Host, Vendor: null, Features.Count: 0 })
+        if (AsksForNothing(spec, known))
         {
             return true;
         }

@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Machine.Saving;
 internal static class EarlierProcessor
 {
     /// <summary>Features that the soft engine has been given since.</summary>
-    private static readonly string[] s_since = ["zero_fcs_fds", "pku", "pks"];
+    private static readonly string[] s_since = ["zero_fcs_fds"];
 
     /// <summary>The soft engine's was Intel's, on every host. KVM's was the host's, as it is today: null.</summary>
     public static CpuDescription? Of(string engine, MachineSpec spec)
@@ -18,7 +18,14 @@ internal static class EarlierProcessor
             return null;
         }
 
-        var offered = CpuDescription.Of(SoftOffer.ForGuests.Resolve(spec.Cpu with { Vendor = CpuVendor.Intel }));
-        return offered with { Features = [.. offered.Features.Except(s_since)] };
+        try
+        {
+            var offered = CpuDescription.Of(SoftOffer.ForGuests.Resolve(spec.Cpu with { Vendor = CpuVendor.Intel }));
+            return offered with { Features = [.. offered.Features.Except(s_since)] };
+        }
+        catch (CpuUnavailableException refused)
+        {
+            throw new InvalidDataException($"The state's processor cannot be had: {refused.Message}.", refused);
+        }
     }
 }
