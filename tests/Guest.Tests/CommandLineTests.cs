@@ -34,11 +34,11 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_crashes_ends_with_3_and_says_where()
+    public void A_guest_that_crashes_ends_with_6_and_says_where()
     {
         string kernel = MultibootSample.Assemble(MultibootSample.TripleFault, _folder);
         var (code, _, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel);
-        Assert.Equal(3, code);
+        Assert.Equal(6, code);
         Assert.Contains("triple fault on vCPU 0 (rip=0010:2000", errors, StringComparison.Ordinal);
     }
 
@@ -46,6 +46,10 @@ public sealed class CommandLineTests : IDisposable
     [InlineData("--kernel", "/nonexistent")]
     [InlineData("--kernel", "/etc/passwd")]
     [InlineData("--cpus", "0")]
+    [InlineData("--cpu-model", "z80")]
+    [InlineData("--cpu-vendor", "via")]
+    [InlineData("--cpu-features", "avx9")]
+    [InlineData("--cpu-features", "-lm")]
     [InlineData("--memory", "lots")]
     [InlineData("--numa", "cpus=0")]
     [InlineData("--numa", "cpus=0,memory=64M,color=red")]
@@ -63,6 +67,15 @@ public sealed class CommandLineTests : IDisposable
         Assert.Empty(output);
         Assert.StartsWith("webvm-vmm: ", errors, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_processor_that_cannot_be_had_is_named()
+    {
+        string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
+        var (code, _, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--cpu-model", "x86-64-v4");
+        Assert.Equal(2, code);
+        Assert.Contains("/cpu: the soft engine has no x86-64-v4: it lacks avx512f", errors, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
@@ -162,6 +163,76 @@ public sealed class SavedStateTests : IDisposable
         Check(back);
         Assert.Equal("kvm", back.Run("echo $where"));
     }
+
+    [Theory]
+    [InlineData(CpuVendor.Intel)]
+    [InlineData(CpuVendor.Amd)]
+    public async Task A_state_goes_on_with_the_processor_that_it_knows_or_is_refused_by_name(CpuVendor vendor)
+    {
+        var cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = vendor, Features = new Dictionary<string, bool> { ["popcnt"] = false, ["smep"] = true } };
+        await using (var guest = await GuestSession.Start(Spinning() with { Cpu = cpu }))
+        {
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        string path = Path.Combine(Saved, "machine.json");
+        string sound = await File.ReadAllTextAsync(path);
+        var saved = JsonNode.Parse(sound)!["cpu"]!;
+        Assert.Equal("x86-64-v2", (string)saved["model"]!);
+        Assert.Contains("smep", saved["features"]!.AsArray().Select(name => (string)name!));
+        Assert.Equal(["x86-64-v2", vendor.ToString(), saved["features"]!.ToJsonString()], await RestoredProcessor());
+
+        // The state's word counts, not what the spec would come to on this host and in this build.
+        await Change(state => state["spec"]!["cpu"] = null);
+        Assert.Equal(["x86-64-v2", vendor.ToString(), saved["features"]!.ToJsonString()], await RestoredProcessor());
+
+        await Change(state => state["cpu"]!["features"]!.AsArray().Add("avx512f"));
+        Assert.Contains("avx512f", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state["cpu"]!["features"]!.AsArray().Add("telepathy"));
+        Assert.Contains("telepathy", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state["cpu"]!["model"] = "z80");
+        Assert.Contains("z80", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+
+        async Task Change(Action<JsonNode> change)
+        {
+            var state = JsonNode.Parse(sound)!;
+            change(state);
+            await File.WriteAllTextAsync(path, state.ToJsonString());
+        }
+    }
+
+    [Fact]
+    public async Task A_state_of_an_earlier_build_goes_on_as_Intels_on_soft_which_was_its_only_processor()
+    {
+        await using (var guest = await GuestSession.Start(Spinning() with { Cpu = new CpuSpec { Features = new Dictionary<string, bool> { ["la57"] = true } } }))
+        {
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        string path = Path.Combine(Saved, "machine.json");
+        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
+        Assert.True(state.AsObject().Remove("cpu"));
+        await File.WriteAllTextAsync(path, state.ToJsonString());
+        string[] processor = await RestoredProcessor();
+        Assert.Equal(["host", "Intel"], processor[..2]);
+        Assert.Contains("arch_capabilities", processor[2], StringComparison.Ordinal);
+        Assert.Contains("la57", processor[2], StringComparison.Ordinal);
+        Assert.DoesNotContain("zero_fcs_fds", processor[2], StringComparison.Ordinal);
+    }
+
+    private async Task<string[]> RestoredProcessor()
+    {
+        using var machine = await StateRestorer.Restore(Saved, EngineChoice.Soft);
+        var processor = machine.Platform.Engine.Processor;
+        return [processor.Model, processor.Vendor.ToString(), new JsonArray([.. processor.Features.Select(name => JsonValue.Create(name))]).ToJsonString()];
+    }
+
+    private MachineSpec Spinning() => new()
+    {
+        Engine = EngineChoice.Soft,
+        Memory = 16UL << 20,
+        Boot = new BootSpec { Kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder) },
+    };
 
     private static MachineSpec Spec(int cpus) => new()
     {

@@ -8,7 +8,8 @@ namespace WebVm.Api.Supervisor;
 /// <param name="Reason">In the words of the monitor; users read it by way of <see cref="Hosting.HostPaths"/>.</param>
 internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reason)
 {
-    private const int GuestCrash = 3;
+    /// <summary>Even, so that no debug exit gives it.</summary>
+    private const int GuestCrash = 6;
     private const int HostFailure = 4;
     private const int BadInput = 2;
     private const int FirstSignal = 128;

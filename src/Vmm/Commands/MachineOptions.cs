@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
@@ -19,7 +20,9 @@ internal sealed class MachineOptions
     private readonly Option<string?> _name = new("--name") { Description = "name of the machine" };
     private readonly Option<string?> _engine = new("--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
     private readonly Option<string?> _cpus = new("--cpus") { Description = "number of vCPUs", HelpName = "N" };
-    private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "offered beyond what every guest is: la57 (5-level paging)", HelpName = "LIST" };
+    private readonly Option<string?> _cpuModel = new("--cpu-model") { Description = "processor that the guest meets: host, or x86-64-v2, -v3 or -v4, which are the same on every host", HelpName = "MODEL" };
+    private readonly Option<string?> _cpuVendor = new("--cpu-vendor") { Description = "whose processor it is: host, intel or amd", HelpName = "host|intel|amd" };
+    private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "features offered beyond the model's or taken away, such as la57,-avx2", HelpName = "LIST" };
     private readonly Option<string?> _memory = new("--memory") { Description = "RAM, such as 512M or 2G", HelpName = "SIZE" };
     private readonly Option<string[]> _numa = new("--numa") { Description = "a NUMA node: cpus=0-1,memory=256M[,distance=10:20]; once per node", HelpName = "NODE" };
     private readonly Option<string?> _kernel = new("--kernel") { Description = "bzImage, ELF kernel (Linux, PVH) or Multiboot image", HelpName = "FILE" };
@@ -32,7 +35,7 @@ internal sealed class MachineOptions
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore, _handed])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore, _handed])
         {
             command.Options.Add(option);
         }
@@ -102,10 +105,7 @@ internal sealed class MachineOptions
             spec = spec with { Cpus = ReadInteger("--cpus", cpus, faults) };
         }
 
-        if (parsed.GetValue(_cpuFeatures) is { } features)
-        {
-            spec = spec with { CpuFeatures = ReadFeatures(features, faults) };
-        }
+        spec = spec with { Cpu = ReadCpu(spec.Cpu, parsed, faults) };
 
         if (parsed.GetValue(_memory) is { } memory)
         {
@@ -249,22 +249,41 @@ internal sealed class MachineOptions
         return EngineChoice.Auto;
     }
 
-    private static CpuFeatures ReadFeatures(string text, List<SpecFault> faults)
+    private CpuSpec ReadCpu(CpuSpec cpu, ParseResult parsed, List<SpecFault> faults)
     {
-        var features = CpuFeatures.None;
-        foreach (string name in text.Split(','))
+        if (parsed.GetValue(_cpuModel) is { } name)
         {
-            if (name == "la57")
+            if (!CpuModels.TryParse(name, out var model))
             {
-                features |= CpuFeatures.La57;
+                faults.Add(new("--cpu-model", $"'{name}'; there are {string.Join(", ", CpuModels.All.Select(known => known.Name()))}"));
             }
-            else
-            {
-                faults.Add(new("--cpu-features", $"'{name}'; there is la57"));
-            }
+
+            cpu = cpu with { Model = model };
         }
 
-        return features;
+        if (parsed.GetValue(_cpuVendor) is { } vendor)
+        {
+            if (vendor is not ("host" or "intel" or "amd"))
+            {
+                faults.Add(new("--cpu-vendor", $"'{vendor}'; there are host, intel and amd"));
+            }
+
+            cpu = cpu with { Vendor = vendor switch { "intel" => CpuVendor.Intel, "amd" => CpuVendor.Amd, _ => null } };
+        }
+
+        if (parsed.GetValue(_cpuFeatures) is { } list)
+        {
+            var features = new SortedDictionary<string, bool>(StringComparer.Ordinal);
+            foreach (var (feature, offered) in list.Split(',').Select(CpuSpec.ParseFeature))
+            {
+                features[feature] = offered;
+            }
+
+            cpu = cpu with { Features = features };
+            faults.AddRange(cpu.Faults().Select(fault => new SpecFault("--cpu-features", $"{fault.Feature}: {fault.Fault}")));
+        }
+
+        return cpu;
     }
 
     private static int ReadInteger(string option, string text, List<SpecFault> faults)

@@ -99,10 +99,35 @@ public sealed record VmConfiguration
     public bool DeleteProtection { get; init; }
 }
 
-/// <summary>What the vCPUs are.</summary>
+/// <summary>What the vCPUs are. Taken up at the next start.</summary>
 public sealed record CpuConfiguration
 {
+    /// <summary>host, or x86-64-v2, x86-64-v3 or x86-64-v4: levels that are the same on every host, so that machines move between hosts of one vendor.</summary>
+    public string Model { get; init; } = "host";
+
+    /// <summary>Whose processor the guest meets. KVM has the host's only; the soft engine has both.</summary>
+    public CpuVendorChoice Vendor { get; init; }
+
     public CpuFeatureConfiguration Features { get; init; } = new();
+
+    /// <summary>Names of features that are offered beyond the model's, as in Linux's /proc/cpuinfo.</summary>
+    public IReadOnlyList<string> AddedFeatures { get; init; } = [];
+
+    /// <summary>Names of features of the model that are not offered; what needs them is not offered either.</summary>
+    public IReadOnlyList<string> RemovedFeatures { get; init; } = [];
+
+    public bool Equals(CpuConfiguration? other) => other is not null && Model == other.Model && Vendor == other.Vendor && Features == other.Features
+        && AddedFeatures.SequenceEqual(other.AddedFeatures) && RemovedFeatures.SequenceEqual(other.RemovedFeatures);
+
+    public override int GetHashCode() => HashCode.Combine(Model, Vendor, Features, AddedFeatures.Count, RemovedFeatures.Count);
+}
+
+public enum CpuVendorChoice
+{
+    /// <summary>The vendor of the host's processor.</summary>
+    Host,
+    Intel,
+    Amd,
 }
 
 /// <summary>What CPUID offers the guest beyond what every guest is offered.</summary>

@@ -1,5 +1,6 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices;
@@ -20,7 +21,10 @@ public static class MachineAssembly
 {
     /// <exception cref="InvalidSpecException">The spec has faults.</exception>
     /// <exception cref="EngineUnavailableException">The engine does not work on this host.</exception>
-    public static VirtualMachine Assemble(MachineSpec spec)
+    public static VirtualMachine Assemble(MachineSpec spec) => Assemble(spec, null);
+
+    /// <param name="known">The processor that a saved guest goes on with.</param>
+    internal static VirtualMachine Assemble(MachineSpec spec, CpuDescription? known)
     {
         spec = spec.Validated();
         var clock = new VirtualClock();
@@ -30,7 +34,7 @@ public static class MachineAssembly
         {
             MemoryLayout.Populate(memory, MemoryLayout.Of(spec));
             var bus = new SystemBus();
-            var engine = EngineSelection.Create(spec, memory, bus, timers);
+            var engine = EngineSelection.Create(spec, memory, bus, timers, known);
             var signals = new MachineSignals();
             var serial = new SerialConsole();
             var devices = StandardDevices.Create(spec, memory, bus, engine, timers, signals, serial);
@@ -80,7 +84,7 @@ public static class MachineAssembly
 
         for (int index = 0; index < states.Count; index++)
         {
-            CpuReset.PowerOn(states[index], index == 0);
+            CpuReset.PowerOn(states[index], index == 0, engine.Processor.Vendor);
             BootPlan.ApplyFirmware(states[index]);
         }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 
@@ -29,6 +30,9 @@ internal sealed record SavedMachine
     public required long Clock { get; init; }
 
     public required JsonElement Spec { get; init; }
+
+    /// <summary>The processor that the guest met, and goes on with. States of builds that did not choose have none.</summary>
+    public CpuDescription? Cpu { get; init; }
 
     /// <summary>By vCPU index.</summary>
     public required IReadOnlyList<JsonElement> Vcpus { get; init; }

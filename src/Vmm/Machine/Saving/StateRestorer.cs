@@ -25,7 +25,7 @@ public static class StateRestorer
             throw new InvalidDataException($"The state in '{directory}' has {saved.Vcpus.Count} vCPUs, its spec {spec.Cpus}.");
         }
 
-        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine });
+        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine }, saved.Cpu ?? EarlierProcessor.Of(saved.Engine, spec));
         try
         {
             await machine.Restore(vcpus => Load(machine, vcpus, saved, directory)).ConfigureAwait(false);

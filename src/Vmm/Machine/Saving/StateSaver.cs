@@ -105,6 +105,7 @@ public static class StateSaver
             SavedAt = DateTimeOffset.UtcNow,
             Clock = machine.Time,
             Spec = ToElement(MachineSpecJson.Write(machine.Spec)),
+            Cpu = machine.Platform.Engine.Processor,
             Vcpus = [.. saved.Select(ToElement)],
             InterruptControllers = machine.Platform.Engine.SaveInterruptControllers(),
             Devices = machine.Platform.Devices.Save(),

@@ -1,5 +1,5 @@
 using System.Text;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Devices;
 
 namespace WebVm.Vmm.Machine.Spec;
@@ -40,8 +40,8 @@ public sealed record MachineSpec
 
     public int Cpus { get; init; } = 1;
 
-    /// <summary>What CPUID offers beyond what every guest is offered.</summary>
-    public CpuFeatures CpuFeatures { get; init; }
+    /// <summary>What the vCPUs are: model, vendor, features.</summary>
+    public CpuSpec Cpu { get; init; } = new();
 
     /// <summary>Bytes of RAM, all nodes together.</summary>
     public ulong Memory { get; init; } = 512UL << 20;
@@ -81,6 +81,7 @@ public sealed record MachineSpec
             faults.Add(new("/memory", $"{Memory} bytes is not a multiple of 4096"));
         }
 
+        faults.AddRange(Cpu.Faults().Select(fault => new SpecFault($"/cpu/features/{fault.Feature}", fault.Fault)));
         NumaValidation.Check(this, faults);
         Boot?.Check(faults);
         Display?.Check(faults);

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics.X86;
+using WebVm.Vmm.Cpu.Features;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 
@@ -29,9 +30,6 @@ internal static class VectorFeatures
     private const uint Vpclmulqdq = 1u << 10;
     private const uint AvxVnni = 1u << 4; // CPUID.7.1:EAX
 
-    // CPUID.0DH.1:EAX: XSAVEOPT, XSAVEC and compacted XRSTOR, XGETBV with ECX = 1. XSAVES is not offered.
-    private const uint XsaveExtensions = (1u << 0) | (1u << 1) | (1u << 2);
-
     private const int LegacyAndHeader = 576;
     private const int AvxComponentSize = 256;
 
@@ -54,6 +52,19 @@ internal static class VectorFeatures
 
     private static bool HasAvx { get; }
 
+    /// <summary>Leaves out of a set of features those of this room that the host's processor lacks.</summary>
+    public static CpuFeatureSet Restrict(CpuFeatureSet features)
+    {
+        Keep(CpuidWord.Leaf1Edx, Leaf1EdxImplemented, Leaf1Edx);
+        Keep(CpuidWord.Leaf1Ecx, Leaf1EcxImplemented | Leaf1EcxAvx, Leaf1Ecx);
+        Keep(CpuidWord.Leaf7Ebx, Avx2 | Sha, Leaf7Ebx);
+        Keep(CpuidWord.Leaf7Ecx, Gfni | Vaes | Vpclmulqdq, Leaf7Ecx);
+        Keep(CpuidWord.Leaf7Subleaf1Eax, AvxVnni, Leaf7Subleaf1Eax);
+        return features;
+
+        void Keep(CpuidWord word, uint own, uint present) => features[word] &= ~own | present;
+    }
+
     /// <summary>CPUID.01H:EDX bits of this room.</summary>
     public static uint Leaf1Edx { get; }
 
@@ -75,23 +86,25 @@ internal static class VectorFeatures
     /// <summary>Bits of MXCSR that may be set: all but the reserved upper half; AMD's misaligned-access bit 17 is not offered.</summary>
     public static uint MxcsrMask => 0xffff;
 
-    /// <summary>Whether XSETBV may load that value (SDM Vol. 2 XSETBV): x87 always on, AVX only with SSE.</summary>
-    public static bool IsValidXcr0(ulong value) =>
-        (value & ~Xcr0Supported) == 0 && (value & StateX87) != 0 && (value & (StateSse | StateAvx)) != StateAvx;
+    /// <summary>Whether XSETBV may load that value, of those that the processor has (SDM Vol. 2 XSETBV): x87 always on, AVX only with SSE.</summary>
+    public static bool IsValidXcr0(ulong value, ulong supported) =>
+        (value & ~supported) == 0 && (value & StateX87) != 0 && (value & (StateSse | StateAvx)) != StateAvx;
 
     /// <summary>Bytes of an XSAVE area in standard format for the components of <paramref name="features"/>.</summary>
     public static uint StandardSize(ulong features) => LegacyAndHeader + ((features & StateAvx) != 0 ? (uint)AvxComponentSize : 0);
 
     /// <summary>
-    /// CPUID leaf 0DH for a guest whose XCR0 is <paramref name="xcr0"/>. Zero for sub-leaves that name no component.
+    /// CPUID leaf 0DH for a guest that may set <paramref name="supported"/> in XCR0 and has set <paramref name="xcr0"/>. Zero for sub-leaves that name
+    /// no component.
     /// </summary>
-    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) ExtendedStateLeaf(uint subleaf, ulong xcr0) => subleaf switch
+    /// <param name="instructions">EAX of sub-leaf 1: XSAVEOPT, XSAVEC and compacted XRSTOR, XGETBV with ECX = 1.</param>
+    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) ExtendedStateLeaf(uint subleaf, ulong xcr0, ulong supported, uint instructions) => subleaf switch
     {
-        0 => ((uint)Xcr0Supported, StandardSize(xcr0), StandardSize(Xcr0Supported), 0),
+        0 => ((uint)supported, StandardSize(xcr0), StandardSize(supported), 0),
 
         // EBX is the size of the compacted format, which for these components equals the standard one.
-        1 => (XsaveExtensions, StandardSize(xcr0), 0, 0),
-        2 when HasAvx => (AvxComponentSize, LegacyAndHeader, 0, 0),
+        1 => (instructions, StandardSize(xcr0), 0, 0),
+        2 when (supported & StateAvx) != 0 => (AvxComponentSize, LegacyAndHeader, 0, 0),
         _ => default,
     };
 
