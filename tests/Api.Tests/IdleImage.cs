@@ -26,6 +26,13 @@ internal static class IdleImage
         0xe4, 0x64, 0xa8, 0x01, 0x74, 0xeb, 0xe4, 0x60, 0x66, 0xba, 0xf8, 0x03, 0xee, 0xeb, 0xe2,
     ];
 
+    // As the idle guest, but after its line: mov dx, 0x505; mov al, 1; out dx, al (pvpanic: panicked); then cli; hlt.
+    private static readonly byte[] s_panic =
+        [0x66, 0xba, 0xf8, 0x03, 0xb0, (byte)'R', 0xee, 0xb0, 0x0a, 0xee, 0x66, 0xba, 0x05, 0x05, 0xb0, 0x01, 0xee, 0xfa, 0xf4, 0xeb, 0xfd];
+
+    /// <summary>A guest that says "R" and then, by pvpanic, that its kernel has panicked.</summary>
+    public static byte[] Panic() => Around(s_panic);
+
     public static byte[] Bytes() => Around(s_code);
 
     /// <summary>A guest that never rests: whatever comes in by the serial port or the keyboard goes out by the serial port.</summary>

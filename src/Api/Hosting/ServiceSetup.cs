@@ -118,6 +118,7 @@ public static class ServiceSetup
         api.MapVms();
         api.MapPower();
         api.MapEnlightenments();
+        api.MapCrashes();
         api.MapSnapshots();
         api.MapSerial();
         api.MapConsole();

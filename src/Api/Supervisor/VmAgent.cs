@@ -507,7 +507,17 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             LogCrashed(services.Log, id, end.Reason, run.LogTail());
         }
 
-        await FinishRunAsync(database, vm, run, now => Conclude(now, vm.DesiredGeneration, end with { Reason = services.Paths.Hide(end.Reason) }), cancellation);
+        end = end with { Reason = services.Paths.Hide(end.Reason) };
+        // What could not even be built has nothing to show but its reason.
+        var crash = end is { Crashed: true, Hopeless: false } ? CrashReport.Keep(screen, Serial, services.Files.Crash(id), end.Reason) : null;
+        await FinishRunAsync(
+            database, vm, run,
+            now =>
+            {
+                now.LastCrash = crash ?? now.LastCrash;
+                return Conclude(now, vm.DesiredGeneration, end);
+            },
+            cancellation);
     }
 
     /// <summary>What becomes of a VM whose run has ended.</summary>

@@ -90,6 +90,7 @@ public sealed record VmView(
     VmPowerView Power,
     Isolation? Isolation,
     IReadOnlyList<string> PendingChanges,
+    VmCrash? LastCrash,
     DateTimeOffset CreatedAt,
     DateTimeOffset UpdatedAt)
 {
@@ -97,7 +98,7 @@ public sealed record VmView(
     {
         var c = vm.Configuration;
         return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Restart, c.Autostart, c.DeleteProtection,
-            VmPowerView.From(vm), vm.Isolation, PendingChange.Between(vm.RunningConfiguration, c), vm.CreatedAt, vm.UpdatedAt);
+            VmPowerView.From(vm), vm.Isolation, PendingChange.Between(vm.RunningConfiguration, c), vm.LastCrash, vm.CreatedAt, vm.UpdatedAt);
     }
 }
 

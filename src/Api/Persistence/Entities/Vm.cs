@@ -29,6 +29,9 @@ public sealed class Vm
     /// <summary>Why the VM is in its observed state: exit reason or error.</summary>
     public string? ObservedReason { get; set; }
 
+    /// <summary>How a run of the VM crashed last; null when none has, or nobody wants to know any more.</summary>
+    public VmCrash? LastCrash { get; set; }
+
     /// <summary>Name of the run: its directory below the VM's folder. Null while no monitor is meant to run.</summary>
     public string? RunId { get; set; }
 
@@ -72,6 +75,23 @@ public enum ObservedPower
     Stopping,
     Crashed,
     Failed,
+}
+
+/// <summary>A crash of a VM: its guest's kernel panicked, its processor shut down, or its monitor failed. Nothing that is only suspected.</summary>
+public sealed record VmCrash
+{
+    public required DateTimeOffset At { get; init; }
+
+    public required string Reason { get; init; }
+
+    /// <summary>Whether the last screen is kept.</summary>
+    public bool Screen { get; init; }
+
+    /// <summary>How many of the last bytes of serial output are kept.</summary>
+    public long SerialBytes { get; init; }
+
+    /// <summary>Where they end in the VM's serial log.</summary>
+    public long SerialEnd { get; init; }
 }
 
 /// <summary>What a VM is made of; stored as one JSON document.</summary>
