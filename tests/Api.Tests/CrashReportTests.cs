@@ -51,7 +51,8 @@ public sealed class CrashReportTests(SharedService shared)
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, kernel), Rest.NewName(), restart));
         string path = $"/api/v1/vms/{vm["id"]}";
         Assert.Null(vm["lastCrash"]);
-        await shared.Client.SendAsync(HttpMethod.Put, path + "/power", new { action = "on" });
+        await shared.Client.EndAsync((await shared.Client.SendAsync(HttpMethod.Put, path + "/power", new { action = "on" })).Body!);
+        Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Post, path + "/serial", "x")).Status);
         return path;
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;

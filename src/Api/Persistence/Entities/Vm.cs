@@ -112,6 +112,8 @@ public sealed record VmConfiguration
 
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
+    public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
+
     public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
 
     public AutostartConfiguration Autostart { get; init; } = new();
@@ -172,6 +174,16 @@ public enum EngineChoice
     Auto,
     Kvm,
     Soft,
+}
+
+/// <summary>What becomes of the time in which a machine was paused or saved.</summary>
+public enum ClockPolicy
+{
+    /// <summary>The guest's clocks jump ahead when it goes on.</summary>
+    CatchUp,
+
+    /// <summary>The guest's clocks go on from where they stood.</summary>
+    Stopped,
 }
 
 public enum RestartPolicy

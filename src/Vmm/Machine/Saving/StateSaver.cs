@@ -104,6 +104,7 @@ public static class StateSaver
             Engine = machine.EngineName,
             SavedAt = DateTimeOffset.UtcNow,
             Clock = machine.Time,
+            ClockStoppedAt = machine.Platform.Clock.StoppedAt,
             Spec = ToElement(MachineSpecJson.Write(machine.Spec)),
             Vcpus = [.. saved.Select(ToElement)],
             InterruptControllers = machine.Platform.Engine.SaveInterruptControllers(),

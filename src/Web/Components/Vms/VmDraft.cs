@@ -42,6 +42,8 @@ public sealed class VmDraft
 
     public bool La57 { get; set; }
 
+    public ClockPolicy Clock { get; set; }
+
     public RestartPolicy Restart { get; set; } = RestartPolicy.OnFailure;
 
     public bool Autostart { get; set; }
@@ -70,6 +72,7 @@ public sealed class VmDraft
             Height = vm.Display.Height,
             Engine = vm.Engine,
             La57 = vm.Cpu.Features.La57,
+            Clock = vm.Clock,
             Restart = vm.Restart,
             Autostart = vm.Autostart.Enabled,
             AutostartOrder = vm.Autostart.Order,
@@ -108,6 +111,7 @@ public sealed class VmDraft
         },
         Display = new DisplayConfiguration { Enabled = DisplayEnabled, Width = Width, Height = Height },
         Engine = Engine,
+        Clock = Clock,
         Cpu = new CpuConfiguration { Features = new CpuFeatureConfiguration { La57 = La57 } },
         Restart = Restart,
         Autostart = new AutostartConfiguration { Enabled = Autostart, Order = AutostartOrder, DelaySeconds = AutostartDelay },
