@@ -3,6 +3,19 @@ using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Hosting;
 
+/// <summary>What happens when a machine is started whose memory the host may not have.</summary>
+public enum MemoryOvercommit
+{
+    /// <summary>It starts, and its owner and the log are told.</summary>
+    Warn,
+
+    /// <summary>It starts.</summary>
+    Allow,
+
+    /// <summary>It does not start.</summary>
+    Refuse,
+}
+
 /// <summary>
 /// The service's settings: appsettings, then environment variables (<c>WEBVM_DATA</c>, <c>WEBVM_LISTEN</c>, <c>WEBVM_DATABASE</c>,
 /// <c>WEBVM_ADMIN_TOKEN</c>, …), then the command line.
@@ -69,6 +82,9 @@ public sealed class ServiceOptions
     /// <summary>Seconds that guests have for shutting down when the service stops and they are not left running.</summary>
     [Range(1, 3600)]
     public int StopDeadlineSeconds { get; set; } = 60;
+
+    /// <summary>What happens when a machine is started whose memory the host may not have: <c>warn</c>, <c>allow</c> (say nothing) or <c>refuse</c>.</summary>
+    public MemoryOvercommit MemoryOvercommit { get; set; } = MemoryOvercommit.Warn;
 
     /// <summary>Largest upload or import of one image, in bytes.</summary>
     [Range(1, long.MaxValue)]

@@ -118,6 +118,7 @@ public static class ServiceSetup
         api.MapVms();
         api.MapPower();
         api.MapEnlightenments();
+        api.MapCrashes();
         api.MapSnapshots();
         api.MapSerial();
         api.MapConsole();
@@ -239,6 +240,7 @@ public static class ServiceSetup
         services.AddHostedService(provider => provider.GetRequiredService<MonitorIsolation>());
         services.AddSingleton<MonitorUsers>();
         services.AddSingleton<MonitorLauncher>();
+        services.AddSingleton<MemoryBudget>();
         services.AddSingleton<VmAgentServices>();
         services.AddSingleton<VmWaiter>();
         services.AddScoped<VmCommands>();

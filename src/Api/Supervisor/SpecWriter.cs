@@ -39,7 +39,7 @@ internal sealed class SpecWriter(ImageStore store)
         // A state of an older build names its images itself.
         var before = BootFiles.Read(saved);
         before?.Write(run.Path);
-        return new MonitorInput(["--restore", SavedFiles.FolderName], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
+        return new MonitorInput(["--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
     }
 
     // Whom it does not let in, the monitor has to do without, or says so.
@@ -67,6 +67,7 @@ internal sealed class SpecWriter(ImageStore store)
             Engine = Enum.Parse<EngineChoice>(configuration.Engine.ToString()),
             Cpus = configuration.Cpus,
             Cpu = Processor(configuration.Cpu),
+            Clock = Enum.Parse<ClockChoice>(configuration.Clock.ToString()),
             Memory = (ulong)configuration.Memory,
             Numa = [.. configuration.Numa.Select(node => new NumaNodeSpec
             {

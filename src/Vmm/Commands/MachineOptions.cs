@@ -29,13 +29,14 @@ internal sealed class MachineOptions
     private readonly Option<string?> _initrd = new("--initrd") { Description = "initial RAM disk, or first Multiboot module", HelpName = "FILE" };
     private readonly Option<string?> _append = new("--append") { Description = "kernel command line", HelpName = "TEXT" };
     private readonly Option<string?> _display = new("--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
-    private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine counts then", HelpName = "DIR" };
+    private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine and --clock count then", HelpName = "DIR" };
+    private readonly Option<string?> _clock = new("--clock") { Description = "what becomes of the time in which the machine was paused or saved: catch-up (the guest's clocks jump ahead) or stopped", HelpName = "catch-up|stopped" };
     private readonly Option<string[]> _handed = new("--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME", Hidden = true };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore, _handed])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
         {
             command.Options.Add(option);
         }
@@ -67,18 +68,10 @@ internal sealed class MachineOptions
             return spec.Boot is null ? throw new InvalidSpecException("--kernel", "nothing to boot is given") : MachineAssembly.Assemble(spec);
         }
 
-        EngineChoice? engine = null;
-        if (parsed.GetValue(_engine) is { } text)
-        {
-            var faults = new List<SpecFault>();
-            engine = ReadEngine(text, faults);
-            if (faults.Count > 0)
-            {
-                throw new InvalidSpecException(faults);
-            }
-        }
-
-        return StateRestorer.Restore(directory, engine).GetAwaiter().GetResult();
+        var faults = new List<SpecFault>();
+        EngineChoice? engine = parsed.GetValue(_engine) is { } text ? ReadEngine(text, faults) : null;
+        var clock = ReadClock(parsed.GetValue(_clock), faults);
+        return faults.Count == 0 ? StateRestorer.Restore(directory, engine, clock).GetAwaiter().GetResult() : throw new InvalidSpecException(faults);
     }
 
     private MachineSpec Read(ParseResult parsed)
@@ -118,6 +111,7 @@ internal sealed class MachineOptions
             spec = spec with { Display = ReadDisplay(display, faults) };
         }
 
+        spec = spec with { Clock = ReadClock(parsed.GetValue(_clock), faults) ?? spec.Clock };
         if (parsed.GetValue(_hpet))
         {
             spec = spec with { Hpet = true };
@@ -247,6 +241,21 @@ internal sealed class MachineOptions
 
         faults.Add(new("--engine", $"'{text}'; there are auto, kvm and soft"));
         return EngineChoice.Auto;
+    }
+
+    private static ClockChoice? ReadClock(string? text, List<SpecFault> faults)
+    {
+        if (text is not null && MachineSpecJson.TryParse(text, out var clock))
+        {
+            return clock;
+        }
+
+        if (text is not null)
+        {
+            faults.Add(new("--clock", $"'{text}'; there are catch-up and stopped"));
+        }
+
+        return null;
     }
 
     private CpuSpec ReadCpu(CpuSpec cpu, ParseResult parsed, List<SpecFault> faults)

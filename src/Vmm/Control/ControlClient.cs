@@ -14,6 +14,11 @@ namespace WebVm.Vmm.Control;
 /// </summary>
 public sealed class ControlClient : IDisposable
 {
+    private const long LongestPicture = 256 << 20;
+
+    // It is kept with nobody having asked for it.
+    private const long LongestLastScreen = 32 << 20;
+
     private readonly ConcurrentDictionary<long, TaskCompletionSource<Reply>> _pending = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _send = new();
@@ -33,6 +38,9 @@ public sealed class ControlClient : IDisposable
 
     /// <summary>How long a request may take; without limit unless set.</summary>
     public TimeSpan Patience { get; set; } = Timeout.InfiniteTimeSpan;
+
+    /// <summary>The screen in the moment in which the machine crashed, as a PNG file; null for one that did not, or showed nothing.</summary>
+    public byte[]? LastScreen { get; private set; }
 
     /// <summary>What the machine said of itself.</summary>
     public ControlHello Hello { get; }
@@ -191,15 +199,19 @@ public sealed class ControlClient : IDisposable
     /// <param name="width">Pixels a line at most; null for the screen as it is.</param>
     public async Task<byte[]> ScreenshotAsync(int? width = null)
     {
-        const long longest = 256 << 20;
         var (result, descriptors) = await Fetch("screenshot", JsonSerializer.SerializeToElement(new ScreenshotParameters(width), ControlJson.Default.ScreenshotParameters), 1, ControlJson.Default.ScreenshotResult);
         using var file = descriptors[0];
-        if (result.Length is < 0 or > longest)
+        return ReadPicture(file, result, LongestPicture);
+    }
+
+    private static byte[] ReadPicture(FileDescriptor file, ScreenshotResult announced, long longest)
+    {
+        if (announced.Length < 0 || announced.Length > longest)
         {
-            throw new ControlProtocolException($"A picture of {result.Length} bytes is announced.");
+            throw new ControlProtocolException($"A picture of {announced.Length} bytes is announced.");
         }
 
-        var png = new byte[result.Length];
+        var png = new byte[announced.Length];
         for (int at = 0; at < png.Length;)
         {
             int count = SparseFile.Read(file, at, png.AsSpan(at));
@@ -346,7 +358,12 @@ public sealed class ControlClient : IDisposable
     {
         var descriptors = _connection.TakeDescriptors(message.Descriptors);
         var reply = new Reply(message.Result ?? default, descriptors);
-        if (message.Event is { } name)
+        if (message is { Event: ControlEvents.LastScreen, Descriptors: 1 })
+        {
+            using var file = descriptors[0];
+            LastScreen = ReadPicture(file, Decode(new Reply(message.Data ?? default, []), ControlJson.Default.ScreenshotResult), LongestLastScreen);
+        }
+        else if (message.Event is { } name)
         {
             Release(reply);
             Raise(name, message.Data ?? default);

@@ -29,6 +29,9 @@ public sealed class Vm
     /// <summary>Why the VM is in its observed state: exit reason or error.</summary>
     public string? ObservedReason { get; set; }
 
+    /// <summary>How a run of the VM crashed last; null when none has, or nobody wants to know any more.</summary>
+    public VmCrash? LastCrash { get; set; }
+
     /// <summary>Name of the run: its directory below the VM's folder. Null while no monitor is meant to run.</summary>
     public string? RunId { get; set; }
 
@@ -74,6 +77,23 @@ public enum ObservedPower
     Failed,
 }
 
+/// <summary>A crash of a VM: its guest's kernel panicked, its processor shut down, or its monitor failed. Nothing that is only suspected.</summary>
+public sealed record VmCrash
+{
+    public required DateTimeOffset At { get; init; }
+
+    public required string Reason { get; init; }
+
+    /// <summary>Whether the last screen is kept.</summary>
+    public bool Screen { get; init; }
+
+    /// <summary>How many of the last bytes of serial output are kept.</summary>
+    public long SerialBytes { get; init; }
+
+    /// <summary>Where they end in the VM's serial log.</summary>
+    public long SerialEnd { get; init; }
+}
+
 /// <summary>What a VM is made of; stored as one JSON document.</summary>
 public sealed record VmConfiguration
 {
@@ -91,6 +111,8 @@ public sealed record VmConfiguration
     public DisplayConfiguration Display { get; init; } = new();
 
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
+
+    public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
 
     public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
 
@@ -177,6 +199,16 @@ public enum EngineChoice
     Auto,
     Kvm,
     Soft,
+}
+
+/// <summary>What becomes of the time in which a machine was paused or saved.</summary>
+public enum ClockPolicy
+{
+    /// <summary>The guest's clocks jump ahead when it goes on.</summary>
+    CatchUp,
+
+    /// <summary>The guest's clocks go on from where they stood.</summary>
+    Stopped,
 }
 
 public enum RestartPolicy

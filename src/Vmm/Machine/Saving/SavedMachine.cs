@@ -29,6 +29,9 @@ internal sealed record SavedMachine
     /// <summary>Nanoseconds of VM time.</summary>
     public required long Clock { get; init; }
 
+    /// <summary>When that time began to stand still; null in states of builds that did not write it down, for which <see cref="SavedAt"/> comes near.</summary>
+    public DateTimeOffset? ClockStoppedAt { get; init; }
+
     public required JsonElement Spec { get; init; }
 
     /// <summary>The processor that the guest met, and goes on with. States of builds that did not choose have none.</summary>

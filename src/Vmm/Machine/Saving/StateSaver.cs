@@ -104,6 +104,7 @@ public static class StateSaver
             Engine = machine.EngineName,
             SavedAt = DateTimeOffset.UtcNow,
             Clock = machine.Time,
+            ClockStoppedAt = machine.Platform.Clock.StoppedAt,
             Spec = ToElement(MachineSpecJson.Write(machine.Spec)),
             Cpu = machine.Platform.Engine.Processor,
             Vcpus = [.. saved.Select(ToElement)],

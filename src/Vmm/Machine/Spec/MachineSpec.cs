@@ -13,6 +13,16 @@ public enum EngineChoice
     Soft,
 }
 
+/// <summary>What becomes of the time in which a machine was paused or saved.</summary>
+public enum ClockChoice
+{
+    /// <summary>The guest's clocks jump ahead when it goes on: its calendar is right, its timers expire, and it is told that it was stopped.</summary>
+    CatchUp,
+
+    /// <summary>The guest's clocks go on from where they stood; only its real time clock, which it reads at boot, tells the time that was missed.</summary>
+    Stopped,
+}
+
 /// <summary>
 /// What a virtual machine is made of. Immutable; the JSON form is described in docs/machine-spec.md. An instance says
 /// nothing about whether it is sound until <see cref="Validate"/> has been asked.
@@ -54,6 +64,8 @@ public sealed record MachineSpec
 
     /// <summary>The framebuffer, or null for a machine without display.</summary>
     public DisplaySpec? Display { get; init; }
+
+    public ClockChoice Clock { get; init; } = ClockChoice.CatchUp;
 
     /// <summary>High precision event timer.</summary>
     public bool Hpet { get; init; }

@@ -69,6 +69,11 @@ public static class MachineSpecJson
             root["cpu"] = cpu;
         }
 
+        if (spec.Clock != ClockChoice.CatchUp)
+        {
+            root["clock"] = Name(spec.Clock);
+        }
+
         if (spec.Numa.Count > 0)
         {
             root["numa"] = new JsonArray([.. spec.Numa.Select(WriteNode)]);
@@ -88,6 +93,8 @@ public static class MachineSpecJson
     }
 
     private static string Name(EngineChoice engine) => engine.ToString().ToLowerInvariant();
+
+    public static string Name(ClockChoice clock) => clock == ClockChoice.CatchUp ? "catch-up" : "stopped";
 
     private static JsonObject WriteCpu(CpuSpec cpu)
     {
@@ -139,12 +146,31 @@ public static class MachineSpecJson
             Cpu = root.Object("cpu") is { } cpu ? ReadCpu(cpu) : initial.Cpu,
             Memory = root.Size("memory") ?? (nodes.Count > 0 ? nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)) : initial.Memory),
             Numa = nodes,
+            Clock = ReadClock(root),
             Hpet = root.Flag("hpet", initial.Hpet),
             Boot = root.Object("boot") is { } boot ? ReadBoot(boot) : null,
             Display = root.Object("display") is { } display ? ReadDisplay(display) : null,
         };
         root.RefuseOthers();
         return spec;
+    }
+
+    private static ClockChoice ReadClock(SpecObject root)
+    {
+        string name = root.Text("clock") ?? Name(ClockChoice.CatchUp);
+        if (TryParse(name, out ClockChoice clock))
+        {
+            return clock;
+        }
+
+        root.Fault("clock", $"'{name}'; there are catch-up and stopped");
+        return ClockChoice.CatchUp;
+    }
+
+    public static bool TryParse(string name, out ClockChoice clock)
+    {
+        clock = name == Name(ClockChoice.Stopped) ? ClockChoice.Stopped : ClockChoice.CatchUp;
+        return name == Name(clock);
     }
 
     private static CpuSpec ReadCpu(SpecObject cpu)

@@ -47,6 +47,8 @@ public sealed class VmDraft
     /// <summary>What of the processor has no field here, as it came.</summary>
     private CpuConfiguration Cpu { get; init; } = new();
 
+    public ClockPolicy Clock { get; set; }
+
     public RestartPolicy Restart { get; set; } = RestartPolicy.OnFailure;
 
     public bool Autostart { get; set; }
@@ -77,6 +79,7 @@ public sealed class VmDraft
             La57 = vm.Cpu.Features.La57,
             CpuModel = vm.Cpu.Model,
             Cpu = vm.Cpu,
+            Clock = vm.Clock,
             Restart = vm.Restart,
             Autostart = vm.Autostart.Enabled,
             AutostartOrder = vm.Autostart.Order,
@@ -115,6 +118,7 @@ public sealed class VmDraft
         },
         Display = new DisplayConfiguration { Enabled = DisplayEnabled, Width = Width, Height = Height },
         Engine = Engine,
+        Clock = Clock,
         Cpu = Cpu with { Model = CpuModel, Features = new CpuFeatureConfiguration { La57 = La57 } },
         Restart = Restart,
         Autostart = new AutostartConfiguration { Enabled = Autostart, Order = AutostartOrder, DelaySeconds = AutostartDelay },
