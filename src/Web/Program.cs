@@ -7,6 +7,8 @@ if (args is [HealthProbe.Switch])
     return await HealthProbe.RunAsync();
 }
 
+OwnDoors.Close();
+
 // What the host says of a failed start is for developers; its owner is told below.
 bool started = false;
 try

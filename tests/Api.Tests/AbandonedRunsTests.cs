@@ -20,7 +20,7 @@ public sealed class AbandonedRunsTests
         await using var database = Databases.Of(service).CreateDbContext();
         string abandoned = (await database.Vms.AsNoTracking().SingleAsync(vm => vm.Id == id, Rest.Cancellation)).RunId!;
         string stays = (await database.Vms.AsNoTracking().SingleAsync(vm => vm.Id == kept, Rest.Cancellation)).RunId!;
-        string session = await File.ReadAllTextAsync(Path.Combine(runs, abandoned, "session"), Rest.Cancellation);
+        int monitor = ServiceProcess.MonitorOf(Path.Combine(runs, abandoned));
         await service.KillAsync();
         await database.Vms.Where(vm => vm.Id == id).ExecuteUpdateAsync(set => set
             .SetProperty(vm => vm.RunId, (string?)null).SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.Observed, ObservedPower.Off), Rest.Cancellation);
@@ -31,7 +31,7 @@ public sealed class AbandonedRunsTests
         await EventuallyAsync(service, () => Task.FromResult(Directory.GetDirectories(runs).Length == 1));
         Assert.Equal([Path.Combine(runs, stays)], Directory.GetDirectories(runs));
         // Nobody may have taken note of its end yet; then it is there without a command line.
-        string command = $"/proc/{session.Trim()}/cmdline";
+        string command = $"/proc/{monitor}/cmdline";
         Assert.Equal("", File.Exists(command) ? await File.ReadAllTextAsync(command, Rest.Cancellation) : "");
         Assert.Equal("off", await StateAsync(service, power));
         await EventuallyAsync(service, async () => await StateAsync(service, keptPower) == "running");

@@ -1,9 +1,6 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
-using WebVm.Api.Supervisor;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -42,27 +39,18 @@ public sealed class FullDiskTests : IAsyncLifetime
     [Fact]
     public async Task HowAMonitorEndedIsKnownThoughTheDiskIsFull()
     {
-        string signal = Path.Combine(_data, "go");
-        string monitor = Path.Combine(_data, "monitor");
-        await File.WriteAllTextAsync(monitor, $"#!/bin/sh\nwhile [ ! -e {signal} ]; do sleep 0.05; done\nexit 43\n", Rest.Cancellation);
-        File.SetUnixFileMode(monitor, (UnixFileMode)Convert.ToInt32("755", 8));
-        File.SetUnixFileMode(_data, (UnixFileMode)Convert.ToInt32("755", 8));
-        var run = new RunDirectory(Path.Combine(_disk.Path, "run"), "full");
-        Directory.CreateDirectory(run.Path);
-        new MonitorLauncher(Options.Create(new ServiceOptions { Monitor = monitor })).Launch(run, []);
-        while (!run.Launched)
-        {
-            await Task.Delay(20, Rest.Cancellation);
-        }
-
+        string path = await CreateAsync(restart: "never");
+        await PowerAsync(path, "on");
         _disk.Fill(leave: 0);
-        await File.WriteAllTextAsync(signal, "", Rest.Cancellation);
-        for (int i = 0; i < 600 && run.ReadExitCode() is null; i++)
+        int monitor = ServiceProcess.MonitorOf(Directory.GetDirectories(Path.Combine(_disk.Path, "run")).Single());
+        using (var process = System.Diagnostics.Process.GetProcessById(monitor))
         {
-            await Task.Delay(50, Rest.Cancellation);
+            process.Kill();
         }
 
-        Assert.Equal(43, run.ReadExitCode());
+        await AbandonedRunsTests.EventuallyAsync(_service, async () =>
+            (string?)(await _service.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["reason"] == "The monitor was killed by signal 9.");
+        _disk.Empty();
     }
 
     [Fact]

@@ -59,7 +59,7 @@ public sealed class PowerTests(SharedService shared)
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
-        int monitor = MonitorOf(Assert.Single(await RunsAsync(path)));
+        int monitor = ServiceProcess.MonitorOf(Assert.Single(await RunsAsync(path)));
         using (var kill = Process.Start("kill", ["-KILL", monitor.ToString(null, null)]))
         {
             await kill.WaitForExitAsync(Rest.Cancellation);
@@ -204,12 +204,5 @@ public sealed class PowerTests(SharedService shared)
                 return "";
             }
         }
-    }
-
-    private static int MonitorOf(string run)
-    {
-        using var pgrep = Process.Start(new ProcessStartInfo("pgrep", ["-f", $"webvm-vmm serve --control {run}/control"]) { RedirectStandardOutput = true })!;
-        // The shell around the monitor has the same words in its arguments; it is the older.
-        return pgrep.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).Max();
     }
 }

@@ -21,6 +21,7 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     private readonly bool _ownsData;
     private Process? _process;
     private readonly StringWriter _log = new();
+    private readonly HashSet<int> _signalled = [];
     private int _start;
 
     private ServiceProcess(string data, bool ownsData, Dictionary<string, string> settings)
@@ -148,18 +149,26 @@ public sealed partial class ServiceProcess : IAsyncDisposable
         return Task.CompletedTask;
     }
 
-    /// <summary>kill -9 of every monitor, with the shell around it.</summary>
+    /// <summary>kill -9 of every monitor, with its keeper.</summary>
     public Task KillMonitorsAsync() => SignalMonitorsAsync("KILL");
 
-    /// <summary>Sends a signal to every monitor and the shell around it.</summary>
-    public async Task SignalMonitorsAsync(string signal)
+    /// <summary>Sends a signal to every monitor and its keeper.</summary>
+    public Task SignalMonitorsAsync(string signal)
     {
         string runs = Path.Combine(Data, "run");
-        foreach (string session in Directory.Exists(runs) ? Directory.GetFiles(runs, "session", SearchOption.AllDirectories) : [])
+        foreach (string run in Directory.Exists(runs) ? Directory.GetDirectories(runs) : [])
         {
-            await SignalIfOursAsync(signal, session, "-");
+            // The keeper first: killed, it cannot report.
+            int[] processes = [.. Recorded(run, "keeper"), .. Recorded(run, "monitor").SelectMany(WithChildren)];
+            _signalled.UnionWith(processes);
+            Array.ForEach(processes, process => _ = Kill(process, s_signals[signal]));
         }
+
+        return Task.CompletedTask;
     }
+
+    /// <summary>The process of a run that executes the guest.</summary>
+    public static int MonitorOf(string run) => Recorded(run, "monitor").SelectMany(WithChildren).Last();
 
     /// <summary>kill -9 of the private cluster's postmaster; its children follow it.</summary>
     public Task KillDatabaseAsync() => SignalIfOursAsync("KILL", Path.Combine(Data, "postgres", "data", "postmaster.pid"), "");
@@ -199,7 +208,10 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     private string[] Left()
     {
         string[] folders = [Path.Combine(Data, "run"), Path.Combine(Data, "postgres")];
-        return [.. Directory.GetDirectories("/proc").Where(process => char.IsAsciiDigit(Path.GetFileName(process)[0])).Select(CommandLine).Where(line => folders.Any(folder => line.Contains(folder, StringComparison.Ordinal)))];
+        return [.. Directory.GetDirectories("/proc").Where(process => char.IsAsciiDigit(Path.GetFileName(process)[0]))
+            .Select(process => (Line: CommandLine(process), Signalled: _signalled.Contains(int.Parse(Path.GetFileName(process), null))))
+            .Where(process => folders.Any(folder => process.Line.Contains(folder, StringComparison.Ordinal)) || (process.Signalled && process.Line.Contains("webvm-vmm", StringComparison.Ordinal)))
+            .Select(process => process.Line)];
 
         static string CommandLine(string process)
         {
@@ -212,6 +224,34 @@ public sealed partial class ServiceProcess : IAsyncDisposable
                 // It has ended.
                 return "";
             }
+        }
+    }
+
+    /// <summary>The process that a keeper wrote down; none when it has ended, or another has its number by now.</summary>
+    private static int[] Recorded(string run, string role)
+    {
+        try
+        {
+            string[] words = File.ReadAllLines(Path.Combine(run, "process")).Single(line => line.StartsWith(role + " ", StringComparison.Ordinal)).Split(' ');
+            string stat = File.ReadAllText($"/proc/{words[1]}/stat");
+            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[19] == words[2] ? [int.Parse(words[1], null)] : [];
+        }
+        catch (IOException)
+        {
+            return [];
+        }
+    }
+
+    /// <summary>Where the first process of a namespace was written down, the monitor is its child.</summary>
+    private static int[] WithChildren(int process)
+    {
+        try
+        {
+            return [process, .. File.ReadAllText($"/proc/{process}/task/{process}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(child => int.Parse(child, null))];
+        }
+        catch (IOException)
+        {
+            return [process];
         }
     }
 

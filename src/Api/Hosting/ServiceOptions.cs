@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Hosting;
 
@@ -29,6 +30,15 @@ public sealed class ServiceOptions
     /// <summary>PostgreSQL connection string. Empty: a private cluster in the data directory.</summary>
     public string? Database { get; set; }
 
+    /// <summary>File that holds the connection string.</summary>
+    public string? DatabaseFile { get; set; }
+
+    /// <summary>The password that the connection string lacks.</summary>
+    public string? DatabasePassword { get; set; }
+
+    /// <summary>File that holds the password that the connection string lacks.</summary>
+    public string? DatabasePasswordFile { get; set; }
+
     /// <summary>Folder of initdb, pg_ctl and postgres for the private cluster; found where Debian has them, or by PATH, unless set.</summary>
     public string? PostgresPrograms { get; set; }
 
@@ -36,8 +46,22 @@ public sealed class ServiceOptions
     [MinLength(32)]
     public string? AdminToken { get; set; }
 
+    /// <summary>File that holds the token.</summary>
+    public string? AdminTokenFile { get; set; }
+
     /// <summary>The monitor's program; found beside the service unless set.</summary>
     public string? Monitor { get; set; }
+
+    /// <summary>The least that monitors are kept by: below it no machine starts. Unset, they are kept by the best there is.</summary>
+    public IsolationDemand Isolation { get; set; }
+
+    /// <summary>Uids, and gids of the same numbers, that a service that is root gives to its monitors, each one of its own.</summary>
+    public string MonitorUsers { get; set; } = UserRange.Default;
+
+    /// <summary>"1" leaves monitors open to debuggers, and has their filters log instead of kill.</summary>
+    public string? MonitorDebug { get; set; }
+
+    public bool DebugsMonitors => MonitorDebug is "1" or "true";
 
     /// <summary>Whether VMs are left running when the service stops. Otherwise they are shut down, and started again with the service.</summary>
     public bool KeepRunning { get; set; } = true;

@@ -59,7 +59,10 @@ public static class ServiceSetup
                 $"{ServiceOptions.Section}:{((string)variable.Key)[EnvironmentPrefix.Length..].Replace("_", "", StringComparison.Ordinal)}", (string?)variable.Value)));
         builder.Services.AddOptions<ServiceOptions>().BindConfiguration(ServiceOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         var options = Read(builder.Configuration);
-        builder.Services.PostConfigure<ServiceOptions>(configured => configured.Data = options.Data);
+        builder.Services.PostConfigure<ServiceOptions>(configured =>
+            (configured.Data, configured.AdminToken, configured.Database, configured.DatabasePassword) = (options.Data, options.AdminToken, options.Database, options.DatabasePassword));
+        builder.Services.AddSingleton(new SecretHint.Found(SecretFiles.TakeFromEnvironment()));
+        builder.Services.AddHostedService<SecretHint>();
         builder.Services.AddSingleton(DataFolder.Claim(options.Data));
         // Images set their own bound; everything else is a few fields.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = LargestBody);
@@ -140,6 +143,8 @@ public static class ServiceSetup
             options.Data = Path.GetFullPath(options.Data);
             Array.ForEach(Addresses(options), address => BindingAddress.Parse(address));
             TrustedProxies.Parse(options.Proxies);
+            UserRange.Parse(options.MonitorUsers);
+            SecretFiles.Read(options);
             return options;
         }
         catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or FormatException)
@@ -174,7 +179,7 @@ public static class ServiceSetup
         {
             if (options.Database is { Length: > 0 } connectionString)
             {
-                return DatabaseAddress.Of(connectionString);
+                return DatabaseAddress.Of(connectionString, options.DatabasePassword);
             }
 
             var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), options.PostgresPrograms, provider.GetRequiredService<ILogger<PrivateCluster>>());
@@ -227,8 +232,12 @@ public static class ServiceSetup
         services.AddSingleton<ImageVerification>();
         services.AddHostedService<Catalogue>();
         services.AddSingleton<VmFiles>();
+        services.AddHostedService<OlderFolders>();
         services.AddSingleton<HostPaths>();
         services.AddSingleton<SpecWriter>();
+        services.AddSingleton<MonitorIsolation>();
+        services.AddHostedService(provider => provider.GetRequiredService<MonitorIsolation>());
+        services.AddSingleton<MonitorUsers>();
         services.AddSingleton<MonitorLauncher>();
         services.AddSingleton<VmAgentServices>();
         services.AddSingleton<VmWaiter>();

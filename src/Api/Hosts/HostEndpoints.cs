@@ -11,6 +11,7 @@ using WebVm.Api.Identity;
 using WebVm.Api.Metrics;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
 using WebVm.Api.Vms;
 using WebVm.Vmm.Cpu;
 
@@ -34,7 +35,7 @@ public static class HostEndpoints
 }
 
 /// <summary>The host that this service runs on. What it can do is measured once, in the background of the first question.</summary>
-internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, IOptions<ServiceOptions> options)
+internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, MonitorIsolation isolation, IOptions<ServiceOptions> options)
 {
     public const string Id = "local";
 
@@ -48,7 +49,9 @@ internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, Met
         string[] load = (await File.ReadAllTextAsync("/proc/loadavg", cancellation)).Split(' ');
         var (total, available) = ReadMemory();
         var disk = new DriveInfo(options.Value.Data);
-        return new HostView(Id, Environment.MachineName, await _probe.Value.WaitAsync(cancellation), new HostLoad(
+        var walls = await isolation.BestAsync().WaitAsync(cancellation);
+        var kept = new HostIsolation(walls.Level, walls.Walls, isolation.Demand, await isolation.RefusalAsync(), isolation.Debugging);
+        return new HostView(Id, Environment.MachineName, await _probe.Value.WaitAsync(cancellation), kept, new HostLoad(
             Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), total, available, disk.TotalSize, disk.AvailableFreeSpace,
             states.Values.Sum(), states.GetValueOrDefault(ObservedPower.Running), states, latest.Values.Sum(sample => sample.CpuPercent), latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
     }
@@ -62,7 +65,16 @@ internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, Met
 }
 
 /// <param name="Capabilities">What <c>webvm-vmm probe</c> finds.</param>
-public sealed record HostView(string Id, string Name, HostProbe Capabilities, HostLoad Load);
+/// <param name="Isolation">What the host lets the service build around monitors.</param>
+public sealed record HostView(string Id, string Name, HostProbe Capabilities, HostIsolation Isolation, HostLoad Load);
+
+/// <summary>What machines that start now are kept by.</summary>
+/// <param name="Level">"users" (a uid of its own for each machine), "namespaces", "process" or "none".</param>
+/// <param name="Walls">What stands between a monitor and the host: user, uid, pid, mount, net, ipc, uts, root, landlock:N, seccomp. What does not is absent.</param>
+/// <param name="Demanded">The least that a machine is started with (WEBVM_ISOLATION).</param>
+/// <param name="Refusal">Why no machine starts; null when they do.</param>
+/// <param name="Debugging">Whether monitors are left open to debuggers (WEBVM_MONITOR_DEBUG): then no filter holds.</param>
+public sealed record HostIsolation(string Level, IReadOnlyList<string> Walls, IsolationDemand Demanded, string? Refusal, bool Debugging);
 
 /// <summary>How busy a host is. Memory and disk in bytes; CPU percent counts 100 for each core.</summary>
 /// <param name="RunningVms">VMs whose guest runs: not those that are paused, starting or being saved.</param>

@@ -22,6 +22,17 @@ public sealed class ImageStore(IOptions<ServiceOptions> options)
 
     public string CommandLine(Guid id) => Path.Combine(Folder(id), "command-line");
 
+    /// <summary>Where all images lie.</summary>
+    public string Root => options.Value.ImagesFolder;
+
+    /// <summary>An image's file as a path that does not depend on where the service's folder is.</summary>
+    public string Relative(string path) => Path.GetRelativePath(Root, path);
+
+    /// <summary>The file of an image that a relative path names; null when it is gone, or the path leads elsewhere.</summary>
+    public string? Resolve(string relative) =>
+        relative.Split('/') is [var image, var file] && Guid.TryParseExact(image, "N", out var id) && file is "content" or "kernel" or "initrd"
+        && Path.Combine(Folder(id), file) is var path && File.Exists(path) ? path : null;
+
     public void Create(Guid id) => Directory.CreateDirectory(Folder(id));
 
     public void Delete(Guid id)

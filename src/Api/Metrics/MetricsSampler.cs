@@ -61,7 +61,7 @@ internal sealed partial class MetricsSampler(
         try
         {
             var metrics = await client.MetricsAsync().WaitAsync(Interval);
-            _histories.GetOrAdd(id, _ => new History()).Add(metrics, client.Hello.ProcessId, rooms.Totals(id));
+            _histories.GetOrAdd(id, _ => new History()).Add(metrics, supervisor.MonitorId(id) ?? 0, rooms.Totals(id));
         }
         catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
         {

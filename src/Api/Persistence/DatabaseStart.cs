@@ -118,12 +118,19 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
 public sealed record DatabaseAddress(string ConnectionString, PrivateCluster? Cluster)
 {
     /// <summary>Somebody else's database.</summary>
+    /// <param name="password">What the connection string lacks; null when it lacks nothing.</param>
     /// <exception cref="StartException">Not a connection string; it may hold a password, and is not repeated.</exception>
-    public static DatabaseAddress Of(string connectionString)
+    public static DatabaseAddress Of(string connectionString, string? password)
     {
         try
         {
-            return new DatabaseAddress(new NpgsqlConnectionStringBuilder(connectionString).ConnectionString, null);
+            var address = new NpgsqlConnectionStringBuilder(connectionString);
+            if (password is { Length: > 0 })
+            {
+                address.Password = password;
+            }
+
+            return new DatabaseAddress(address.ConnectionString, null);
         }
         catch (ArgumentException failure)
         {

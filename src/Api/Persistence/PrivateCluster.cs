@@ -1,14 +1,16 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Persistence;
 
 /// <summary>
 /// A PostgreSQL cluster of the service's own, in its data directory: reachable only through a Unix socket in a folder that only
-/// its owner enters, so local connections are trusted. PostgreSQL refuses to run as root; then its own account is used.
+/// its owner enters, and by the service's own account alone, which the kernel tells it (peer). PostgreSQL refuses to run as root; then its own account is used.
 /// </summary>
 public sealed partial class PrivateCluster(string folder, string? programFolder, ILogger<PrivateCluster> log) : IDisposable
 {
@@ -22,10 +24,20 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
     // A new cluster has about 40 MiB.
     private const long LittleSpace = 64 << 20;
 
+    private const int MostPidFile = 4096;
+    private const int MostVersion = 16;
     private const int AttemptsAfterCrash = 10;
     private static readonly TimeSpan AttemptDelay = TimeSpan.FromSeconds(1);
 
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    private const uint ForOthers = 0b000_111_111;
+
     private readonly SemaphoreSlim _one = new(1);
+
+    // Beside the cluster's own folder, which its account could change: PostgreSQL only reads them.
+    private string AccessFile => folder.TrimEnd('/') + ".hba.conf";
+
+    private string IdentityFile => folder.TrimEnd('/') + ".ident.conf";
 
     private string DataFolder => Path.Combine(folder, "data");
 
@@ -53,23 +65,29 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         {
             string programs = FindPrograms();
             await CheckVersionAsync(programs, cancellation);
-            PrepareFolder(folder);
-            PrepareFolder(SocketFolder);
-            if (!File.Exists(Path.Combine(DataFolder, "PG_VERSION")))
+            WriteAccess();
+            await PrepareFoldersAsync(cancellation);
+            if (ReadVersion() is null)
             {
                 await InitializeAsync(programs, cancellation);
             }
 
             if (LooksAlive() && await RunAsync(programs, "pg_ctl", ["status", "-D", DataFolder], cancellation) is { ExitCode: 0 })
             {
-                return;
+                if (CommandLine() is { } running && running.Any(word => word.Contains(AccessFile, StringComparison.Ordinal)))
+                {
+                    return;
+                }
+
+                // Started by a build whose clusters let in whoever reached the socket.
+                await RunAsync(programs, "pg_ctl", ["stop", "-m", "fast", "-w", "-D", DataFolder], cancellation);
             }
 
             // The children of a postmaster that was killed hold its shared memory for a moment, and a new one refuses to start beside them.
             int attempts = File.Exists(PidFile) ? AttemptsAfterCrash : 1;
             RemoveStalePidFile();
             LogStarting(log, DataFolder);
-            string options = $"-c listen_addresses='' -c unix_socket_directories='{SocketFolder}' -c unix_socket_permissions=0700";
+            string options = $"-c listen_addresses='' -c unix_socket_directories='{SocketFolder}' -c unix_socket_permissions=0700 -c hba_file='{AccessFile}' -c ident_file='{IdentityFile}'";
             string logFile = Path.Combine(folder, "postgresql.log");
             while (await RunAsync(programs, "pg_ctl", ["start", "-w", "-t", "120", "-D", DataFolder, "-l", logFile, "-o", options], cancellation) is { ExitCode: not 0 } started)
             {
@@ -96,14 +114,19 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         try
         {
             // After a crash of the host or in a container the number may be another's by now.
-            string[] command = File.ReadAllText($"/proc/{File.ReadLines(PidFile).First()}/cmdline").Split('\0');
-            return Path.GetFileName(command[0]) is "postgres" or "postmaster" && command.Contains(DataFolder);
+            return CommandLine() is { } command && Path.GetFileName(command[0]) is "postgres" or "postmaster" && command.Contains(DataFolder);
         }
         catch (Exception failure) when (failure is IOException or InvalidOperationException)
         {
             return false;
         }
     }
+
+    /// <summary>Of the process that the pid file names.</summary>
+    private string[]? CommandLine() =>
+        CheckedFile.TryRead(PidFile, MostPidFile) is { } text && int.TryParse(Encoding.ASCII.GetString(text).Split('\n')[0], CultureInfo.InvariantCulture, out int id)
+            ? File.ReadAllText($"/proc/{id}/cmdline").Split('\0')
+            : null;
 
     /// <summary>Stops the cluster cleanly. Harmless when it does not run.</summary>
     public async Task StopAsync(CancellationToken cancellation)
@@ -131,7 +154,7 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
             Directory.Delete(DataFolder, recursive: true);
         }
 
-        var made = await RunAsync(programs, "initdb", ["-D", DataFolder, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject", "--data-checksums"], cancellation);
+        var made = await RunAsync(programs, "initdb", ["-D", DataFolder, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject", "--data-checksums"], cancellation);
         if (made.ExitCode != 0)
         {
             throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{Complaint(made.Output)}");
@@ -175,13 +198,11 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
 
     private async Task CheckVersionAsync(string programs, CancellationToken cancellation)
     {
-        string versionFile = Path.Combine(DataFolder, "PG_VERSION");
-        if (!File.Exists(versionFile))
+        if (ReadVersion() is not { } data)
         {
             return;
         }
 
-        string data = (await File.ReadAllTextAsync(versionFile, cancellation)).Trim();
         string printed = (await RunAsync(programs, "postgres", ["--version"], cancellation)).Output;
         string program = new([.. printed.SkipWhile(c => !char.IsAsciiDigit(c)).TakeWhile(char.IsAsciiDigit)]);
         if (data != program)
@@ -192,15 +213,53 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         }
     }
 
-    private static void PrepareFolder(string path)
+    /// <summary>One line each: the service's account is the superuser, over the socket; nobody else is anybody (PostgreSQL's "Client Authentication").</summary>
+    private void WriteAccess()
     {
-        Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        if (Environment.IsPrivilegedProcess)
+        string me = Environment.UserName.Replace("\"", "\"\"", StringComparison.Ordinal);
+        Write(AccessFile, $"local all {Superuser} peer map={Superuser}\n");
+        Write(IdentityFile, $"{Superuser} \"{me}\" {Superuser}\n");
+
+        // Its readers are another account where the service is root; that account could write into a file of its own.
+        static void Write(string path, string line)
         {
-            using var chown = Process.Start(new ProcessStartInfo("chown", [$"{Account}:", path]))!;
-            chown.WaitForExit();
+            File.WriteAllText(path + ".new", line);
+            File.SetUnixFileMode(path + ".new", Environment.IsPrivilegedProcess
+                ? UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead
+                : UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            File.Move(path + ".new", path, overwrite: true);
         }
     }
+
+    /// <summary>The cluster's folder is given to its account by root once, before that account has anything in it; what is inside, that account makes.</summary>
+    /// <exception cref="ClusterException">Something else has the name.</exception>
+    private async Task PrepareFoldersAsync(CancellationToken cancellation)
+    {
+        if (FileIdentity.Of(folder) is null)
+        {
+            Directory.CreateDirectory(folder, OwnerOnly);
+        }
+
+        if (Environment.IsPrivilegedProcess && FileIdentity.Of(folder) is { IsDirectory: true } made && made.Owner == PrivateFolder.Caller)
+        {
+            using var chown = Process.Start(new ProcessStartInfo("chown", ["--no-dereference", $"{Account}:", folder]))!;
+            await chown.WaitForExitAsync(cancellation);
+        }
+
+        if (await RunAsync("/bin", "mkdir", ["-p", "-m", "0700", SocketFolder], cancellation) is { ExitCode: not 0 } failed)
+        {
+            throw new ClusterException($"The folder {SocketFolder} for the database's socket could not be made. {SpaceLeft()}{Complaint(failed.Output)}");
+        }
+
+        // Below a folder that everybody writes to, somebody may have been there first.
+        if (FileIdentity.Of(SocketFolder) is not { IsDirectory: true } sockets || FileIdentity.Of(folder) is not { IsDirectory: true } own || sockets.Owner != own.Owner || (sockets.Mode & ForOthers) != 0)
+        {
+            throw new ClusterException($"The folder {SocketFolder} for the database's socket is not the service's own.");
+        }
+    }
+
+    /// <summary>The major version that the data are of; null when there are none.</summary>
+    private string? ReadVersion() => CheckedFile.TryRead(Path.Combine(DataFolder, "PG_VERSION"), MostVersion) is { } text ? Encoding.ASCII.GetString(text).Trim() : null;
 
     private string FindPrograms()
     {
@@ -209,8 +268,7 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
             return File.Exists(Path.Combine(programFolder, "initdb")) ? programFolder : throw new ClusterException($"There is no PostgreSQL in {programFolder}, which WEBVM_POSTGRES_PROGRAMS names.");
         }
 
-        string data = Path.Combine(DataFolder, "PG_VERSION");
-        string? wanted = File.Exists(data) ? File.ReadAllText(data).Trim() : null;
+        string? wanted = ReadVersion();
         const string debian = "/usr/lib/postgresql";
         var installed = Directory.Exists(debian)
             ? Directory.GetDirectories(debian).OrderByDescending(path => int.TryParse(Path.GetFileName(path), out int version) ? version : 0).ToArray()

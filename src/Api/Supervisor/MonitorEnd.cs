@@ -19,7 +19,7 @@ internal static class MonitorEnd
         if (client is null)
         {
             await AwaitBeginAsync(run, cancellation);
-            MonitorLauncher.Kill(run);
+            run.KillMonitor();
         }
         else
         {
@@ -30,7 +30,7 @@ internal static class MonitorEnd
             }
             catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
             {
-                MonitorLauncher.Kill(run);
+                run.KillMonitor();
             }
         }
 
@@ -90,7 +90,8 @@ internal static class MonitorEnd
 
             if (passed > Patience)
             {
-                MonitorLauncher.Kill(run);
+                // A keeper too that does not leave behind its monitor.
+                run.KillAll();
             }
 
             await Task.Delay(Poll, cancellation);

@@ -1,79 +1,73 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
+using System.Globalization;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Hosting;
+using WebVm.Api.Operations;
 
 namespace WebVm.Api.Supervisor;
 
 /// <summary>
-/// Starts monitors: each in a session of its own, without privileges, with limits, and with a shell around it that writes down how it
-/// ended even when the service is not there to see it.
+/// Starts monitors, each by a keeper of its own (<c>webvm-vmm keep</c>, docs/security.md): it opens the monitor's files, builds the walls around
+/// it, writes down which processes there are, and how the monitor ended even when the service is not there to see it.
 /// </summary>
-public sealed class MonitorLauncher(IOptions<ServiceOptions> options)
+public sealed class MonitorLauncher(IOptions<ServiceOptions> options, MonitorIsolation isolation, MonitorUsers users)
 {
-    private const int MostOpenFiles = 4096;
+    // sysexits.h, EX_TEMPFAIL: the run has begun already, or its folder is gone.
+    private const int HasBegun = 75;
+    private const int MostWords = 1000;
 
-    // The account that has no files (Debian's base-passwd).
-    private const string UnprivilegedAccount = "nobody";
-
-    // The lock's descriptor is inherited by the monitor. A run begins once: a second shell leaves, and so does one whose folder is gone.
-    // Whoever looks whether the run is alive holds the lock for an instant, which is waited for. The place for the exit code is taken before
-    // the monitor starts: a disk that is full at its end does not make a vanished monitor of it.
-    private const string Wrapper =
-        """
-        exec 9>>lock && flock -w 5 9 && [ ! -e session ] && echo "      " >exit.new && echo $$ >session || exit 75
-        "$@" >>monitor.log 2>&1 </dev/null
-        echo $? 1<>exit.new && mv exit.new exit
-        """;
-
-    private readonly string _program = options.Value.Monitor ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
-
-    /// <summary>Starts the monitor of a run whose spec is in place. Harmless when it runs already.</summary>
-    public void Launch(RunDirectory run, IEnumerable<string> arguments)
+    /// <summary>Starts the monitor of a run whose files are in place. Harmless when it runs already.</summary>
+    /// <returns>Why the keeper gave up, once it has; null when it leaves at the monitor's end.</returns>
+    /// <exception cref="OperationFailedException">This host lets the service build less around monitors than is demanded.</exception>
+    /// <exception cref="IOException">The program cannot be started.</exception>
+    internal async Task<Task<KeeperFailure?>> LaunchAsync(RunDirectory run, MonitorInput input)
     {
-        List<string> command = ["prlimit", "--core=0", $"--nofile={MostOpenFiles}", "--", "setpriv", "--no-new-privs"];
-        if (Environment.IsPrivilegedProcess)
+        var walls = await isolation.WallsAsync();
+        List<string> arguments = ["keep", "--folder", run.Path, "--level", walls.Level];
+        if (walls.Walls.Contains(Isolation.OwnUser))
         {
-            MakeAccessible(run);
-            command.AddRange(["--reuid", UnprivilegedAccount, "--regid", "nogroup", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+            arguments.AddRange(["--user", users.Take(run).ToString(CultureInfo.InvariantCulture)]);
         }
 
-        command.AddRange(["sh", "-c", Wrapper, "webvm-run", _program, .. arguments]);
-        var start = new ProcessStartInfo("setsid", command)
+        if (input.Kvm)
         {
-            WorkingDirectory = run.Path,
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        // The service's settings, tokens among them, are not the monitor's business.
-        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("WEBVM_", StringComparison.Ordinal)).ToArray())
-        {
-            start.Environment.Remove(name);
+            arguments.Add("--kvm");
         }
 
-        // Nor does anybody debug it from outside: no diagnostics socket, which a killed monitor would leave behind.
-        start.Environment["DOTNET_EnableDiagnostics"] = "0";
-        using var process = Process.Start(start) ?? throw new InvalidOperationException("setsid could not be started.");
-    }
-
-    /// <summary>Ends everything that a run started, at once.</summary>
-    public static void Kill(RunDirectory run)
-    {
-        if (run.ReadSession() is { } session && run.IsAlive())
+        arguments.AddRange(input.Files.SelectMany(file => (string[])["--file", $"{file.Name}={file.Path}"]));
+        arguments.AddRange(["--", "serve", .. input.Arguments]);
+        var start = KeeperCommand.Start(options.Value, arguments);
+        start.WorkingDirectory = run.Path;
+        try
         {
-            using var kill = Process.Start(new ProcessStartInfo("kill", ["-KILL", "--", $"-{session}"]) { RedirectStandardError = true });
-            kill?.WaitForExit();
+            var keeper = Process.Start(start)!;
+            keeper.StandardInput.Close();
+            return WatchAsync(keeper);
+        }
+        catch (System.ComponentModel.Win32Exception failure)
+        {
+            throw new IOException($"The monitor's program cannot be started: {failure.Message}", failure);
         }
     }
 
-    private static void MakeAccessible(RunDirectory run)
+    private static async Task<KeeperFailure?> WatchAsync(Process keeper)
     {
-        using var chown = Process.Start(new ProcessStartInfo("chown", ["-R", $"{UnprivilegedAccount}:nogroup", run.Path]))!;
-        chown.WaitForExit();
-        if (chown.ExitCode != 0)
+        using (keeper)
         {
-            throw new ExternalException($"chown of {run.Path} failed.");
+            // It says a sentence at most, which the pipe holds. A read that waits would cost a thread for each machine.
+            await keeper.WaitForExitAsync();
+            if (keeper.ExitCode is 0 or HasBegun)
+            {
+                return null;
+            }
+
+            char[] words = new char[MostWords];
+            int length = await keeper.StandardError.ReadBlockAsync(words);
+            return new KeeperFailure(keeper.ExitCode, new string(words, 0, length).Trim());
         }
     }
 }
+
+/// <summary>A keeper that left without a monitor.</summary>
+/// <param name="ExitCode">As the monitor's own.</param>
+internal sealed record KeeperFailure(int ExitCode, string Complaint);

@@ -13,6 +13,9 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     private const int BadInput = 2;
     private const int FirstSignal = 128;
 
+    // SIGSYS, signal(7): the answer of a system call filter.
+    private const int ForbiddenCall = FirstSignal + 31;
+
     private static readonly TimeSpan StableAfter = TimeSpan.FromMinutes(10);
 
     /// <summary>From the monitor's exit code (docs/architecture.md) and its last words; null when it vanished.</summary>
@@ -23,10 +26,14 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
         BadInput => new(true, true, WithLog("The machine could not be built", log)),
         GuestCrash => new(true, false, "The guest crashed."),
         HostFailure => new(true, false, WithLog("The host failed the machine", log)),
+        ForbiddenCall => new(true, false, "The monitor made a forbidden system call."),
         > FirstSignal => new(true, false, $"The monitor was killed by signal {exitCode - FirstSignal}."),
         _ when (exitCode & 1) == 1 => new(false, false, $"The guest ended with code {exitCode} through its debug-exit port."),
         _ => new(true, false, WithLog($"The monitor ended with code {exitCode}", log)),
     };
+
+    /// <summary>From a keeper that left without a monitor.</summary>
+    public static RunEnd Of(KeeperFailure failure) => new(true, failure.ExitCode == BadInput, WithLog("The monitor could not be started", failure.Complaint));
 
     /// <summary>Seconds to wait before restart number <paramref name="count"/>: 1, 2, 4, … at most 300.</summary>
     public static TimeSpan BackOff(int count) => TimeSpan.FromSeconds(Math.Min(300, Math.Pow(2, Math.Min(count, 16))));

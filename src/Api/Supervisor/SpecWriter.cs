@@ -1,5 +1,5 @@
+using System.Text;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Images;
 using WebVm.Api.Operations;
@@ -11,13 +11,56 @@ using EngineChoice = WebVm.Vmm.Machine.Spec.EngineChoice;
 
 namespace WebVm.Api.Supervisor;
 
-/// <summary>Turns a VM's configuration into the monitor's machine spec.</summary>
+/// <summary>
+/// Turns a VM's configuration, or the state that it goes on from, into what its monitor is started with. The images are named "kernel" and
+/// "initrd" there, and handed under these names.
+/// </summary>
 internal sealed class SpecWriter(ImageStore store)
 {
+    private const string SpecName = "spec";
+    private const string KvmDevice = "/dev/kvm";
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
+
+    /// <summary>Writes what the run needs into its folder.</summary>
+    /// <param name="saved">The folder of the state to go on from; null to power on.</param>
+    /// <exception cref="OperationFailedException">An image is gone, or the state is not one.</exception>
+    public async Task<MonitorInput> PrepareAsync(RunDirectory run, Vm vm, string? saved, WebVmDbContext database, CancellationToken cancellation)
+    {
+        var (spec, boot) = await CreateAsync(vm, database, cancellation);
+        run.Create();
+        PrivateFile.Write(run.Spec, Encoding.UTF8.GetBytes(MachineSpecJson.Write(spec).ToJsonString(s_indented)));
+        bool kvm = spec.Engine != EngineChoice.Soft && CanUseKvm();
+        if (saved is null)
+        {
+            boot.Write(run.Path);
+            return new MonitorInput(["--spec", SpecName], [(SpecName, run.Spec), .. boot.Find(store)], kvm);
+        }
+
+        // A state of an older build names its images itself.
+        var before = BootFiles.Read(saved);
+        before?.Write(run.Path);
+        return new MonitorInput(["--restore", SavedFiles.FolderName], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
+    }
+
+    // Whom it does not let in, the monitor has to do without, or says so.
+    private static bool CanUseKvm()
+    {
+        try
+        {
+            using var device = File.OpenHandle(KvmDevice, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+            return true;
+        }
+        catch (Exception closed) when (closed is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     /// <exception cref="OperationFailedException">An image is gone.</exception>
-    public async Task<MachineSpec> CreateAsync(Vm vm, WebVmDbContext database, CancellationToken cancellation)
+    private async Task<(MachineSpec Spec, BootFiles Boot)> CreateAsync(Vm vm, WebVmDbContext database, CancellationToken cancellation)
     {
         var configuration = vm.Configuration;
+        var (boot, files) = await BootAsync(configuration.Boot, database, cancellation);
         var spec = new MachineSpec
         {
             Name = vm.Name,
@@ -31,39 +74,28 @@ internal sealed class SpecWriter(ImageStore store)
                 Memory = (ulong)node.Memory,
                 Distances = node.Distances.Count == 0 ? null : [.. node.Distances.Select(distance => (byte)distance)],
             })],
-            Boot = await BootAsync(configuration.Boot, database, cancellation),
+            Boot = boot,
             Display = configuration.Display.Enabled ? new DisplaySpec(configuration.Display.Width, configuration.Display.Height) : null,
         };
         var faults = spec.Validate();
-        return faults.Count == 0 ? spec : throw new OperationFailedException($"The machine cannot be built: {string.Join("; ", faults.Select(fault => $"{fault.Pointer} {fault.Message}"))}.");
+        return faults.Count == 0 ? (spec, files) : throw new OperationFailedException($"The machine cannot be built: {string.Join("; ", faults.Select(fault => $"{fault.Pointer} {fault.Message}"))}.");
     }
 
-    public static async Task WriteAsync(RunDirectory run, MachineSpec spec, CancellationToken cancellation)
-    {
-        Directory.CreateDirectory(run.Path);
-        JsonObject json = MachineSpecJson.Write(spec);
-        await File.WriteAllTextAsync(run.Spec, json.ToJsonString(new JsonSerializerOptions { WriteIndented = true }), cancellation);
-    }
-
-    private async Task<BootSpec> BootAsync(BootConfiguration boot, WebVmDbContext database, CancellationToken cancellation)
+    private async Task<(BootSpec Spec, BootFiles Files)> BootAsync(BootConfiguration boot, WebVmDbContext database, CancellationToken cancellation)
     {
         if (boot.Kernel is not null)
         {
-            return new BootSpec
-            {
-                Kernel = store.Content((await FindAsync(boot.Kernel, database, cancellation)).Id),
-                Initrd = boot.Initrd is null ? null : store.Content((await FindAsync(boot.Initrd, database, cancellation)).Id),
-                CommandLine = boot.CommandLine ?? "",
-            };
+            string kernel = store.Content((await FindAsync(boot.Kernel, database, cancellation)).Id);
+            string? initrd = boot.Initrd is null ? null : store.Content((await FindAsync(boot.Initrd, database, cancellation)).Id);
+            return Name(kernel, initrd, boot.CommandLine ?? "");
         }
 
         var bundle = await FindAsync(boot.Image ?? throw new OperationFailedException("The VM has nothing to boot from."), database, cancellation);
-        return new BootSpec
-        {
-            Kernel = store.Kernel(bundle.Id),
-            Initrd = store.Initrd(bundle.Id),
-            CommandLine = boot.CommandLine ?? await File.ReadAllTextAsync(store.CommandLine(bundle.Id), cancellation),
-        };
+        return Name(store.Kernel(bundle.Id), store.Initrd(bundle.Id), boot.CommandLine ?? await File.ReadAllTextAsync(store.CommandLine(bundle.Id), cancellation));
+
+        (BootSpec Spec, BootFiles Files) Name(string kernel, string? initrd, string commandLine) => (
+            new BootSpec { Kernel = BootFiles.KernelName, Initrd = initrd is null ? null : BootFiles.InitrdName, CommandLine = commandLine },
+            BootFiles.Of(store, kernel, initrd));
     }
 
     private static async Task<Image> FindAsync(string name, WebVmDbContext database, CancellationToken cancellation) =>

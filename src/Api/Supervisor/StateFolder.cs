@@ -2,11 +2,12 @@ using System.Diagnostics;
 using System.Text.Json;
 using WebVm.Api.Operations;
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Supervisor;
 
 /// <summary>
-/// Saved machine states. The unprivileged monitor writes into its own run directory; the service moves the finished folder where
+/// Saved machine states. The monitor writes into files of the service's in the run directory; the service moves the finished folder where
 /// it belongs, so that a state is there completely or not at all.
 /// </summary>
 internal static class StateFolder
@@ -34,6 +35,16 @@ internal static class StateFolder
             };
             client.Start();
             var result = await client.SaveAsync(written).WaitAsync(cancellation);
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            if (run.IsOfOlderBuild)
+            {
+                written = Take(written, target);
+            }
+            else
+            {
+                BootFiles.Read(run.Path)?.Write(written);
+            }
+
             Replace(written, target);
             return result.MemoryBytes;
         }
@@ -73,15 +84,49 @@ internal static class StateFolder
     public static void Replace(string finished, string target)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-        Delete(target);
-        Directory.Move(finished, target);
+        try
+        {
+            if (DurableFiles.PublishReplacing(finished, target))
+            {
+                Delete(finished);
+            }
+
+            DurableFiles.SynchronizeDirectory(Path.GetDirectoryName(target)!);
+        }
+        catch (LinuxException failure)
+        {
+            throw new IOException($"The state could not be put in place: {failure.Message}", failure);
+        }
+    }
+
+    /// <summary>
+    /// Takes a state from a monitor of an older build, which wrote into a folder of its own: it is moved to where the monitor reaches nothing, and only
+    /// then looked at.
+    /// </summary>
+    private static string Take(string written, string target)
+    {
+        string taken = target + ".taken";
+        Delete(taken);
+        Directory.Move(written, taken);
+        if (PrivateFolder.Take(taken) is [var foreign, ..])
+        {
+            Delete(taken);
+            throw new IOException($"The monitor saved something that is no file: {Path.GetFileName(foreign)}");
+        }
+
+        return taken;
     }
 
     public static void Delete(string path)
     {
-        if (Directory.Exists(path))
+        switch (FileIdentity.Of(path))
         {
-            Directory.Delete(path, recursive: true);
+            case { IsDirectory: true }:
+                Directory.Delete(path, recursive: true);
+                break;
+            case not null:
+                File.Delete(path);
+                break;
         }
     }
 }

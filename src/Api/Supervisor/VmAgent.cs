@@ -41,6 +41,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private volatile ControlClient? _client;
     private string? _attachedRun;
     private long _launchedAt;
+    private Task<KeeperFailure?>? _launch;
     private Task _loop = Task.CompletedTask;
     private volatile TaskCompletionSource _changed = NewSignal();
 
@@ -68,6 +69,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     /// <summary>The connection to the running monitor; null when there is none.</summary>
     public ControlClient? Client => _client is { Closed.IsCompleted: false } client ? client : null;
+
+    /// <summary>The process of the connected monitor, for its use of processor and memory.</summary>
+    public int? MonitorId { get; private set; }
 
     /// <summary>Completes after the agent has next seen or done something.</summary>
     public Task Changed => _changed.Task;
@@ -272,14 +276,18 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     {
         try
         {
-            // Only between this and the monitor's first breath may a killed service leave a run without a process: it is launched again.
+            if (_launch is { IsCompletedSuccessfully: true } launch && await launch is { } failed)
+            {
+                await EndAsync(database, vm, run, RunEnd.Of(failed), cancellation);
+                return TimeSpan.Zero;
+            }
+
+            // Only between this and the keeper's record may a killed service leave a run without a process: it is launched again.
             if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > LaunchPatience)
             {
-                bool restore = Directory.Exists(services.Files.Saved(id));
-                var spec = await services.Specs.CreateAsync(vm, database, cancellation);
-                await SpecWriter.WriteAsync(run, spec, cancellation);
-                string[] source = restore ? ["--restore", services.Files.Saved(id)] : ["--spec", run.Spec];
-                services.Launcher.Launch(run, ["serve", "--control", run.Control, .. source]);
+                string saved = services.Files.Saved(id);
+                var input = await services.Specs.PrepareAsync(run, vm, Directory.Exists(saved) ? saved : null, database, cancellation);
+                _launch = await services.Launcher.LaunchAsync(run, input);
                 _launchedAt = Stopwatch.GetTimestamp();
             }
         }
@@ -309,6 +317,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         {
             _client = await ConnectAsync(run, vm.RunId!, cancellation);
             _attachedRun = vm.RunId;
+            MonitorId = run.MonitorId();
+            var isolation = run.ReadRecord() is { } record ? new Isolation(record.Level, record.Walls) : null;
+            await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.Isolation, isolation), cancellation);
             return TimeSpan.Zero;
         }
         catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
@@ -327,7 +338,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             }
 
             LogUnreachable(services.Log, id, failure.Message);
-            MonitorLauncher.Kill(run);
+            run.KillAll();
             await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {LaunchPatience.TotalSeconds:0} seconds."), cancellation);
             return TimeSpan.Zero;
         }
@@ -489,7 +500,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     /// <summary>Draws the consequences of a run's end: rest, or restart after a pause that grows.</summary>
     private async Task EndAsync(WebVmDbContext database, Vm vm, RunDirectory run, RunEnd end, CancellationToken cancellation)
     {
-        MonitorLauncher.Kill(run);
+        run.KillAll();
         await HearOutAsync(cancellation);
         if (end.Crashed)
         {
@@ -556,12 +567,14 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
                 (now.Observed, now.ObservedReason) = conclude(now);
                 now.RunId = null;
                 now.RunningConfiguration = null;
+                now.Isolation = null;
                 now.StartedAt = null;
                 database.Record(EventType(now.Observed), now, now.ObservedReason);
                 return true;
             },
             cancellation);
         _launchedAt = 0;
+        _launch = null;
         run.Delete();
     }
 

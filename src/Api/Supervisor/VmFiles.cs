@@ -13,7 +13,9 @@ public sealed class VmFiles(IOptions<ServiceOptions> options)
 
     public string Snapshot(Guid vm, Guid snapshot) => Path.Combine(Folder(vm), "snapshots", snapshot.ToString("N"));
 
-    public RunDirectory Run(string runId) => new(Path.Combine(options.Value.Data, "run"), runId);
+    public string RunsFolder => Path.Combine(options.Value.Data, "run");
+
+    public RunDirectory Run(string runId) => new(RunsFolder, runId);
 
     /// <summary>The VMs that have a state to go on from.</summary>
     public Guid[] WithSavedState() => Directory.Exists(options.Value.VmsFolder)
@@ -23,8 +25,7 @@ public sealed class VmFiles(IOptions<ServiceOptions> options)
     /// <summary>The runs that have a folder.</summary>
     public string[] Runs()
     {
-        string root = Path.Combine(options.Value.Data, "run");
-        return Directory.Exists(root) ? [.. Directory.GetDirectories(root).Select(folder => Path.GetFileName(folder))] : [];
+        return Directory.Exists(RunsFolder) ? [.. Directory.GetDirectories(RunsFolder).Select(folder => Path.GetFileName(folder))] : [];
     }
 
     public void Delete(Guid vm)

@@ -54,6 +54,15 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
         }
     }
 
+    /// <summary>The process of the VM's monitor; null when none is connected.</summary>
+    public int? MonitorId(Guid id)
+    {
+        lock (_lock)
+        {
+            return _agents.GetValueOrDefault(id)?.Agent is { Client: not null } agent ? agent.MonitorId : null;
+        }
+    }
+
     /// <summary>Something about the VM has changed in the database.</summary>
     public void Wake(Guid id)
     {

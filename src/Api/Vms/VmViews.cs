@@ -1,4 +1,5 @@
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Vms;
 
@@ -70,6 +71,7 @@ public sealed record VmSettings
 }
 
 /// <summary>A VM as clients see it.</summary>
+/// <param name="Isolation">What stands between its monitor and the host; null while none runs, and for one that an older WebVm has started.</param>
 public sealed record VmView(
     Guid Id,
     string Name,
@@ -86,6 +88,7 @@ public sealed record VmView(
     AutostartConfiguration Autostart,
     bool DeleteProtection,
     VmPowerView Power,
+    Isolation? Isolation,
     IReadOnlyList<string> PendingChanges,
     DateTimeOffset CreatedAt,
     DateTimeOffset UpdatedAt)
@@ -94,7 +97,7 @@ public sealed record VmView(
     {
         var c = vm.Configuration;
         return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Restart, c.Autostart, c.DeleteProtection,
-            VmPowerView.From(vm), PendingChange.Between(vm.RunningConfiguration, c), vm.CreatedAt, vm.UpdatedAt);
+            VmPowerView.From(vm), vm.Isolation, PendingChange.Between(vm.RunningConfiguration, c), vm.CreatedAt, vm.UpdatedAt);
     }
 }
 

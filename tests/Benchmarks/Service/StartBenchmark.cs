@@ -96,11 +96,11 @@ internal sealed class StartBenchmark : IBenchmark
         var seen = DateTime.UtcNow;
         string run = Directory.GetDirectories(Path.Combine(service.Data, "run")).Single();
         var spec = File.GetLastWriteTimeUtc(Path.Combine(run, "machine.json"));
-        var process = File.GetLastWriteTimeUtc(Path.Combine(run, "session"));
         var socket = File.GetLastWriteTimeUtc(Path.Combine(run, "control"));
+        var process = File.GetLastWriteTimeUtc(Path.Combine(run, "process"));
         await serial.DisposeAsync();
         await service.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm}?force=true&wait=60");
-        return new ServiceStart(created, Between(asked, accepted), Between(asked, spec), Between(spec, process), Between(process, socket), Between(socket, seen));
+        return new ServiceStart(created, Between(asked, accepted), Between(asked, spec), Between(spec, socket), Between(socket, process), Between(process, seen));
     }
 
     private static double Between(DateTime from, DateTime to) => (to - from).TotalMilliseconds;

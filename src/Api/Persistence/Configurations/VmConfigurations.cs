@@ -16,6 +16,7 @@ internal sealed class VmTable : IEntityTypeConfiguration<Vm>
         table.Property(vm => vm.Labels).IsJson();
         table.Property(vm => vm.Configuration).IsJson();
         table.Property(vm => vm.RunningConfiguration).IsJson();
+        table.Property(vm => vm.Isolation).IsJson();
         table.Property(vm => vm.Revision).IsConcurrencyToken();
     }
 }

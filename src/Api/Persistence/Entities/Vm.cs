@@ -1,3 +1,5 @@
+using WebVm.Api.Supervisor;
+
 namespace WebVm.Api.Persistence.Entities;
 
 /// <summary>A virtual machine: what its owner wants, and what the reconciler last saw.</summary>
@@ -29,6 +31,9 @@ public sealed class Vm
 
     /// <summary>Name of the run: its directory below the VM's folder. Null while no monitor is meant to run.</summary>
     public string? RunId { get; set; }
+
+    /// <summary>What the running monitor is kept by; null while none runs, or one of a build that did not say.</summary>
+    public Isolation? Isolation { get; set; }
 
     /// <summary>Restarts after a crash since the last manual start, or since the VM has last run for ten minutes.</summary>
     public int RestartCount { get; set; }

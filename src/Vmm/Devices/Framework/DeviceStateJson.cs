@@ -13,7 +13,6 @@ public static class DeviceStateJson
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
-        AllowDuplicateProperties = false,
         PropertyNameCaseInsensitive = false,
         MaxDepth = 32,
     };
