@@ -101,7 +101,7 @@ internal static unsafe class ConfinedChild
             Check(plan, StartStep.User, Call(SYS_setresuid, user, user, user));
         }
 
-        var header = new __user_cap_header_struct { version = __user_cap_header_struct.Version3 };
+        var header = new __user_cap_header_struct { version = _LINUX_CAPABILITY_VERSION_3 };
         ulong* none = stackalloc ulong[3] { 0, 0, 0 }; // two struct __user_cap_data_struct
         Check(plan, StartStep.Capabilities, Call(SYS_capset, (nint)(&header), (nint)none));
         Check(plan, StartStep.Privileges, Call(SYS_prctl, ThreadCalls.PR_SET_NO_NEW_PRIVS, 1));

@@ -37,9 +37,9 @@ public sealed class OpeningTests
         [typeof(ConfinedProcess)] = "is outside of the walls, and maps the user of a namespace",
         [typeof(CheckedFile)] = "is the service's",
         [typeof(FileIdentity)] = "is the service's",
-        [typeof(OwnProcess)] = "is the service's",
         [typeof(PrivateFolder)] = "is the service's",
-        [typeof(ProcessHandle)] = "is the service's",
+        [typeof(OwnProcess)] = "is the service's",
+        [typeof(ProcessHandle)] = "is the service's and the keeper's",
         [typeof(ThreadRunDelay)] = "opens /proc where there is one, and does without where not",
     };
 
@@ -62,7 +62,7 @@ public sealed class OpeningTests
         s_openers.Keys.Where(opener => !s_types.Where(type => Outermost(type) == opener).SelectMany(Openings).Any()).Select(opener => opener.Name));
 
     [Fact]
-    public void Calls_that_reach_names_are_declared_where_this_test_looks() => Assert.Empty(s_types
+    public void Calls_that_reach_names_are_declared_in_few_places() => Assert.Empty(s_types
         .Where(type => !s_nativeOpeners.Contains(Outermost(type)))
         .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.DeclaredOnly))
         .Where(method => method.GetCustomAttribute<DllImportAttribute>() is { } import && s_calls.Contains(import.EntryPoint ?? method.Name))

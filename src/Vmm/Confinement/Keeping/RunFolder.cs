@@ -66,8 +66,8 @@ internal sealed unsafe class RunFolder : IDisposable
     {
         var text = new StringBuilder("format 1\n")
             .Append(CultureInfo.InvariantCulture, $"boot {File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim()}\n")
-            .Append(CultureInfo.InvariantCulture, $"keeper {Environment.ProcessId} {StartTime(Environment.ProcessId)}\n")
-            .Append(CultureInfo.InvariantCulture, $"monitor {monitor} {StartTime(monitor)}\n")
+            .Append(CultureInfo.InvariantCulture, $"keeper {Environment.ProcessId} {ProcessHandle.StartTimeOf(Environment.ProcessId)}\n")
+            .Append(CultureInfo.InvariantCulture, $"monitor {monitor} {ProcessHandle.StartTimeOf(monitor)}\n")
             .Append(CultureInfo.InvariantCulture, $"level {IsolationLevels.Name(level)}\n")
             .Append(CultureInfo.InvariantCulture, $"walls {string.Join(',', confined?.Walls ?? [])}\n");
         if (user is { } own)
@@ -102,14 +102,6 @@ internal sealed unsafe class RunFolder : IDisposable
         Lock.Dispose();
         _exit.Dispose();
         Log.Dispose();
-    }
-
-    /// <summary>When a process started, in clock ticks since the host did: field 22 of /proc/PID/stat (proc(5)). With the number and the boot, no other process has it.</summary>
-    private static string StartTime(int process)
-    {
-        string stat = File.ReadAllText($"/proc/{process}/stat");
-        // The name, in parentheses, may hold anything.
-        return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[19];
     }
 
     private static FileDescriptor Create(string path)

@@ -41,6 +41,7 @@ internal static unsafe partial class ProcessCalls
     public const int AT_EMPTY_PATH = 0x1000;
     public const int MAP_FIXED_NOREPLACE = 0x100000;
     public const int RLIMIT_MSGQUEUE = 12;
+    public const uint _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
     [LibraryImport("libc", EntryPoint = "setsid", SetLastError = true)]
     public static partial int NewSession();
@@ -67,12 +68,11 @@ internal static unsafe partial class ProcessCalls
     public static partial uint EffectiveGroup();
 }
 
-/// <summary>For capset(2); version 3 takes two <see cref="__user_cap_data_struct"/>.</summary>
+/// <summary>For capset(2): version 3 takes two <see cref="__user_cap_data_struct"/>.</summary>
 [NativeType("linux/capability.h", Name = "struct __user_cap_header_struct")]
 [StructLayout(LayoutKind.Sequential)]
 internal struct __user_cap_header_struct
 {
-    public const uint Version3 = 0x20080522;
     public uint version;
     public int pid;
 }
