@@ -13,6 +13,13 @@ internal sealed class HandedMonitor : IDisposable
 
     /// <param name="files">What the monitor finds under which name; null for a listening control socket.</param>
     public HandedMonitor(string[] arguments, params (string Name, FileDescriptor? File)[] files)
+        : this(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), StartWithoutDiagnostics, arguments, files)
+    {
+    }
+
+    /// <param name="program">The monitor's.</param>
+    /// <param name="start">Starts it.</param>
+    public HandedMonitor(string program, Func<ProcessStartInfo, Process> start, string[] arguments, params (string Name, FileDescriptor? File)[] files)
     {
         _socket = Path.Combine(_folder, "control");
         string empty = Directory.CreateDirectory(Path.Combine(_folder, "empty")).FullName;
@@ -26,12 +33,7 @@ internal sealed class HandedMonitor : IDisposable
                 all.AddRange(["--handed", $"{handed[^1].Number}={name}"]);
             }
 
-            Process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), all)
-            {
-                WorkingDirectory = empty,
-                RedirectStandardError = true,
-                RedirectStandardOutput = true,
-            })!;
+            Process = start(new ProcessStartInfo(program, all) { WorkingDirectory = empty, RedirectStandardError = true, RedirectStandardOutput = true });
         }
         finally
         {
@@ -49,6 +51,13 @@ internal sealed class HandedMonitor : IDisposable
         Process.WaitForExit();
         Process.Dispose();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    /// <summary>As the keeper starts a build that compiles at run time: its door for debuggers is a socket in /tmp, which the filter refuses.</summary>
+    private static Process StartWithoutDiagnostics(ProcessStartInfo information)
+    {
+        information.Environment["DOTNET_EnableDiagnostics"] = "0";
+        return Process.Start(information)!;
     }
 
     private static FileDescriptor Inheritable(FileDescriptor file) =>

@@ -23,12 +23,12 @@ public sealed class HandedMonitorTests : IDisposable
         using (var monitor = new HandedMonitor(["serve", "--spec", "spec"], ("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null)))
         using (var client = await monitor.ConnectAsync().WaitAsync(s_limit))
         {
-            await EchoAsync(client, "before");
+            await Echo.CheckAsync(client, "before");
             // A reset reads the kernel once more.
             await client.ResetAsync().WaitAsync(s_limit);
-            await EchoAsync(client, "after a reset");
+            await Echo.CheckAsync(client, "after a reset");
             await client.SaveAsync(state).WaitAsync(s_limit);
-            await EchoAsync(client, "after a save");
+            await Echo.CheckAsync(client, "after a save");
             await client.StopAsync().WaitAsync(s_limit);
             await monitor.Process.WaitForExitAsync().WaitAsync(s_limit);
             Assert.Equal(0, monitor.Process.ExitCode);
@@ -38,7 +38,7 @@ public sealed class HandedMonitorTests : IDisposable
         using (var monitor = new HandedMonitor(["serve", "--restore", "state"], [.. files, ("kernel", Read(kernel)), ("control", null)]))
         using (var client = await monitor.ConnectAsync().WaitAsync(s_limit))
         {
-            await EchoAsync(client, "restored");
+            await Echo.CheckAsync(client, "restored");
         }
     }
 
@@ -57,21 +57,4 @@ public sealed class HandedMonitorTests : IDisposable
     }
 
     private static FileDescriptor Read(string path) => SparseFile.Open(path, write: false);
-
-    private static async Task EchoAsync(ControlClient client, string text)
-    {
-        long from = (await client.StatusAsync().WaitAsync(s_limit)).SerialEnd;
-        for (int written = 0; written < text.Length;)
-        {
-            written += await client.WriteSerialAsync([.. text[written..].Select(letter => (byte)letter)]).WaitAsync(s_limit);
-        }
-
-        string heard = "";
-        var deadline = DateTime.UtcNow + s_limit;
-        while (heard != text)
-        {
-            Assert.True(DateTime.UtcNow < deadline, $"'{heard}' came back.");
-            heard = string.Concat((await client.ReadSerialAsync(from).WaitAsync(s_limit)).Data.Select(letter => (char)letter));
-        }
-    }
 }

@@ -93,6 +93,7 @@ public sealed class OpeningTests
         return owner?.Namespace == "System.Net.Sockets" || owner == typeof(System.Diagnostics.Process)
             || (owner == typeof(FileCalls) && called.Name is nameof(FileCalls.Open) or nameof(FileCalls.Unlink) or nameof(FileCalls.Rename)
                 or nameof(FileCalls.LinkAt) or nameof(FileCalls.ChangeMode) or nameof(FileCalls.StatusOf))
+            || owner == typeof(OwnProcessCalls) || owner == typeof(FileStatusCalls)
             || (owner == typeof(SocketCalls) && called.Name is nameof(SocketCalls.Create) or nameof(SocketCalls.Bind) or nameof(SocketCalls.Connect))
             || (owner == typeof(UntrustedFile) && called.GetParameters() is [{ ParameterType: var path }, ..] && path == typeof(string))
             || (owner == typeof(SparseFile) && called.Name is nameof(SparseFile.Open) or nameof(SparseFile.CreateNew))

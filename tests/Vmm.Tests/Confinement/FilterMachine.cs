@@ -3,15 +3,23 @@ using static WebVm.Vmm.Host.Native.SeccompCalls;
 
 namespace WebVm.Vmm.Tests.Confinement;
 
-/// <summary>Runs a filter as the kernel would (Documentation/networking/filter.rst), for one call.</summary>
-internal static unsafe class FilterMachine
+/// <summary>Runs a filter as the kernel does (classic BPF, net/core/filter.c) on a call that nobody makes.</summary>
+internal static class FilterMachine
 {
-    public static uint Run(sock_filter[] program, int number, ulong[] arguments, uint architecture = AUDIT_ARCH_X86_64, ulong instructionPointer = 0)
+    private const uint Native = AUDIT_ARCH_X86_64;
+
+    /// <returns>SECCOMP_RET_…</returns>
+    public static uint Judge(sock_filter[] program, int number, ReadOnlySpan<ulong> arguments, uint architecture = Native, ulong instructionPointer = 0)
     {
-        var data = new seccomp_data { nr = number, arch = architecture, instruction_pointer = instructionPointer };
+        var data = new uint[16];
+        data[0] = (uint)number;
+        data[1] = architecture;
+        data[2] = (uint)instructionPointer;
+        data[3] = (uint)(instructionPointer >> 32);
         for (int index = 0; index < arguments.Length; index++)
         {
-            data.args[index] = arguments[index];
+            data[4 + (index * 2)] = (uint)arguments[index];
+            data[5 + (index * 2)] = (uint)(arguments[index] >> 32);
         }
 
         uint accumulator = 0;
@@ -21,7 +29,7 @@ internal static unsafe class FilterMachine
             switch (instruction.code)
             {
                 case BPF_LD | BPF_W | BPF_ABS:
-                    accumulator = *(uint*)((byte*)&data + instruction.k);
+                    accumulator = data[instruction.k / 4];
                     break;
                 case BPF_ALU | BPF_AND | BPF_K:
                     accumulator &= instruction.k;
@@ -41,7 +49,7 @@ internal static unsafe class FilterMachine
                 case BPF_RET | BPF_K:
                     return instruction.k;
                 default:
-                    throw new InvalidOperationException($"Instruction {at} has code {instruction.code:x}.");
+                    throw new InvalidOperationException($"Instruction {at} has code 0x{instruction.code:x}.");
             }
         }
     }

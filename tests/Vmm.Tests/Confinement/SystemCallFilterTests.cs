@@ -14,28 +14,28 @@ public sealed class SystemCallFilterTests
     public void What_is_listed_is_allowed_and_nothing_else()
     {
         var program = new SystemCallFilter().Allow(SYS_read, "why").Allow(SYS_write, "why").Assemble();
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_read, []));
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_write, []));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_open, []));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, int.MaxValue, []));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_read, []));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_write, []));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_open, []));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, int.MaxValue, []));
     }
 
     [Fact]
     public void A_call_that_fails_is_told_its_error()
     {
         var program = new SystemCallFilter().Fail(SYS_clone3, ErrorNumber.ENOSYS, "why").Assemble();
-        Assert.Equal(SECCOMP_RET_ERRNO | ErrorNumber.ENOSYS, FilterMachine.Run(program, SYS_clone3, []));
+        Assert.Equal(SECCOMP_RET_ERRNO | ErrorNumber.ENOSYS, FilterMachine.Judge(program, SYS_clone3, []));
     }
 
     [Theory]
     [InlineData(0x40000003)] // AUDIT_ARCH_I386: int 0x80
     [InlineData(0xc00000b7)] // AUDIT_ARCH_AARCH64
     public void Calls_of_another_instruction_set_end_the_process(uint architecture) =>
-        Assert.Equal(SECCOMP_RET_KILL_PROCESS, FilterMachine.Run(new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read, [], architecture));
+        Assert.Equal(SECCOMP_RET_KILL_PROCESS, FilterMachine.Judge(new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read, [], architecture));
 
     [Fact]
     public void Calls_of_the_x32_interface_end_the_process() =>
-        Assert.Equal(SECCOMP_RET_KILL_PROCESS, FilterMachine.Run(new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read | 0x40000000, []));
+        Assert.Equal(SECCOMP_RET_KILL_PROCESS, FilterMachine.Judge(new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read | 0x40000000, []));
 
     [Theory]
     [InlineData(5UL, true)]
@@ -69,8 +69,8 @@ public sealed class SystemCallFilterTests
     public void A_call_is_known_by_where_it_comes_from()
     {
         var program = new SystemCallFilter().Allow(SYS_execveat, "why", ArgumentTest.ReturnsTo(0x7123_4567_8014)).Assemble();
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_execveat, [], instructionPointer: 0x7123_4567_8014));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_execveat, [], instructionPointer: 0x4567_8014));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_execveat, [], instructionPointer: 0x7123_4567_8014));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_execveat, [], instructionPointer: 0x4567_8014));
     }
 
     [Fact]
@@ -81,10 +81,10 @@ public sealed class SystemCallFilterTests
             .Allow(SYS_read, "between")
             .Fail(SYS_ioctl, ErrorNumber.ENOTTY, "or that", ArgumentTest.IsOneOf(1, 20))
             .Assemble();
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_ioctl, [3, 11]));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_ioctl, [3, 12]));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_ioctl, [4, 11]));
-        Assert.Equal(SECCOMP_RET_ERRNO | ErrorNumber.ENOTTY, FilterMachine.Run(program, SYS_ioctl, [4, 20]));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_ioctl, [3, 11]));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_ioctl, [3, 12]));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_ioctl, [4, 11]));
+        Assert.Equal(SECCOMP_RET_ERRNO | ErrorNumber.ENOTTY, FilterMachine.Judge(program, SYS_ioctl, [4, 20]));
     }
 
     [Fact]
@@ -93,10 +93,10 @@ public sealed class SystemCallFilterTests
         uint[] many = [.. Enumerable.Range(1000, 200).Select(value => (uint)value)];
         var filter = new SystemCallFilter().Allow(SYS_ioctl, "many", ArgumentTest.IsOneOf(1, many)).Allow(SYS_ioctl, "more", ArgumentTest.IsOneOf(2, many));
         var program = filter.Allow(SYS_read, "last").Assemble();
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_read, []));
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_ioctl, [0, 1199, 0]));
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_ioctl, [0, 0, 1000]));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_ioctl, [0, 999, 1200]));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_read, []));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_ioctl, [0, 1199, 0]));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_ioctl, [0, 0, 1000]));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_ioctl, [0, 999, 1200]));
     }
 
     [Fact]
@@ -119,11 +119,11 @@ public sealed class SystemCallFilterTests
             OuterFilter.SetOwnProcess(first, program.Length, 2);
         }
 
-        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Run(program, SYS_tgkill, [2, 17, 6]));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_tgkill, [1, 1, 6]));
-        Assert.Equal(Otherwise, FilterMachine.Run(program, SYS_kill, [unchecked((ulong)-1), 9]));
+        Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_tgkill, [2, 17, 6]));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_tgkill, [1, 1, 6]));
+        Assert.Equal(Otherwise, FilterMachine.Judge(program, SYS_kill, [unchecked((ulong)-1), 9]));
     }
 
     private static void Decides(ArgumentTest test, ulong[] arguments, bool allowed) =>
-        Assert.Equal(allowed ? SECCOMP_RET_ALLOW : Otherwise, FilterMachine.Run(new SystemCallFilter().Allow(SYS_ioctl, "why", test).Assemble(), SYS_ioctl, arguments));
+        Assert.Equal(allowed ? SECCOMP_RET_ALLOW : Otherwise, FilterMachine.Judge(new SystemCallFilter().Allow(SYS_ioctl, "why", test).Assemble(), SYS_ioctl, arguments));
 }
