@@ -16,7 +16,10 @@ internal sealed unsafe partial class SoftVcpu
     private ulong _windowInstructions;
 
     /// <summary>For so long a processor is looked at before it counts as idle.</summary>
-    public TimeSpan IdleWindow { get; init; } = TimeSpan.FromSeconds(5);
+    public TimeSpan IdleWindow { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>It waits for an event.</summary>
+    public bool Asleep => _asleep;
 
     /// <summary>How long to sleep before there is something to give back.</summary>
     private TimeSpan IdlePatience => Blocks.Used > IdleBlocks ? IdleWindow : Timeout.InfiniteTimeSpan;

@@ -41,7 +41,7 @@ internal static unsafe class HostBitFields
             return Bmi2.X64.ParallelBitDeposit(value, mask);
         }
 
-        return s_deposit != null ? s_deposit(value, mask) : DepositByBit(value, mask);
+        return DepositByStub(value, mask);
     }
 
     public static ulong Extract(ulong value, ulong mask)
@@ -51,7 +51,7 @@ internal static unsafe class HostBitFields
             return Bmi2.X64.ParallelBitExtract(value, mask);
         }
 
-        return s_extract != null ? s_extract(value, mask) : ExtractByBit(value, mask);
+        return ExtractByStub(value, mask);
     }
 
     /// <summary>
@@ -60,6 +60,10 @@ internal static unsafe class HostBitFields
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong MultiplyHigh(ulong left, ulong right) =>
         Bmi2.X64.IsSupported ? Bmi2.X64.MultiplyNoFlags(left, right) : MultiplyHighByHalves(left, right);
+
+    internal static ulong DepositByStub(ulong value, ulong mask) => s_deposit != null ? s_deposit(value, mask) : DepositByBit(value, mask);
+
+    internal static ulong ExtractByStub(ulong value, ulong mask) => s_extract != null ? s_extract(value, mask) : ExtractByBit(value, mask);
 
     internal static ulong DepositByBit(ulong value, ulong mask)
     {
