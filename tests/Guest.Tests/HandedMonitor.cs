@@ -26,7 +26,7 @@ internal sealed class HandedMonitor : IDisposable
                 all.AddRange(["--handed", $"{handed[^1].Number}={name}"]);
             }
 
-            Process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), all)
+            Process = Process.Start(new ProcessStartInfo(Monitors.Installed, all)
             {
                 WorkingDirectory = empty,
                 RedirectStandardError = true,
