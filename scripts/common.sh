@@ -156,7 +156,7 @@ monitor_name() {
 
 # What the native compiler links with. Without it there is a fall-back.
 want_native_compiler() {
-    links_statically || (need_packages "compiling the monitor to a native program" gcc:gcc libc6-dev:/usr/lib/x86_64-linux-gnu/libc.a zlib1g-dev:/usr/lib/x86_64-linux-gnu/libz.a)
+    links_statically || (need_packages "compiling the monitor to a native program" gcc:gcc libc6-dev:/usr/include/stdio.h zlib1g-dev:/usr/include/zlib.h)
 }
 
 links_statically() {

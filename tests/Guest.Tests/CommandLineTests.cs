@@ -110,7 +110,7 @@ public sealed class CommandLineTests : IDisposable
     {
         string kernel = MultibootSample.Assemble(MultibootSample.Talk, _folder);
         string socket = Path.Combine(_folder, "control");
-        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        string vmm = Monitors.Installed;
         using var process = Process.Start(vmm, ["serve", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--control", socket]);
         using var slow = await ConnectAsync(socket);
         using var told = new SemaphoreSlim(0);
@@ -186,7 +186,7 @@ public sealed class CommandLineTests : IDisposable
     public void A_terminal_is_raw_while_the_guest_runs_and_as_before_afterwards()
     {
         string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
-        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        string vmm = Monitors.Installed;
         // script(1) gives the monitor a terminal; Ctrl-A X goes through it, and stty looks at it before, meanwhile (until it is another) and after.
         const string patience = "n=$((n+1)); [ $n -lt 1200 ] || break; sleep 0.1";
         string inside = $"stty -g > before; (n=0; while stty -g < /dev/tty > seen; cmp -s before seen; do {patience}; done; mv seen meanwhile) & "
@@ -224,7 +224,7 @@ public sealed class CommandLineTests : IDisposable
 
     private static Process Start(params string[] arguments)
     {
-        var process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), arguments)
+        var process = Process.Start(new ProcessStartInfo(Monitors.Installed, arguments)
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         })!;

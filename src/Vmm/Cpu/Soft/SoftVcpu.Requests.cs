@@ -178,11 +178,18 @@ internal sealed unsafe partial class SoftVcpu
         LeaveGuest();
         _asleep = true;
         Interlocked.MemoryBarrier();
+        GiveBackWhenIdle();
         long asleep = Stopwatch.GetTimestamp();
         while (Volatile.Read(ref _cpu->Requests) == 0)
         {
-            _wake.Wait();
-            _wake.Reset();
+            if (_wake.Wait(IdlePatience))
+            {
+                _wake.Reset();
+            }
+            else
+            {
+                GiveBackWhenIdle();
+            }
         }
 
         _stealTime.Waited(Stopwatch.GetTimestamp() - asleep);

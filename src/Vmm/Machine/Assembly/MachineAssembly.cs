@@ -68,12 +68,24 @@ public static class MachineAssembly
     }
 
     /// <exception cref="BootException">A file cannot be read.</exception>
-    private static BootSource ReadBoot(BootSpec boot) => new()
+    private static BootSource ReadBoot(BootSpec boot)
     {
-        Kernel = BootFile.Open(boot.Kernel),
-        Modules = boot.Initrd is { } initrd ? [new BootModule(BootFile.Open(initrd))] : [],
-        CommandLine = boot.CommandLine,
-    };
+        var kernel = BootFile.Open(boot.Kernel);
+        try
+        {
+            return new()
+            {
+                Kernel = kernel,
+                Modules = boot.Initrd is { } initrd ? [new BootModule(BootFile.Open(initrd))] : [],
+                CommandLine = boot.CommandLine,
+            };
+        }
+        catch
+        {
+            kernel.Dispose();
+            throw;
+        }
+    }
 
     private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, ICpuEngine engine, StandardDevices devices, CpuStateBuffer states)
     {
@@ -91,7 +103,7 @@ public static class MachineAssembly
         engine.LoadInterruptControllers(VirtualWire.Apply(engine.SaveInterruptControllers()));
 
         // Read anew at every reset: kernels are large, and resets are rare.
-        var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
+        using var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
         var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.PrepareForBoot(memory));
         plan.Apply(states[0]);
     }

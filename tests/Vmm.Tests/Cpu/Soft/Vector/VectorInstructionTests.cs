@@ -198,6 +198,9 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
+    public void AvxIsFoundWhereThisHostsProgramsCanUseIt() => Assert.Equal(System.Runtime.Intrinsics.X86.Avx.IsSupported, VectorFeatures.HasAvx);
+
+    [Fact]
     public void AvxStateIsOfferedOnlyTogetherWithSseState()
     {
         Assert.False(VectorFeatures.IsValidXcr0(0, 7));

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using WebVm.Vmm.Cpu.Features;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 
@@ -7,7 +8,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 /// Which x87 and vector extensions the soft engine can offer: those it implements and, because it borrows the host processor's
 /// arithmetic, those this host has (its own CPUID; SDM Vol. 2A CPUID). AVX-512 is not offered.
 /// </summary>
-internal static class VectorFeatures
+internal static unsafe class VectorFeatures
 {
     /// <summary>XCR0 and XSTATE_BV bits (SDM Vol. 1 §13.1).</summary>
     public const ulong StateX87 = 1;
@@ -23,12 +24,15 @@ internal static class VectorFeatures
 
     // CPUID.1:ECX: FMA, AVX, F16C.
     private const uint Leaf1EcxAvx = (1u << 12) | (1u << 28) | (1u << 29);
+    private const uint Avx = 1u << 28;
     private const uint Avx2 = 1u << 5; // CPUID.7.0:EBX
     private const uint Sha = 1u << 29; // CPUID.7.0:EBX
     private const uint Gfni = 1u << 8; // CPUID.7.0:ECX
     private const uint Vaes = 1u << 9;
     private const uint Vpclmulqdq = 1u << 10;
     private const uint AvxVnni = 1u << 4; // CPUID.7.1:EAX
+
+    private const uint OsXsave = 1u << 27; // CPUID.1:ECX
 
     private const int LegacyAndHeader = 576;
     private const int AvxComponentSize = 256;
@@ -40,8 +44,9 @@ internal static class VectorFeatures
         (_, uint ebx7, uint ecx7, _) = maximum >= 7 ? Leaf(7, 0) : default;
         (uint eax71, _, _, _) = maximum >= 7 && Leaf(7, 0).Eax >= 1 ? Leaf(7, 1) : default;
 
-        // The JIT reports AVX only where the host's operating system enabled the state too (CPUID alone does not say).
-        HasAvx = System.Runtime.Intrinsics.X86.Avx.IsSupported;
+        // Not Avx.IsSupported, which a native program answers for what it was compiled for, not for where it runs. AVX can be used where the
+        // operating system enabled its state too (SDM Vol. 1 §14.3).
+        HasAvx = (ecx1 & Avx) != 0 && (ecx1 & OsXsave) != 0 && (HostXcr0() & (StateSse | StateAvx)) == (StateSse | StateAvx);
         Leaf1Edx = edx1 & Leaf1EdxImplemented;
         Leaf1Ecx = (ecx1 & Leaf1EcxImplemented) | (1u << 26) | (HasAvx ? ecx1 & Leaf1EcxAvx : 0);
         Leaf7Ebx = ebx7 & (HasAvx ? Avx2 | Sha : Sha);
@@ -50,7 +55,8 @@ internal static class VectorFeatures
         Xcr0Supported = StateX87 | StateSse | (HasAvx ? StateAvx : 0);
     }
 
-    private static bool HasAvx { get; }
+    /// <summary>Whether this host's programs can use AVX.</summary>
+    public static bool HasAvx { get; }
 
     /// <summary>Leaves out of a set of features those of this room that the host's processor lacks.</summary>
     public static CpuFeatureSet Restrict(CpuFeatureSet features)
@@ -107,6 +113,20 @@ internal static class VectorFeatures
         2 when (supported & StateAvx) != 0 => (AvxComponentSize, LegacyAndHeader, 0, 0),
         _ => default,
     };
+
+    /// <summary>The state components that the host's operating system enabled. #UD without OSXSAVE.</summary>
+    private static ulong HostXcr0()
+    {
+        nint read = HostStub.Assemble(a =>
+        {
+            a.xor(ecx, ecx);
+            a.xgetbv();
+            a.shl(rdx, 32);
+            a.or(rax, rdx);
+            a.ret();
+        });
+        return ((delegate* unmanaged[SuppressGCTransition]<ulong>)read)();
+    }
 
     private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Leaf(uint leaf, uint subleaf)
     {
