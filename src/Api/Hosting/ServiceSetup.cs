@@ -199,6 +199,7 @@ public static class ServiceSetup
         services.AddSingleton<SignInLinks>();
         services.AddSingleton<GuessLimits>();
         services.AddSingleton<DeviceCookies>();
+        services.AddSingleton<StreamLimits>();
         services.AddSingleton<StandingRights>();
         services.AddSingleton<LiveRights>();
         services.AddHostedService(provider => provider.GetRequiredService<LiveRights>());
