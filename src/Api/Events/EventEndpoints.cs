@@ -36,8 +36,7 @@ public static class EventEndpoints
         var cancellation = over.Token;
         string? resumed = context.Request.Headers["Last-Event-ID"].FirstOrDefault() is { Length: > 0 } id ? id : null;
         long? seen = resumed is null ? after : long.TryParse(resumed, NumberStyles.None, CultureInfo.InvariantCulture, out long last) ? last : null;
-        var gap = resumed is null && after is null ? null : await feed.GapAfterAsync(seen, cancellation);
-        long position = gap is not null ? gap.Next - 1 : seen ?? await feed.LatestAsync(cancellation);
+        var (position, gap) = resumed is null && after is null ? (await feed.LatestAsync(cancellation), null) : await feed.ResumeAsync(seen, cancellation);
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Npgsql;
 using WebVm.Api.Persistence;
 
@@ -12,7 +11,7 @@ namespace WebVm.Api.Events;
 /// older ones gets them page by page, in turn with others. PostgreSQL's NOTIFY tells of new ones, so several services on one database see each
 /// other's events; a missed wake-up costs a delay, never an event.
 /// </summary>
-public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, ILogger<EventFeed> log) : BackgroundService
+public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, DatabaseOutage outage) : BackgroundService
 {
     private const int BatchSize = 500;
 
@@ -36,9 +35,9 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
         return await database.Events.MaxAsync(record => (long?)record.Id, cancellation) ?? 0;
     }
 
-    /// <summary>What a client misses that has seen everything up to an event; null when nothing.</summary>
+    /// <summary>Where a client goes on that has seen everything up to an event, and what it misses; no gap when it misses nothing.</summary>
     /// <param name="seen">Id of that event; 0 for a client that wants what there is, null for an id that cannot be read.</param>
-    public async Task<EventGap?> GapAfterAsync(long? seen, CancellationToken cancellation)
+    public async Task<(long Position, EventGap? Gap)> ResumeAsync(long? seen, CancellationToken cancellation)
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         // The sequence first: an event that is added in between is no gap.
@@ -46,11 +45,11 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
         long first = await database.Events.MinAsync(record => (long?)record.Id, cancellation) ?? last + 1;
         return seen switch
         {
-            0 => null,
+            0 => (first - 1, null),
             // The id of another database, or of this one before it was set back.
-            null => new(null, last + 1),
-            _ when seen > last => new(seen, last + 1),
-            _ => first > seen + 1 ? new(seen, first) : null,
+            null => (last, new(null, last + 1)),
+            _ when seen > last => (last, new(seen, last + 1)),
+            _ => first > seen + 1 ? (first - 1, new(seen, first)) : (seen.Value, null),
         };
     }
 
@@ -171,6 +170,7 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
                     await listen.ExecuteNonQueryAsync(stopping);
                 }
 
+                outage.Over();
                 Wake();
                 while (true)
                 {
@@ -183,7 +183,7 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
             }
             catch (Exception failure) when (failure is NpgsqlException or IOException or InvalidOperationException)
             {
-                LogDisconnected(log, failure.Message);
+                outage.Tell(failure);
                 await Task.Delay(ReconnectDelay, CancellationToken.None);
             }
         }
@@ -197,9 +197,6 @@ public sealed partial class EventFeed(IDbContextFactory<WebVmDbContext> database
             _news.Release();
         }
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The event feed lost the database and reconnects: {Reason}")]
-    private static partial void LogDisconnected(ILogger log, string reason);
 }
 
 /// <summary>Events that a client has not seen and that are not kept any more: what it knows of resources may be old.</summary>

@@ -183,11 +183,12 @@ public static class ServiceSetup
             var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), options.PostgresPrograms, provider.GetRequiredService<ILogger<PrivateCluster>>());
             return new DatabaseAddress(cluster.ConnectionString, cluster);
         });
+        services.AddSingleton<DatabaseOutage>();
         services.AddSingleton<DatabaseLog>();
         services.AddDbContextFactory<WebVmDbContext>((provider, database) => database
             .UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(MostRetries, LongestRetryDelay, [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow]))
             .AddInterceptors(provider.GetRequiredService<DatabaseLog>())
-            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandError, LogLevel.Debug), (CoreEventId.SaveChangesFailed, LogLevel.Debug), (CoreEventId.QueryIterationFailed, LogLevel.Debug))));
+            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandError, LogLevel.Debug), (RelationalEventId.ConnectionError, LogLevel.Debug), (CoreEventId.ExecutionStrategyRetrying, LogLevel.Debug), (CoreEventId.SaveChangesFailed, LogLevel.Debug), (CoreEventId.QueryIterationFailed, LogLevel.Debug))));
         services.AddHostedService<DatabaseStart>();
         services.AddHostedService<MachinesLock>();
         services.AddHostedService<FirstUser>();
