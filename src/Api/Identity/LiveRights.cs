@@ -18,9 +18,6 @@ public sealed class LiveRights(StandingRights standing, TimeProvider time) : Bac
     private readonly ConcurrentDictionary<Holder, bool> _holders = new();
     private readonly SemaphoreSlim _due = new(0, 1);
 
-    /// <summary>Whether anything is under way by the right.</summary>
-    public bool IsHeld(RightKey key) => _holders.Keys.Any(holder => holder.Key == key);
-
     /// <summary>Notes that something is under way in the caller's name, until disposed. Null where there is nothing to take back.</summary>
     /// <param name="end">Breaks it off.</param>
     public IDisposable? Hold(ClaimsPrincipal caller, Action end)
@@ -80,7 +77,7 @@ public sealed class LiveRights(StandingRights standing, TimeProvider time) : Bac
             }
             catch (Exception)
             {
-                // What the database fails at stands in its own log. Whoever cannot ask it still knows the time.
+                // What the database fails at stands in its own log, and the watch must not end. Whoever cannot ask it still knows the time.
                 EndExpired();
             }
         }
