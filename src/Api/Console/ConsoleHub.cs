@@ -18,12 +18,19 @@ namespace WebVm.Api.Console;
 /// </summary>
 [Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
 internal sealed class ConsoleHub(
-    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
+    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, StreamLimits limits, IDbContextFactory<WebVmDbContext> databases) : Hub
 {
     private const string NoSuchVm = "There is no such VM.";
     private const int SerialChunkBytes = 32 * 1024;
     private const int LargestWrite = 64 * 1024;
     private const int FarthestMotion = 1 << 14;
+
+    /// <summary>Taken by the first try to open something, until the connection ends.</summary>
+    private StreamLimits.Lease? Stream
+    {
+        get => Context.Items.TryGetValue(typeof(StreamLimits.Lease), out object? lease) ? (StreamLimits.Lease?)lease : null;
+        set => Context.Items[typeof(StreamLimits.Lease)] = value;
+    }
 
     private Session? Current
     {
@@ -131,6 +138,7 @@ internal sealed class ConsoleHub(
 
     public override async Task OnDisconnectedAsync(Exception? exception)
     {
+        Stream?.Dispose();
         if (Current is { Room: { } room, Viewer: { } viewer })
         {
             await room.LeaveAsync(viewer);
@@ -207,6 +215,7 @@ internal sealed class ConsoleHub(
             throw new HubException("This console session is for another VM.");
         }
 
+        Stream ??= limits.TryOpen(Context.User!, StreamKind.Console) ?? throw new HubException($"{StreamLimits.MostOfOneUser} of your consoles are open; close one first.");
         await using var database = await databases.CreateDbContextAsync(Context.ConnectionAborted);
         if (!await database.Vms.AnyAsync(v => v.Id == vm, Context.ConnectionAborted))
         {

@@ -122,6 +122,9 @@ public sealed class ServiceOptions
 
     public string KeysFolder => Path.Combine(Data, "keys");
 
+    /// <summary>Sign-in links that were asked for on the host.</summary>
+    public string LinksFolder => Path.Combine(Data, "sign-in-links");
+
     // Root's home is closed to the account that the private database runs under.
     private static string DefaultData()
     {

@@ -9,7 +9,7 @@ using WebVm.Api.Persistence;
 namespace WebVm.Api.Retention;
 
 /// <summary>
-/// Deletes what is older than the settings keep: events, audit, ended operations, answers to idempotency keys. In batches, so that no
+/// Deletes what is older than the settings keep: events, audit, ended operations, expired sessions, answers to idempotency keys. In batches, so that no
 /// request waits for it, and harmless when several services on one database do it at once.
 /// </summary>
 internal sealed partial class Housekeeper(
@@ -46,6 +46,7 @@ internal sealed partial class Housekeeper(
             + await DeleteAsync(database.Events.Where(e => e.At < eventsFrom).OrderBy(e => e.At), cancellation)
             + await DeleteAsync(database.Audit.Where(a => a.At < auditFrom).OrderBy(a => a.At), cancellation)
             + await DeleteAsync(database.Operations.Where(o => o.FinishedAt < operationsFrom).OrderBy(o => o.FinishedAt), cancellation)
+            + await DeleteAsync(database.Sessions.Where(s => s.ExpiresAt < now).OrderBy(s => s.ExpiresAt), cancellation)
             + await DeleteAsync(database.Idempotency.Where(r => r.CreatedAt < keysFrom).OrderBy(r => r.CreatedAt), cancellation);
     }
 
