@@ -24,7 +24,7 @@ public sealed class SavedStateReadersTests
         foreach (var options in s_contexts.Select(context => context.Options))
         {
             Assert.Equal(JsonUnmappedMemberHandling.Disallow, options.UnmappedMemberHandling);
-            Assert.True(options.RespectNullableAnnotations && options.RespectRequiredConstructorParameters && !options.AllowDuplicateProperties && !options.PropertyNameCaseInsensitive);
+            Assert.True(options.RespectNullableAnnotations && options.RespectRequiredConstructorParameters && !options.PropertyNameCaseInsensitive);
         }
     }
 
