@@ -62,7 +62,7 @@ public sealed class IsolationTests : IDisposable
         var runs = Enumerable.Range(0, 4).Select(i => new RunDirectory(_root, $"run{i}")).ToArray();
         Array.ForEach(runs, run => run.Create());
         uint[] given = [.. runs[..3].Select(users.Take)];
-        Assert.Equal([2000000000, 2000000001, 2000000002], given.Order());
+        Assert.Equal((uint[])[2000000000, 2000000001, 2000000002], given.Order());
         // The same again, also by the next service.
         Assert.Equal(given[1], new MonitorUsers(Options.Create(new ServiceOptions { MonitorUsers = "2000000000-2000000002" })).Take(runs[1]));
         Assert.Contains("WEBVM_MONITOR_USERS", Assert.Throws<OperationFailedException>(() => users.Take(runs[3])).Message, StringComparison.Ordinal);
