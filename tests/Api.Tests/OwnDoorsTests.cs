@@ -13,6 +13,7 @@ public sealed class OwnDoorsTests(SharedService shared)
     {
         Assert.Empty(Directory.GetFileSystemEntries(Path.GetTempPath(), $"dotnet-diagnostic-{shared.Service.ProcessId}-*"));
         Assert.Empty(Directory.GetFileSystemEntries(Path.GetTempPath(), $"clr-debug-pipe-{shared.Service.ProcessId}-*"));
+        Assert.Equal("webvm\n", File.ReadAllText($"/proc/{shared.Service.ProcessId}/comm"));
         string listening = File.ReadAllText($"/proc/{shared.Service.ProcessId}/net/unix");
         Assert.DoesNotContain($"dotnet-diagnostic-{shared.Service.ProcessId}-", listening, StringComparison.Ordinal);
     }
