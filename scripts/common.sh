@@ -201,5 +201,14 @@ publish_monitor() {
 is_used() {
     # Processes come and go meanwhile, which is no answer: what is found counts, not how the search ends.
     [[ -n $(find /proc/[0-9]*/exe -printf '%l\n' 2>/dev/null | grep -xF "$1") ]] \
-        || grep -qszxF "WEBVM_MONITOR=$1" /proc/[0-9]*/environ
+        || grep -qszxF "WEBVM_MONITOR=$1" /proc/[0-9]*/environ \
+        || is_held "$1"
+}
+
+# is_held PROGRAM: whether somebody holds the file's lock, as services and keepers do, whose own /proc nobody else may read.
+is_held() {
+    local status=0
+    [[ -r $1 ]] || return 1
+    (flock -n -E 75 9) 9<"$1" || status=$?
+    [[ $status -eq 75 ]]
 }
