@@ -10,10 +10,13 @@ namespace WebVm.Web;
 /// <summary>Composition of the pages: what <c>Program</c> adds and maps.</summary>
 internal static class PagesSetup
 {
+    /// <summary>How long the service is silent towards an open page at most; page/blazor.ts waits for two and a half of these.</summary>
+    private static readonly TimeSpan SignOfLife = TimeSpan.FromSeconds(4);
+
     public static void AddPages(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddRazorComponents().AddInteractiveServerComponents().AddHubOptions(circuit => circuit.KeepAliveInterval = SignOfLife);
         services.AddAntiforgery(antiforgery => antiforgery.Cookie.SecurePolicy = CookieSecurePolicy.SameAsRequest);
         services.AddCascadingAuthenticationState();
         services.AddScoped<AuthenticationStateProvider, SessionRevalidation>();

@@ -156,11 +156,16 @@ public sealed class Window : IAsyncDisposable
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(10);
 
     private readonly List<string> _errors = [];
+    private readonly List<string> _exceptions = [];
 
     public Window(IPage page)
     {
         Page = page;
-        page.PageError += (_, error) => _errors.Add(error);
+        page.PageError += (_, error) =>
+        {
+            _errors.Add(error);
+            _exceptions.Add(error);
+        };
         page.Console += (_, message) =>
         {
             if (message.Type == "error")
@@ -173,6 +178,9 @@ public sealed class Window : IAsyncDisposable
     public IPage Page { get; }
 
     public IReadOnlyList<string> Errors => _errors;
+
+    /// <summary>Of the errors those that a script threw and nobody caught, or that a promise was broken with.</summary>
+    public IReadOnlyList<string> Exceptions => _exceptions;
 
     public ILocator Heading(string name) => Page.GetByRole(AriaRole.Heading, new() { Name = name, Exact = true });
 

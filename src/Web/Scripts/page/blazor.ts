@@ -8,12 +8,15 @@ declare const Blazor: BlazorRuntime;
 const shortestPause = 300;
 const longestPause = 5000;
 const manyRetries = 10_000;
+/** After this long without a word of the service, which says something every four seconds, the page says that the connection is lost. */
+const silence = 10_000;
 
 /** Starts the pages' connection; it is tried again for as long as the page is open. */
 export function startBlazor(): void {
   reloadWhenForgotten();
   void Blazor.start({
     circuit: {
+      configureSignalR: (connection: { withServerTimeout(milliseconds: number): unknown }) => connection.withServerTimeout(silence),
       reconnectionOptions: {
         maxRetries: manyRetries,
         retryIntervalMilliseconds: (attempt: number) => Math.min(shortestPause * 2 ** Math.min(attempt, 6), longestPause),
