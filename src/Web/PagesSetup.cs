@@ -26,7 +26,8 @@ internal static class PagesSetup
         services.AddHostedService(provider => provider.GetRequiredService<LiveEvents>());
         services.AddScoped<ApiClient>();
         services.AddScoped<Toasts>();
-        services.AddSingleton<VmNames>();
+        services.AddSingleton<NameIndex>();
+        services.AddSingleton<OwnPassword>();
     }
 
     /// <summary>Scripts, styles and icons: for everyone, for the sign-in page needs them.</summary>
@@ -47,6 +48,7 @@ internal static class PagesSetup
             page.HeadContent = """<meta name="viewport" content="width=device-width, initial-scale=1"><script src="/js/api-explorer.js"></script>""";
             page.DocumentTitle = "WebVm REST API";
             page.SwaggerEndpoint("/openapi/v1.json", "WebVm API v1");
+            page.InjectStylesheet("/css/tokens.css");
             page.InjectStylesheet("/css/api-explorer.css");
             page.EnableFilter();
             page.DisplayRequestDuration();

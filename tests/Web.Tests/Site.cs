@@ -35,8 +35,10 @@ public sealed partial class Site : IAsyncLifetime
 
     public string Address => Service.Address.ToString().TrimEnd('/');
 
-    /// <summary>What the service printed for the one who started it.</summary>
-    public string SignInLink => Link().Matches(Service.Output).Last().Value;
+    public string SignInLink => LinkOf(Service);
+
+    /// <summary>What a service printed for the one who started it.</summary>
+    public static string LinkOf(ServiceProcess service) => Link().Matches(service.Output).Last().Value;
 
     public async ValueTask InitializeAsync()
     {
