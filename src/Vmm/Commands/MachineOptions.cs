@@ -25,6 +25,12 @@ internal sealed class MachineOptions
     private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine counts then", HelpName = "DIR" };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
+    private static readonly SpecFault[] NothingToBoot =
+    [
+        new("--kernel", "nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore"),
+        new("", "for a try, in a checkout: ./webvm image build tiny, then F=$(./webvm image path tiny); ./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs --append console=ttyS0"),
+    ];
+
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore])
@@ -41,7 +47,7 @@ internal sealed class MachineOptions
         if (parsed.GetValue(_restore) is not { } directory)
         {
             var spec = Read(parsed);
-            return spec.Boot is null ? throw new InvalidSpecException("--kernel", "nothing to boot is given") : MachineAssembly.Assemble(spec);
+            return spec.Boot is null ? throw new InvalidSpecException(NothingToBoot) : MachineAssembly.Assemble(spec);
         }
 
         EngineChoice? engine = null;

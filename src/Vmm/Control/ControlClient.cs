@@ -74,6 +74,15 @@ public sealed class ControlClient : IDisposable
         }
     }
 
+    /// <summary>Why nobody can be reached there, as far as the file itself tells it better than the error's number.</summary>
+    private static string Reason(string path, Exception failure) => failure switch
+    {
+        SocketException { SocketErrorCode: SocketError.AccessDenied } => "it belongs to another user",
+        SocketException when !File.Exists(path) => "there is no such socket. A machine makes it when it is started with --control, and it goes with the machine",
+        SocketException { SocketErrorCode: SocketError.ConnectionRefused } => "no machine listens there; the one that did has ended, or it is no control socket",
+        _ => failure.Message,
+    };
+
     private static async Task<Socket> OpenAsync(string path, CancellationToken cancellation)
     {
         const int attempts = 100;
@@ -94,7 +103,7 @@ public sealed class ControlClient : IDisposable
             catch (Exception failure) when (failure is SocketException or ArgumentException)
             {
                 socket.Dispose();
-                throw new IOException($"Cannot connect to '{path}': {failure.Message}", failure);
+                throw new IOException($"Cannot connect to '{path}': {Reason(path, failure)}", failure);
             }
             catch
             {
