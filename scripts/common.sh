@@ -6,6 +6,14 @@ note() { printf 'webvm: %s\n' "$*" >&2; }
 fail() { note "$*"; exit 2; }
 fail_host() { note "$*"; exit 4; }
 
+# version: that of this checkout, and the commit it is at, where that is known.
+version() {
+    local number commit
+    number=$(sed -n 's|.*<Version>\(.*\)</Version>.*|\1|p' "$WEBVM_ROOT/Directory.Build.props" | head -n 1)
+    commit=$(git -C "$WEBVM_ROOT" rev-parse --short=12 HEAD 2>/dev/null || true)
+    printf '%s%s\n' "${number:-0}" "${commit:+ ($commit)}"
+}
+
 cache_directory() {
     printf '%s\n' "${WEBVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/webvm}"
 }

@@ -78,12 +78,74 @@ public sealed class CommandLineTests : IDisposable
         Assert.Contains("/cpu: the soft engine has no x86-64-v4: it lacks avx512f", errors, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Without_anything_to_boot_it_says_so()
+    [Theory]
+    [InlineData("there is no such socket. A machine makes it when it is started with --control", "ctl", "/tmp/webvm-nowhere.sock", "status")]
+    [InlineData("no machine listens there", "ctl", "/etc/hostname", "status")]
+    [InlineData("ctl takes the control socket of a running machine, and then what to do: status, ", "ctl")]
+    [InlineData("ctl what? There are status, ", "ctl", "/tmp/webvm-nowhere.sock")]
+    [InlineData("'frob' is not known here", "ctl", "/tmp/webvm-nowhere.sock", "frob")]
+    [InlineData("'frob' is not known here", "frob")]
+    [InlineData("a verb is missing; there are run, serve, ctl, probe")]
+    [InlineData("--kernel: nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore", "run")]
+    [InlineData("./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs", "run")]
+    public void What_a_person_needs_is_said(string sentence, params string[] arguments)
     {
-        var (code, _, errors) = Run("run");
-        Assert.Equal(2, code);
-        Assert.Contains("--kernel", errors, StringComparison.Ordinal);
+        var (code, output, errors) = Run(arguments);
+        Assert.True(code is 2 or 4, $"{code}");
+        Assert.Empty(output);
+        Assert.Contains(sentence, errors, StringComparison.Ordinal);
+        Assert.All(errors.TrimEnd().Split('\n'), line => Assert.StartsWith("webvm-vmm: ", line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Its_version_has_its_name_and_ends_with_0()
+    {
+        var (code, output, errors) = Run("--version");
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Matches(@"^webvm-vmm \d+\.\d+\.\d+\S*( \([0-9a-f]{12}\))?\n$", output);
+    }
+
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("run", "--help")]
+    [InlineData("serve", "--help")]
+    [InlineData("ctl", "--help")]
+    [InlineData("ctl", "status", "--help")]
+    [InlineData("ctl", "/tmp/webvm-nowhere.sock", "status", "--help")]
+    [InlineData("probe", "--help")]
+    public void Help_goes_to_standard_output_and_ends_with_0(params string[] arguments)
+    {
+        var (code, output, errors) = Run(arguments);
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains("Usage:", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("help", 0)]
+    [InlineData("--help", 0)]
+    [InlineData("-h", 0)]
+    [InlineData("--version", 0)]
+    [InlineData("frob", 2)]
+    public void The_entry_script_helps_in_the_same_way(string verb, int expected)
+    {
+        using var process = Process.Start(new ProcessStartInfo(Path.Combine(Root(), "webvm"), [verb]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        string errors = process.StandardError.ReadToEnd();
+        Assert.True(process.WaitForExit(s_limit));
+        Assert.Equal(expected, process.ExitCode);
+        Assert.StartsWith(expected != 0 ? "" : verb == "--version" ? "webvm " : "usage: ./webvm VERB", output, StringComparison.Ordinal);
+        Assert.Equal(expected != 0, errors.Contains("unknown verb 'frob'", StringComparison.Ordinal));
+    }
+
+    private static string Root()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder!.FullName, "webvm")) || !Directory.Exists(Path.Combine(folder.FullName, "scripts")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder.FullName;
     }
 
     [Fact]

@@ -77,7 +77,7 @@ public sealed class PageTests(Site site)
 
         foreach (var window in windows)
         {
-            Assert.Equal([], (await Inspection.ShiftsAsync(window)).Select(moved => $"{window.Page.Url}: {moved}"));
+            Assert.Equal("", string.Join('\n', (await Inspection.ShiftsAsync(window)).Select(moved => $"{window.Page.Url}: {moved}")));
             await window.DisposeAsync();
         }
     }

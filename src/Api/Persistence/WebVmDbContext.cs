@@ -24,6 +24,8 @@ public sealed class WebVmDbContext(DbContextOptions<WebVmDbContext> options) : D
 
     public DbSet<AuditRecord> Audit => Set<AuditRecord>();
 
+    public DbSet<LastName> LastNames => Set<LastName>();
+
     public DbSet<IdempotencyRecord> Idempotency => Set<IdempotencyRecord>();
 
     protected override void ConfigureConventions(ModelConfigurationBuilder conventions)

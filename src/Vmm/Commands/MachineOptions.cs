@@ -34,6 +34,12 @@ internal sealed class MachineOptions
     private readonly Option<string[]> _handed = new("--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME", Hidden = true };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
+    private static readonly SpecFault[] NothingToBoot =
+    [
+        new("--kernel", "nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore"),
+        new("", "for a try, in a checkout: ./webvm image build tiny, then F=$(./webvm image path tiny); ./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs --append console=ttyS0"),
+    ];
+
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
@@ -65,7 +71,7 @@ internal sealed class MachineOptions
         if (parsed.GetValue(_restore) is not { } directory)
         {
             var spec = Read(parsed);
-            return spec.Boot is null ? throw new InvalidSpecException("--kernel", "nothing to boot is given") : MachineAssembly.Assemble(spec);
+            return spec.Boot is null ? throw new InvalidSpecException(NothingToBoot) : MachineAssembly.Assemble(spec);
         }
 
         var faults = new List<SpecFault>();

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Machine.Saving;
 
 namespace WebVm.Vmm.Control;
@@ -82,15 +83,31 @@ public sealed class ControlClient : IDisposable
         }
     }
 
+    /// <summary>Why nobody can be reached there, as far as the file itself tells it better than the error's number.</summary>
+    private static string Reason(string path, LinuxException failure) => failure.Errno switch
+    {
+        ErrorNumber.EACCES => "it belongs to another user",
+        _ when !File.Exists(path) => "there is no such socket. A machine makes it when it is started with --control, and it goes with the machine",
+        ErrorNumber.ECONNREFUSED => "no machine listens there; the one that did has ended, or it is no control socket",
+        _ => failure.Message,
+    };
+
     private static async Task<FileDescriptor> OpenAsync(string path, CancellationToken cancellation)
     {
         const int attempts = 100;
         for (int attempt = 1; attempt <= attempts; attempt++)
         {
             cancellation.ThrowIfCancellationRequested();
-            if (UnixSocket.TryConnect(path) is { } socket)
+            try
             {
-                return socket;
+                if (UnixSocket.TryConnect(path) is { } socket)
+                {
+                    return socket;
+                }
+            }
+            catch (IOException failure) when (failure.InnerException is LinuxException cause)
+            {
+                throw new IOException($"Cannot connect to '{path}': {Reason(path, cause)}", cause);
             }
 
             await Task.Delay(10, cancellation);

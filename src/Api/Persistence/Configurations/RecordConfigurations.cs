@@ -88,6 +88,17 @@ internal sealed class AuditTable : IEntityTypeConfiguration<AuditRecord>
     }
 }
 
+internal sealed class LastNameTable : IEntityTypeConfiguration<LastName>
+{
+    public void Configure(EntityTypeBuilder<LastName> table)
+    {
+        table.ToTable("last_names");
+        table.HasKey(name => name.Id);
+        table.Property(name => name.Id).ValueGeneratedNever();
+        table.HasIndex(name => name.At);
+    }
+}
+
 internal sealed class IdempotencyTable : IEntityTypeConfiguration<IdempotencyRecord>
 {
     public void Configure(EntityTypeBuilder<IdempotencyRecord> table)

@@ -241,6 +241,16 @@ public sealed class AuditRecord
     public string? TraceId { get; init; }
 }
 
+/// <summary>What something that is deleted was called. Written by the database itself (migration 7).</summary>
+public sealed class LastName
+{
+    public Guid Id { get; init; }
+
+    public required string Name { get; init; }
+
+    public DateTimeOffset At { get; init; }
+}
+
 /// <summary>The answer given to a POST with an Idempotency-Key, to be given again.</summary>
 public sealed class IdempotencyRecord
 {

@@ -8,6 +8,8 @@ declare const Blazor: BlazorRuntime;
 const shortestPause = 300;
 const longestPause = 5000;
 const manyRetries = 10_000;
+/** After this long without a word of the service, which says something every four seconds, the page says that the connection is lost. */
+const silence = 10_000;
 
 /** Milliseconds between looks whether the session of a page that lost its connection has ended. */
 const sessionCheck = 1000;
@@ -18,6 +20,7 @@ export function startBlazor(): void {
   leaveWhenSignedOut();
   void Blazor.start({
     circuit: {
+      configureSignalR: (connection: { withServerTimeout(milliseconds: number): unknown }) => connection.withServerTimeout(silence),
       reconnectionOptions: {
         maxRetries: manyRetries,
         retryIntervalMilliseconds: (attempt: number) => Math.min(shortestPause * 2 ** Math.min(attempt, 6), longestPause),
