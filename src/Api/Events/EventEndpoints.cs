@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
@@ -17,11 +18,12 @@ public static class EventEndpoints
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
 
     public static void MapEvents(this IEndpointRouteBuilder api) =>
-        api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
+        api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events")
+            .WithMetadata(new HeaderParameter("Last-Event-ID", "Id of the last event that was seen; takes precedence over ?after=.")).WithSummary("Follow everything that happens, as server-sent events")
             .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show.")
             .Produces<EventView>(200, "text/event-stream");
 
-    private static async Task StreamAsync(HttpContext context, EventFeed feed, IHostApplicationLifetime lifetime, long? after, Guid? vm)
+    private static async Task StreamAsync(HttpContext context, EventFeed feed, IHostApplicationLifetime lifetime, [Description("Id of the last event that was seen; 0 for all that are kept.")] long? after, [Description("Those of this VM.")] Guid? vm)
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
         var cancellation = over.Token;
@@ -33,6 +35,11 @@ public static class EventEndpoints
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";
         context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            return;
+        }
+
         await context.Response.WriteAsync(": connected\n\n", cancellation);
         if (gap is not null)
         {

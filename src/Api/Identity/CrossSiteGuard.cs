@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using WebVm.Api.Conventions;
 
 namespace WebVm.Api.Identity;
 
@@ -19,7 +20,7 @@ public sealed class CrossSiteGuard(RequestDelegate next)
         bool foreign = (origin.Length > 0 && !IsOwn(origin, request)) || (site.Length > 0 && site is not ("same-origin" or "none"));
         if ((!safe || socket) && foreign)
         {
-            await TypedResults.Problem(statusCode: 403, title: "Cross-site request refused", detail: Describe(origin, site, request)).ExecuteAsync(context);
+            await Problems.Create(ProblemTypes.CrossSite, Describe(origin, site, request)).ExecuteAsync(context);
             return;
         }
 

@@ -30,8 +30,9 @@ public static class SessionEndpoints
     public static void MapSignInLink(this IEndpointRouteBuilder root) =>
         root.MapGet(LinkPath, UseLinkAsync).AllowAnonymous().RequireRateLimiting(RateLimit).ExcludeFromDescription();
 
-    private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(SignIn request, HttpContext context, WebVmDbContext database, GuessLimits limits, CancellationToken cancellation)
+    private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(Body<SignIn> body, HttpContext context, WebVmDbContext database, GuessLimits limits, CancellationToken cancellation)
     {
+        var request = body.Value;
         // What cannot be a name is no one's, and may be a password in the wrong field.
         AuditNote.Take(context, Names.Check("/name", request.Name).Any() ? null : request.Name);
         if (request.Name.Length <= Names.LongestName && !limits.TryAccount(request.Name, out var retryAfter))
@@ -44,7 +45,7 @@ public static class SessionEndpoints
         bool matches = request.Password.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Password, user?.PasswordHash);
         if (!matches || user is null or { Disabled: true })
         {
-            return Problems.Create(StatusCodes.Status401Unauthorized, "sign-in-failed", "Not signed in", "The name or the password is wrong.");
+            return Problems.Create(ProblemTypes.Unauthenticated, "The name or the password is wrong.");
         }
 
         AuditNote.Take(context, user.Name);

@@ -1,8 +1,11 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -15,52 +18,59 @@ public static class TokenEndpoints
     /// <summary>Whoever may sign in may make tokens, but not without end.</summary>
     public const int MostOfOneUser = 1000;
 
+    // A token has no settings that could change: its revision is always the first.
+    private const long Revision = 1;
+
+    private static readonly ListOrders<Token> s_orders = new(
+        all: true, ListOrder<Token>.ById("createdAt", token => token.Id), ListOrder<Token>.ById("-createdAt", token => token.Id, descending: true));
+
     public static void MapTokens(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/tokens").WithTags("Tokens").RequireAuthorization();
-        group.MapGet("/", ListAsync).WithSummary("List tokens; their secrets are never shown again");
+        group.MapGet("/", ListAsync).Sorts(s_orders).WithSummary("List tokens; their secrets are never shown again");
+        group.MapGet("/{id:guid}", GetAsync).WithSummary("Read a token, without its secret");
         group.MapPost("/", CreateAsync).WithSummary("Make a token; the answer shows its secret, once");
-        group.MapDelete("/{id:guid}", DeleteAsync).WithSummary("Revoke a token");
+        group.MapDelete("/{id:guid}", DeleteAsync).Conditional().WithSummary("Revoke a token");
     }
 
-    private static async Task<Ok<Page<TokenView>>> ListAsync(HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<Page<TokenView>>, ProblemHttpResult>> ListAsync(
+        HttpContext context,
+        WebVmDbContext database,
+        [Range(1, PageRequest.LargestLimit), Description(PageRequest.LimitOfAllMeaning)] int? limit,
+        [Description(PageRequest.CursorMeaning)] string? cursor,
+        string? sort,
+        [Description("Exactly this name.")] string? name,
+        CancellationToken cancellation)
     {
         var owner = context.User.UserId();
         bool all = context.User.Has(Scopes.Admin);
-        var found = await database.Tokens.AsNoTracking().Include(t => t.User).Where(t => all || t.UserId == owner).OrderBy(t => t.Id).ToListAsync(cancellation);
-        return TypedResults.Ok(new Page<TokenView>([.. found.Select(TokenView.From)], null));
+        var visible = database.Tokens.AsNoTracking().Include(t => t.User).Where(t => (all || t.UserId == owner) && (name == null || t.Name == name));
+        var (page, refusal) = await s_orders.ReadAsync(visible, new PageRequest(limit, cursor, sort), cancellation);
+        return page is null ? refusal! : TypedResults.Ok(page.Select(TokenView.From));
     }
 
-    private static async Task<Results<Created<NewTokenView>, ProblemHttpResult>> CreateAsync(CreateToken request, HttpContext context, WebVmDbContext database, TimeProvider time, CancellationToken cancellation)
+    private static async Task<Results<Ok<TokenView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var faults = Names.Check("/name", request.Name).ToList();
-        string[] scopes = [.. (request.Scopes ?? [.. Scopes.All.Where(context.User.Has)]).Distinct(StringComparer.Ordinal)];
-        for (int i = 0; i < scopes.Length; i++)
+        var owner = context.User.UserId();
+        bool all = context.User.Has(Scopes.Admin);
+        if (await database.Tokens.AsNoTracking().Include(t => t.User).SingleOrDefaultAsync(t => t.Id == id && (all || t.UserId == owner), cancellation) is not { } token)
         {
-            if (!Scopes.All.Contains(scopes[i]))
-            {
-                faults.Add(new($"/scopes/{i}", "is not a scope"));
-            }
-            else if (!context.User.Has(scopes[i]))
-            {
-                faults.Add(new($"/scopes/{i}", "is more than you may do yourself"));
-            }
+            return Problems.NotFound("token", id);
         }
 
-        if (request.ExpiresAt <= time.GetUtcNow())
-        {
-            faults.Add(new("/expiresAt", "is in the past"));
-        }
+        context.Response.SetETag(Revision);
+        return TypedResults.Ok(TokenView.From(token));
+    }
+
+    private static async Task<Results<Created<NewTokenView>, ProblemHttpResult>> CreateAsync(Body<CreateToken> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        var request = body.Value;
+        string[] scopes = [.. (request.Scopes ?? [.. Scopes.All.Where(context.User.Has)]).Distinct(StringComparer.Ordinal)];
 
         // The preset token belongs to nobody: what it makes belongs to the first administrator.
         var owner = context.User.UserId() is var id && id != Guid.Empty
             ? await database.Users.AsNoTracking().SingleAsync(u => u.Id == id, cancellation)
             : await database.Users.AsNoTracking().Where(u => u.Role == Role.Admin).OrderBy(u => u.Id).FirstAsync(cancellation);
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
-
         if (await database.Tokens.CountAsync(t => t.UserId == owner.Id, cancellation) >= MostOfOneUser)
         {
             return Problems.Conflict($"There are {MostOfOneUser} tokens of {owner.Name}; revoke some first.");
@@ -78,6 +88,11 @@ public static class TokenEndpoints
     {
         var owner = context.User.UserId();
         bool all = context.User.Has(Scopes.Admin);
+        if (context.Request.CheckIfMatch(Revision) is { } stale && await database.Tokens.AnyAsync(t => t.Id == id && (all || t.UserId == owner), cancellation))
+        {
+            return stale;
+        }
+
         int deleted = await database.Tokens.Where(t => t.Id == id && (all || t.UserId == owner)).ExecuteDeleteAsync(cancellation);
         return deleted > 0 ? TypedResults.NoContent() : Problems.NotFound("token", id);
     }
@@ -94,4 +109,32 @@ public sealed record NewTokenView(Guid Id, string Name, IReadOnlyList<string> Sc
 
 /// <param name="Scopes">What it may do; all that the caller may unless told.</param>
 /// <param name="ExpiresAt">When it ends; never unless told.</param>
-public sealed record CreateToken(string Name, IReadOnlyList<string>? Scopes = null, DateTimeOffset? ExpiresAt = null);
+public sealed record CreateToken(string Name, IReadOnlyList<string>? Scopes = null, DateTimeOffset? ExpiresAt = null) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(Names.Check("/name", Name));
+        check.Add(Faults(Scopes ?? [], ExpiresAt, check.Context));
+        return ValueTask.CompletedTask;
+    }
+
+    private static IEnumerable<FieldFault> Faults(IReadOnlyList<string> scopes, DateTimeOffset? expiresAt, HttpContext context)
+    {
+        for (int i = 0; i < scopes.Count; i++)
+        {
+            if (!Identity.Scopes.All.Contains(scopes[i]))
+            {
+                yield return new($"/scopes/{i}", $"must be one of {string.Join(", ", Identity.Scopes.All)}");
+            }
+            else if (!context.User.Has(scopes[i]))
+            {
+                yield return new($"/scopes/{i}", "is more than you may do yourself");
+            }
+        }
+
+        if (expiresAt <= context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow())
+        {
+            yield return new("/expiresAt", "is in the past");
+        }
+    }
+}
