@@ -78,7 +78,7 @@ public sealed class ListTests : IAsyncLifetime
     [InlineData("/api/v1/operations?state=0")]
     [InlineData("/api/v1/images?kind=bundle,iso")]
     public async Task AStateThatIsNoneIsRefused(string path) =>
-        Assert.Equal(System.Net.HttpStatusCode.BadRequest, (await _service.Client.SendAsync(HttpMethod.Get, path)).Status);
+        Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await _service.Client.SendAsync(HttpMethod.Get, path)).Status);
 
     private static int Count(string text, string part) => text.Split(part).Length - 1;
 

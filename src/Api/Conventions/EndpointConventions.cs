@@ -12,16 +12,14 @@ public static class EndpointConventions
     public const string ScopePolicyPrefix = "scope:";
 
     /// <summary>The rules that every endpoint of the API keeps, so that none can forget one.</summary>
-    public static TBuilder KeepConventions<TBuilder>(this TBuilder api)
-        where TBuilder : IEndpointConventionBuilder
+    public static RouteGroupBuilder KeepConventions(this RouteGroupBuilder api)
     {
-        api.Finally(endpoint =>
+        // From the outermost in: whoever comes again with a key has the first answer, whatever is to be said of the body by now.
+        api.AddEndpointFilter<IdempotencyFilter>().AddEndpointFilter<Answers>().AddEndpointFilter<BodyFilter>();
+        ((IEndpointConventionBuilder)api).Finally(endpoint =>
         {
             QueryRules.AddTo(endpoint);
             AnswerHead(endpoint);
-            // Innermost: whoever comes again with a key has the first answer, whatever is to be said of the body by now.
-            endpoint.FilterFactories.Add((_, next) => context => new Answers().InvokeAsync(context, next));
-            endpoint.FilterFactories.Add((_, next) => context => new BodyFilter().InvokeAsync(context, next));
         });
         return api;
     }
@@ -65,7 +63,7 @@ public static class EndpointConventions
 
     /// <summary>The answer of a POST is remembered by its Idempotency-Key and given again.</summary>
     public static RouteHandlerBuilder Idempotent(this RouteHandlerBuilder builder) =>
-        builder.AddEndpointFilter<IdempotencyFilter>().WithMetadata(IdempotentMetadata.Instance);
+        builder.WithMetadata(IdempotentMetadata.Instance);
 
     /// <summary>The endpoint compares If-Match and If-None-Match with a revision.</summary>
     public static RouteHandlerBuilder Conditional(this RouteHandlerBuilder builder) => builder.WithMetadata(ConditionalMetadata.Instance).ProducesProblem(StatusCodes.Status412PreconditionFailed);

@@ -26,7 +26,7 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
     {
         var context = invocation.HttpContext;
         string key = context.Request.Headers[Header].ToString();
-        if (key.Length == 0)
+        if (key.Length == 0 || context.GetEndpoint()?.Metadata.GetMetadata<IdempotentMetadata>() is null)
         {
             return await next(invocation);
         }

@@ -105,8 +105,16 @@ internal sealed class QueryRules(IReadOnlyList<QueryParameter> parameters)
         var range = parameter.GetCustomAttribute<RangeAttribute>();
         return new(
             parameter.Name!, Element(parameter.ParameterType), parameter.GetCustomAttribute<System.ComponentModel.DescriptionAttribute>()?.Description, parameter.ParameterType.IsArray,
-            range is null ? null : Convert.ToInt64(range.Minimum, CultureInfo.InvariantCulture), range is null ? null : Convert.ToInt64(range.Maximum, CultureInfo.InvariantCulture));
+            Bound(range?.Minimum), Bound(range?.Maximum));
     }
+
+    /// <summary>Null for no bound: a double stands for the largest number of 64 bits by the one behind it.</summary>
+    private static long? Bound(object? bound) => bound switch
+    {
+        int whole => whole,
+        double number when Math.Abs(number) < long.MaxValue => (long)number,
+        _ => null,
+    };
 
     private static Type Element(Type type)
     {

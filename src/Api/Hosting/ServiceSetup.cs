@@ -77,6 +77,7 @@ public static class ServiceSetup
         AddDatabase(services, options);
         AddIdentity(services, options);
         AddConventions(services);
+        ForeignPages.Add(services, ForeignPages.Parse(options.CorsOrigins));
 
         services.AddHostedService<Housekeeper>();
         services.AddSingleton<EventFeed>();
@@ -99,7 +100,9 @@ public static class ServiceSetup
         // Whatever refuses a request with a bare status gives it the body, the type and the headers that all errors have.
         app.UseWhen(context => !context.WantsPage(), programs => programs.UseStatusCodePages());
         app.UseMiddleware<SecurityHeaders>();
+        app.UseMiddleware<CompressedAnswers>();
         app.UseRouting();
+        ForeignPages.Use(app, app.Services.GetRequiredService<AllowedOrigins>().Origins);
         // Who is behind a request is known before anything refuses it, for the trail.
         app.UseAuthentication();
         app.UseMiddleware<CrossSiteGuard>();
@@ -148,6 +151,7 @@ public static class ServiceSetup
             TrustedProxies.Parse(options.Proxies);
             UserRange.Parse(options.MonitorUsers);
             SecretFiles.Read(options);
+            ForeignPages.Parse(options.CorsOrigins);
             return options;
         }
         catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or FormatException)
@@ -272,6 +276,7 @@ public static class ServiceSetup
 
     private static void AddConventions(IServiceCollection services)
     {
+        CompressedAnswers.Add(services);
         services.AddProblemDetails(problems => problems.CustomizeProblemDetails = Problems.Complete);
         services.AddSingleton<UnmatchedRequest>();
         services.AddExceptionHandler<UnreadableRequest>();

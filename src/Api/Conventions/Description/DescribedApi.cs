@@ -78,6 +78,14 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
             }
         }
 
+        // What no body and no parameter is any more, since conventions describe those.
+        var bodies = context.DescriptionGroups.SelectMany(group => group.Items).Select(endpoint => endpoint.ActionDescriptor.EndpointMetadata).ToList();
+        foreach (string name in schemas.Keys.Where(name => name.StartsWith("ChoiceOf", StringComparison.Ordinal)
+            || (name.EndsWith("Settings", StringComparison.Ordinal) && !bodies.Any(metadata => !metadata.OfType<PatchMetadata>().Any() && metadata.OfType<IAcceptsMetadata>().FirstOrDefault()?.RequestType?.Name == name))).ToList())
+        {
+            schemas.Remove(name);
+        }
+
         return Task.CompletedTask;
     }
 
