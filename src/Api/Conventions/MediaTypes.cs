@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.Net.Http.Headers;
 
 namespace WebVm.Api.Conventions;
@@ -10,9 +11,10 @@ internal static class MediaTypes
     /// <summary>Null, or the 415 answer.</summary>
     public static ProblemHttpResult? Refusal(HttpRequest request)
     {
+        var accepted = request.HttpContext.GetEndpoint()?.Metadata.GetMetadata<IAcceptsMetadata>()?.ContentTypes ?? [BodyBytes.Json];
         if (request.Headers.ContentEncoding.ToString() is { Length: > 0 } encoding and not "identity")
         {
-            return Problems.Create(ProblemTypes.UnsupportedMediaType, $"Bodies are read as they are, not in the content encoding {Quote(encoding)}.");
+            return Refuse(request, accepted, $"Bodies are read as they are, not in the content encoding {Quote(encoding)}.");
         }
 
         if (MediaTypeHeaderValue.TryParse(request.ContentType, out var type) && IsJson(type))
@@ -21,19 +23,20 @@ internal static class MediaTypes
             string charset = HeaderUtilities.RemoveQuotes(type.Charset).ToString();
             return charset.Length == 0 || charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) || charset.Equals("us-ascii", StringComparison.OrdinalIgnoreCase)
                 ? null
-                : Problems.Create(ProblemTypes.UnsupportedMediaType, $"JSON is read in UTF-8, not in the character set {Quote(charset)}.");
+                : Refuse(request, accepted, $"JSON is read in UTF-8, not in the character set {Quote(charset)}.");
         }
 
-        return Refuse(request, [BodyBytes.Json]);
+        return Refuse(request, accepted);
     }
 
     /// <summary>The 415 answer to a content type that is not one of these.</summary>
-    public static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted)
+    public static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted) =>
+        Refuse(request, accepted, $"Content-Type is {(string.IsNullOrEmpty(request.ContentType) ? "missing" : Quote(request.ContentType))}; it must be {string.Join(" or ", accepted)}.");
+
+    private static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted, string detail)
     {
         request.HttpContext.Response.Headers.Accept = string.Join(", ", accepted);
-        return Problems.Create(
-            ProblemTypes.UnsupportedMediaType,
-            string.IsNullOrEmpty(request.ContentType) ? $"Content-Type is missing; it must be {string.Join(" or ", accepted)}." : $"Content-Type is {Quote(request.ContentType)}; it must be {string.Join(" or ", accepted)}.");
+        return Problems.Create(ProblemTypes.UnsupportedMediaType, detail);
     }
 
     private static bool IsJson(MediaTypeHeaderValue type) =>

@@ -243,7 +243,7 @@ public static class ImageEndpoints
     }
 
     private static async Task<IResult> UploadAsync(
-        Guid id, [FromHeader(Name = OffsetHeader)] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
+        Guid id, [FromHeader(Name = OffsetHeader), Description("Where these bytes belong: behind those that were received.")] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
         if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is { } known && context.Request.CheckIfMatch(known.Revision) is { } stale)
         {

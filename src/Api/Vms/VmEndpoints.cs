@@ -197,7 +197,7 @@ public static class VmEndpoints
     private static async Task<ProblemHttpResult> NameTakenAsync(string name, WebVmDbContext database, CancellationToken cancellation) =>
         Problems.NameTaken("VM", name, "/api/v1/vms", await database.Vms.AsNoTracking().Where(vm => vm.Name == name).Select(vm => (Guid?)vm.Id).FirstOrDefaultAsync(cancellation));
 
-    private static Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, VmCommands commands, bool? force, CancellationToken cancellation) =>
+    private static Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, VmCommands commands, [Description("Stops a VM that runs.")] bool? force, CancellationToken cancellation) =>
         commands.RunAsync(id, context, vm => BeginDeletionAsync(vm, context, force == true, database, cancellation), cancellation);
 
     private static async Task<Commanded> BeginDeletionAsync(Vm vm, HttpContext context, bool force, WebVmDbContext database, CancellationToken cancellation)
