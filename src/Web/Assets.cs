@@ -8,14 +8,18 @@ public sealed class Assets(IWebHostEnvironment environment)
 {
     private const string Forever = "public, max-age=31536000, immutable";
 
+    private const string Version = "v";
+
     private readonly ConcurrentDictionary<string, string> _addresses = new(StringComparer.Ordinal);
 
     public string this[string path] => _addresses.GetOrAdd(path, Address);
 
     /// <summary>What is asked for by content is kept; all else is checked each time.</summary>
-    public static StaticFileOptions Options { get; } = new()
+    public StaticFileOptions Options => new()
     {
-        OnPrepareResponse = file => file.Context.Response.Headers.CacheControl = file.Context.Request.Query.ContainsKey("v") ? Forever : "no-cache",
+        // Of a version that is not this one's nobody is to keep this one's bytes for ever.
+        OnPrepareResponse = file => file.Context.Response.Headers.CacheControl =
+            file.Context.Request.Query.TryGetValue(Version, out var version) && this[file.Context.Request.Path.Value!.TrimStart('/')].EndsWith($"?{Version}={version}", StringComparison.Ordinal) ? Forever : "no-cache",
     };
 
     private string Address(string path)
@@ -27,6 +31,6 @@ public sealed class Assets(IWebHostEnvironment environment)
         }
 
         using var content = file.CreateReadStream();
-        return $"/{path}?v={Convert.ToHexStringLower(SHA256.HashData(content).AsSpan(0, 6))}";
+        return $"/{path}?{Version}={Convert.ToHexStringLower(SHA256.HashData(content).AsSpan(0, 6))}";
     }
 }

@@ -11,10 +11,8 @@ public sealed class HostileRequestTests(SharedService shared)
     [InlineData("POST", "/vms", """{"name":"hostile","labels":{"a":"\u0000"}}""", "U+0000")]
     [InlineData("GET", "/vms?q=%00", null, "U+0000")]
     [InlineData("GET", "/vms?label=a=%00", null, "U+0000")]
-    [InlineData("GET", "/vms?cursor=AA", null, "U+0000")]
+    [InlineData("GET", "/vms?cursor=bmFtZQoA", null, "U+0000")]
     [InlineData("GET", "/audit?actor=%00", null, "U+0000")]
-    [InlineData("GET", "/vms?limit=x", null, "limit is not of the expected form.")]
-    [InlineData("GET", "/operations?state=flying", null, "state is not of the expected form.")]
     [InlineData("POST", "/vms", "null", "The request needs a body.")]
     public async Task WhatCannotBeReadIsRefusedInWordsThatAClientKnows(string method, string path, string? body, string words)
     {
@@ -53,7 +51,7 @@ public sealed class HostileRequestTests(SharedService shared)
         {
             var (status, problem, _) = await shared.Client.SendAsync(method, path, body);
             Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
-            Assert.Contains("given twice", (string)problem!["detail"]!, StringComparison.Ordinal);
+            Assert.Contains("is given twice", (string)problem!["errors"]![0]!["message"]!, StringComparison.Ordinal);
         }
     }
 

@@ -59,6 +59,8 @@ public sealed class ListTests : IAsyncLifetime
 
     [Theory]
     [InlineData("q=0777", 11)]
+    [InlineData("q=77%20group=7", 1)]
+    [InlineData("q=GROUP=77", 100)]
     [InlineData("label=group=7", 100)]
     [InlineData("state=running", 200)]
     [InlineData("state=Running&state=off&q=vm-0777", 10)]
@@ -73,12 +75,64 @@ public sealed class ListTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("search_text ILIKE '%0777%'", "ix_vms_search_text")]
+    [InlineData("labels @> '{\"group\":\"7\"}'", "ix_vms_labels")]
+    public async Task WordsAndLabelsAreFoundByAnIndex(string condition, string index)
+    {
+        await using var database = Databases.Of(_service).CreateDbContext();
+        await database.Database.ExecuteSqlAsync($"ANALYZE vms", Rest.Cancellation);
+        await using var connection = new Npgsql.NpgsqlConnection(Databases.Of(_service).ConnectionString);
+        await connection.OpenAsync(Rest.Cancellation);
+        await using var explain = new Npgsql.NpgsqlCommand($"EXPLAIN SELECT id FROM vms WHERE {condition} ORDER BY name LIMIT 101", connection);
+        await using var reader = await explain.ExecuteReaderAsync(Rest.Cancellation);
+        var plan = new List<string>();
+        while (await reader.ReadAsync(Rest.Cancellation))
+        {
+            plan.Add(reader.GetString(0));
+        }
+
+        Assert.Contains(plan, line => line.Contains(index, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("-name", "vm-10000", "vm-09999")]
+    [InlineData("createdAt", null, null)]
+    [InlineData("-createdAt", null, null)]
+    public async Task EveryOrderIsPagedWithoutGapOrRepetition(string sort, string? first, string? second)
+    {
+        var names = new List<string>();
+        string? cursor = null;
+        do
+        {
+            var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&sort={sort}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
+            cursor = (string?)page["nextCursor"];
+            if (cursor is not null)
+            {
+                // A place in one order is none in another.
+                Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?sort=name&cursor={cursor}")).Status);
+            }
+        }
+        while (cursor is not null);
+        Assert.Equal(Rows, names.Distinct().Count());
+        Assert.Equal(Rows, names.Count);
+        Assert.True(first is null || (names[0] == first && names[1] == second));
+    }
+
+    [Theory]
+    [InlineData("name=vm-00777", 1)]
+    [InlineData("name=VM-00777", 0)]
+    [InlineData("name=vm-0077", 0)]
+    public async Task ANameIsFoundExactly(string filter, int expected) =>
+        Assert.Equal(expected, (await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?" + filter)).Body!["items"]!.AsArray().Count);
+
+    [Theory]
     [InlineData("/api/v1/vms?state=flying")]
     [InlineData("/api/v1/vms?state=1")]
     [InlineData("/api/v1/operations?state=0")]
     [InlineData("/api/v1/images?kind=bundle,iso")]
     public async Task AStateThatIsNoneIsRefused(string path) =>
-        Assert.Equal(System.Net.HttpStatusCode.BadRequest, (await _service.Client.SendAsync(HttpMethod.Get, path)).Status);
+        Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await _service.Client.SendAsync(HttpMethod.Get, path)).Status);
 
     private static int Count(string text, string part) => text.Split(part).Length - 1;
 

@@ -18,13 +18,18 @@ public sealed class SchemaTests(SharedService shared)
         ORDER BY 1
         """;
 
+    // What a model cannot say: the text that VMs are searched in, and its index.
+    private const string Searched = "search_text";
+
     [Fact]
     public async Task TheMigrationsMakeTheSchemaThatTheModelDescribes()
     {
         var modelled = await Databases.CreateAsync(shared.Service, "model");
         var expected = await ReadAsync(modelled.ConnectionString);
         Assert.True(expected.Count > 50);
-        Assert.Equal(expected, await ReadAsync(Databases.Of(shared.Service).ConnectionString));
+        var migrated = await ReadAsync(Databases.Of(shared.Service).ConnectionString);
+        Assert.Equal(2, migrated.RemoveAll(line => line.Contains(Searched, StringComparison.Ordinal)));
+        Assert.Equal(expected, migrated);
     }
 
     private static async Task<List<string>> ReadAsync(string connectionString)

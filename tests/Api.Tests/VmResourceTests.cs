@@ -13,7 +13,7 @@ public sealed class VmResourceTests(SharedService shared)
         var (status, vm, headers) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name });
         Assert.Equal(HttpStatusCode.Created, status);
         Assert.Equal($"/api/v1/vms/{vm!["id"]}", headers.Location!.ToString());
-        Assert.Equal("\"1\"", headers.ETag!.Tag);
+        Assert.StartsWith("\"1.", headers.ETag!.Tag, StringComparison.Ordinal);
         Assert.Equal("tiny", (string)vm["boot"]!["image"]!);
         Assert.Equal("off", (string)vm["power"]!["state"]!);
     }
@@ -140,7 +140,7 @@ public sealed class VmResourceTests(SharedService shared)
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), description = "before", labels = new { tier = "web", zone = "a" } });
         var (status, patched, headers) = await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", """{"cpus":2,"labels":{"zone":null}}""");
         Assert.Equal(HttpStatusCode.OK, status);
-        Assert.Equal("\"2\"", headers.ETag!.Tag);
+        Assert.StartsWith("\"2.", headers.ETag!.Tag, StringComparison.Ordinal);
         Assert.Equal(2, (int)patched!["cpus"]!);
         Assert.Equal("before", (string)patched["description"]!);
         Assert.Equal(["tier"], patched["labels"]!.AsObject().Select(label => label.Key));
@@ -191,6 +191,9 @@ public sealed class VmResourceTests(SharedService shared)
 
     [Theory]
     [InlineData("?limit=0", "?limit")]
+    [InlineData("?limit=abc", "?limit")]
+    [InlineData("?limit=1&limit=2", "?limit")]
+    [InlineData("?sort=size", "?sort")]
     [InlineData("?cursor=%25%25", "?cursor")]
     public async Task ABadQueryIsNamed(string query, string pointer)
     {

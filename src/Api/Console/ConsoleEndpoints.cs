@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using System.Security.Claims;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
@@ -21,7 +23,6 @@ public static class ConsoleEndpoints
 {
     public const string HubPath = "/hubs/console";
 
-    private const int MostKeys = 256;
     private const int NarrowestScreenshot = 16;
     private const int WidestScreenshot = 4096;
 
@@ -35,9 +36,9 @@ public static class ConsoleEndpoints
             .WithDescription("Connect a SignalR client (MessagePack) to the hub with ?access_token=ticket within two minutes.");
         group.MapGet("/screenshot", ScreenshotAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen as a PNG file")
             .WithDescription("?width= scales a wider screen down to so many pixels a line. The ETag is of the picture: If-None-Match is answered 304 while nothing on the screen has changed.")
-            .Produces<Stream>(200, "image/png").Produces(304).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
-        group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Press keys and chords, such as enter, ctrl-alt-delete").ProducesInput();
-        group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Type text on the keyboard, by the guest's layout").ProducesInput();
+            .WithMetadata(Revalidated.Instance).Produces<Stream>(200, "image/png").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
+        group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).Idempotent().WithSummary("Press keys and chords, such as enter, ctrl-alt-delete").ProducesInput();
+        group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).Idempotent().WithSummary("Type text on the keyboard, by the guest's layout").ProducesInput();
         api.MapGet("/keyboard-layouts", Layouts).RequireScope(Scopes.ConsoleView).WithTags("Console").WithSummary("The layouts that text can be typed with");
     }
 
@@ -63,13 +64,8 @@ public static class ConsoleEndpoints
         return TypedResults.Ok(new ConsoleSessionView(HubPath, ticket, time.GetUtcNow() + ConsoleTickets.Lifetime, scopes.Contains(Scopes.ConsoleControl)));
     }
 
-    private static async Task<IResult> ScreenshotAsync(Guid id, int? width, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> ScreenshotAsync(Guid id, [Range(NarrowestScreenshot, WidestScreenshot), Description("Dots a line that a wider screen is scaled down to.")] int? width, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
-        if (width is < NarrowestScreenshot or > WidestScreenshot)
-        {
-            return Problems.Invalid("?width", $"must be between {NarrowestScreenshot} and {WidestScreenshot}");
-        }
-
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
             return Problems.NotFound("VM", id);
@@ -84,20 +80,9 @@ public static class ConsoleEndpoints
         });
     }
 
-    private static async Task<IResult> KeysAsync(Guid id, SendKeys request, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> KeysAsync(Guid id, Body<SendKeys> body, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
-        var faults = request.Keys.Select((keys, index) => (keys, index)).Where(entry => !KeyNames.TryParseCombination(entry.keys, out _))
-            .Select(entry => new FieldFault($"/keys/{entry.index}", "is no key or chord such as \"a\", \"enter\" or \"ctrl-alt-delete\"")).ToList();
-        if (request.Keys.Count is 0 or > MostKeys)
-        {
-            faults.Add(new("/keys", $"must have 1 to {MostKeys} entries"));
-        }
-
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
-
+        var request = body.Value;
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
             return Problems.NotFound("VM", id);
@@ -110,24 +95,10 @@ public static class ConsoleEndpoints
         });
     }
 
-    private static async Task<IResult> TextAsync(Guid id, SendText request, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> TextAsync(Guid id, Body<SendText> body, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
-        if (KeyboardLayout.Find(request.Layout) is not { } layout)
-        {
-            return Problems.Invalid("/layout", $"must be one of {string.Join(", ", KeyboardLayout.All.Select(known => known.Name))}");
-        }
-
-        if (request.Text.Length is 0 or > Typist.LongestText)
-        {
-            return Problems.Invalid("/text", $"must have 1 to {Typist.LongestText} characters");
-        }
-
-        string missing = Typist.Missing(request.Text, layout);
-        if (missing.Length > 0)
-        {
-            return Problems.Invalid("/text", $"has characters that the layout \"{layout.Name}\" cannot type: {missing}");
-        }
-
+        var request = body.Value;
+        var layout = KeyboardLayout.Find(request.Layout)!;
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
             return Problems.NotFound("VM", id);
@@ -145,9 +116,31 @@ public static class ConsoleEndpoints
 public sealed record ConsoleSessionView(string Hub, string Ticket, DateTimeOffset ExpiresAt, bool MayControl);
 
 /// <param name="Keys">Keys or chords, pressed in turn.</param>
-public sealed record SendKeys(IReadOnlyList<string> Keys);
+public sealed record SendKeys(IReadOnlyList<string> Keys) : ICheckedBody
+{
+    private const int Most = 256;
+
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(Keys.Select((keys, index) => (keys, index)).Where(entry => !KeyNames.TryParseCombination(entry.keys, out _))
+            .Select(entry => new FieldFault($"/keys/{entry.index}", "is no key or chord such as \"a\", \"enter\" or \"ctrl-alt-delete\"")));
+        check.Add(Keys.Count is 0 or > Most ? [new("/keys", $"must have 1 to {Most} entries")] : []);
+        return ValueTask.CompletedTask;
+    }
+}
 
 /// <param name="Layout">The keyboard layout that the guest is set to.</param>
-public sealed record SendText(string Text, string Layout = "us");
+public sealed record SendText(string Text, string Layout = "us") : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        var layout = KeyboardLayout.Find(Layout);
+        check.Add(layout is null ? [new("/layout", $"must be one of {string.Join(", ", KeyboardLayout.All.Select(known => known.Name))}")] : []);
+        check.Add(Text.Length is 0 or > Typist.LongestText ? [new("/text", $"must have 1 to {Typist.LongestText} characters")] : []);
+        string missing = layout is null || Text.Length > Typist.LongestText ? "" : Typist.Missing(Text, layout);
+        check.Add(missing.Length > 0 ? [new("/text", $"has characters that the layout \"{layout!.Name}\" cannot type: {missing}")] : []);
+        return ValueTask.CompletedTask;
+    }
+}
 
 public sealed record KeyboardLayoutView(string Name, string Title);

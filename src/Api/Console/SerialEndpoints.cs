@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -30,6 +32,7 @@ public static class SerialEndpoints
         var group = api.MapGroup("/vms/{id:guid}/serial").WithTags("Console");
         group.MapGet("/", ReadAsync).RequireScope(Scopes.ConsoleView).WithSummary("Read the serial log")
             .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves; a user follows 50 at most. The log keeps the newest 16 MiB.")
+            .WithMetadata(new AnswerHeader(OffsetHeader, "Offset of the answer's first byte."), new AnswerHeader(EndHeader, "Offset of the byte behind the log's newest."))
             .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status429TooManyRequests);
         group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port")
             .WithDescription("The body is sent as it is, whatever its content type. 409 when the guest does not read it within ten seconds.")
@@ -37,13 +40,8 @@ public static class SerialEndpoints
     }
 
     private static async Task<IResult> ReadAsync(
-        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, StreamLimits limits, IHostApplicationLifetime lifetime, long? offset, long? limit, bool? follow, CancellationToken cancellation)
+        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, StreamLimits limits, IHostApplicationLifetime lifetime, [Description("Counts from the VM's first byte; a negative one counts from the end.")] long? offset, [Range(0, long.MaxValue), Description("Bytes at most.")] long? limit, [Description("Goes on with new output until the client leaves.")] bool? follow, CancellationToken cancellation)
     {
-        if (limit is < 0)
-        {
-            return Problems.Invalid("?limit", "must not be negative");
-        }
-
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
             return Problems.NotFound("VM", id);
@@ -58,7 +56,7 @@ public static class SerialEndpoints
         using var lease = supervisor.Use(id);
         try
         {
-            return await AnswerAsync(context, lease.Agent.Serial, lifetime, offset, limit, follow == true, cancellation);
+            return await AnswerAsync(context, lease.Agent.Serial, lifetime, offset, limit, follow == true && !HttpMethods.IsHead(context.Request.Method), cancellation);
         }
         catch (ObjectDisposedException) when (!context.Response.HasStarted)
         {
@@ -141,7 +139,7 @@ public static class SerialEndpoints
         {
             if (body.Length + read > MostInputBytes)
             {
-                return Problems.Create(StatusCodes.Status413PayloadTooLarge, "too-large", "Too large", $"At most {MostInputBytes} bytes at once.");
+                return Problems.Create(ProblemTypes.TooLarge, $"At most {MostInputBytes} bytes at once.");
             }
 
             body.Write(buffer, 0, read);

@@ -26,7 +26,7 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
     {
         var context = invocation.HttpContext;
         string key = context.Request.Headers[Header].ToString();
-        if (key.Length == 0)
+        if (key.Length == 0 || context.GetEndpoint()?.Metadata.GetMetadata<IdempotentMetadata>() is null)
         {
             return await next(invocation);
         }
@@ -86,7 +86,7 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
         var record = await database.Idempotency.AsNoTracking().SingleOrDefaultAsync(r => r.Key == key && r.Actor == actor, cancellation);
         if (record is not null && !CryptographicOperations.FixedTimeEquals(record.RequestHash, hash))
         {
-            return Problems.Create(StatusCodes.Status422UnprocessableEntity, "idempotency-key-reused", "Key used before", $"This {Header} was used with another request.");
+            return Problems.Create(ProblemTypes.KeyReused, $"This {Header} was used with another request.");
         }
 
         return record?.Status is null ? Problems.Conflict($"A request with this {Header} is still being answered.") : new ReplayedAnswer(record);

@@ -7,54 +7,37 @@ namespace WebVm.Api.Conventions;
 public static class MergePatch
 {
     /// <summary>Applies a patch to a value by way of its JSON.</summary>
-    /// <param name="fault">The bad field, when the result is null.</param>
-    public static T? Apply<T>(T current, JsonNode? patch, out FieldFault? fault)
+    /// <param name="faults">Every field of the wrong form.</param>
+    /// <returns>What is sound of the result; null when nothing is.</returns>
+    internal static T? Apply<T>(T current, JsonElement patch, List<FieldFault> faults)
         where T : class
     {
-        if (patch is not JsonObject)
-        {
-            fault = new("", "must be a JSON object");
-            return null;
-        }
-
+        var merged = JsonSerializer.SerializeToElement(Merge(JsonSerializer.SerializeToNode(current, ApiJson.Options), patch));
         try
         {
-            var merged = Merge(JsonSerializer.SerializeToNode(current, ApiJson.Options), patch);
-            fault = null;
             return merged.Deserialize<T>(ApiJson.Options);
         }
-        catch (ArgumentException)
+        catch (JsonException)
         {
-            // A node finds its fields when it is first asked for one.
-            fault = new("", "has a field that is given twice");
-            return null;
-        }
-        catch (JsonException failure)
-        {
-            fault = JsonFaults.From(failure);
-            return null;
+            return (T?)JsonForm.Read(merged, typeof(T), typeof(T).GetCustomAttributes(typeof(ShownAsAttribute), false).OfType<ShownAsAttribute>().FirstOrDefault()?.View, faults);
         }
     }
 
-    private static JsonNode? Merge(JsonNode? target, JsonNode? patch)
+    private static JsonNode? Merge(JsonNode? target, JsonElement patch)
     {
-        if (patch is not JsonObject changes)
+        if (patch.ValueKind != JsonValueKind.Object)
         {
-            return patch?.DeepClone();
+            return JsonSerializer.SerializeToNode(patch);
         }
 
         var result = target as JsonObject ?? [];
-        foreach (var (name, value) in changes)
+        foreach (var change in patch.EnumerateObject())
         {
-            if (value is null)
+            result.TryGetPropertyValue(change.Name, out var before);
+            result.Remove(change.Name);
+            if (change.Value.ValueKind != JsonValueKind.Null)
             {
-                result.Remove(name);
-            }
-            else
-            {
-                result.TryGetPropertyValue(name, out var before);
-                result.Remove(name);
-                result[name] = Merge(before, value);
+                result[change.Name] = Merge(before, change.Value);
             }
         }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
@@ -20,11 +21,12 @@ public static class EventEndpoints
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(9);
 
     public static void MapEvents(this IEndpointRouteBuilder api) =>
-        api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
+        api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events")
+            .WithMetadata(new HeaderParameter("Last-Event-ID", "Id of the last event that was seen; takes precedence over ?after=.")).WithSummary("Follow everything that happens, as server-sent events")
             .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show. 50 streams of one user are open at most; one more is answered 429.")
             .Produces<EventView>(200, "text/event-stream").ProducesProblem(StatusCodes.Status429TooManyRequests);
 
-    private static async Task<IResult> StreamAsync(HttpContext context, EventFeed feed, StreamLimits limits, IHostApplicationLifetime lifetime, long? after, Guid? vm)
+    private static async Task<IResult> StreamAsync(HttpContext context, EventFeed feed, StreamLimits limits, IHostApplicationLifetime lifetime, [Description("Id of the last event that was seen; 0 for all that are kept.")] long? after, [Description("Those of this VM.")] Guid? vm)
     {
         using var lease = limits.TryOpen(context.User, StreamKind.Events);
         if (lease is null)
@@ -41,6 +43,11 @@ public static class EventEndpoints
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";
         context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            return Results.Empty;
+        }
+
         var body = context.Response.BodyWriter;
         body.Write(": connected\n\n"u8);
         if (gap is not null)

@@ -36,6 +36,9 @@ public sealed class ServiceOptions
     /// <summary>Addresses and networks of reverse proxies whose X-Forwarded headers are believed, separated by semicolons.</summary>
     public string? Proxies { get; set; }
 
+    /// <summary>Origins of pages that may use the API with a token (CORS), separated by semicolons; none by default.</summary>
+    public string? CorsOrigins { get; set; }
+
     /// <summary>Everything the service keeps: database cluster, images, VM run directories, keys.</summary>
     [Required]
     public string Data { get; set; } = DefaultData();

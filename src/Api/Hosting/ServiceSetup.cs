@@ -17,6 +17,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using WebVm.Api.Audit;
 using WebVm.Api.Conventions;
+using WebVm.Api.Conventions.Description;
 using WebVm.Api.Events;
 using WebVm.Api.Identity;
 using WebVm.Api.Metrics;
@@ -73,6 +74,7 @@ public static class ServiceSetup
         AddDatabase(services, options);
         AddIdentity(services, options);
         AddConventions(services);
+        ForeignPages.Add(services, ForeignPages.Parse(options.CorsOrigins));
 
         services.AddHostedService<Housekeeper>();
         services.AddSingleton<EventFeed>();
@@ -92,20 +94,24 @@ public static class ServiceSetup
         app.UseHsts();
         app.UseMiddleware<AuditTrail>();
         app.UseExceptionHandler();
+        // Whatever refuses a request with a bare status gives it the body, the type and the headers that all errors have.
         app.UseWhen(context => !context.WantsPage(), programs => programs.UseStatusCodePages());
         app.UseMiddleware<SecurityHeaders>();
+        app.UseMiddleware<CompressedAnswers>();
         app.UseRouting();
+        ForeignPages.Use(app, app.Services.GetRequiredService<AllowedOrigins>().Origins);
         // Who is behind a request is known before anything refuses it, for the trail.
         app.UseAuthentication();
         app.UseMiddleware<EndWithRight>();
         app.UseMiddleware<CrossSiteGuard>();
         app.UseIdempotency();
         app.UseAuthorization();
+        app.UseConventions();
     }
 
     public static void MapWebVm(this WebApplication app)
     {
-        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
+        var api = app.MapGroup("/api/v1").KeepConventions().ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
         api.MapSession();
         api.MapAccount();
         api.MapUsers();
@@ -124,12 +130,12 @@ public static class ServiceSetup
         api.MapImages();
         api.MapHosts();
         // Pages have a catch-all; the API answers for itself.
-        app.Map("/api/{**path}", (HttpContext context) => Problems.NotFound("resource", context.Request.Path)).ExcludeFromDescription();
+        app.Map("/api/{**path}", (HttpContext context, UnmatchedRequest unmatched) => unmatched.Answer(context)).ExcludeFromDescription();
         app.MapSignInLink();
         app.MapHub<ConsoleHub>(ConsoleEndpoints.HubPath);
         app.MapHealth();
         app.MapPrometheus();
-        app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
+        app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous().AnswersHead();
     }
 
     private static string[] Addresses(ServiceOptions options) => options.Listen.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
@@ -144,6 +150,7 @@ public static class ServiceSetup
             TrustedProxies.Parse(options.Proxies);
             UserRange.Parse(options.MonitorUsers);
             SecretFiles.Read(options);
+            ForeignPages.Parse(options.CorsOrigins);
             return options;
         }
         catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or FormatException)
@@ -263,12 +270,18 @@ public static class ServiceSetup
 
     private static void AddConventions(IServiceCollection services)
     {
-        services.AddProblemDetails(problems => problems.CustomizeProblemDetails = context =>
-            context.ProblemDetails.Extensions["traceId"] = System.Diagnostics.Activity.Current?.Id ?? context.HttpContext.TraceIdentifier);
+        CompressedAnswers.Add(services);
+        services.AddProblemDetails(problems => problems.CustomizeProblemDetails = Problems.Complete);
+        services.AddSingleton<UnmatchedRequest>();
         services.AddExceptionHandler<UnreadableRequest>();
         services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
         services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
-        services.AddOpenApi("v1", openApi => openApi.OpenApiVersion = Microsoft.OpenApi.OpenApiSpecVersion.OpenApi3_1);
+        services.AddOpenApi("v1", openApi =>
+        {
+            openApi.OpenApiVersion = Microsoft.OpenApi.OpenApiSpecVersion.OpenApi3_1;
+            openApi.AddOperationTransformer<DescribedOperation>();
+            openApi.AddDocumentTransformer<DescribedApi>();
+        });
         services.AddHealthChecks().AddCheck<DatabaseHealth>("database");
         services.Configure<FormOptions>(form => form.ValueLengthLimit = 1 << 20);
     }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
@@ -11,14 +10,11 @@ namespace WebVm.Api.Hosting;
 /// <summary>Turns what goes wrong below the endpoints into the answer that its cause deserves.</summary>
 internal sealed partial class UnreadableRequest : IExceptionHandler
 {
-    private const string RetryAfterSeconds = "2";
-
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
     {
         var answer = exception switch
         {
-            BadHttpRequestException { InnerException: JsonException json } => Problems.Invalid([JsonFaults.From(json)]),
-            BadHttpRequestException bad => Problems.Create(bad.StatusCode, "bad-request", "Bad request", InOurWords(bad.Message)),
+            BadHttpRequestException bad => Problems.Create(ProblemTypes.Of(bad.StatusCode), InOurWords(bad.Message)),
             DbUpdateConcurrencyException => Problems.PreconditionFailed("another"),
             _ when DatabaseRefusal.IsUnstorable(exception) => Problems.BadRequest("A text contains U+0000, which cannot be stored or looked for."),
             _ when DatabaseRefusal.IsOrphaned(exception) => Problems.Conflict("What the request belongs to was deleted meanwhile."),
@@ -28,11 +24,6 @@ internal sealed partial class UnreadableRequest : IExceptionHandler
         if (answer is null)
         {
             return false;
-        }
-
-        if (answer.StatusCode == StatusCodes.Status503ServiceUnavailable)
-        {
-            httpContext.Response.Headers.RetryAfter = RetryAfterSeconds;
         }
 
         await answer.ExecuteAsync(httpContext);

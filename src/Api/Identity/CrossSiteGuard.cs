@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using WebVm.Api.Conventions;
 
 namespace WebVm.Api.Identity;
 
@@ -6,7 +7,7 @@ namespace WebVm.Api.Identity;
 /// Refuses requests that another site makes a signed-in browser send: any that changes something, and every WebSocket. A browser always
 /// names the origin on those; programs send none, and authenticate by token.
 /// </summary>
-public sealed class CrossSiteGuard(RequestDelegate next)
+public sealed class CrossSiteGuard(RequestDelegate next, AllowedOrigins allowed)
 {
     public async Task InvokeAsync(HttpContext context)
     {
@@ -17,9 +18,11 @@ public sealed class CrossSiteGuard(RequestDelegate next)
         string origin = request.Headers.Origin.ToString();
         string site = request.Headers["Sec-Fetch-Site"].ToString();
         bool foreign = (origin.Length > 0 && !IsOwn(origin, request)) || (site.Length > 0 && site is not ("same-origin" or "none"));
-        if ((!safe || socket) && foreign)
+        // A page that the service's owner allows comes with a token: nothing that the browser adds by itself counts for it.
+        bool welcome = !socket && allowed.Contains(origin) && request.Headers.Authorization.Count > 0;
+        if ((!safe || socket) && foreign && !welcome)
         {
-            await TypedResults.Problem(statusCode: 403, title: "Cross-site request refused", detail: Describe(origin, site, request)).ExecuteAsync(context);
+            await Problems.Create(ProblemTypes.CrossSite, Describe(origin, site, request)).ExecuteAsync(context);
             return;
         }
 

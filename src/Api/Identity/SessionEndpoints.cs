@@ -29,8 +29,9 @@ public static class SessionEndpoints
         root.MapGet(LinkPath, UseLinkAsync).AllowAnonymous().ExcludeFromDescription();
 
     private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(
-        SignIn request, HttpContext context, WebVmDbContext database, GuessLimits limits, DeviceCookies devices, CancellationToken cancellation)
+        Body<SignIn> body, HttpContext context, WebVmDbContext database, GuessLimits limits, DeviceCookies devices, CancellationToken cancellation)
     {
+        var request = body.Value;
         var address = context.Connection.RemoteIpAddress;
         string? device = devices.Find(context.Request, request.Name);
         if (!limits.TrySignIn(address, device, out var retryAfter))
@@ -62,7 +63,7 @@ public static class SessionEndpoints
                 limits.WasWrong(request.Name);
             }
 
-            return Problems.Create(StatusCodes.Status401Unauthorized, "sign-in-failed", "Not signed in", "The name or the password is wrong.");
+            return Problems.Create(ProblemTypes.Unauthenticated, "The name or the password is wrong.");
         }
 
         limits.WasRight(address, device);

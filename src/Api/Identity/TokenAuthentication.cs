@@ -8,6 +8,7 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Console;
+using WebVm.Api.Conventions;
 using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -78,7 +79,7 @@ internal sealed class TokenAuthentication(
         }
 
         Response.StatusCode = 401;
-        Response.Headers.WWWAuthenticate = "Bearer";
+        Response.Headers.WWWAuthenticate = Presented() is null ? Challenges.Bearer : Challenges.InvalidToken;
         return Task.CompletedTask;
     }
 

@@ -1,9 +1,12 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using System.Security.Claims;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -22,74 +25,75 @@ public static class TokenEndpoints
     /// <summary>Tokens that make tokens that make tokens: each is revoked by its maker's row, one within the other.</summary>
     public const int MostGenerations = 8;
 
+    // A token has no settings that could change: its revision is always the first.
+    private const long Revision = 1;
+
+    private static readonly ListOrders<Token> s_orders = new(
+        all: true, ListOrder<Token>.ById("createdAt", token => token.Id), ListOrder<Token>.ById("-createdAt", token => token.Id, descending: true));
+
     public static void MapTokens(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/tokens").WithTags("Tokens").RequireAuthorization();
-        group.MapGet("/", ListAsync).WithSummary("List tokens; their secrets are never shown again");
+        group.MapGet("/", ListAsync).Sorts(s_orders).WithSummary("List tokens; their secrets are never shown again");
+        group.MapGet("/{id:guid}", GetAsync).WithSummary("Read a token, without its secret");
         group.MapPost("/", CreateAsync).WithSummary("Make a token; the answer shows its secret, once");
-        group.MapDelete("/{id:guid}", DeleteAsync).WithSummary("Revoke a token, and those that it made");
+        group.MapDelete("/{id:guid}", DeleteAsync).Conditional().WithSummary("Revoke a token, and those that it made");
     }
 
-    private static async Task<Ok<Page<TokenView>>> ListAsync(HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<Page<TokenView>>, ProblemHttpResult>> ListAsync(
+        HttpContext context,
+        WebVmDbContext database,
+        [Range(1, PageRequest.LargestLimit), Description(PageRequest.LimitOfAllMeaning)] int? limit,
+        [Description(PageRequest.CursorMeaning)] string? cursor,
+        string? sort,
+        [Description("Exactly this name.")] string? name,
+        CancellationToken cancellation)
     {
-        var found = await FindAsync(context.User, database, cancellation);
-        return TypedResults.Ok(new Page<TokenView>([.. found.Select(TokenView.From)], null));
+        var visible = (await VisibleAsync(context.User, database, cancellation)).Where(t => name == null || t.Name == name);
+        var (page, refusal) = await s_orders.ReadAsync(visible, new PageRequest(limit, cursor, sort), cancellation);
+        return page is null ? refusal! : TypedResults.Ok(page.Select(TokenView.From));
     }
 
-    /// <summary>The tokens that the caller may see and revoke, in the order in which they were made.</summary>
-    private static async Task<List<Token>> FindAsync(ClaimsPrincipal caller, WebVmDbContext database, CancellationToken cancellation)
+    /// <summary>The tokens that the caller may see and revoke: without the right to its user's account, a token has itself and what it made.</summary>
+    private static async Task<IQueryable<Token>> VisibleAsync(ClaimsPrincipal caller, WebVmDbContext database, CancellationToken cancellation)
     {
         var owner = caller.UserId();
         bool all = caller.Has(Scopes.Admin);
-        var found = await database.Tokens.AsNoTracking().Include(t => t.User).Where(t => all || t.UserId == owner).OrderBy(t => t.Id).ToListAsync(cancellation);
-        if (!all && !caller.Has(Scopes.Account))
+        var tokens = database.Tokens.AsNoTracking().Include(t => t.User).Where(t => all || t.UserId == owner);
+        if (all || caller.Has(Scopes.Account))
         {
-            HashSet<Guid> own = Right.KeyOf(caller) is { Kind: RightKind.Token } key ? [key.Id] : [];
-            foreach (var token in found.OrderBy(token => token.Generation))
-            {
-                if (token.ParentId is { } parent && own.Contains(parent))
-                {
-                    own.Add(token.Id);
-                }
-            }
-
-            found.RemoveAll(token => !own.Contains(token.Id));
+            return tokens;
         }
 
-        return found;
+        HashSet<Guid> own = Right.KeyOf(caller) is { Kind: RightKind.Token } key ? [key.Id] : [];
+        foreach (var token in await database.Tokens.AsNoTracking().Where(t => t.UserId == owner).OrderBy(t => t.Generation).Select(t => new { t.Id, t.ParentId }).ToListAsync(cancellation))
+        {
+            if (token.ParentId is { } parent && own.Contains(parent))
+            {
+                own.Add(token.Id);
+            }
+        }
+
+        return tokens.Where(t => own.Contains(t.Id));
     }
 
-    private static async Task<Results<Created<NewTokenView>, ProblemHttpResult>> CreateAsync(CreateToken request, HttpContext context, WebVmDbContext database, TimeProvider time, CancellationToken cancellation)
+    private static async Task<Results<Ok<TokenView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var faults = Names.Check("/name", request.Name).ToList();
+        var owner = context.User.UserId();
+        bool all = context.User.Has(Scopes.Admin);
+        if (await database.Tokens.AsNoTracking().Include(t => t.User).SingleOrDefaultAsync(t => t.Id == id && (all || t.UserId == owner), cancellation) is not { } token)
+        {
+            return Problems.NotFound("token", id);
+        }
+
+        context.Response.SetETag(Revision);
+        return TypedResults.Ok(TokenView.From(token));
+    }
+
+    private static async Task<Results<Created<NewTokenView>, ProblemHttpResult>> CreateAsync(Body<CreateToken> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        var request = body.Value;
         string[] scopes = [.. (request.Scopes ?? [.. Scopes.All.Where(context.User.Has)]).Distinct(StringComparer.Ordinal)];
-        for (int i = 0; i < scopes.Length; i++)
-        {
-            if (!Scopes.All.Contains(scopes[i]))
-            {
-                faults.Add(new($"/scopes/{i}", "is not a scope"));
-            }
-            else if (!context.User.Has(scopes[i]))
-            {
-                faults.Add(new($"/scopes/{i}", "is more than you may do yourself"));
-            }
-        }
-
-        if (request.ExpiresAt <= time.GetUtcNow())
-        {
-            faults.Add(new("/expiresAt", "is in the past"));
-        }
-
-        var end = Right.EndOf(context.User);
-        if (request.ExpiresAt > end)
-        {
-            faults.Add(new("/expiresAt", "is later than the end of the token that makes it"));
-        }
-
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
 
         // The preset token belongs to nobody: what it makes belongs to the first administrator.
         var owner = context.User.UserId() is var id && id != Guid.Empty
@@ -114,7 +118,7 @@ public static class TokenEndpoints
             UserId = owner.Id,
             SecretHash = Secrets.HashToken(secret),
             Scopes = scopes,
-            ExpiresAt = request.ExpiresAt ?? end,
+            ExpiresAt = request.ExpiresAt ?? Right.EndOf(context.User),
             ParentId = parent,
             Generation = generation,
         };
@@ -126,9 +130,14 @@ public static class TokenEndpoints
 
     private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
-        if (!(await FindAsync(context.User, database, cancellation)).Exists(token => token.Id == id))
+        if (!await (await VisibleAsync(context.User, database, cancellation)).AnyAsync(t => t.Id == id, cancellation))
         {
             return Problems.NotFound("token", id);
+        }
+
+        if (context.Request.CheckIfMatch(Revision) is { } stale)
+        {
+            return stale;
         }
 
         using var change = live.Changing(context);
@@ -148,4 +157,37 @@ public sealed record NewTokenView(Guid Id, string Name, IReadOnlyList<string> Sc
 
 /// <param name="Scopes">What it may do; all that the caller may unless told.</param>
 /// <param name="ExpiresAt">When it ends; unless told, with the token that makes it, or never.</param>
-public sealed record CreateToken(string Name, IReadOnlyList<string>? Scopes = null, DateTimeOffset? ExpiresAt = null);
+public sealed record CreateToken(string Name, IReadOnlyList<string>? Scopes = null, DateTimeOffset? ExpiresAt = null) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(Names.Check("/name", Name));
+        check.Add(Faults(Scopes ?? [], ExpiresAt, check.Context));
+        return ValueTask.CompletedTask;
+    }
+
+    private static IEnumerable<FieldFault> Faults(IReadOnlyList<string> scopes, DateTimeOffset? expiresAt, HttpContext context)
+    {
+        for (int i = 0; i < scopes.Count; i++)
+        {
+            if (!Identity.Scopes.All.Contains(scopes[i]))
+            {
+                yield return new($"/scopes/{i}", $"must be one of {string.Join(", ", Identity.Scopes.All)}");
+            }
+            else if (!context.User.Has(scopes[i]))
+            {
+                yield return new($"/scopes/{i}", "is more than you may do yourself");
+            }
+        }
+
+        if (expiresAt <= context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow())
+        {
+            yield return new("/expiresAt", "is in the past");
+        }
+
+        if (expiresAt > Right.EndOf(context.User))
+        {
+            yield return new("/expiresAt", "is later than the end of the token that makes it");
+        }
+    }
+}

@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -12,18 +14,35 @@ namespace WebVm.Api.Identity;
 /// <summary><c>/users</c>: the people who may sign in.</summary>
 public static class UserEndpoints
 {
+    private static readonly ListOrders<User> s_orders = new(
+        all: true,
+        ListOrder<User>.ByName("name", user => user.Name),
+        ListOrder<User>.ByName("-name", user => user.Name, descending: true),
+        ListOrder<User>.ById("createdAt", user => user.Id),
+        ListOrder<User>.ById("-createdAt", user => user.Id, descending: true));
+
     public static void MapUsers(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/users").WithTags("Users").RequireScope(Scopes.Admin);
-        group.MapGet("/", ListAsync).WithSummary("List users");
+        group.MapGet("/", ListAsync).Sorts(s_orders).WithSummary("List users");
         group.MapGet("/{id:guid}", GetAsync).WithSummary("Read a user");
         group.MapPost("/", CreateAsync).Idempotent().WithSummary("Add a user");
-        group.MapPatch("/{id:guid}", PatchAsync).WithSummary("Change role, password or disabled");
-        group.MapDelete("/{id:guid}", DeleteAsync).WithSummary("Remove a user and every token of theirs");
+        group.MapPatch("/{id:guid}", PatchAsync).Conditional().WithSummary("Change role, password or disabled")
+            .WithDescription("What cannot be set is passed over, so that an answer may be sent back; what changes nothing leaves the user signed in.");
+        group.MapDelete("/{id:guid}", DeleteAsync).Conditional().WithSummary("Remove a user and every token of theirs");
     }
 
-    private static async Task<Ok<Page<UserView>>> ListAsync(WebVmDbContext database, CancellationToken cancellation) =>
-        TypedResults.Ok(new Page<UserView>([.. (await database.Users.AsNoTracking().OrderBy(u => u.Name).ToListAsync(cancellation)).Select(UserView.From)], null));
+    private static async Task<Results<Ok<Page<UserView>>, ProblemHttpResult>> ListAsync(
+        WebVmDbContext database,
+        [Range(1, PageRequest.LargestLimit), Description(PageRequest.LimitOfAllMeaning)] int? limit,
+        [Description(PageRequest.CursorMeaning)] string? cursor,
+        string? sort,
+        [Description("Exactly this name.")] string? name,
+        CancellationToken cancellation)
+    {
+        var (page, refusal) = await s_orders.ReadAsync(database.Users.AsNoTracking().Where(u => name == null || u.Name == name), new PageRequest(limit, cursor, sort), cancellation);
+        return page is null ? refusal! : TypedResults.Ok(page.Select(UserView.From));
+    }
 
     private static async Task<Results<Ok<UserView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
     {
@@ -36,19 +55,9 @@ public static class UserEndpoints
         return TypedResults.Ok(UserView.From(user));
     }
 
-    private static async Task<Results<Created<UserView>, ProblemHttpResult>> CreateAsync(CreateUser request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Created<UserView>, ProblemHttpResult>> CreateAsync(Body<CreateUser> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var faults = Names.Check("/name", request.Name).Concat(Passwords.Check("/password", request.Password)).ToList();
-        if (request.Name is Principals.PresetToken or Principals.Nobody)
-        {
-            faults.Add(new("/name", "is what the audit trail calls somebody else"));
-        }
-
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
-
+        var request = body.Value;
         if (Delegation.Refuse(context.User, request.Role) is { } more)
         {
             return more;
@@ -62,21 +71,17 @@ public static class UserEndpoints
         }
         catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
-            return Problems.NameTaken("user", request.Name);
+            return Problems.NameTaken(
+                "user", request.Name, "/api/v1/users", await database.Users.AsNoTracking().Where(u => u.Name == request.Name).Select(u => (Guid?)u.Id).FirstOrDefaultAsync(cancellation));
         }
 
         context.Response.SetETag(user.Revision);
         return TypedResults.Created($"/api/v1/users/{user.Id}", UserView.From(user));
     }
 
-    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(Guid id, ChangeUser change, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
+    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(Guid id, Body<ChangeUser> body, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
-        var faults = change.Password is null ? [] : Passwords.Check("/password", change.Password).ToList();
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
-
+        var change = body.Value;
         // It takes its time, in which nobody is to wait for the administrators.
         string? hash = change.Password is null ? null : Secrets.HashPassword(change.Password);
         using var taken = live.Changing(context);
@@ -168,6 +173,26 @@ public sealed record UserView(Guid Id, string Name, Role Role, bool HasPassword,
     public static UserView From(User user) => new(user.Id, user.Name, user.Role, user.PasswordHash is not null, user.Disabled, user.CreatedAt);
 }
 
-public sealed record CreateUser(string Name, Role Role, string Password);
+public sealed record CreateUser(string Name, Role Role, string Password) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(Names.Check("/name", Name).Concat(Passwords.Check("/password", Password)));
+        if (Name is Principals.PresetToken or Principals.Nobody)
+        {
+            check.Add([new("/name", "is what the audit trail calls somebody else")]);
+        }
 
-public sealed record ChangeUser(Role? Role = null, string? Password = null, bool? Disabled = null);
+        return ValueTask.CompletedTask;
+    }
+}
+
+[ShownAs(typeof(UserView))]
+public sealed record ChangeUser(Role? Role = null, string? Password = null, bool? Disabled = null) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(Password is null ? [] : Passwords.Check("/password", Password));
+        return ValueTask.CompletedTask;
+    }
+}

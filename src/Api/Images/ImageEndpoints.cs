@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -5,6 +7,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
@@ -22,29 +25,53 @@ public static class ImageEndpoints
     /// <summary>Names as in the tus protocol: where the next byte belongs.</summary>
     public const string OffsetHeader = "Upload-Offset";
 
+    private static readonly AnswerHeader s_offset = new(OffsetHeader, "Where the next byte belongs.");
+
+    private static readonly ListOrders<Image> s_orders = new(
+        all: true,
+        ListOrder<Image>.ByName("name", image => image.Name),
+        ListOrder<Image>.ByName("-name", image => image.Name, descending: true),
+        ListOrder<Image>.ById("createdAt", image => image.Id),
+        ListOrder<Image>.ById("-createdAt", image => image.Id, descending: true));
+
     public static void MapImages(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/images").WithTags("Images");
-        group.MapGet("/", ListAsync).RequireScope(Scopes.ImagesRead).WithSummary("List images by name");
+        group.MapGet("/", ListAsync).RequireScope(Scopes.ImagesRead).Sorts(s_orders).WithSummary("List images by name");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.ImagesRead).WithSummary("Read an image");
         group.MapPost("/", CreateAsync).RequireScope(Scopes.ImagesWrite).Idempotent().WithSummary("Announce an upload, or import from a URL")
             .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.")
             .Produces<ImageView>(StatusCodes.Status201Created).ProducesOperation();
-        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Where an upload stands: Upload-Offset")
+        group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.ImagesWrite).Conditional().WithSummary("Change name or description by JSON Merge Patch")
+            .WithDescription("An image that VMs boot from keeps its name (409), since they name it so; its description can be changed at any time.");
+        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithMetadata(s_offset, new AnswerHeader("Upload-Length", "Bytes of the whole image.")).WithSummary("Where an upload stands: Upload-Offset")
             .Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound);
-        group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
+        group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).Conditional().WithMetadata(s_offset).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
             .WithDescription("The body is taken as it is, whatever its content type. With the last byte the answer is 202 and the operation that checks the image: it tells how far it is, and cancelled it leaves a failed image. Few are checked at a time.")
             .Produces(StatusCodes.Status204NoContent).ProducesOperation().ProducesProblem(StatusCodes.Status413PayloadTooLarge).ProducesProblem(StatusCodes.Status507InsufficientStorage);
         group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses; what is still at work on it is cancelled")
-            .Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict).ProducesProblem(StatusCodes.Status412PreconditionFailed);
+            .Conditional().Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
     }
 
-    private static async Task<Ok<Page<ImageView>>> ListAsync(WebVmDbContext database, Choice<ImageKind>? kind, CancellationToken cancellation)
+    private static async Task<Results<Ok<Page<ImageView>>, ProblemHttpResult>> ListAsync(
+        WebVmDbContext database,
+        [Range(1, PageRequest.LargestLimit), Description(PageRequest.LimitOfAllMeaning)] int? limit,
+        [Description(PageRequest.CursorMeaning)] string? cursor,
+        string? sort,
+        [Description("Exactly this name.")] string? name,
+        Choice<ImageKind>? kind,
+        CancellationToken cancellation)
     {
         var wanted = kind?.Value;
-        var found = await database.Images.AsNoTracking().Where(i => wanted == null || i.Kind == wanted).OrderBy(i => i.Name).ToListAsync(cancellation);
-        var uses = await ImageUse.ReadAsync(database, null, cancellation);
-        return TypedResults.Ok(new Page<ImageView>([.. found.Select(i => ImageView.From(i, uses.GetValueOrDefault(i.Name)))], null));
+        var (page, refusal) = await s_orders.ReadAsync(
+            database.Images.AsNoTracking().Where(i => (wanted == null || i.Kind == wanted) && (name == null || i.Name == name)), new PageRequest(limit, cursor, sort), cancellation);
+        if (page is null)
+        {
+            return refusal!;
+        }
+
+        var uses = await ImageUse.ReadAsync(database, page.Items.Count == 1 ? page.Items[0].Name : null, cancellation);
+        return TypedResults.Ok(page.Select(i => ImageView.From(i, uses.GetValueOrDefault(i.Name))));
     }
 
     private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
@@ -59,14 +86,9 @@ public static class ImageEndpoints
     }
 
     private static async Task<IResult> CreateAsync(
-        CreateImage request, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, IOptions<ServiceOptions> options, CancellationToken cancellation)
+        Body<CreateImage> body, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
-        var faults = Check(request, options.Value.MaxImageBytes);
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
-
+        var request = body.Value;
         if (await OperationRunner.RefusalAsync(database, context, null, cancellation) is { } full)
         {
             return full;
@@ -78,7 +100,7 @@ public static class ImageEndpoints
             Kind = request.Kind,
             Description = request.Description ?? "",
             Bytes = request.Bytes ?? 0,
-            Sha256 = request.Sha256?.ToLowerInvariant(),
+            Sha256 = request.Sha256,
             SourceUrl = request.Url,
         };
         database.Images.Add(image);
@@ -90,7 +112,7 @@ public static class ImageEndpoints
         }
         catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
-            return Problems.NameTaken("image", request.Name);
+            return await NameTakenAsync(request.Name, database, cancellation);
         }
 
         store.Create(image.Id);
@@ -103,12 +125,86 @@ public static class ImageEndpoints
         return TypedResults.Created($"/api/v1/images/{image.Id}", ImageView.From(image, null));
     }
 
-    private static List<FieldFault> Check(CreateImage request, long limit)
+    private static async Task<ProblemHttpResult> NameTakenAsync(string name, WebVmDbContext database, CancellationToken cancellation) =>
+        Problems.NameTaken("image", name, "/api/v1/images", await database.Images.AsNoTracking().Where(i => i.Name == name).Select(i => (Guid?)i.Id).FirstOrDefaultAsync(cancellation));
+
+    private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> PatchAsync(Guid id, Patch<ImageSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        string wanted = "";
+        try
+        {
+            var (image, refusal) = await database.InTransactionAsync(
+                async () =>
+                {
+                    var (image, settings, refusal) = await PrepareAsync(id, patch, context, database, cancellation);
+                    wanted = settings?.Name ?? "";
+                    if (image is not null && settings is not null && (image.Name != settings.Name || image.Description != settings.Description))
+                    {
+                        (image.Name, image.Description) = (settings.Name, settings.Description);
+                        image.Revision++;
+                        database.Record("image.changed", $"/api/v1/images/{id}", message: $"Image {image.Name} was changed");
+                    }
+
+                    return (image, refusal);
+                },
+                cancellation);
+            if (image is null)
+            {
+                return refusal!;
+            }
+
+            context.Response.SetETag(image.Revision);
+            return TypedResults.Ok(ImageView.From(image, (await ImageUse.ReadAsync(database, image.Name, cancellation)).GetValueOrDefault(image.Name)));
+        }
+        catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
+        {
+            return await NameTakenAsync(wanted, database, cancellation);
+        }
+    }
+
+    /// <summary>The image, locked, with what it is to become; or why it cannot.</summary>
+    private static async Task<(Image? Image, ImageSettings? Settings, ProblemHttpResult? Refusal)> PrepareAsync(Guid id, Patch<ImageSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Images.FromSql($"SELECT * FROM images WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancellation) is not { } image)
+        {
+            return (null, null, Problems.NotFound("image", id));
+        }
+
+        if (context.Request.CheckIfMatch(image.Revision) is { } stale)
+        {
+            return (null, null, stale);
+        }
+
+        var faults = new List<FieldFault>();
+        var settings = MergePatch.Apply(new ImageSettings(image.Name, image.Description), patch.Json, faults);
+        await (settings?.CheckAsync(new BodyCheck(context, faults)) ?? ValueTask.CompletedTask);
+        if (faults.Count > 0 || settings is null)
+        {
+            return (null, null, Problems.Invalid(faults));
+        }
+
+        bool changes = settings.Name != image.Name || settings.Description != image.Description;
+        if (changes && image.BuiltIn)
+        {
+            return (null, null, Problems.Conflict("The image is part of WebVm."));
+        }
+
+        return settings.Name != image.Name && (await ImageUse.ReadAsync(database, image.Name, cancellation)).TryGetValue(image.Name, out var use)
+            ? (null, null, Problems.Conflict($"The image is used by {use}, which name it so."))
+            : (image, settings, null);
+    }
+
+    internal static List<FieldFault> Check(CreateImage request, long limit)
     {
         var faults = Names.Check("/name", request.Name).ToList();
         if (request.Kind == ImageKind.Bundle)
         {
             faults.Add(new("/kind", "must be kernel, initrd, disk or iso; bundles are built in"));
+        }
+
+        if (request.Description?.Length > ImageSettings.LongestDescription)
+        {
+            faults.Add(new("/description", $"has more than {ImageSettings.LongestDescription} characters"));
         }
 
         if (request.Sha256 is { } hash && (hash.Length != 64 || !hash.All(char.IsAsciiHexDigit)))
@@ -147,8 +243,13 @@ public static class ImageEndpoints
     }
 
     private static async Task<IResult> UploadAsync(
-        Guid id, [FromHeader(Name = OffsetHeader)] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
+        Guid id, [FromHeader(Name = OffsetHeader), Description("Where these bytes belong: behind those that were received.")] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
+        if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is { } known && context.Request.CheckIfMatch(known.Revision) is { } stale)
+        {
+            return stale;
+        }
+
         // Two that send the same bytes would each believe to have sent the last.
         using var claim = store.TryClaim(id);
         if (await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
@@ -185,11 +286,11 @@ public static class ImageEndpoints
         }
         catch (ImageTooLargeException failure)
         {
-            return Problems.Create(StatusCodes.Status413PayloadTooLarge, "too-large", "Too large", failure.Message);
+            return Problems.Create(ProblemTypes.TooLarge, failure.Message);
         }
         catch (IOException failure) when (failure is not BadHttpRequestException && !cancellation.IsCancellationRequested)
         {
-            return Problems.Create(StatusCodes.Status507InsufficientStorage, "storage", "Not stored", $"{DiskTrouble.Describe(failure)} What was received before is kept: ask with HEAD, and go on from there.");
+            return Problems.Create(ProblemTypes.Storage, $"{DiskTrouble.Describe(failure)} What was received before is kept: ask with HEAD, and go on from there.");
         }
 
         image.ReceivedBytes = received;
@@ -267,4 +368,25 @@ public sealed record ImageView(
 /// <param name="Bytes">Size; needed for an upload, and the limit of an import.</param>
 /// <param name="Sha256">Checked when all bytes are there.</param>
 /// <param name="Url">Where to import from; none for an upload.</param>
-public sealed record CreateImage(string Name, ImageKind Kind, string? Description = null, long? Bytes = null, string? Sha256 = null, string? Url = null);
+public sealed record CreateImage(string Name, ImageKind Kind, string? Description = null, long? Bytes = null, string? Sha256 = null, string? Url = null) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(ImageEndpoints.Check(this, check.Context.RequestServices.GetRequiredService<IOptions<ServiceOptions>>().Value.MaxImageBytes));
+        return ValueTask.CompletedTask;
+    }
+}
+
+/// <summary>What can be changed of an image.</summary>
+[ShownAs(typeof(ImageView))]
+public sealed record ImageSettings(string Name, string Description = "")
+{
+    public const int LongestDescription = 4096;
+
+    internal ValueTask CheckAsync(BodyCheck check)
+    {
+        check.Add(Names.Check("/name", Name));
+        check.Add(Description.Length > LongestDescription ? [new("/description", $"has more than {LongestDescription} characters")] : []);
+        return ValueTask.CompletedTask;
+    }
+}

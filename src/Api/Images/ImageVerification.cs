@@ -49,12 +49,13 @@ internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databa
     public async Task VerifyAsync(WebVmDbContext database, Image image, OperationContext operation, int from, CancellationToken cancellation)
     {
         string actual = await hashing.HashAsync(image.Id, operation, from, cancellation);
-        if (image.Sha256 is not null && image.Sha256 != actual)
+        if (image.Sha256 is not null && !image.Sha256.Equals(actual, StringComparison.OrdinalIgnoreCase))
         {
             throw new OperationFailedException($"The checksum is {actual}, not {image.Sha256}.");
         }
 
-        image.Sha256 = actual;
+        // As it was given, if it was.
+        image.Sha256 ??= actual;
         image.State = ImageState.Ready;
         image.Error = null;
         image.Revision++;

@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -17,16 +19,22 @@ public static class OperationEndpoints
     /// <summary>The longest that a request is held open by <c>?wait=</c>, in seconds.</summary>
     public const int LongestWait = 300;
 
+    private static readonly QueryParameter s_wait = new("wait", typeof(int), "Seconds to hold the answer until the operation has ended; 0 unless told.", Least: 0, Most: LongestWait);
+
+    private static readonly ListOrders<Operation> s_orders = new(
+        all: false, ListOrder<Operation>.ById("-createdAt", operation => operation.Id, descending: true), ListOrder<Operation>.ById("createdAt", operation => operation.Id));
+
     public static void MapOperations(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/operations").WithTags("Operations");
-        group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).WithSummary("List operations, newest first");
-        group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read an operation; ?wait=seconds waits for its end");
+        group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).Sorts(s_orders).WithSummary("List operations, newest first");
+        group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithMetadata(s_wait).WithSummary("Read an operation; ?wait=seconds waits for its end");
         group.MapPost("/{id:guid}/cancel", CancelAsync).RequireScope(Scopes.VmsWrite).WithSummary("Ask an operation to stop");
     }
 
     /// <summary>Describes an endpoint that answers by <see cref="AcceptedAsync"/>.</summary>
     public static RouteHandlerBuilder ProducesOperation(this RouteHandlerBuilder endpoint) => endpoint
+        .WithMetadata(s_wait)
         .Produces<OperationView>(StatusCodes.Status202Accepted)
         .ProducesProblem(StatusCodes.Status404NotFound)
         .ProducesProblem(StatusCodes.Status409Conflict)
@@ -37,70 +45,33 @@ public static class OperationEndpoints
     /// <summary>The 202 answer to a request that started an operation; with <c>?wait=</c> it is held until the operation has ended.</summary>
     public static async Task<IResult> AcceptedAsync(this OperationRunner runner, HttpContext context, Operation operation)
     {
-        if (!TryGetWait(context.Request, out var wait))
-        {
-            wait = TimeSpan.Zero;
-        }
-
+        var wait = Wait(context.Request);
         runner.Enqueue(operation);
         var current = wait > TimeSpan.Zero ? await runner.WaitAsync(operation.Id, wait, context.RequestAborted) ?? operation : operation;
         return TypedResults.Accepted($"/api/v1/operations/{operation.Id}", OperationView.From(current));
     }
 
-    /// <summary>False when <c>?wait=</c> is there and wrong.</summary>
-    public static bool TryGetWait(HttpRequest request, out TimeSpan wait)
-    {
-        wait = TimeSpan.Zero;
-        if (!request.Query.TryGetValue("wait", out var text))
-        {
-            return true;
-        }
-
-        if (!int.TryParse(text, out int seconds) || seconds is < 0 or > LongestWait)
-        {
-            return false;
-        }
-
-        wait = TimeSpan.FromSeconds(seconds);
-        return true;
-    }
+    // Read, and held within its bounds, by the rules of queries before any endpoint.
+    private static TimeSpan Wait(HttpRequest request) => TimeSpan.FromSeconds(int.TryParse(request.Query[s_wait.Name], out int seconds) ? Math.Clamp(seconds, 0, LongestWait) : 0);
 
     private static async Task<Results<Ok<Page<OperationView>>, ProblemHttpResult>> ListAsync(
-        WebVmDbContext database, int? limit, string? cursor, Guid? vm, Choice<OperationState>? state, CancellationToken cancellation)
+        WebVmDbContext database,
+        [Range(1, PageRequest.LargestLimit), Description(PageRequest.LimitMeaning)] int? limit,
+        [Description(PageRequest.CursorMeaning)] string? cursor,
+        string? sort,
+        [Description("Those on this VM.")] Guid? vm,
+        Choice<OperationState>? state,
+        CancellationToken cancellation)
     {
-        var page = new PageRequest(limit, cursor, null);
-        if (page.Validate() is { } fault)
-        {
-            return Problems.Invalid([fault]);
-        }
-
         var query = database.Operations.AsNoTracking();
-        if (page.DecodeCursor() is { } key)
-        {
-            if (!Guid.TryParse(key, out var last))
-            {
-                return Problems.Invalid("?cursor", "is not a cursor of this list");
-            }
-
-            query = query.Where(o => o.Id < last);
-        }
-
         query = vm is { } vmId ? query.Where(o => o.VmId == vmId) : query;
         query = state is { } wanted ? query.Where(o => o.State == wanted.Value) : query;
-        var found = await query.OrderByDescending(o => o.Id).Take(page.Size + 1).ToListAsync(cancellation);
-        string? next = found.Count > page.Size ? PageRequest.EncodeCursor(found[page.Size - 1].Id.ToString()) : null;
-        return TypedResults.Ok(new Page<OperationView>([.. found.Take(page.Size).Select(OperationView.From)], next));
+        var (page, refusal) = await s_orders.ReadAsync(query, new PageRequest(limit, cursor, sort), cancellation);
+        return page is null ? refusal! : TypedResults.Ok(page.Select(OperationView.From));
     }
 
-    private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, OperationRunner runner, CancellationToken cancellation)
-    {
-        if (!TryGetWait(context.Request, out var wait))
-        {
-            return Problems.Invalid("?wait", $"must be between 0 and {LongestWait} seconds");
-        }
-
-        return await runner.WaitAsync(id, wait, cancellation) is { } operation ? TypedResults.Ok(OperationView.From(operation)) : Problems.NotFound("operation", id);
-    }
+    private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, OperationRunner runner, CancellationToken cancellation) =>
+        await runner.WaitAsync(id, Wait(context.Request), cancellation) is { } operation ? TypedResults.Ok(OperationView.From(operation)) : Problems.NotFound("operation", id);
 
     private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> CancelAsync(Guid id, OperationRunner runner, CancellationToken cancellation)
     {

@@ -65,6 +65,7 @@ public sealed partial class OperationRunner(
             : await unfinished.CountAsync(cancellation) >= MostInAll ? Problems.Unavailable($"{MostInAll} operations have not ended; come again later.") : null;
         if (refusal is not null)
         {
+            // Work takes longer than a moment.
             context.Response.Headers.RetryAfter = RetryAfterSeconds;
         }
 

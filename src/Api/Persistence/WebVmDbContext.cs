@@ -28,9 +28,36 @@ public sealed class WebVmDbContext(DbContextOptions<WebVmDbContext> options) : D
 
     public DbSet<IdempotencyRecord> Idempotency => Set<IdempotencyRecord>();
 
+    public override Task<int> SaveChangesAsync(bool acceptAllChangesOnSuccess, CancellationToken cancellationToken = default)
+    {
+        RoundTimes();
+        return base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
+    }
+
+    public override int SaveChanges(bool acceptAllChangesOnSuccess)
+    {
+        RoundTimes();
+        return base.SaveChanges(acceptAllChangesOnSuccess);
+    }
+
     protected override void ConfigureConventions(ModelConfigurationBuilder conventions)
     {
         conventions.Properties<Enum>().HaveConversion<string>();
+    }
+
+    /// <summary>PostgreSQL keeps microseconds: what is answered at once is what will be read.</summary>
+    private void RoundTimes()
+    {
+        foreach (var entry in ChangeTracker.Entries().Where(entry => entry.State is EntityState.Added or EntityState.Modified))
+        {
+            foreach (var property in entry.Properties)
+            {
+                if (property.CurrentValue is DateTimeOffset time && time.Ticks % TimeSpan.TicksPerMicrosecond is var rest and not 0)
+                {
+                    property.CurrentValue = time.AddTicks(-rest);
+                }
+            }
+        }
     }
 
     protected override void OnModelCreating(ModelBuilder model)

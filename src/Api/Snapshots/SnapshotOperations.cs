@@ -4,6 +4,7 @@ using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
+using WebVm.Api.Vms;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Snapshots;
@@ -21,14 +22,14 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
         var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var snapshot = await database.Snapshots.SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
-        if (snapshot.Complete)
-        {
-            return SnapshotView.From(snapshot);
-        }
-
         try
         {
             var vm = await database.Vms.AsNoTracking().SingleAsync(v => v.Id == id, cancellation);
+            if (snapshot.Complete)
+            {
+                return SnapshotView.From(snapshot, vm.Configuration);
+            }
+
             if (vm.RunId is { } runId)
             {
                 string target = files.Snapshot(id, snapshotId);
@@ -43,7 +44,7 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
             snapshot.Complete = true;
             database.Record("snapshot.created", $"/api/v1/vms/{id}/snapshots/{snapshotId}", id, $"Snapshot {snapshot.Name} was taken");
             await database.SaveChangesAsync(cancellation);
-            return SnapshotView.From(snapshot);
+            return SnapshotView.From(snapshot, vm.Configuration);
         }
         catch (DbUpdateConcurrencyException)
         {
@@ -89,6 +90,7 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         await waiter.UntilAsync(id, agent, VmWaiter.Patience, vm => vm is { RunId: null, Observed: not ObservedPower.Saved }, cancellation);
 
         await operation.ReportAsync(40, "Copying the state");
+        IReadOnlyList<string> restored;
         string staged = files.Saved(id) + ".new";
         try
         {
@@ -97,7 +99,7 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
                 await StateFolder.CopyAsync(files.Snapshot(id, snapshotId), staged, cancellation);
             }
 
-            await database.InTransactionAsync(() => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
+            restored = await database.InTransactionAsync(() => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
         }
         finally
         {
@@ -111,7 +113,7 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
             await waiter.UntilAsync(id, agent, VmWaiter.Patience, v => v.Observed == ObservedPower.Running || (v is { RunId: null, Desired: DesiredPower.Off or DesiredPower.Saved } ? throw new OperationFailedException(v.ObservedReason ?? "The VM did not start.") : false), cancellation);
         }
 
-        return SnapshotView.From(snapshot);
+        return new SnapshotRestored(snapshot.Id, snapshot.Name, restored);
     }
 
     /// <summary>Returns the generation of this command: another power request has a later one.</summary>
@@ -125,7 +127,8 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         cancellation);
 
     /// <summary>The VM becomes what it was, unless somebody else has commanded it meanwhile.</summary>
-    private async Task<bool> AdoptAsync(WebVmDbContext database, Guid id, long generation, Snapshot snapshot, string staged, CancellationToken cancellation)
+    /// <returns>The settings that came back and had been others.</returns>
+    private async Task<IReadOnlyList<string>> AdoptAsync(WebVmDbContext database, Guid id, long generation, Snapshot snapshot, string staged, CancellationToken cancellation)
     {
         var vm = await database.LockVmAsync(id, cancellation);
         if (vm is not { RunId: null } || vm.DesiredGeneration != generation)
@@ -138,12 +141,18 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
             StateFolder.Replace(staged, files.Saved(id));
         }
 
+        var restored = VmConfigurationDifference.Between(vm.Configuration, snapshot.Configuration);
         vm.Configuration = snapshot.Configuration;
         vm.Desired = snapshot.Bytes > 0 ? DesiredPower.On : DesiredPower.Off;
         vm.DesiredGeneration++;
-        vm.Revision++;
-        vm.UpdatedAt = DateTimeOffset.UtcNow;
-        database.Record("snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}");
-        return true;
+        if (restored.Count > 0)
+        {
+            vm.Revision++;
+            vm.UpdatedAt = DateTimeOffset.UtcNow;
+        }
+
+        database.Record(
+            "snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}", new { vm.Name, vm.Observed, vm.Desired, restored });
+        return restored;
     }
 }

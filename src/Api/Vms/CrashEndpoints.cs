@@ -41,7 +41,7 @@ internal static class CrashEndpoints
 
         if (vm.LastCrash is null || !File.Exists(file))
         {
-            return Problems.Create(StatusCodes.Status404NotFound, "not-found", "Not found", "Nothing of that kind is kept of a crash of this VM.");
+            return Problems.Create(ProblemTypes.NotFound, "Nothing of that kind is kept of a crash of this VM.");
         }
 
         context.Response.Headers.CacheControl = "private, no-cache";

@@ -21,19 +21,25 @@ public static class PowerEndpoints
     {
         var group = api.MapGroup("/vms/{id:guid}/power").WithTags("Power");
         group.MapGet("/", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read where a VM's power stands");
-        group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).WithSummary("Switch on, off, shut down, reset, pause, resume or save")
+        group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).Conditional().WithSummary("Switch on, off, shut down, reset, pause, resume or save")
             .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button and fails when the guest is still up at its deadline; with force it is then switched off. "
-                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the answer is the same operation.")
+                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the answer is the same operation. If-Match compares the revision of the VM's settings.")
             .ProducesOperation();
     }
 
-    private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(Guid id, WebVmDbContext database, CancellationToken cancellation) =>
-        await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is { } vm ? TypedResults.Ok(VmPowerView.From(vm)) : Problems.NotFound("VM", id);
+    private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    {
+        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
+        {
+            return Problems.NotFound("VM", id);
+        }
 
-    private static async Task<IResult> PutAsync(Guid id, PowerRequest request, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
-        request.DeadlineSeconds is < 1 or > LongestDeadline
-            ? Problems.Invalid("/deadlineSeconds", $"must be between 1 and {LongestDeadline}")
-            : await commands.RunAsync(id, context, vm => CommandAsync(vm, request, context, database, cancellation), cancellation);
+        response.SetETag(vm.Revision);
+        return TypedResults.Ok(VmPowerView.From(vm));
+    }
+
+    private static Task<IResult> PutAsync(Guid id, Body<PowerRequest> body, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
+        commands.RunAsync(id, context, vm => CommandAsync(vm, body.Value, context, database, cancellation), cancellation);
 
     private static async Task<Commanded> CommandAsync(Vm vm, PowerRequest request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
@@ -94,4 +100,11 @@ public enum PowerAction
 
 /// <param name="DeadlineSeconds">How long a shutdown may take; 60 unless told.</param>
 /// <param name="Force">Switch off when the deadline of a shutdown has passed.</param>
-public sealed record PowerRequest(PowerAction Action, int? DeadlineSeconds = null, bool Force = false);
+public sealed record PowerRequest(PowerAction Action, int? DeadlineSeconds = null, bool Force = false) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(DeadlineSeconds is < 1 or > PowerEndpoints.LongestDeadline ? [new("/deadlineSeconds", $"must be between 1 and {PowerEndpoints.LongestDeadline}")] : []);
+        return ValueTask.CompletedTask;
+    }
+}

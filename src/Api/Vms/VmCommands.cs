@@ -17,13 +17,10 @@ internal sealed class VmCommands(WebVmDbContext database, OperationRunner operat
     /// <param name="command">Given the VM, changes it and returns the operation; or says why that makes no sense.</param>
     public async Task<IResult> RunAsync(Guid id, HttpContext context, Func<Vm, Task<Commanded>> command, CancellationToken cancellation)
     {
-        if (!OperationEndpoints.TryGetWait(context.Request, out _))
-        {
-            return Problems.Invalid("?wait", $"must be between 0 and {OperationEndpoints.LongestWait} seconds");
-        }
-
         var commanded = await database.InTransactionAsync(
-            async () => await database.LockVmAsync(id, cancellation) is { } vm ? await command(vm) : Problems.NotFound("VM", id), cancellation);
+            async () => await database.LockVmAsync(id, cancellation) is not { } vm ? Problems.NotFound("VM", id)
+                : context.Request.CheckIfMatch(vm.Revision) is { } stale ? stale : await command(vm),
+            cancellation);
         if (commanded.Operation is not { } operation)
         {
             return commanded.Refusal!;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -12,16 +13,11 @@ internal static class VmSearch
     /// <summary>VMs with every word of the text in their name, description or labels (written key=value).</summary>
     public static IQueryable<Vm> VmsWith(this WebVmDbContext database, string? text)
     {
-        string[] patterns = [.. (text ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Pattern)];
+        object[] patterns = [.. (text ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Distinct(StringComparer.OrdinalIgnoreCase).Select(Pattern)];
+        // One condition for each word, since only such are looked up in the index.
         return patterns.Length == 0
             ? database.Vms.AsNoTracking()
-            : database.Vms.FromSql(
-                $"""
-                SELECT * FROM vms v WHERE (
-                  SELECT bool_and(v.name ILIKE p OR v.description ILIKE p OR EXISTS (
-                    SELECT 1 FROM jsonb_each_text(v.labels) l WHERE l.key || '=' || l.value ILIKE p))
-                  FROM unnest({patterns}) p)
-                """).AsNoTracking();
+            : database.Vms.FromSql(FormattableStringFactory.Create("SELECT * FROM vms WHERE " + string.Join(" AND ", patterns.Select((_, n) => $"search_text ILIKE {{{n}}}")), patterns)).AsNoTracking();
     }
 
     /// <summary>How many there are in each state, and the labels that are in use.</summary>

@@ -1,4 +1,5 @@
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
@@ -23,11 +24,13 @@ internal static class VmValidation
     // COMMAND_LINE_SIZE of x86 less the terminator (Documentation/arch/x86/boot.rst, cmdline_size).
     public const int LongestCommandLine = 2047;
 
-    public static async Task<List<FieldFault>> CheckAsync(VmSettings vm, WebVmDbContext database, CancellationToken cancellation)
+    public static async ValueTask CheckAsync(VmSettings vm, BodyCheck check)
     {
-        List<FieldFault> faults = [.. Names.Check("/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckProcessor(vm.Cpu), .. CheckNuma(vm), .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
-        await CheckBootAsync(vm.Boot, database, faults, cancellation);
-        return faults;
+        // Nodes are compared with the whole machine: of one that is unknown nothing can be said.
+        bool whole = check.IsSound("/cpus") && check.IsSound("/memory") && check.IsSound("/numa");
+        List<FieldFault> faults = [.. Names.Check("/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckProcessor(vm.Cpu), .. whole ? CheckNuma(vm) : [], .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
+        await CheckBootAsync(vm.Boot, check.Context.RequestServices.GetRequiredService<WebVmDbContext>(), faults, check.Context.RequestAborted);
+        check.Add(faults);
     }
 
     private static IEnumerable<FieldFault> CheckDescription(VmSettings vm)

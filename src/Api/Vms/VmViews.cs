@@ -1,43 +1,67 @@
+using WebVm.Api.Conventions;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Vms;
 
 /// <summary>What a client may set of a VM. Every field but the name has a default.</summary>
-public sealed record VmSettings
+[ShownAs(typeof(VmView))]
+public sealed record VmSettings : ICheckedBody
 {
+    /// <summary>Of a host name's form, and no other VM's.</summary>
+    [TakenUp(Effect.AtOnce)]
     public required string Name { get; init; }
 
+    /// <summary>For people.</summary>
+    [TakenUp(Effect.AtOnce)]
     public string Description { get; init; } = "";
 
+    /// <summary>Up to 64 pairs by which VMs are found.</summary>
+    [TakenUp(Effect.AtOnce)]
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Number of vCPUs.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public int Cpus { get; init; } = 1;
 
     /// <summary>What the vCPUs are; as in the monitor's machine spec.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public CpuConfiguration Cpu { get; init; } = new();
 
     /// <summary>Bytes.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public long Memory { get; init; } = 512L << 20;
 
     /// <summary>Virtual NUMA nodes; none for a machine without NUMA.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public IReadOnlyList<NumaNode> Numa { get; init; } = [];
 
+    /// <summary>Where the guest comes from.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public BootConfiguration Boot { get; init; } = new();
 
+    /// <summary>The screen.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public DisplayConfiguration Display { get; init; } = new();
 
+    /// <summary>What runs guest code; auto takes the faster.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
     /// <summary>What becomes of the time in which the machine was paused or saved: catchUp (the guest's clocks jump ahead, so that its date is right) or stopped.</summary>
+    [TakenUp(Effect.AtNextStart)]
     public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
 
+    /// <summary>Whether the VM starts again when it ends by itself.</summary>
+    [TakenUp(Effect.AtOnce)]
     public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
 
+    /// <summary>Whether the VM starts with the service.</summary>
+    [TakenUp(Effect.AtOnce)]
     public AutostartConfiguration Autostart { get; init; } = new();
 
     /// <summary>Deletion is refused while this is set.</summary>
+    [TakenUp(Effect.AtOnce)]
     public bool DeleteProtection { get; init; }
 
     public static VmSettings From(Vm vm) => new()
@@ -57,6 +81,25 @@ public sealed record VmSettings
         Autostart = vm.Configuration.Autostart,
         DeleteProtection = vm.Configuration.DeleteProtection,
     };
+
+    /// <summary>Makes the VM what is set here.</summary>
+    /// <returns>Whether that is something else than it was.</returns>
+    internal bool ApplyTo(Vm vm)
+    {
+        var configuration = ToConfiguration();
+        if (vm.Name == Name && vm.Description == Description && vm.Labels.Count == Labels.Count && vm.Labels.All(label => Labels.TryGetValue(label.Key, out string? value) && value == label.Value)
+            && VmConfigurationDifference.Between(vm.Configuration, configuration).Count == 0)
+        {
+            return false;
+        }
+
+        (vm.Name, vm.Description, vm.Labels, vm.Configuration) = (Name, Description, new(Labels), configuration);
+        return true;
+    }
+
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check) => CheckAsync(check);
+
+    internal ValueTask CheckAsync(BodyCheck check) => VmValidation.CheckAsync(this, check);
 
     public VmConfiguration ToConfiguration() => new()
     {
@@ -103,8 +146,8 @@ public sealed record VmView(
     public static VmView From(Vm vm)
     {
         var c = vm.Configuration;
-        return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Clock, c.Restart, c.Autostart, c.DeleteProtection,
-            VmPowerView.From(vm), vm.Isolation, PendingChange.Between(vm.RunningConfiguration, c), vm.LastCrash, vm.CreatedAt, vm.UpdatedAt);
+        return new(vm.Id, vm.Name, vm.Description, vm.Labels.Count < 2 ? vm.Labels : new SortedDictionary<string, string>(vm.Labels, StringComparer.Ordinal), c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Clock, c.Restart, c.Autostart, c.DeleteProtection,
+            VmPowerView.From(vm), vm.Isolation, VmConfigurationDifference.Pending(vm.RunningConfiguration, c), vm.LastCrash, vm.CreatedAt, vm.UpdatedAt);
     }
 }
 
@@ -118,38 +161,4 @@ public sealed record VmPowerView(ObservedPower State, DesiredPower Desired, stri
     public const string NoAnswer = "The monitor does not answer.";
 
     public static VmPowerView From(Vm vm) => new(vm.Observed, vm.Desired, vm.ObservedReason, vm.StartedAt, vm.RestartCount, vm.RestartAt);
-}
-
-/// <summary>Settings that differ between the running machine and its next start.</summary>
-internal static class PendingChange
-{
-    public static IReadOnlyList<string> Between(VmConfiguration? running, VmConfiguration wanted)
-    {
-        if (running is null)
-        {
-            return [];
-        }
-
-        var changed = new List<string>();
-        Add(changed, "/cpus", running.Cpus == wanted.Cpus);
-        Add(changed, "/cpu", running.Cpu == wanted.Cpu);
-        Add(changed, "/memory", running.Memory == wanted.Memory);
-        Add(changed, "/numa", SameJson(running.Numa, wanted.Numa));
-        Add(changed, "/boot", running.Boot == wanted.Boot);
-        Add(changed, "/display", running.Display == wanted.Display);
-        Add(changed, "/engine", running.Engine == wanted.Engine);
-        Add(changed, "/clock", running.Clock == wanted.Clock);
-        return changed;
-    }
-
-    private static void Add(List<string> changed, string pointer, bool same)
-    {
-        if (!same)
-        {
-            changed.Add(pointer);
-        }
-    }
-
-    private static bool SameJson<T>(T left, T right) =>
-        System.Text.Json.JsonSerializer.Serialize(left, Conventions.ApiJson.Options) == System.Text.Json.JsonSerializer.Serialize(right, Conventions.ApiJson.Options);
 }

@@ -19,6 +19,9 @@ public sealed class Snapshot
     public long Bytes { get; set; }
 
     public DateTimeOffset CreatedAt { get; init; } = DateTimeOffset.UtcNow;
+
+    /// <summary>Advanced by every change of what clients may set.</summary>
+    public long Revision { get; set; } = 1;
 }
 
 public enum ImageKind

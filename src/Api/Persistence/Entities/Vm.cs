@@ -52,7 +52,7 @@ public sealed class Vm
 
     public DateTimeOffset UpdatedAt { get; set; } = DateTimeOffset.UtcNow;
 
-    /// <summary>Advanced by every change that a client can see: the ETag.</summary>
+    /// <summary>Advanced by every change of settings: what If-Match compares.</summary>
     public long Revision { get; set; } = 1;
 }
 
