@@ -105,7 +105,7 @@ public sealed unsafe class ProtectionKeyTests
         machine.Place(compacted ? [0x0f, 0xc7, 0x26, 0x0f, 0xae, 0x2e] : [0x0f, 0xae, 0x26, 0x0f, 0xae, 0x2e]);
         Assert.Equal(1, machine.Vcpu.Step(1, out _));
         Assert.Equal(0x0fed_cba8UL, machine.Read<ulong>(machine.Gpr(6) + (ulong)offset));
-        ProtectionKeys.SetUser(machine.Cpu, 1);
+        ProtectionKeys.SetUser(machine.Cpu, 4);
         Assert.Equal(1, machine.Vcpu.Step(1, out _));
         Assert.Equal(0x0fed_cba8UL, machine.Cpu->State.Xsave.Pkru);
 
