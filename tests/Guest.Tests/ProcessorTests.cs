@@ -24,4 +24,19 @@ public sealed class ProcessorTests
         Assert.Equal("1 1 0 0", guest.Run("echo $(for flag in fsgsbase sse4_1 sse4_2 avx; do grep -cw $flag /proc/cpuinfo; done)"));
         Assert.Equal("", guest.Run("dmesg | grep -iE 'unchecked MSR|call trace|firmware bug'"));
     }
+
+    [Fact]
+    public async Task Linux_uses_protection_keys_where_they_are_offered()
+    {
+        await using var guest = await GuestSession.Start(new MachineSpec
+        {
+            Engine = EngineChoice.Soft,
+            Cpu = new CpuSpec { Features = new Dictionary<string, bool> { ["pku"] = true, ["pks"] = true } },
+            Memory = 256UL << 20,
+            Boot = Images.Linux("tiny", "console=ttyS0 quiet"),
+        });
+        guest.WaitForShell();
+        Assert.Equal("1 1", guest.Run("echo $(for flag in pku ospke; do grep -cw $flag /proc/cpuinfo; done)"));
+        Assert.Equal("", guest.Run("dmesg | grep -iE 'xstate.*(wrong|mismatch|warn)|call trace|unchecked MSR'"));
+    }
 }

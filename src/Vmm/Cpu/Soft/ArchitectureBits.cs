@@ -39,9 +39,10 @@ internal static class Cr4
     public const ulong Smep = 1 << 20;
     public const ulong Smap = 1 << 21;
     public const ulong Pke = 1 << 22;
+    public const ulong Pks = 1 << 24;
 
     /// <summary>A change of any of these flushes all translations (SDM Vol. 3A §4.10.4.1).</summary>
-    public const ulong Paging = Pse | Pae | Pge | La57 | Pcide | Smep | Smap;
+    public const ulong Paging = Pse | Pae | Pge | La57 | Pcide | Smep | Smap | Pke | Pks;
 }
 
 /// <summary>IA32_EFER (SDM Vol. 3A §2.2.1).</summary>

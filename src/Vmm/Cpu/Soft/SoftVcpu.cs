@@ -94,6 +94,8 @@ internal sealed unsafe partial class SoftVcpu
         // What handlers rely on, whoever wrote the state.
         _cpu->State.Rflags = (_cpu->State.Rflags & RflagsBits.Defined) | RflagsBits.Always;
         _cpu->State.Xsave.Mxcsr &= 0xffff;
+        _cpu->State.Xsave.Pkru = (uint)_cpu->State.Xsave.Pkru;
+        _cpu->State.Msr.Pkrs = (uint)_cpu->State.Msr.Pkrs;
         _cpu->PendingDebug = 0;
         LoadRunState();
         StateReplaced();

@@ -86,7 +86,7 @@ public unsafe struct CpuState
     public uint PendingEventErrorCode;
 
     /// <summary>Brings <see cref="Xsave"/> to a multiple of 64.</summary>
-    private fixed ulong _padding[7];
+    private fixed ulong _padding[6];
 
     /// <summary>x87, MXCSR and vector state as XSAVE's standard format stores it (SDM Vol. 1 §13.4). 64-byte aligned.</summary>
     public XsaveArea Xsave;
@@ -155,14 +155,18 @@ public unsafe struct ModelSpecificRegisters
     public ulong KvmSteal;
     public ulong KvmPvEoi;
     public ulong KvmPollControl;
+
+    /// <summary>IA32_PKRS: the rights of protection keys of supervisor pages.</summary>
+    public ulong Pkrs;
 }
 
-/// <summary>The first 832 bytes of XSAVE's standard format: legacy region, header, high halves of YMM0-15.</summary>
+/// <summary>The first 840 bytes of XSAVE's standard format: legacy region, header, high halves of YMM0-15, PKRU.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 832 + 64)]
 public unsafe struct XsaveArea
 {
     public const int XmmOffset = 160;
     public const int YmmHighOffset = 576;
+    public const int PkruOffset = 832;
 
     [FieldOffset(0)]
     public ushort ControlWord;
@@ -205,4 +209,8 @@ public unsafe struct XsaveArea
 
     [FieldOffset(YmmHighOffset)]
     public fixed byte YmmHigh[16 * 16];
+
+    /// <summary>The rights of protection keys, 32 bits (SDM Vol. 3A §4.6.2).</summary>
+    [FieldOffset(PkruOffset)]
+    public ulong Pkru;
 }

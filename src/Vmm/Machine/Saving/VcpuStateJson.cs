@@ -63,10 +63,17 @@ internal static unsafe class VcpuStateJson
         ("mtrrVariable", ModelSpecificRegisters.VariableMtrrCount * 2, static state => ref state->Msr.MtrrVariable[0]),
     ];
 
+    /// <summary>Registers that earlier builds did not have: 0 where a state lacks them.</summary>
+    private static readonly (string Name, Field64 At)[] s_later =
+    [
+        ("pkru", static state => ref state->Xsave.Pkru),
+        ("pkrs", static state => ref state->Msr.Pkrs),
+    ];
+
     public static JsonObject Write(CpuState* state)
     {
         var json = new JsonObject();
-        foreach (var (name, at) in s_registers)
+        foreach (var (name, at) in (ReadOnlySpan<(string, Field64)>)[.. s_registers, .. s_later])
         {
             json[name] = Hex(at(state));
         }
@@ -160,6 +167,10 @@ internal static unsafe class VcpuStateJson
         }
 
         bytes.CopyTo(new Span<byte>(&state->Xsave, XsaveLength));
+        foreach (var (name, at) in s_later)
+        {
+            at(state) = json.TryGetProperty(name, out _) ? Parse(json, name) : 0;
+        }
     }
 
     private static string Name(SegmentIndex index) => index.ToString().ToLowerInvariant();

@@ -51,6 +51,7 @@ public sealed unsafe class AvailabilityTests
         ["clflushopt"] = [0x66, 0x0f, 0xae, 0x3e],
         ["clwb"] = [0x66, 0x0f, 0xae, 0x36],
         ["sha_ni"] = [0x0f, 0x38, 0xc9, 0xc1],
+        ["pku"] = [0x0f, 0x01, 0xee],
         ["gfni"] = [0x66, 0x0f, 0x38, 0xcf, 0xc1],
         ["vaes"] = [0xc4, 0xe2, 0x75, 0xdc, 0xc2],
         ["vpclmulqdq"] = [0xc4, 0xe3, 0x75, 0x44, 0xc2, 0],
@@ -201,7 +202,7 @@ public sealed unsafe class AvailabilityTests
     private static bool Executes(CpuProfile profile, byte[] code)
     {
         using var machine = new LongModeProcessor(profile);
-        machine.Cpu->State.Cr4 |= Cr4.Fsgsbase | Cr4.Osxsave | Cr4.Osfxsr;
+        machine.Cpu->State.Cr4 |= Cr4.Fsgsbase | Cr4.Osxsave | Cr4.Osfxsr | Cr4.Pke;
         machine.Cpu->State.Efer |= Efer.Sce;
         machine.Vcpu.StateReplaced();
         machine.Gpr(0) = machine.Gpr(6) = LongModeProcessor.Data;

@@ -17,6 +17,7 @@ internal static class PageFaultCode
     public const uint User = 1 << 2;
     public const uint Reserved = 1 << 3;
     public const uint Fetch = 1 << 4;
+    public const uint ProtectionKey = 1 << 5;
 }
 
 /// <summary>What a walk of the guest's paging structures found.</summary>
@@ -154,6 +155,14 @@ internal static unsafe class PageWalk
             bool userPage = (rights & User) != 0;
             bool readable = user ? userPage : !userPage || privilege == Privilege.SupervisorOpen;
             bool writable = readable && ((rights & Writable) != 0 || (!user && (cr0 & Cr0.Wp) == 0));
+            var (keyReads, keyWrites) = longMode ? KeyRights(cpu, values[depth - 1], user, userPage) : (true, true);
+            if (access != AccessKind.Fetch && !(access == AccessKind.Write ? keyWrites : keyReads))
+            {
+                code |= PageFaultCode.ProtectionKey;
+            }
+
+            readable &= keyReads;
+            writable &= keyWrites;
             bool executable = noExecute == 0 && (user ? userPage : !userPage || (cr4 & Cr4.Smep) == 0);
             bool permitted = access switch { AccessKind.Read => readable, AccessKind.Write => writable, _ => executable };
             if (!permitted)
@@ -174,6 +183,24 @@ internal static unsafe class PageWalk
             result.PageShift = shift;
             return true;
         }
+    }
+
+    /// <summary>
+    /// What the protection key of a page allows data accesses (SDM Vol. 3A §4.6.2): by PKRU to user pages, whoever accesses them, and by IA32_PKRS to
+    /// supervisor pages. That writes are disabled binds supervisors by CR0.WP.
+    /// </summary>
+    private static (bool Reads, bool Writes) KeyRights(CpuContext* cpu, ulong leaf, bool user, bool userPage)
+    {
+        if ((cpu->State.Cr4 & (userPage ? Cr4.Pke : Cr4.Pks)) == 0)
+        {
+            return (true, true);
+        }
+
+        int key = (int)(leaf >> 59) & 0xf;
+        ulong rights = (userPage ? cpu->State.Xsave.Pkru : cpu->State.Msr.Pkrs) >> (key * 2);
+        bool accessible = (rights & 1) == 0;
+        bool bound = user || (cpu->State.Cr0 & Cr0.Wp) != 0;
+        return (accessible, accessible && !((rights & 2) != 0 && bound));
     }
 
     private static ulong LeafAddress(ulong value, int shift, int entrySize)

@@ -97,6 +97,7 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.SysenterEip: value = registers.SysenterEip; return true;
             case Msr.Pat: value = registers.Pat; return true;
             case Msr.MiscEnable: value = registers.MiscEnable; return true;
+            case Msr.Pkrs: value = registers.Pkrs; return true;
             case Msr.Xss: value = registers.Xss; return true;
             case Msr.SpecCtrl: value = registers.SpecCtrl; return true;
             case Msr.ArchCapabilities: value = CpuidPolicy.ArchCapabilities; return true;
@@ -152,6 +153,7 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.TscAux: return TrySetNarrow(cpu, ref registers.TscAux, value);
             case Msr.Pat: return TrySetPat(cpu, value);
             case Msr.MiscEnable: registers.MiscEnable = value; return true;
+            case Msr.Pkrs: return ProtectionKeys.TrySetSupervisor(cpu, value);
             case Msr.Xss: return value == 0;
             case Msr.SpecCtrl:
                 return TrySetSpeculation(ref registers, value);

@@ -30,6 +30,7 @@ internal static class Msr
     public const uint MtrrFixed4KLast = 0x26f;
     public const uint Pat = 0x277;
     public const uint MtrrDefaultType = 0x2ff;
+    public const uint Pkrs = 0x6e1;
     public const uint Xss = 0xda0;
 
     // AMD's (APM Vol. 2 appendix A): SYSCFG, HWCR, NB_CFG1, interrupt pending message, DE_CFG.

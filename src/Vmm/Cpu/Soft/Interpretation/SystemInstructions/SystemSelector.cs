@@ -19,6 +19,8 @@ internal static unsafe partial class SystemSelector
             case Mnemonic.Rdrand or Mnemonic.Rdseed:
                 operation->Immediate = OperandBytes(in instruction);
                 return Select(operation, &ProcessorControl.Random);
+            case Mnemonic.Rdpkru: return Select(operation, &ProtectionKeys.Read);
+            case Mnemonic.Wrpkru: return Select(operation, &ProtectionKeys.Write);
             case Mnemonic.Rdpid: return Select(operation, &ProcessorControl.ReadProcessorId);
             case Mnemonic.Rdfsbase or Mnemonic.Rdgsbase or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase: return SelectBase(in instruction, operation);
             case Mnemonic.Swapgs: return Select(operation, &ProcessorControl.SwapGs);

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
 using WebVm.Vmm.Cpu.State;
 
@@ -90,7 +91,9 @@ internal static unsafe class ExtendedState
         image.StateBitmap = stored;
         image.CompactedBitmap = requested | Compacted;
         var target = new ExtendedStateImage(cpu, op);
-        bool done = WriteComponents(target, &image, op, stored, (stored & VectorFeatures.StateSse) != 0)
+        int pkru = PkruAt(requested | Compacted);
+        *(ulong*)((byte*)&image + pkru) = cpu->State.Xsave.Pkru;
+        bool done = WriteComponents(target, &image, op, stored, (stored & VectorFeatures.StateSse) != 0, pkru)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 16);
         return done ? op + 1 : Faults.Faulted(cpu, op);
     }
@@ -119,7 +122,8 @@ internal static unsafe class ExtendedState
         ulong requested = Requested(cpu);
         ulong present = requested & image.StateBitmap;
         bool loadMxcsr = compacted ? (present & VectorFeatures.StateSse) != 0 : (requested & SseAndAvx) != 0;
-        if (!ReadComponents(source, &image, op, present, loadMxcsr))
+        int pkru = PkruAt(image.CompactedBitmap);
+        if (!ReadComponents(source, &image, op, present, loadMxcsr, pkru))
         {
             return Faults.Faulted(cpu, op);
         }
@@ -130,6 +134,11 @@ internal static unsafe class ExtendedState
         }
 
         Commit(cpu, op, &image, requested, present);
+        if ((requested & VectorFeatures.StatePkru) != 0)
+        {
+            ProtectionKeys.SetUser(cpu, (present & VectorFeatures.StatePkru) != 0 ? *(uint*)((byte*)&image + pkru) : 0);
+        }
+
         if (loadMxcsr)
         {
             cpu->State.Xsave.Mxcsr = image.Mxcsr;
@@ -183,7 +192,7 @@ internal static unsafe class ExtendedState
             used |= VectorFeatures.StateAvx;
         }
 
-        return used;
+        return cpu->State.Xsave.Pkru != 0 ? used | VectorFeatures.StatePkru : used;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -206,12 +215,17 @@ internal static unsafe class ExtendedState
         ulong used = InUse(cpu);
         ExtendedStateImage.FillX87(cpu, &image, op->Immediate != 0);
         image.StateBitmap = (before & ~requested) | (used & requested);
-        bool done = WriteComponents(target, &image, op, optimized ? requested & used : requested, (requested & SseAndAvx) != 0)
+        image.Pkru = cpu->State.Xsave.Pkru;
+        bool done = WriteComponents(target, &image, op, optimized ? requested & used : requested, (requested & SseAndAvx) != 0, XsaveArea.PkruOffset)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 8);
         return done ? op + 1 : Faults.Faulted(cpu, op);
     }
 
-    private static bool WriteComponents(ExtendedStateImage target, XsaveArea* image, Operation* op, ulong components, bool mxcsr)
+    /// <summary>Where PKRU lies: in compacted format behind what is there, and all but AVX's registers always is (SDM Vol. 1 §13.4.3).</summary>
+    private static int PkruAt(ulong format) =>
+        (format & Compacted) != 0 && (format & VectorFeatures.StateAvx) == 0 ? XsaveArea.YmmHighOffset : XsaveArea.PkruOffset;
+
+    private static bool WriteComponents(ExtendedStateImage target, XsaveArea* image, Operation* op, ulong components, bool mxcsr, int pkru)
     {
         int registers = 16 * ExtendedStateImage.RegisterCount(op);
         byte* bytes = (byte*)image;
@@ -230,10 +244,11 @@ internal static unsafe class ExtendedState
         return ((components & VectorFeatures.StateSse) == 0
                 || target.TryWrite(bytes, XsaveArea.XmmOffset, XsaveArea.XmmOffset + registers))
             && ((components & VectorFeatures.StateAvx) == 0
-                || target.TryWrite(bytes, XsaveArea.YmmHighOffset, XsaveArea.YmmHighOffset + registers));
+                || target.TryWrite(bytes, XsaveArea.YmmHighOffset, XsaveArea.YmmHighOffset + registers))
+            && ((components & VectorFeatures.StatePkru) == 0 || target.TryWrite(bytes, pkru, pkru + sizeof(ulong)));
     }
 
-    private static bool ReadComponents(ExtendedStateImage source, XsaveArea* image, Operation* op, ulong components, bool mxcsr)
+    private static bool ReadComponents(ExtendedStateImage source, XsaveArea* image, Operation* op, ulong components, bool mxcsr, int pkru)
     {
         int registers = 16 * ExtendedStateImage.RegisterCount(op);
         byte* bytes = (byte*)image;
@@ -252,7 +267,8 @@ internal static unsafe class ExtendedState
         return ((components & VectorFeatures.StateSse) == 0
                 || source.TryRead(bytes, XsaveArea.XmmOffset, XsaveArea.XmmOffset + registers))
             && ((components & VectorFeatures.StateAvx) == 0
-                || source.TryRead(bytes, XsaveArea.YmmHighOffset, XsaveArea.YmmHighOffset + registers));
+                || source.TryRead(bytes, XsaveArea.YmmHighOffset, XsaveArea.YmmHighOffset + registers))
+            && ((components & VectorFeatures.StatePkru) == 0 || source.TryRead(bytes, pkru, pkru + sizeof(ulong)));
     }
 
     private static void Commit(CpuContext* cpu, Operation* op, XsaveArea* image, ulong requested, ulong present)

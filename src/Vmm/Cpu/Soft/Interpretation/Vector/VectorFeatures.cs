@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
@@ -15,6 +16,9 @@ internal static unsafe class VectorFeatures
 
     public const ulong StateSse = 2;
     public const ulong StateAvx = 4;
+
+    /// <summary>The rights of protection keys, which XSAVE manages too.</summary>
+    public const ulong StatePkru = 1 << 9;
 
     // CPUID.1:EDX: FPU, CMOV (also gates FCMOV), MMX, FXSR, SSE, SSE2.
     private const uint Leaf1EdxImplemented = (1u << 0) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 25) | (1u << 26);
@@ -36,6 +40,7 @@ internal static unsafe class VectorFeatures
 
     private const int LegacyAndHeader = 576;
     private const int AvxComponentSize = 256;
+    private const uint PkruSize = 8;
 
     static VectorFeatures()
     {
@@ -97,7 +102,11 @@ internal static unsafe class VectorFeatures
         (value & ~supported) == 0 && (value & StateX87) != 0 && (value & (StateSse | StateAvx)) != StateAvx;
 
     /// <summary>Bytes of an XSAVE area in standard format for the components of <paramref name="features"/>.</summary>
-    public static uint StandardSize(ulong features) => LegacyAndHeader + ((features & StateAvx) != 0 ? (uint)AvxComponentSize : 0);
+    public static uint StandardSize(ulong features) => (features & StatePkru) != 0 ? (uint)XsaveArea.PkruOffset + PkruSize
+        : LegacyAndHeader + ((features & StateAvx) != 0 ? (uint)AvxComponentSize : 0);
+
+    /// <summary>Bytes of one in compacted format, where PKRU follows what is there.</summary>
+    public static uint CompactedSize(ulong features) => StandardSize(features & ~StatePkru) + ((features & StatePkru) != 0 ? PkruSize : 0);
 
     /// <summary>
     /// CPUID leaf 0DH for a guest that may set <paramref name="supported"/> in XCR0 and has set <paramref name="xcr0"/>. Zero for sub-leaves that name
@@ -108,9 +117,9 @@ internal static unsafe class VectorFeatures
     {
         0 => ((uint)supported, StandardSize(xcr0), StandardSize(supported), 0),
 
-        // EBX is the size of the compacted format, which for these components equals the standard one.
-        1 => (instructions, StandardSize(xcr0), 0, 0),
+        1 => (instructions, CompactedSize(xcr0), 0, 0),
         2 when (supported & StateAvx) != 0 => (AvxComponentSize, LegacyAndHeader, 0, 0),
+        9 when (supported & StatePkru) != 0 => (PkruSize, (uint)XsaveArea.PkruOffset, 0, 0),
         _ => default,
     };
 
