@@ -64,6 +64,8 @@ internal static unsafe class InnerWall
     {
         if (s_stands)
         {
+            // The runtime's locks draw lots how long they spin; each thread's are seeded when first drawn, from a descriptor that may not be read later.
+            _ = Random.Shared.Next();
             Install(s_ofRoles[(int)role]!, 0);
         }
     }
