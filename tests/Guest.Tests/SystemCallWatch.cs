@@ -20,6 +20,7 @@ internal sealed unsafe class SystemCallWatch : IDisposable
     private const long StartingAllocates = 32 << 20;
 
     private static readonly Lock s_starting = new();
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
 
     private readonly Func<int, SystemCallFilter> _ofProcess;
     private readonly Func<ThreadRole, int, SystemCallFilter> _ofRole;
@@ -70,10 +71,15 @@ internal sealed unsafe class SystemCallWatch : IDisposable
         {
             bool quiet = GC.TryStartNoGCRegion(StartingAllocates);
             starter.Start();
-            starter.Join();
+            bool started = starter.Join(s_patience);
             if (quiet && System.Runtime.GCSettings.LatencyMode == System.Runtime.GCLatencyMode.NoGCRegion)
             {
                 GC.EndNoGCRegion();
+            }
+
+            if (!started)
+            {
+                throw new InvalidOperationException("The monitor did not start in time.");
             }
         }
 
