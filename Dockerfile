@@ -30,13 +30,14 @@ RUN mkdir /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/po
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 webvm \
     && useradd --uid 10001 --gid webvm --no-create-home --home-dir /var/lib/webvm --shell /usr/sbin/nologin webvm \
-    && install -d -m 0750 -o webvm -g webvm /var/lib/webvm
+    && install -d -m 0700 -o webvm -g webvm /var/lib/webvm
 COPY --from=build /published /opt/webvm
 COPY --from=guest /guest/images /usr/share/webvm/images
 ENV WEBVM_DATA=/var/lib/webvm \
     WEBVM_CATALOGUE=/usr/share/webvm/images \
     WEBVM_LISTEN=http://0.0.0.0:8080 \
     WEBVM_KEEP_RUNNING=false \
+    DOTNET_EnableDiagnostics=0 \
     ASPNETCORE_HTTP_PORTS=
 USER webvm
 VOLUME /var/lib/webvm

@@ -6,6 +6,14 @@ note() { printf 'webvm: %s\n' "$*" >&2; }
 fail() { note "$*"; exit 2; }
 fail_host() { note "$*"; exit 4; }
 
+# version: that of this checkout, and the commit it is at, where that is known.
+version() {
+    local number commit
+    number=$(sed -n 's|.*<Version>\(.*\)</Version>.*|\1|p' "$WEBVM_ROOT/Directory.Build.props" | head -n 1)
+    commit=$(git -C "$WEBVM_ROOT" rev-parse --short=12 HEAD 2>/dev/null || true)
+    printf '%s%s\n' "${number:-0}" "${commit:+ ($commit)}"
+}
+
 cache_directory() {
     printf '%s\n' "${WEBVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/webvm}"
 }
@@ -156,7 +164,7 @@ monitor_name() {
 
 # What the native compiler links with. Without it there is a fall-back.
 want_native_compiler() {
-    links_statically || (need_packages "compiling the monitor to a native program" gcc:gcc libc6-dev:/usr/lib/x86_64-linux-gnu/libc.a zlib1g-dev:/usr/lib/x86_64-linux-gnu/libz.a)
+    links_statically || (need_packages "compiling the monitor to a native program" gcc:gcc libc6-dev:/usr/include/stdio.h zlib1g-dev:/usr/include/zlib.h)
 }
 
 links_statically() {
@@ -201,5 +209,14 @@ publish_monitor() {
 is_used() {
     # Processes come and go meanwhile, which is no answer: what is found counts, not how the search ends.
     [[ -n $(find /proc/[0-9]*/exe -printf '%l\n' 2>/dev/null | grep -xF "$1") ]] \
-        || grep -qszxF "WEBVM_MONITOR=$1" /proc/[0-9]*/environ
+        || grep -qszxF "WEBVM_MONITOR=$1" /proc/[0-9]*/environ \
+        || is_held "$1"
+}
+
+# is_held PROGRAM: whether somebody holds the file's lock, as services and keepers do, whose own /proc nobody else may read.
+is_held() {
+    local status=0
+    [[ -r $1 ]] || return 1
+    (flock -n -E 75 9) 9<"$1" || status=$?
+    [[ $status -eq 75 ]]
 }

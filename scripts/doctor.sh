@@ -17,14 +17,41 @@ if [[ -r /dev/kvm && -w /dev/kvm ]]; then line kvm ok "/dev/kvm opens"
 elif [[ -e /dev/kvm ]]; then line kvm closed "/dev/kvm is there; you may not open it (group kvm). The soft engine works without"
 else line kvm none "no /dev/kvm; the soft engine works without"; fi
 
+# What machines are kept by (docs/security.md). The monitor's keeper tries it; without a built monitor only the kernel's switches can be read.
+walls() {
+    local program found level walls
+    program=${WEBVM_MONITOR:-$(find "$WEBVM_ROOT/src/Vmm/bin/installed" -maxdepth 2 -name webvm-vmm -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d ' ' -f 2-)}
+    if [[ -n $program && -x $program ]] && found=$("$program" keep --probe $([[ $(id -u) -eq 0 ]] && echo --user "${users%%-*}") 2>/dev/null); then
+        level=$(sed -n 's/^level //p' <<<"$found") walls=$(sed -n 's/^walls //p' <<<"$found")
+        case "$level" in
+            users) line walls ok "each machine has a user and namespaces of its own (${walls//,/, })" ;;
+            namespaces) line walls ok "each machine has namespaces of its own (${walls//,/, })" ;;
+            process) line walls few "machines are kept by ${walls//,/, } alone: $(sed -n 's/^without namespaces: //p' <<<"$found")" ;;
+            *) line walls none "machines are ordinary processes: $(sed -n 's/^without process: //p' <<<"$found")" ;;
+        esac
+    else
+        line walls unknown "no monitor is built yet, which would try them"
+    fi
+    switch() { [[ $(cat "/proc/sys/$1" 2>/dev/null) == "$2" ]]; }
+    # Root makes its namespaces without.
+    [[ $(id -u) -ne 0 ]] || return 0
+    if switch kernel/apparmor_restrict_unprivileged_userns 1 && [[ ! -e /etc/apparmor.d/webvm ]]; then
+        line walls closed "AppArmor keeps user namespaces from programs without a profile; scripts/webvm.apparmor is one, and tells how to install it"
+    elif switch kernel/unprivileged_userns_clone 0 || switch user/max_user_namespaces 0; then
+        line walls closed "user namespaces are switched off here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
+    fi
+}
+users=${WEBVM_MONITOR_USERS:-2000000000-2000065535}
+walls
+
 # What the verbs install, each when it first needs it.
 can_install=yes
 have apt-get && { [[ $(id -u) -eq 0 ]] || have sudo; } || can_install=no
-for entry in node:nodejs:run npm:npm:run /usr/lib/postgresql:postgresql:run cpio:cpio:images lz4:lz4:images dpkg-deb:dpkg:images gcc:gcc:tests nasm:nasm:tests iasl:acpica-tools:tests qemu-system-x86_64:qemu-system-x86:bench; do
+for entry in node:nodejs:run npm:npm:run /usr/lib/postgresql:postgresql:run cpio:cpio:images lz4:lz4:images dpkg-deb:dpkg:images gcc:gcc:run /usr/include/zlib.h:zlib1g-dev:run nasm:nasm:tests iasl:acpica-tools:tests qemu-system-x86_64:qemu-system-x86:bench; do
     IFS=: read -r program package verb <<<"$entry"
     if have "$program"; then line "${program##*/}" ok "for $verb"
     elif [[ $can_install == yes ]]; then line "${program##*/}" absent "for $verb; installed when first needed"
-    else line "${program##*/}" absent "for $verb; neither root nor sudo here: install the package $package"; [[ $verb != run ]] || problems=1; fi
+    else line "${program##*/}" absent "for $verb; neither root nor sudo here: install the package $package"; [[ $verb != run || $package == gcc || $package == zlib1g-dev ]] || problems=1; fi
 done
 
 # The folder may be made by the first start: then what it is made in counts.

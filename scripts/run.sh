@@ -16,5 +16,7 @@ end_installed_monitor || exit 4
 export WEBVM_CATALOGUE="${WEBVM_CATALOGUE:-$(cache_directory)/images}"
 export WEBVM_LISTEN="${WEBVM_LISTEN:-http://127.0.0.1:8080}"
 note "starting; Ctrl-C stops the service, machines keep running"
+# Nobody looks into the service from outside, unless it is asked for (DOTNET_EnableDiagnostics=1).
+export DOTNET_EnableDiagnostics="${DOTNET_EnableDiagnostics:-0}"
 # The program itself takes the signals.
 exec "$WEBVM_ROOT/$program"

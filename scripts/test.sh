@@ -16,11 +16,22 @@ need_packages "the service keeps its state in a private PostgreSQL cluster" post
 need_packages "trying the pages in a real browser" chromium:/usr/bin/chromium
 need_packages "using the pages through a reverse proxy" nginx-light:nginx
 need_packages "booting what our loaders prepare on another virtual machine monitor" qemu-system-x86:qemu-system-x86_64
-need_packages "compiling C against the kernel's headers proves our bindings" gcc:gcc libc6-dev:/usr/include/linux/kvm.h
+need_packages "compiling C against the kernel's headers proves our bindings, and native monitors" gcc:gcc libc6-dev:/usr/include/linux/kvm.h zlib1g-dev:/usr/include/zlib.h
 need_packages "assembling small guests" nasm:nasm
 need_packages "checking ACPI tables with the reference compiler" acpica-tools:iasl
 need_packages "reading SMBIOS tables as guests do" dmidecode:dmidecode
 
+# The attacker that monitors' walls are tried with is a native program, as they are.
+make_attacker() {
+    local log
+    log=$(mktemp)
+    dotnet publish "$WEBVM_ROOT/tests/Attacker/Attacker.csproj" -c Release -r linux-x64 -p:PublishAot=true -o "$WEBVM_ROOT/tests/Attacker/bin/native" -v q -clp:ErrorsOnly \
+        -nodeReuse:false >"$log" 2>&1 || build_failed tests/Attacker/Attacker.csproj "$log"
+    rm -f "$log"
+}
+
+# Tests start machines as services do: with a native monitor, which is compiled beside the rest.
+begin_installed_monitor
 build WebVm.sln || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
 # The guests' images come first, so that a test's time is its own. Without network, tests use what the cache holds.
@@ -29,6 +40,9 @@ if [[ -d $WEBVM_ROOT/tests/Guest.Tests && -f $WEBVM_ROOT/scripts/image.sh ]]; th
         "$WEBVM_ROOT/webvm" image build "$image" || note "no image '$image'; tests that boot it will fail"
     done
 fi
+
+[[ -n $filter && $filter != *Attack* && $filter != *Keeper* ]] || make_attacker
+end_installed_monitor || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
 passed=0 failed=0 skipped=0
 results=$(mktemp -d)

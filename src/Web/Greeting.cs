@@ -14,10 +14,12 @@ internal sealed class Greeting(IServer server, SignInLinks links, IHostApplicati
         {
             string address = server.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault() ?? "";
             Console.WriteLine($"WebVm is at {address}");
-            Console.WriteLine($"Sign in, once, within the hour: {LocalAddress.Of(address)}/sign-in/link?code={links.Create()}");
+            Console.WriteLine($"Sign in, once, within the hour: {Link(LocalAddress.Of(address), links.Create())}");
         });
         return Task.CompletedTask;
     }
+
+    public static string Link(string address, string code) => $"{address.TrimEnd('/')}{SessionEndpoints.LinkPath}?code={code}";
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

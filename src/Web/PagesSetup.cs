@@ -10,10 +10,13 @@ namespace WebVm.Web;
 /// <summary>Composition of the pages: what <c>Program</c> adds and maps.</summary>
 internal static class PagesSetup
 {
+    /// <summary>How long the service is silent towards an open page at most; page/blazor.ts waits for two and a half of these.</summary>
+    private static readonly TimeSpan SignOfLife = TimeSpan.FromSeconds(4);
+
     public static void AddPages(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
-        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddRazorComponents().AddInteractiveServerComponents().AddHubOptions(circuit => circuit.KeepAliveInterval = SignOfLife);
         services.AddAntiforgery(antiforgery => antiforgery.Cookie.SecurePolicy = CookieSecurePolicy.SameAsRequest);
         services.AddCascadingAuthenticationState();
         services.AddScoped<AuthenticationStateProvider, SessionRevalidation>();
@@ -23,7 +26,8 @@ internal static class PagesSetup
         services.AddHostedService(provider => provider.GetRequiredService<LiveEvents>());
         services.AddScoped<ApiClient>();
         services.AddScoped<Toasts>();
-        services.AddSingleton<VmNames>();
+        services.AddSingleton<NameIndex>();
+        services.AddSingleton<OwnPassword>();
     }
 
     /// <summary>Scripts, styles and icons: for everyone, for the sign-in page needs them.</summary>
@@ -44,6 +48,7 @@ internal static class PagesSetup
             page.HeadContent = """<meta name="viewport" content="width=device-width, initial-scale=1"><script src="/js/api-explorer.js"></script>""";
             page.DocumentTitle = "WebVm REST API";
             page.SwaggerEndpoint("/openapi/v1.json", "WebVm API v1");
+            page.InjectStylesheet("/css/tokens.css");
             page.InjectStylesheet("/css/api-explorer.css");
             page.EnableFilter();
             page.DisplayRequestDuration();

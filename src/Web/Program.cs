@@ -7,6 +7,11 @@ if (args is [HealthProbe.Switch])
     return await HealthProbe.RunAsync();
 }
 
+if (args is [SignInLinkVerb.Switch])
+{
+    return await SignInLinkVerb.RunAsync();
+}
+
 OwnDoors.Close();
 
 // What the host says of a failed start is for developers; its owner is told below.

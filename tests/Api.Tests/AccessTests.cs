@@ -1,7 +1,4 @@
 using System.Net;
-using System.Net.Http.Headers;
-using System.Net.Http.Json;
-using System.Text.Json.Nodes;
 using Microsoft.EntityFrameworkCore;
 using Xunit;
 
@@ -37,7 +34,7 @@ public sealed class AccessTests(SharedService shared)
     [Fact]
     public async Task ATokenDoesWhatItsScopesSayAndNoMore()
     {
-        using var reader = await WithTokenAsync(["vms:read"]);
+        var (reader, _) = await shared.Service.WithTokenAsync(shared.Client, new[] { "vms:read" });
         Assert.Equal(HttpStatusCode.OK, (await reader.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
         Assert.Equal(HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
         Assert.Equal(HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Get, "/api/v1/users")).Status);
@@ -50,7 +47,7 @@ public sealed class AccessTests(SharedService shared)
     public async Task ARevokedTokenIsRefused()
     {
         var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName() });
-        using var client = Bearer((string)token!["token"]!);
+        using var client = shared.Service.Bearer((string)token!["token"]!);
         Assert.Equal(HttpStatusCode.OK, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
         await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/tokens/{token["id"]}");
         Assert.Equal(HttpStatusCode.Unauthorized, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
@@ -60,7 +57,7 @@ public sealed class AccessTests(SharedService shared)
     public async Task AnExpiredTokenIsRefused()
     {
         var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), expiresAt = DateTimeOffset.UtcNow.AddHours(1) });
-        using var client = Bearer((string)token!["token"]!);
+        using var client = shared.Service.Bearer((string)token!["token"]!);
         Assert.Equal(HttpStatusCode.OK, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
         var id = (Guid)token["id"]!;
         await using var database = Databases.Of(shared.Service).CreateDbContext();
@@ -212,19 +209,5 @@ public sealed class AccessTests(SharedService shared)
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         return [.. document!["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject(), (path, method) => (method.Key.ToUpperInvariant(), Concrete(path.Key)))];
-    }
-
-    private HttpClient Bearer(string token)
-    {
-        var client = new HttpClient { BaseAddress = shared.Service.Address };
-        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
-        return client;
-    }
-
-    private async Task<HttpClient> WithTokenAsync(string[] scopes)
-    {
-        using var answer = await shared.Client.PostAsJsonAsync("/api/v1/tokens", new { name = Rest.NewName(), scopes }, Rest.Cancellation);
-        var token = await answer.Content.ReadFromJsonAsync<JsonNode>(Rest.Cancellation);
-        return Bearer((string)token!["token"]!);
     }
 }

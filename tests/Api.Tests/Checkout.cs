@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace WebVm.Api.Tests;
 
 /// <summary>
-/// A folder with the scripts of this checkout and a built monitor of a few bytes. Programs that the scripts call may be stood in for; the script that
+/// A folder with the scripts of this checkout, a source of the monitor, and a built monitor of a few bytes. Programs that the scripts call may be stood in for; the script that
 /// is run is killed with all that it started when a test says so.
 /// </summary>
 internal sealed class Checkout : IDisposable
@@ -27,6 +27,7 @@ internal sealed class Checkout : IDisposable
         // A program that can be left running.
         File.Copy("/bin/sleep", Path.Combine(Built, "webvm-vmm"));
         File.WriteAllText(Path.Combine(Built, "webvm-vmm.runtimeconfig.json"), "{}");
+        File.WriteAllText(Path.Combine(Built, "webvm-vmm.dll"), "built");
         Change("first");
     }
 
@@ -41,8 +42,10 @@ internal sealed class Checkout : IDisposable
     /// <summary>One line for each call of a stand-in that keeps count.</summary>
     public int Calls => File.Exists(Path.Combine(Root, "calls")) ? File.ReadAllLines(Path.Combine(Root, "calls")).Length : 0;
 
-    /// <summary>As a build of changed sources would.</summary>
-    public void Change(string content) => File.WriteAllText(Path.Combine(Built, "webvm-vmm.dll"), content);
+    /// <summary>The monitor's source.</summary>
+    public string Program => Path.Combine(Root, "src/Vmm/Program.cs");
+
+    public void Change(string content) => File.WriteAllText(Program, content);
 
     /// <summary>Puts a script in front of a program of that name.</summary>
     public void StandIn(string program, string script)
@@ -54,10 +57,14 @@ internal sealed class Checkout : IDisposable
 
     public void StandInNoMore(string program) => File.Delete(Path.Combine(_programs, program));
 
-    /// <summary>An SDK that publishes what was built, marked as compiled ahead of time, and counts.</summary>
-    public void StandInForTheSdk() => StandIn("dotnet", $"""
+    /// <summary>An SDK that publishes a program with the source as its symbols, or the ordinary build where that is asked for, and counts.</summary>
+    /// <param name="failing">Part of the options with which it fails.</param>
+    public void StandInForTheSdk(string failing = "none") => StandIn("dotnet", $"""
         [[ $1 == publish ]] || exec echo 10.0.100
         echo "$2" >>{Root}/calls
+        [[ "$*" != *{failing}* ]] || exec false
+        ordinary=yes
+        [[ "$*" != *PublishAot=true* ]] || ordinary=
         while [[ $# -gt 0 ]]; do
             case $1 in
                 --artifacts-path) to=$2/publish/Vmm/release_linux-x64 ;;
@@ -66,8 +73,12 @@ internal sealed class Checkout : IDisposable
             shift
         done
         mkdir -p "$to"
-        /bin/cp {Built}/* "$to/"
-        echo " ahead of time" >>"$to/webvm-vmm.dll"
+        if [[ $ordinary ]]; then
+            /bin/cp {Built}/* "$to/"
+        else
+            /bin/cp /bin/sleep "$to/webvm-vmm"
+            /bin/cp {Program} "$to/webvm-vmm.dbg"
+        fi
         """);
 
     /// <summary>Installs the monitor. Returns how the script ended, and what it said: last the monitor's program.</summary>

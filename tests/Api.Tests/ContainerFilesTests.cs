@@ -11,7 +11,7 @@ public sealed partial class ContainerFilesTests
 {
     private static readonly string s_root = Checkout.Source();
 
-    public static TheoryData<string> Files => ["Dockerfile", "compose.yaml", "compose.kvm.yaml", "scripts/webvm.service"];
+    public static TheoryData<string> Files => ["Dockerfile", "compose.yaml", "compose.kvm.yaml", "compose.isolated.yaml", "scripts/webvm.service"];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -69,6 +69,19 @@ public sealed partial class ContainerFilesTests
         Assert.Contains("\nOOMPolicy=continue\n", unit, StringComparison.Ordinal);
     }
 
+    /// <summary>Monitors are kept in from inside: no container is opened for that.</summary>
+    [Theory]
+    [InlineData("compose.yaml")]
+    [InlineData("compose.kvm.yaml")]
+    [InlineData("compose.isolated.yaml")]
+    public void NoContainerIsOpened(string file)
+    {
+        string text = Read(file);
+        Assert.All(["unconfined", "SYS_ADMIN", "privileged", "SYS_PTRACE", "pid: host"], word => Assert.DoesNotContain(word, text, StringComparison.Ordinal));
+        string[] added = [.. AddedCapabilities().Matches(text).SelectMany(match => match.Groups[1].Value.Split('\n', StringSplitOptions.RemoveEmptyEntries)).Select(line => line.Trim(' ', '-'))];
+        Assert.Equal(file == "compose.isolated.yaml" ? ["SETUID", "SETGID", "KILL"] : [], added);
+    }
+
     [Fact]
     public async Task SystemdUnderstandsTheUnit()
     {
@@ -108,6 +121,9 @@ public sealed partial class ContainerFilesTests
 
     [GeneratedRegex(@"stop_grace_period: (\d+)s")]
     private static partial Regex GracePeriod();
+
+    [GeneratedRegex(@"cap_add:\n((?: +- [A-Z_]+\n)+)")]
+    private static partial Regex AddedCapabilities();
 
     [GeneratedRegex(@"TimeoutStopSec=(\d+)s")]
     private static partial Regex TimeoutStop();

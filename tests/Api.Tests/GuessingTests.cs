@@ -13,17 +13,44 @@ public sealed class GuessingTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _service.DisposeAsync();
 
     [Fact]
-    public async Task TriesToSignInAreLimitedByAddressAndByAccount()
+    public async Task GuessesCostTheAddressThatGuessesAndNotTheOwnerOfTheAccount()
     {
-        // All at once: a slow host must not make them rare.
-        var answers = await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => SignInAsync("127.0.0.1", Rest.NewName())));
+        var (name, _) = await _service.AddUserAsync("viewer");
+        var cookies = new CookieContainer();
+        using var owner = await _service.SignInAsync(name, cookies: cookies);
+        Assert.Equal(HttpStatusCode.NoContent, (await owner.SendAsync(HttpMethod.Delete, "/api/v1/session")).Status);
+        // All at once: a slow host must not make them rare. From the owner's own address, as behind one router.
+        var answers = await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => SignInAsync("127.0.0.1", name)));
         Assert.Contains(HttpStatusCode.Unauthorized, answers);
         Assert.Contains(HttpStatusCode.TooManyRequests, answers);
-        // Another address is another caller, but an account is one account.
-        answers = await Task.WhenAll(Enumerable.Range(1, 40).Select(i => SignInAsync($"127.0.1.{i}", "admin")));
-        Assert.Contains(HttpStatusCode.Unauthorized, answers);
-        Assert.Contains(HttpStatusCode.TooManyRequests, answers);
-        Assert.Equal(HttpStatusCode.Unauthorized, await SignInAsync("127.0.2.1", "somebody-else"));
+        // And from everywhere else.
+        answers = await Task.WhenAll(Enumerable.Range(1, 60).Select(i => SignInAsync($"127.0.1.{i}", name)));
+        Assert.DoesNotContain(HttpStatusCode.OK, answers);
+        // The browser that is known signs in all the same, and a new one from an address that did not guess.
+        Assert.Equal(HttpStatusCode.OK, (await owner.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
+        Assert.Equal(HttpStatusCode.OK, await SignInAsync("127.0.2.1", name, Accounts.Password));
+    }
+
+    [Fact]
+    public async Task ABrowserIsKnownForItsOwnUserAloneAndHasNoMoreTriesThanAnAddress()
+    {
+        var (name, _) = await _service.AddUserAsync("viewer");
+        var cookies = new CookieContainer();
+        using var browser = await _service.SignInAsync(name, cookies: cookies);
+        var own = await Task.WhenAll(Enumerable.Range(0, 14).Select(async _ => (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" })).Status));
+        Assert.Contains(HttpStatusCode.TooManyRequests, own);
+        // Its address has all its tries yet, for others.
+        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "admin", password = "wrong" })).Status);
+    }
+
+    [Fact]
+    public async Task RightPasswordsAreNotCounted()
+    {
+        var (name, _) = await _service.AddUserAsync("viewer");
+        for (int i = 0; i < 2 * WebVm.Api.Identity.GuessLimits.SignIns; i++)
+        {
+            Assert.Equal(HttpStatusCode.OK, await SignInAsync("127.0.5.1", name, Accounts.Password));
+        }
     }
 
     [Fact]
@@ -53,10 +80,10 @@ public sealed class GuessingTests : IAsyncLifetime
         Assert.Contains(audit!["items"]!.AsArray(), record => (string?)record!["address"] == "127.0.4.1" && (int)record["status"]! == 401);
     }
 
-    private async Task<HttpStatusCode> SignInAsync(string address, string name)
+    private async Task<HttpStatusCode> SignInAsync(string address, string name, string password = "wrong")
     {
         using var client = From(address);
-        var (status, problem, headers) = await client.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" });
+        var (status, problem, headers) = await client.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password });
         if (status == HttpStatusCode.TooManyRequests)
         {
             Assert.NotNull(headers.RetryAfter);

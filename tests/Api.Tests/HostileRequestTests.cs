@@ -23,6 +23,23 @@ public sealed class HostileRequestTests(SharedService shared)
         Assert.Contains(words, (string)problem!["detail"]!, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "200")]
+    [InlineData("GET /health/live HTTP/1.1\nHost: h\r\nConnection: close\r\n\r\n", "400")]
+    [InlineData("GET /health/live HTTP/1.1\r\nHost: h\nConnection: close\r\n\r\n", "400")]
+    [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\n\n", "400")]
+    [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\n", "400")]
+    [InlineData("POST /api/v1/session HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n", "400")]
+    public async Task ALineOfHttpThatEndsWithoutACarriageReturnIsRefused(string request, string status)
+    {
+        using var connection = new System.Net.Sockets.TcpClient();
+        await connection.ConnectAsync(shared.Service.Address.Host, shared.Service.Address.Port, Rest.Cancellation);
+        var stream = connection.GetStream();
+        await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes(request), Rest.Cancellation);
+        using var reader = new StreamReader(stream);
+        Assert.StartsWith($"HTTP/1.1 {status} ", await reader.ReadLineAsync(Rest.Cancellation), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task FieldsThatAreGivenTwiceAreRefused()
     {

@@ -26,6 +26,16 @@ internal static class IdleImage
         0xe4, 0x64, 0xa8, 0x01, 0x74, 0xeb, 0xe4, 0x60, 0x66, 0xba, 0xf8, 0x03, 0xee, 0xeb, 0xe2,
     ];
 
+    // As the idle guest, but behind its line: mov dx, 0x3fd; wait: in al, dx; test al, 1; jz wait; mov dx, 0x505; mov al, 1; out dx, al; then cli; hlt.
+    private static readonly byte[] s_panic =
+    [
+        0x66, 0xba, 0xf8, 0x03, 0xb0, (byte)'R', 0xee, 0xb0, 0x0a, 0xee,
+        0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0x66, 0xba, 0x05, 0x05, 0xb0, 0x01, 0xee, 0xfa, 0xf4, 0xeb, 0xfd,
+    ];
+
+    /// <summary>A guest that says "R" and, when something comes in by the serial port, by pvpanic that its kernel has panicked.</summary>
+    public static byte[] Panic() => Around(s_panic);
+
     public static byte[] Bytes() => Around(s_code);
 
     /// <summary>A guest that never rests: whatever comes in by the serial port or the keyboard goes out by the serial port.</summary>

@@ -24,7 +24,13 @@ public sealed class ImportTests(SharedService shared)
     [InlineData("::ffff:127.0.0.1")]
     [InlineData("::ffff:10.0.0.1")]
     [InlineData("::7f00:1")]
+    [InlineData("::ffff:0:7f00:1")]
+    [InlineData("::ffff:0:101:101")]
     [InlineData("64:ff9b::7f00:1")]
+    [InlineData("64:ff9b:1::7f00:1")]
+    [InlineData("2001:0:4136:e378:8000:63bf:80ff:fffe")]
+    [InlineData("2001:db8::1")]
+    [InlineData("4000::1")]
     [InlineData("2002:7f00:1::")]
     [InlineData("fd00::1")]
     [InlineData("fe80::1")]
@@ -50,6 +56,21 @@ public sealed class ImportTests(SharedService shared)
             Assert.Equal("failed", (string)operation!["state"]!);
             Assert.Contains("not in the public internet", (string)operation["error"]!, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public async Task NamesThatOnlyTheServiceKnowsAreNotToldFromNamesThatNobodyKnows()
+    {
+        using var client = new HttpClient(ImportConnections.CreateHandler(ImportConnections.IsPublic));
+        var told = new HashSet<string>();
+        foreach (string host in new[] { "localhost", "no-such-host.invalid", "127.0.0.1", "0.0.0.0", "[::]", "[::ffff:0:127.0.0.1]" })
+        {
+            var refusal = await Assert.ThrowsAsync<HttpRequestException>(() => client.GetAsync(new Uri($"http://{host}/"), Rest.Cancellation));
+            Assert.Contains(host.Trim('[', ']')[..1], refusal.Message, StringComparison.Ordinal);
+            told.Add(refusal.Message[refusal.Message.LastIndexOf(": ", StringComparison.Ordinal)..]);
+        }
+
+        Assert.Single(told);
     }
 
     [Fact]

@@ -15,6 +15,9 @@ public sealed class LocalAddressTests
     [InlineData("http://10.0.0.0:8080", "http://10.0.0.0:8080")]
     [InlineData("http://0.0.0.0.example:80", "http://0.0.0.0.example:80")]
     [InlineData("http://[::1]:8080", "http://[::1]:8080")]
+    [InlineData("http://[::ffff:0.0.0.0]:8080", "http://127.0.0.1:8080")]
+    [InlineData("http://[0:0:0:0:0:0:0:0]/", "http://127.0.0.1/")]
+    [InlineData("http://+:80", "http://127.0.0.1:80")]
     [InlineData("nonsense", "nonsense")]
     public void AWildcardBecomesLoopback(string address, string local) => Assert.Equal(local, LocalAddress.Of(address));
 }

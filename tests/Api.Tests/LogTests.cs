@@ -47,4 +47,24 @@ public sealed class LogTests
         await AbandonedRunsTests.EventuallyAsync(service, () => Task.FromResult(service.Output.Contains("The database failed at a command", StringComparison.Ordinal)));
         Assert.Contains("42P01", service.Output, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task ADatabaseThatIsAwayIsToldInALineAndNotASecondLater()
+    {
+        await using var service = await ServiceProcess.StartAsync();
+        var (program, _) = await service.WithTokenAsync(service.Client);
+        string data = Path.Combine(service.Data, "postgres", "data");
+        await service.KillDatabaseAsync();
+        // It cannot be started again: so that the outage lasts.
+        File.Move(Path.Combine(data, "PG_VERSION"), Path.Combine(data, "gone"));
+        await AbandonedRunsTests.EventuallyAsync(service, () => Task.FromResult(service.Output.Contains("The database does not answer", StringComparison.Ordinal)));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => program.SendAsync(HttpMethod.Get, "/api/v1/vms")));
+        Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status));
+        File.Move(Path.Combine(data, "gone"), Path.Combine(data, "PG_VERSION"));
+        await AbandonedRunsTests.EventuallyAsync(service, () => Task.FromResult(service.Output.Contains("The database answers again", StringComparison.Ordinal)));
+        Assert.DoesNotContain("   at ", service.Output, StringComparison.Ordinal);
+        string[] told = [.. service.Output.Split('\n').Where(line => line.Contains("does not answer", StringComparison.Ordinal))];
+        // One a minute, if it took so long.
+        Assert.InRange(told.Length, 1, 4);
+    }
 }

@@ -47,6 +47,57 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task OnlyTheServicesAccountIsLetIn()
+    {
+        using var cluster = Cluster();
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        try
+        {
+            Assert.Equal((0, "1"), await AskAsync("webvm", Environment.UserName));
+            // Of the account of the database itself, which gets to its socket.
+            Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root's service has an account of its own for the database.");
+            Assert.Equal(2, (await AskAsync("webvm", "postgres")).ExitCode);
+            Assert.Equal(2, (await AskAsync("postgres", "postgres")).ExitCode);
+        }
+        finally
+        {
+            await cluster.StopAsync(Rest.Cancellation);
+        }
+
+        async Task<(int ExitCode, string Output)> AskAsync(string role, string account)
+        {
+            using var psql = Process.Start(new ProcessStartInfo("setpriv",
+                [.. account == Environment.UserName ? Array.Empty<string>() : ["--reuid", account, "--clear-groups"], "psql", "-h", Path.Combine(_folder, "pg", "run"), "-U", role, "-d", "webvm", "-Atc", "SELECT 1"])
+            {
+                RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = "/",
+            })!;
+            string output = await psql.StandardOutput.ReadToEndAsync(Rest.Cancellation);
+            await psql.WaitForExitAsync(Rest.Cancellation);
+            return (psql.ExitCode, output.Trim());
+        }
+    }
+
+    /// <summary>A cluster that was started by an earlier build lets in whoever reaches its socket.</summary>
+    [Fact]
+    public async Task ARunningClusterThatTrustsIsStartedAnew()
+    {
+        using (var cluster = Cluster())
+        {
+            await cluster.EnsureRunningAsync(Rest.Cancellation);
+            await cluster.StopAsync(Rest.Cancellation);
+        }
+
+        string programs = Directory.GetDirectories("/usr/lib/postgresql").Select(path => Path.Combine(path, "bin")).First(path => File.Exists(Path.Combine(path, "pg_ctl")));
+        string[] account = Environment.IsPrivilegedProcess ? ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"] : ["env"];
+        await RunAsync(account[0], [.. account[1..], Path.Combine(programs, "pg_ctl"), "start", "-w", "-D", DataFolder, "-l", "/dev/null", "-o", $"-c listen_addresses='' -c unix_socket_directories='{_folder}/pg/run'"]);
+        string before = (await File.ReadAllLinesAsync(Path.Combine(DataFolder, "postmaster.pid"), Rest.Cancellation))[0];
+        using var again = Cluster();
+        await again.EnsureRunningAsync(Rest.Cancellation);
+        Assert.NotEqual(before, (await File.ReadAllLinesAsync(Path.Combine(DataFolder, "postmaster.pid"), Rest.Cancellation))[0]);
+        await again.StopAsync(Rest.Cancellation);
+    }
+
+    [Fact]
     public async Task APidFileWhoseNumberIsAnothersByNowDoesNotHinderTheStart()
     {
         using var cluster = Cluster();

@@ -24,10 +24,11 @@ public sealed class RetentionTests(SharedService shared)
         database.Audit.Add(new AuditRecord { Actor = "a", Action = "POST", Target = "/", At = s_start });
         database.Operations.Add(new Operation { Kind = "k", Target = "/ended", CreatedAt = s_start, FinishedAt = s_start });
         database.Operations.Add(new Operation { Kind = "k", Target = "/unended", CreatedAt = s_start });
+        database.LastNames.Add(new LastName { Id = Guid.NewGuid(), Name = "gone", At = s_start });
         database.Idempotency.Add(new IdempotencyRecord { Actor = "a", Key = "k", RequestHash = [1], CreatedAt = s_start });
         await database.SaveChangesAsync(Rest.Cancellation);
         var housekeeper = Housekeeper(databases, new ServiceOptions { KeepEventsDays = 3, KeepAuditDays = 4, KeepOperationsDays = 2, KeepIdempotencyHours = 24 });
-        (TimeSpan After, long Gone)[] steps = [(TimeSpan.FromHours(23), 0), (TimeSpan.FromHours(25), 1), (TimeSpan.FromHours(49), 1), (TimeSpan.FromHours(73), 1), (TimeSpan.FromHours(97), 1), (TimeSpan.FromDays(4000), 0)];
+        (TimeSpan After, long Gone)[] steps = [(TimeSpan.FromHours(23), 0), (TimeSpan.FromHours(25), 1), (TimeSpan.FromHours(49), 1), (TimeSpan.FromHours(73), 1), (TimeSpan.FromHours(97), 2), (TimeSpan.FromDays(4000), 0)];
         foreach (var (after, gone) in steps)
         {
             _time.Now = s_start + after;

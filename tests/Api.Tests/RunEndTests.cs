@@ -16,6 +16,18 @@ public sealed class RunEndTests
     [InlineData("", "The machine could not be built.")]
     public void TheReasonIsForUsersAndTellsNothingOfTheHostsFolders(string log, string reason) => Assert.Equal(reason, Paths.Hide(RunEnd.From(2, log).Reason));
 
+    [Theory]
+    [InlineData(159, "The monitor made a forbidden system call.")]
+    [InlineData(137, "The monitor was killed by signal 9.")]
+    public void ASignalIsNamedByWhatItMeans(int code, string reason) => Assert.Equal(new RunEnd(true, false, reason), RunEnd.From(code, "anything"));
+
+    [Fact]
+    public void AKeeperThatLeftWithoutAMonitorSaysWhy()
+    {
+        Assert.Equal(new RunEnd(true, false, "The monitor could not be started: webvm-vmm keep: no"), RunEnd.Of(new KeeperFailure(4, "webvm-vmm keep: no")));
+        Assert.True(RunEnd.Of(new KeeperFailure(2, "")).Hopeless);
+    }
+
     [Fact]
     public void WhatTheServiceSaysItselfIsPutIntoTheSameWords() =>
         Assert.Equal("Could not find file 'its image'.", Paths.Hide("Could not find file '/srv/data/images/01a1fe7223847b6ab13935537d016cfe/kernel'."));

@@ -47,6 +47,12 @@ public sealed partial class ServiceProcess : IAsyncDisposable
 
     public int ProcessId => _process!.Id;
 
+    /// <summary>Environment variables of the next start.</summary>
+    public IDictionary<string, string> Settings => _settings;
+
+    /// <summary>What is started next.</summary>
+    public string Program { get; set; } = Path.Combine(AppContext.BaseDirectory, "webvm");
+
     /// <summary>All that the service has printed since it was started last.</summary>
     public string Output => Log[_start..];
 
@@ -62,9 +68,10 @@ public sealed partial class ServiceProcess : IAsyncDisposable
         }
     }
 
-    public static async Task<ServiceProcess> StartAsync(string? data = null, Dictionary<string, string>? settings = null)
+    public static async Task<ServiceProcess> StartAsync(string? data = null, Dictionary<string, string>? settings = null, string? program = null)
     {
         var service = new ServiceProcess(data ?? Directory.CreateTempSubdirectory("webvm-test-").FullName, data is null, settings ?? []);
+        service.Program = program ?? service.Program;
         // The private cluster runs under another account, and has to reach its folder.
         File.SetUnixFileMode(service.Data, (UnixFileMode)Convert.ToInt32("755", 8));
         await service.StartAgainAsync();
@@ -73,7 +80,7 @@ public sealed partial class ServiceProcess : IAsyncDisposable
 
     public async Task StartAgainAsync()
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Program) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = Data;
         start.Environment["WEBVM_LISTEN"] = _settings.ContainsKey("WEBVM_CERTIFICATE") ? $"{Address};{SecureAddress}" : Address.ToString();
         start.Environment["WEBVM_ADMIN_TOKEN"] = AdminToken;

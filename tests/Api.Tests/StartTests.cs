@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using WebVm.Vmm.Host;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -11,6 +12,10 @@ public sealed class StartTests(SharedService shared)
     [InlineData("WEBVM_KEEP_RUNNING", "maybe", "KeepRunning")]
     [InlineData("WEBVM_ADMIN_TOKEN", "short", "AdminToken")]
     [InlineData("WEBVM_DATABASE", "gibberish", "WEBVM_DATABASE")]
+    [InlineData("WEBVM_ADMIN_TOKEN_FILE", "/nowhere/token", "WEBVM_ADMIN_TOKEN_FILE names /nowhere/token")]
+    [InlineData("WEBVM_DATABASE_FILE", "/proc/version", "WEBVM_DATABASE")]
+    [InlineData("WEBVM_ISOLATION", "some", "Isolation")]
+    [InlineData("WEBVM_MONITOR_USERS", "0-10", "WEBVM_MONITOR_USERS")]
     [InlineData("WEBVM_DATA", "/proc/none", "/proc/none")]
     [InlineData("WEBVM_LISTEN", "https://127.0.0.1:0", "WEBVM_CERTIFICATE")]
     [InlineData("WEBVM_PROXIES", "127.0.0.1; nonsense", "'nonsense'")]
@@ -51,6 +56,36 @@ public sealed class StartTests(SharedService shared)
         Assert.Contains(shared.Service.Data, complaint, StringComparison.Ordinal);
         using var ready = await shared.Client.GetAsync("/health/ready", Rest.Cancellation);
         Assert.True(ready.IsSuccessStatusCode);
+    }
+
+    /// <summary>Builds before let every local user open the file, and so hold its lock.</summary>
+    [Fact]
+    public async Task AStrangerWhoHoldsTheLockDoesNotKeepTheServiceFromItsFolder()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Root starts the stranger.");
+        string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
+        File.SetUnixFileMode(folder, (UnixFileMode)Convert.ToInt32("755", 8));
+        string name = Path.Combine(folder, "service.lock");
+        await File.WriteAllTextAsync(name, "", Rest.Cancellation);
+        using var stranger = Process.Start("setpriv", ["--reuid", "65534", "--regid", "65534", "--clear-groups", "flock", name, "sleep", "600"])!;
+        try
+        {
+            while (!CheckedFile.IsLocked(name))
+            {
+                await Task.Delay(10, Rest.Cancellation);
+            }
+
+            using (Hosting.DataFolder.Claim(folder))
+            {
+                Assert.Throws<Hosting.StartException>(() => Hosting.DataFolder.Claim(folder));
+            }
+        }
+        finally
+        {
+            stranger.Kill(entireProcessTree: true);
+            await stranger.WaitForExitAsync(Rest.Cancellation);
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     /// <summary>A service may have more machines than it may open files.</summary>

@@ -19,6 +19,7 @@ public sealed class VerbTests
     [InlineData("publish --help", "usage: ./webvm publish FOLDER")]
     [InlineData("publish /proc/none", "/proc/none cannot be written to")]
     [InlineData("doctor now", "doctor takes no arguments")]
+    [InlineData("sign-in-link admin", "sign-in-link takes no arguments")]
     public async Task WrongArgumentsAreNamed(string arguments, string named)
     {
         using var checkout = new Checkout();

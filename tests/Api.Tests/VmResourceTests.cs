@@ -63,6 +63,33 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
+    public async Task TheProcessorIsChosenAndWhatCannotBeIsNamedByItsField()
+    {
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName("model")));
+        string path = $"/api/v1/vms/{vm["id"]}";
+        Assert.Equal("host", (string)vm["cpu"]!["model"]!);
+        Assert.Equal("host", (string)vm["cpu"]!["vendor"]!);
+        var (_, refused, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":{"model":"z80","addedFeatures":["avx9","popcnt"],"removedFeatures":["lm","popcnt"]}}""");
+        Assert.Equal(["/cpu/model", "/cpu/addedFeatures/1", "/cpu/addedFeatures/0", "/cpu/removedFeatures/0"], Rest.Pointers(refused));
+
+        var (_, patched, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"engine":"soft","cpu":{"model":"x86-64-v2","vendor":"amd","addedFeatures":["fsgsbase"],"removedFeatures":["popcnt"]}}""");
+        Assert.Equal("x86-64-v2", (string)patched!["cpu"]!["model"]!);
+        Assert.Equal("succeeded", (string)(await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
+        string spec = Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories)
+            .Select(File.ReadAllText).Single(text => (string)JsonNode.Parse(text)!["name"]! == (string)vm["name"]!);
+        var cpu = JsonNode.Parse(spec)!["cpu"]!;
+        Assert.Equal("""{"model":"x86-64-v2","vendor":"amd","features":{"fsgsbase":true,"popcnt":false}}""", cpu.ToJsonString());
+
+        // What no engine of this host has is said at the start.
+        await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "off" });
+        await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":{"model":"x86-64-v4"}}""");
+        var failed = (await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!;
+        Assert.Equal("failed", (string)failed["state"]!);
+        Assert.Contains("avx512f", failed.ToJsonString(), StringComparison.Ordinal);
+        await shared.Client.SendAsync(HttpMethod.Delete, path + "?force=true&wait=60");
+    }
+
+    [Fact]
     public async Task FiveLevelPagingIsOfferedFromTheNextStartOn()
     {
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName("la57")));

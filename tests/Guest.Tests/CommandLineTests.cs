@@ -34,11 +34,11 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_crashes_ends_with_3_and_says_where()
+    public void A_guest_that_crashes_ends_with_6_and_says_where()
     {
         string kernel = MultibootSample.Assemble(MultibootSample.TripleFault, _folder);
         var (code, _, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel);
-        Assert.Equal(3, code);
+        Assert.Equal(6, code);
         Assert.Contains("triple fault on vCPU 0 (rip=0010:2000", errors, StringComparison.Ordinal);
     }
 
@@ -46,6 +46,10 @@ public sealed class CommandLineTests : IDisposable
     [InlineData("--kernel", "/nonexistent")]
     [InlineData("--kernel", "/etc/passwd")]
     [InlineData("--cpus", "0")]
+    [InlineData("--cpu-model", "z80")]
+    [InlineData("--cpu-vendor", "via")]
+    [InlineData("--cpu-features", "avx9")]
+    [InlineData("--cpu-features", "-lm")]
     [InlineData("--memory", "lots")]
     [InlineData("--numa", "cpus=0")]
     [InlineData("--numa", "cpus=0,memory=64M,color=red")]
@@ -66,11 +70,82 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void Without_anything_to_boot_it_says_so()
+    public void A_processor_that_cannot_be_had_is_named()
     {
-        var (code, _, errors) = Run("run");
+        string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
+        var (code, _, errors) = Run("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--cpu-model", "x86-64-v4");
         Assert.Equal(2, code);
-        Assert.Contains("--kernel", errors, StringComparison.Ordinal);
+        Assert.Contains("/cpu: the soft engine has no x86-64-v4: it lacks avx512f", errors, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("there is no such socket. A machine makes it when it is started with --control", "ctl", "/tmp/webvm-nowhere.sock", "status")]
+    [InlineData("no machine listens there", "ctl", "/etc/hostname", "status")]
+    [InlineData("ctl takes the control socket of a running machine, and then what to do: status, ", "ctl")]
+    [InlineData("ctl what? There are status, ", "ctl", "/tmp/webvm-nowhere.sock")]
+    [InlineData("'frob' is not known here", "ctl", "/tmp/webvm-nowhere.sock", "frob")]
+    [InlineData("'frob' is not known here", "frob")]
+    [InlineData("a verb is missing; there are run, serve, ctl, probe")]
+    [InlineData("--kernel: nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore", "run")]
+    [InlineData("./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs", "run")]
+    public void What_a_person_needs_is_said(string sentence, params string[] arguments)
+    {
+        var (code, output, errors) = Run(arguments);
+        Assert.True(code is 2 or 4, $"{code}");
+        Assert.Empty(output);
+        Assert.Contains(sentence, errors, StringComparison.Ordinal);
+        Assert.All(errors.TrimEnd().Split('\n'), line => Assert.StartsWith("webvm-vmm: ", line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Its_version_has_its_name_and_ends_with_0()
+    {
+        var (code, output, errors) = Run("--version");
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Matches(@"^webvm-vmm \d+\.\d+\.\d+\S*( \([0-9a-f]{12}\))?\n$", output);
+    }
+
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("run", "--help")]
+    [InlineData("serve", "--help")]
+    [InlineData("ctl", "--help")]
+    [InlineData("ctl", "status", "--help")]
+    [InlineData("ctl", "/tmp/webvm-nowhere.sock", "status", "--help")]
+    [InlineData("probe", "--help")]
+    public void Help_goes_to_standard_output_and_ends_with_0(params string[] arguments)
+    {
+        var (code, output, errors) = Run(arguments);
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains("Usage:", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("help", 0)]
+    [InlineData("--help", 0)]
+    [InlineData("-h", 0)]
+    [InlineData("--version", 0)]
+    [InlineData("frob", 2)]
+    public void The_entry_script_helps_in_the_same_way(string verb, int expected)
+    {
+        using var process = Process.Start(new ProcessStartInfo(Path.Combine(Root(), "webvm"), [verb]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        string errors = process.StandardError.ReadToEnd();
+        Assert.True(process.WaitForExit(s_limit));
+        Assert.Equal(expected, process.ExitCode);
+        Assert.StartsWith(expected != 0 ? "" : verb == "--version" ? "webvm " : "usage: ./webvm VERB", output, StringComparison.Ordinal);
+        Assert.Equal(expected != 0, errors.Contains("unknown verb 'frob'", StringComparison.Ordinal));
+    }
+
+    private static string Root()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder!.FullName, "webvm")) || !Directory.Exists(Path.Combine(folder.FullName, "scripts")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder.FullName;
     }
 
     [Fact]
@@ -97,7 +172,7 @@ public sealed class CommandLineTests : IDisposable
     {
         string kernel = MultibootSample.Assemble(MultibootSample.Talk, _folder);
         string socket = Path.Combine(_folder, "control");
-        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        string vmm = Monitors.Installed;
         using var process = Process.Start(vmm, ["serve", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--control", socket]);
         using var slow = await ConnectAsync(socket);
         using var told = new SemaphoreSlim(0);
@@ -173,7 +248,7 @@ public sealed class CommandLineTests : IDisposable
     public void A_terminal_is_raw_while_the_guest_runs_and_as_before_afterwards()
     {
         string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
-        string vmm = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        string vmm = Monitors.Installed;
         // script(1) gives the monitor a terminal; Ctrl-A X goes through it, and stty looks at it before, meanwhile (until it is another) and after.
         const string patience = "n=$((n+1)); [ $n -lt 1200 ] || break; sleep 0.1";
         string inside = $"stty -g > before; (n=0; while stty -g < /dev/tty > seen; cmp -s before seen; do {patience}; done; mv seen meanwhile) & "
@@ -211,7 +286,7 @@ public sealed class CommandLineTests : IDisposable
 
     private static Process Start(params string[] arguments)
     {
-        var process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), arguments)
+        var process = Process.Start(new ProcessStartInfo(Monitors.Installed, arguments)
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         })!;

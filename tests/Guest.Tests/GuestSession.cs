@@ -72,9 +72,9 @@ internal sealed class GuestSession : IAsyncDisposable
         }
     }
 
-    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300)
+    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300, ClockChoice? clock = null)
     {
-        var session = new GuestSession(await StateRestorer.Restore(directory, engine), TimeSpan.FromSeconds(seconds));
+        var session = new GuestSession(await StateRestorer.Restore(directory, engine, clock), TimeSpan.FromSeconds(seconds));
         await session.Machine.Resume().WaitAsync(session._limit);
         return session;
     }

@@ -13,7 +13,7 @@ internal sealed class HandedMonitor : IDisposable
 
     /// <param name="files">What the monitor finds under which name; null for a listening control socket.</param>
     public HandedMonitor(string[] arguments, params (string Name, FileDescriptor? File)[] files)
-        : this(Path.Combine(AppContext.BaseDirectory, "webvm-vmm"), StartWithoutDiagnostics, arguments, files)
+        : this(Monitors.Installed, StartWithoutDiagnostics, arguments, files)
     {
     }
 

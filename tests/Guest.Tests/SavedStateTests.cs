@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
@@ -38,24 +39,47 @@ public sealed class SavedStateTests : IDisposable
         Assert.Equal(ExitKind.PowerOff, (await restored.WaitForExit()).Kind);
     }
 
-    [Fact]
-    public async Task The_guests_time_is_right_after_restore()
+    /// <summary>Debian's kernel reads its real time clock at boot alone: what <c>date</c> says after that is what its clock source tells it.</summary>
+    [Theory]
+    [InlineData(ClockChoice.CatchUp, "tsc")]
+    [InlineData(ClockChoice.CatchUp, "kvm-clock")]
+    [InlineData(ClockChoice.Stopped, "tsc")]
+    public async Task The_guests_date_is_right_or_behind_after_restore_as_chosen(ClockChoice choice, string source)
     {
-        await using (var guest = await GuestSession.Start(Spec(cpus: 1)))
+        var away = TimeSpan.FromDays(30);
+        double before;
+        await using (var guest = await GuestSession.Start(Spec(cpus: 2)))
         {
             guest.WaitForShell();
+            Assert.Equal(source, guest.Run($"echo {source} >/sys/devices/system/clocksource/clocksource0/current_clocksource; cat /sys/devices/system/clocksource/clocksource0/current_clocksource"));
+            before = Uptime(guest);
             await StateSaver.Save(guest.Machine, Saved);
         }
 
-        await Task.Delay(3000);
-        await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft);
-        long host = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        await AgeAsync(away);
+        await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft, clock: choice);
+        // Its date was the host's when it was saved, which is made out to be long ago: what it has missed since comes on top.
+        double caughtUp = (choice == ClockChoice.CatchUp ? away : TimeSpan.Zero).TotalSeconds;
+        double ahead = long.Parse(restored.Run("date +%s"), System.Globalization.CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        Assert.InRange(ahead - caughtUp, choice == ClockChoice.CatchUp ? -3 : -300, 3);
+        Assert.InRange(Uptime(restored) - before - caughtUp, 0, 300);
+        // The real time clock is right in any case, time runs on, and nobody was frightened.
         long hardware = long.Parse(restored.Run("date -u -d \"$(cat /sys/class/rtc/rtc0/date) $(cat /sys/class/rtc/rtc0/time)\" +%s"), System.Globalization.CultureInfo.InvariantCulture);
-        Assert.InRange(hardware - host, -2, 30);
-        // Uptime stood still while the machine was saved, and runs on.
+        Assert.InRange(hardware - DateTimeOffset.UtcNow.ToUnixTimeSeconds(), -3, 3);
         double first = Uptime(restored);
         restored.Run("sleep 1");
         Assert.InRange(Uptime(restored) - first, 1, 60);
+        Assert.Equal(source, restored.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"));
+        Assert.Equal("", restored.Run("dmesg | grep -iE 'lockup|stall|unstable|hung|watchdog: BUG'"));
+    }
+
+    /// <summary>As if the state had been saved earlier.</summary>
+    private async Task AgeAsync(TimeSpan by)
+    {
+        string path = Path.Combine(Saved, "machine.json");
+        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
+        state["clockStoppedAt"] = (DateTimeOffset)state["clockStoppedAt"]! - by;
+        await File.WriteAllTextAsync(path, state.ToJsonString());
     }
 
     [Fact]
@@ -162,6 +186,76 @@ public sealed class SavedStateTests : IDisposable
         Check(back);
         Assert.Equal("kvm", back.Run("echo $where"));
     }
+
+    [Theory]
+    [InlineData(CpuVendor.Intel)]
+    [InlineData(CpuVendor.Amd)]
+    public async Task A_state_goes_on_with_the_processor_that_it_knows_or_is_refused_by_name(CpuVendor vendor)
+    {
+        var cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = vendor, Features = new Dictionary<string, bool> { ["popcnt"] = false, ["smep"] = true } };
+        await using (var guest = await GuestSession.Start(Spinning() with { Cpu = cpu }))
+        {
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        string path = Path.Combine(Saved, "machine.json");
+        string sound = await File.ReadAllTextAsync(path);
+        var saved = JsonNode.Parse(sound)!["cpu"]!;
+        Assert.Equal("x86-64-v2", (string)saved["model"]!);
+        Assert.Contains("smep", saved["features"]!.AsArray().Select(name => (string)name!));
+        Assert.Equal(["x86-64-v2", vendor.ToString(), saved["features"]!.ToJsonString()], await RestoredProcessor());
+
+        // The state's word counts, not what the spec would come to on this host and in this build.
+        await Change(state => state["spec"]!["cpu"] = null);
+        Assert.Equal(["x86-64-v2", vendor.ToString(), saved["features"]!.ToJsonString()], await RestoredProcessor());
+
+        await Change(state => state["cpu"]!["features"]!.AsArray().Add("avx512f"));
+        Assert.Contains("avx512f", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state["cpu"]!["features"]!.AsArray().Add("telepathy"));
+        Assert.Contains("telepathy", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state["cpu"]!["model"] = "z80");
+        Assert.Contains("z80", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+
+        async Task Change(Action<JsonNode> change)
+        {
+            var state = JsonNode.Parse(sound)!;
+            change(state);
+            await File.WriteAllTextAsync(path, state.ToJsonString());
+        }
+    }
+
+    [Fact]
+    public async Task A_state_of_an_earlier_build_goes_on_as_Intels_on_soft_which_was_its_only_processor()
+    {
+        await using (var guest = await GuestSession.Start(Spinning() with { Cpu = new CpuSpec { Features = new Dictionary<string, bool> { ["la57"] = true } } }))
+        {
+            await StateSaver.Save(guest.Machine, Saved);
+        }
+
+        string path = Path.Combine(Saved, "machine.json");
+        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
+        Assert.True(state.AsObject().Remove("cpu"));
+        await File.WriteAllTextAsync(path, state.ToJsonString());
+        string[] processor = await RestoredProcessor();
+        Assert.Equal(["host", "Intel"], processor[..2]);
+        Assert.Contains("arch_capabilities", processor[2], StringComparison.Ordinal);
+        Assert.Contains("la57", processor[2], StringComparison.Ordinal);
+        Assert.DoesNotContain("zero_fcs_fds", processor[2], StringComparison.Ordinal);
+    }
+
+    private async Task<string[]> RestoredProcessor()
+    {
+        using var machine = await StateRestorer.Restore(Saved, EngineChoice.Soft);
+        var processor = machine.Platform.Engine.Processor;
+        return [processor.Model, processor.Vendor.ToString(), new JsonArray([.. processor.Features.Select(name => JsonValue.Create(name))]).ToJsonString()];
+    }
+
+    private MachineSpec Spinning() => new()
+    {
+        Engine = EngineChoice.Soft,
+        Memory = 16UL << 20,
+        Boot = new BootSpec { Kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder) },
+    };
 
     private static MachineSpec Spec(int cpus) => new()
     {

@@ -60,4 +60,45 @@ public sealed class AccountTests(Site site)
         await Expect(row).ToHaveCountAsync(0);
         Assert.Equal(System.Net.HttpStatusCode.Unauthorized, (await client.GetAsync("/api/v1/vms", Rest.Cancellation)).StatusCode);
     }
+
+    [Fact]
+    public async Task A_user_changes_the_password_and_is_signed_out_everywhere_else()
+    {
+        const string newPassword = "another horse, another staple";
+        await using var window = await site.OpenAsAsync("viewer");
+        string name = await window.Page.Locator(".session-name strong").InnerTextAsync();
+        await using var other = await site.OpenAnonymousAsync();
+        await other.SignInAsync(name, Site.Password);
+        await Expect(other.Heading("Machines")).ToBeVisibleAsync();
+        await other.InteractiveAsync();
+        await window.GoAsync("/account");
+        await Expect(window.Page.Locator("[data-session]")).ToHaveCountAsync(2);
+        await window.Page.GetByLabel("Password so far").FillAsync("wrong");
+        await window.Page.GetByLabel("New password").FillAsync(newPassword);
+        await window.Button("Change password").ClickAsync();
+        await Expect(window.Page.GetByText("is not the password")).ToBeVisibleAsync();
+        await window.Page.GetByLabel("Password so far").FillAsync(Site.Password);
+        await window.Button("Change password").ClickAsync();
+        await Expect(window.Page.GetByText("The password was changed")).ToBeVisibleAsync();
+        await Expect(window.Page.Locator("[data-session]")).ToHaveCountAsync(1);
+        // The page that was open elsewhere asks to sign in, without anybody touching it.
+        await Expect(other.Heading("Sign in")).ToBeVisibleAsync();
+        await other.SignInAsync(name, newPassword);
+        await Expect(other.Heading("Machines")).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task A_session_is_ended_from_another()
+    {
+        await using var window = await site.OpenAsAsync("viewer");
+        string name = await window.Page.Locator(".session-name strong").InnerTextAsync();
+        await using var other = await site.OpenAnonymousAsync();
+        await other.SignInAsync(name, Site.Password);
+        await Expect(other.Heading("Machines")).ToBeVisibleAsync();
+        await other.InteractiveAsync();
+        await window.GoAsync("/account");
+        await window.Page.Locator("[data-session=other]").GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await Expect(window.Page.Locator("[data-session]")).ToHaveCountAsync(1);
+        await Expect(other.Heading("Sign in")).ToBeVisibleAsync();
+    }
 }

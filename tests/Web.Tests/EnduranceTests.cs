@@ -60,7 +60,7 @@ public sealed class EnduranceTests(Site site, ITestOutputHelper output)
 
     private async Task<(BootedMachine Machine, int Monitor)> BootAsync()
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+        string program = Environment.GetEnvironmentVariable("WEBVM_MONITOR") ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
         int[] before = HostProcess.Running(program, site.Service.Data);
         var machine = await BootedMachine.BootAsync(site.Api);
         return (machine, HostProcess.Running(program, site.Service.Data).Except(before).Single());

@@ -80,13 +80,13 @@ public sealed class ImageTests(Site site)
     {
         string name = Rest.NewName("import");
         byte[] content = RandomNumberGenerator.GetBytes(100_000);
-        using var server = Serve($"{name}.iso", content, out string address);
+        using var server = Serve($"{name}.img", content, out string address);
         await using var window = await site.OpenAsync();
         await window.GoAsync("/images");
-        await ImportAsync(window, $"{address}{name}.iso", content);
-        var row = window.Page.Locator($"[data-image='{name}.iso']");
+        await ImportAsync(window, $"{address}{name}.img", content);
+        var row = window.Page.Locator($"[data-image='{name}.img']");
         // The message goes after a while, the row stays.
-        await Expect(window.Page.GetByText($"{name}.iso was imported")).ToBeVisibleAsync();
+        await Expect(window.Page.GetByText($"{name}.img was imported")).ToBeVisibleAsync();
         await Expect(row).ToContainTextAsync("97.7 KiB");
 
         await ImportAsync(window, $"{address}{name}-missing.iso", content);
@@ -98,7 +98,7 @@ public sealed class ImageTests(Site site)
         await window.Button("Import by URL").ClickAsync();
         var dialog = window.Page.GetByRole(AriaRole.Dialog);
         await dialog.GetByLabel("URL").FillAsync(url);
-        await dialog.GetByLabel("Kind").SelectOptionAsync("Iso");
+        await dialog.GetByLabel("Kind").SelectOptionAsync("Initrd");
         await dialog.GetByLabel("SHA-256").FillAsync(Convert.ToHexStringLower(SHA256.HashData(content)));
         await Expect(dialog.GetByLabel("Name")).ToHaveValueAsync(url[(url.LastIndexOf('/') + 1)..]);
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Import" }).ClickAsync();

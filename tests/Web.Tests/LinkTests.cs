@@ -20,10 +20,14 @@ public sealed class LinkTests(Site site)
             window.attempts += String(address).includes('/hubs/console/negotiate') ? 1 : 0;
             return fetch(address, options);
           };
-          const element = document.body.appendChild(document.createElement('div'));
-          const page = { invokeMethodAsync: async (name, state, reason) => { if (state === 'reconnecting') window.reasons.push(reason); } };
+          const element = document.createElement('section');
+          element.className = 'serial';
+          element.innerHTML = '<div data-link-notice><p data-reason></p></div><div></div>';
+          document.body.append(element);
+          const reason = element.querySelector('[data-reason]');
+          new MutationObserver(() => { if (reason.textContent) window.reasons.push(reason.textContent); }).observe(reason, { childList: true });
           const { openSerial } = await import(script);
-          window.opened = openSerial(element, '00000000-0000-0000-0000-000000000000', false, page);
+          window.opened = openSerial(element.lastElementChild, '00000000-0000-0000-0000-000000000000', false);
         }
         """;
 
@@ -64,7 +68,7 @@ public sealed class LinkTests(Site site)
         await Expect(window.Page.Locator("[data-reason]")).ToHaveTextAsync("The service does not answer.");
         await window.Page.UnrouteAsync("**/hubs/console/negotiate*");
         await Expect(window.Page.Locator("[data-link=connected]")).ToBeVisibleAsync();
-        await Expect(window.Page.Locator("[data-reason]")).ToHaveCountAsync(0);
+        await Expect(window.Page.Locator("[data-link-notice]")).ToBeHiddenAsync();
     }
 
     private static Task UntilAsync(Window window, string count, int reached) =>

@@ -254,6 +254,9 @@ public sealed class MachineTests(Site site)
         await window.Page.Locator(".bulk-actions").GetByRole(AriaRole.Button, new() { Name = "Start" }).ClickAsync();
         await Expect(window.Page.Locator("[data-state=running]")).ToHaveCountAsync(2);
         await window.Page.Locator(".bulk-actions").GetByRole(AriaRole.Button, new() { Name = "Switch off" }).ClickAsync();
+        var dialog = window.Page.GetByRole(AriaRole.Dialog);
+        await Expect(dialog.Locator(".names li")).ToHaveTextAsync([$"{prefix}-0", $"{prefix}-1"]);
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Switch off" }).ClickAsync();
         await Expect(window.Page.Locator("[data-state=off]")).ToHaveCountAsync(2);
     }
 
@@ -275,6 +278,7 @@ public sealed class MachineTests(Site site)
         var power = window.Button($"Power of {name}");
         await power.ClickAsync();
         await window.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Switch off" }).ClickAsync();
+        await window.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Switch off" }).ClickAsync();
         await Expect(window.Page.Locator(".machine-head [data-state=off]")).ToBeVisibleAsync();
         await window.Button("Start").ClickAsync();
         await Expect(window.Page.Locator(".machine-head [data-state=running]")).ToBeVisibleAsync();

@@ -10,7 +10,7 @@ public sealed class PageTests(Site site)
 {
     private static readonly (string Path, string Heading)[] Pages =
     [
-        ("/", "Machines"), ("/create", "New machine"), ("/images", "Images"), ("/hosts", Environment.MachineName), ("/activity", "Activity"), ("/tokens", "API tokens"), ("/users", "Users"), ("/audit", "Audit"), ("/api", "REST API"),
+        ("/", "Machines"), ("/create", "New machine"), ("/images", "Images"), ("/hosts", Environment.MachineName), ("/activity", "Activity"), ("/tokens", "API tokens"), ("/account", "Account"), ("/users", "Users"), ("/audit", "Audit"), ("/api", "REST API"),
     ];
 
     private static readonly string[] Tabs = ["console", "overview", "graphs", "serial", "snapshots", "activity", "settings"];
@@ -77,7 +77,7 @@ public sealed class PageTests(Site site)
 
         foreach (var window in windows)
         {
-            Assert.Equal([], (await Inspection.ShiftsAsync(window)).Select(moved => $"{window.Page.Url}: {moved}"));
+            Assert.Equal("", string.Join('\n', (await Inspection.ShiftsAsync(window)).Select(moved => $"{window.Page.Url}: {moved}")));
             await window.DisposeAsync();
         }
     }

@@ -35,8 +35,10 @@ public sealed partial class Site : IAsyncLifetime
 
     public string Address => Service.Address.ToString().TrimEnd('/');
 
-    /// <summary>What the service printed for the one who started it.</summary>
-    public string SignInLink => Link().Matches(Service.Output).Last().Value;
+    public string SignInLink => LinkOf(Service);
+
+    /// <summary>What a service printed for the one who started it.</summary>
+    public static string LinkOf(ServiceProcess service) => Link().Matches(service.Output).Last().Value;
 
     public async ValueTask InitializeAsync()
     {
@@ -156,11 +158,16 @@ public sealed class Window : IAsyncDisposable
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(10);
 
     private readonly List<string> _errors = [];
+    private readonly List<string> _exceptions = [];
 
     public Window(IPage page)
     {
         Page = page;
-        page.PageError += (_, error) => _errors.Add(error);
+        page.PageError += (_, error) =>
+        {
+            _errors.Add(error);
+            _exceptions.Add(error);
+        };
         page.Console += (_, message) =>
         {
             if (message.Type == "error")
@@ -173,6 +180,9 @@ public sealed class Window : IAsyncDisposable
     public IPage Page { get; }
 
     public IReadOnlyList<string> Errors => _errors;
+
+    /// <summary>Of the errors those that a script threw and nobody caught, or that a promise was broken with.</summary>
+    public IReadOnlyList<string> Exceptions => _exceptions;
 
     public ILocator Heading(string name) => Page.GetByRole(AriaRole.Heading, new() { Name = name, Exact = true });
 

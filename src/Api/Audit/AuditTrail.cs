@@ -73,7 +73,7 @@ internal sealed partial class AuditTrail(RequestDelegate next, IDbContextFactory
         catch (Exception failure) when (failure is OperationCanceledException || DatabaseTrouble.Is(failure))
         {
             // What was done stays done; this is where it is told now.
-            LogNotWritten(log, failure, record.Actor, record.Action, record.Target, record.Status, record.Address);
+            LogNotWritten(log, record.Actor, record.Action, record.Target, record.Status, record.Address, failure.Message);
         }
     }
 
@@ -94,6 +94,6 @@ internal sealed partial class AuditTrail(RequestDelegate next, IDbContextFactory
             && (status is not (StatusCodes.Status429TooManyRequests or StatusCodes.Status403Forbidden) || limits.TryRecord(context.Connection.RemoteIpAddress));
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The audit trail lacks: {Actor} {Action} {Target}, answered {Status}, from {Address}")]
-    private static partial void LogNotWritten(ILogger log, Exception failure, string actor, string action, string target, int status, string? address);
+    [LoggerMessage(Level = LogLevel.Error, Message = "The audit trail lacks: {Actor} {Action} {Target}, answered {Status}, from {Address}: {Reason}")]
+    private static partial void LogNotWritten(ILogger log, string actor, string action, string target, int status, string? address, string reason);
 }

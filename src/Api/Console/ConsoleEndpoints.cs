@@ -58,7 +58,7 @@ public static class ConsoleEndpoints
         var caller = context.User;
         string[] scopes = [.. new[] { Scopes.ConsoleView, Scopes.ConsoleControl }.Where(caller.Has)];
         var role = Enum.TryParse<Role>(caller.FindFirstValue(ClaimTypes.Role), out var parsed) ? parsed : Role.Viewer;
-        string ticket = tickets.Create(new ConsoleTickets.Ticket(id, caller.UserId(), caller.Actor(), role, scopes));
+        string ticket = tickets.Create(new ConsoleTickets.Ticket(id, caller.UserId(), caller.Actor(), role, scopes, Right.KeyOf(caller)?.ToString()));
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Ok(new ConsoleSessionView(HubPath, ticket, time.GetUtcNow() + ConsoleTickets.Lifetime, scopes.Contains(Scopes.ConsoleControl)));
     }

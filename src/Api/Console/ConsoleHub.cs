@@ -14,16 +14,23 @@ namespace WebVm.Api.Console;
 
 /// <summary>
 /// The console in the browser, over SignalR with MessagePack. One connection is for one screen or one serial port. The server calls
-/// "frame", "off", "presence" and "serial"; what the frame holds is described at <see cref="FrameWriter"/>.
+/// "frame", "off", "presence", "serial" and "pulse"; what the frame holds is described at <see cref="FrameWriter"/>, what pulses are for at <see cref="Pulse"/>.
 /// </summary>
 [Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
 internal sealed class ConsoleHub(
-    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, IDbContextFactory<WebVmDbContext> databases) : Hub
+    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, StreamLimits limits, IDbContextFactory<WebVmDbContext> databases) : Hub
 {
     private const string NoSuchVm = "There is no such VM.";
     private const int SerialChunkBytes = 32 * 1024;
     private const int LargestWrite = 64 * 1024;
     private const int FarthestMotion = 1 << 14;
+
+    /// <summary>Taken by the first try to open something, until the connection ends.</summary>
+    private StreamLimits.Lease? Stream
+    {
+        get => Context.Items.TryGetValue(typeof(StreamLimits.Lease), out object? lease) ? (StreamLimits.Lease?)lease : null;
+        set => Context.Items[typeof(StreamLimits.Lease)] = value;
+    }
 
     private Session? Current
     {
@@ -38,9 +45,24 @@ internal sealed class ConsoleHub(
         bool mayControl = !viewOnly && Context.User!.Has(Scopes.ConsoleControl);
         var viewer = new Viewer(connections[Context.ConnectionId], Clients.Caller, Context.User!.Actor(), mayControl);
         var room = rooms.Room(vm);
-        Current = new Session(vm, room, viewer, null, null);
-        await room.JoinAsync(viewer);
+        var session = Current = new Session(vm, new Pulse(), room, viewer, null, null);
+        room.Join(viewer);
+        // Keys that the viewer holds down while the link is silent would be repeated by the guest.
+        _ = session.Pulse.BeatAsync(Clients.Caller, () => room.IsController(viewer) ? room.ReleaseKeysAsync() : Task.CompletedTask, Context.ConnectionAborted);
     }
+
+    /// <summary>Takes the place of an earlier connection of the same window, of whose end the service may not know yet.</summary>
+    /// <param name="former">Its id.</param>
+    public async Task Succeed(string former)
+    {
+        if (Current is { Room: { } room, Viewer: { } viewer } && former != viewer.Id && await room.SucceedAsync(former, viewer))
+        {
+            connections.Find(former)?.Abort();
+        }
+    }
+
+    /// <summary>A pulse has arrived: what comes behind this was sent later.</summary>
+    public void Heard(long time) => Current?.Pulse.Heard(time);
 
     /// <summary>A frame has been painted; the next may come.</summary>
     /// <param name="kept">Milliseconds since it arrived in the browser.</param>
@@ -88,7 +110,7 @@ internal sealed class ConsoleHub(
         var lease = supervisor.Use(vm);
         try
         {
-            Current = new Session(vm, null, null, lease.Agent.Serial, lease);
+            Current = new Session(vm, new Pulse(), null, null, lease.Agent.Serial, lease);
         }
         catch (ObjectDisposedException)
         {
@@ -97,6 +119,7 @@ internal sealed class ConsoleHub(
         }
 
         _ = FollowAsync(Current.Serial!, offset, Clients.Caller, Context.ConnectionAborted);
+        _ = Current.Pulse.BeatAsync(Clients.Caller, () => Task.CompletedTask, Context.ConnectionAborted);
     }
 
     /// <summary>What a viewer typed.</summary>
@@ -131,6 +154,7 @@ internal sealed class ConsoleHub(
 
     public override async Task OnDisconnectedAsync(Exception? exception)
     {
+        Stream?.Dispose();
         if (Current is { Room: { } room, Viewer: { } viewer })
         {
             await room.LeaveAsync(viewer);
@@ -146,7 +170,7 @@ internal sealed class ConsoleHub(
 
     private async Task WriteAsync(byte[] data)
     {
-        if (Current is not { Serial: not null } session || !Context.User!.Has(Scopes.ConsoleControl) || data.Length > LargestWrite)
+        if (Current is not { Serial: not null, Pulse: { Fresh: true } pulse } session || !Context.User!.Has(Scopes.ConsoleControl) || data.Length > LargestWrite)
         {
             return;
         }
@@ -162,6 +186,8 @@ internal sealed class ConsoleHub(
                     await Task.Delay(10, Context.ConnectionAborted);
                 }
             }
+
+            pulse.Renew();
         }
         catch (Exception failure) when (failure is IOException or ControlException or OperationCanceledException)
         {
@@ -207,6 +233,7 @@ internal sealed class ConsoleHub(
             throw new HubException("This console session is for another VM.");
         }
 
+        Stream ??= limits.TryOpen(Context.User!, StreamKind.Console) ?? throw new HubException($"{StreamLimits.MostOfOneUser} of your consoles are open; close one first.");
         await using var database = await databases.CreateDbContextAsync(Context.ConnectionAborted);
         if (!await database.Vms.AnyAsync(v => v.Id == vm, Context.ConnectionAborted))
         {
@@ -214,15 +241,16 @@ internal sealed class ConsoleHub(
         }
     }
 
-    /// <summary>Input of the controller goes to the machine; anybody else's goes nowhere.</summary>
+    /// <summary>Input of the controller goes to the machine, if it was sent lately; anybody else's goes nowhere.</summary>
     private async Task InputAsync(Func<ControlClient, Task> send)
     {
-        if (Current is { Room: { } room, Viewer: { } viewer } session && room.IsController(viewer) && supervisor.Client(session.Vm) is { } client)
+        if (Current is { Room: { } room, Viewer: { } viewer, Pulse: { Fresh: true } pulse } session && room.IsController(viewer) && supervisor.Client(session.Vm) is { } client)
         {
             room.ExpectChange();
             try
             {
                 await send(client);
+                pulse.Renew();
             }
             catch (Exception failure) when (failure is IOException or ControlException or OperationCanceledException)
             {
@@ -231,5 +259,5 @@ internal sealed class ConsoleHub(
         }
     }
 
-    private sealed record Session(Guid Vm, ConsoleRoom? Room, Viewer? Viewer, SerialJournal? Serial, AgentLease? Lease);
+    private sealed record Session(Guid Vm, Pulse Pulse, ConsoleRoom? Room, Viewer? Viewer, SerialJournal? Serial, AgentLease? Lease);
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Console.Display;
@@ -15,6 +16,8 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
     private readonly Lock _lock = new();
     private Viewer[] _viewers = [];
     private Viewer? _controller;
+    /// <summary>Who got control because its holder left, and has not used it; and who that was.</summary>
+    private volatile Inheritance? _inherited;
     private bool _feeding;
     private bool _off;
     private ScreenTicks? _ticks;
@@ -23,7 +26,7 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
 
     public ConsoleTotals Totals => new(Volatile.Read(ref _frames), Volatile.Read(ref _bytes));
 
-    public async Task JoinAsync(Viewer viewer)
+    public void Join(Viewer viewer)
     {
         bool off;
         lock (_lock)
@@ -40,10 +43,49 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
 
         if (off)
         {
-            await viewer.Client.SendAsync("off");
+            _ = viewer.Client.SendAsync("off");
         }
 
-        await AnnounceAsync();
+        Announce();
+    }
+
+    /// <summary>
+    /// Puts a viewer in the place of an earlier one of the same person, with its control: a connection that is lost is seen to be so by its
+    /// window and by the service at different times.
+    /// </summary>
+    /// <param name="former">Id of the earlier viewer.</param>
+    /// <returns>Whether the earlier one was still here.</returns>
+    public async Task<bool> SucceedAsync(string former, Viewer viewer)
+    {
+        Viewer? here;
+        bool controls;
+        lock (_lock)
+        {
+            here = _viewers.FirstOrDefault(other => other.Id == former && other.Name == viewer.Name);
+            bool inherited = _inherited is { } last && last.Former.Id == former && last.Former.Name == viewer.Name && last.Heir == _controller;
+            controls = viewer.MayControl && (inherited || (here is not null && here == _controller));
+            if (here is not null)
+            {
+                _viewers = [.. _viewers.Where(other => other != here)];
+            }
+
+            if (controls)
+            {
+                (_controller, _inherited) = (viewer, null);
+            }
+            else if (here is not null && here == _controller)
+            {
+                _controller = _viewers.FirstOrDefault(other => other.MayControl);
+            }
+        }
+
+        if (controls)
+        {
+            await ReleaseKeysAsync();
+        }
+
+        Announce();
+        return here is not null;
     }
 
     public async Task LeaveAsync(Viewer viewer)
@@ -56,6 +98,7 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
             if (controlled)
             {
                 _controller = _viewers.FirstOrDefault(other => other.MayControl);
+                _inherited = _controller is { } heir ? new(viewer, heir) : null;
             }
         }
 
@@ -64,11 +107,15 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
             await ReleaseKeysAsync();
         }
 
-        await AnnounceAsync();
+        Announce();
     }
 
-    /// <summary>Somebody types or points: the screen is going to change.</summary>
-    public void ExpectChange() => Volatile.Read(ref _ticks)?.Active(Stopwatch.GetTimestamp());
+    /// <summary>The controller types or points: the screen is going to change.</summary>
+    public void ExpectChange()
+    {
+        _inherited = null;
+        Volatile.Read(ref _ticks)?.Active(Stopwatch.GetTimestamp());
+    }
 
     public bool IsController(Viewer viewer) => Volatile.Read(ref _controller) == viewer;
 
@@ -81,14 +128,15 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
 
         lock (_lock)
         {
-            _controller = viewer;
+            (_controller, _inherited) = (viewer, null);
         }
 
         await ReleaseKeysAsync();
-        await AnnounceAsync();
+        Announce();
     }
 
-    private async Task ReleaseKeysAsync()
+    /// <summary>Lets go of every key and button that is down.</summary>
+    public async Task ReleaseKeysAsync()
     {
         try
         {
@@ -100,7 +148,8 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         }
     }
 
-    private async Task AnnounceAsync()
+    /// <summary>Tells everybody who watches and who is in control. Nobody waits for it: a viewer whose link stands still takes it when it can.</summary>
+    private void Announce()
     {
         Viewer[] viewers;
         Viewer? controller;
@@ -110,7 +159,12 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         }
 
         string[] names = [.. viewers.Select(viewer => viewer.Name)];
-        await Task.WhenAll(viewers.Select(viewer => viewer.Client.SendAsync("presence", names, controller?.Name ?? "", viewer == controller)));
+        string[] since = [.. viewers.Select(viewer => viewer.Since.ToString("O", CultureInfo.InvariantCulture))];
+        int inControl = Array.IndexOf(viewers, controller);
+        for (int i = 0; i < viewers.Length; i++)
+        {
+            _ = viewers[i].Client.SendAsync("presence", names, since, inControl, i);
+        }
     }
 
     private async Task FeedAsync()
@@ -134,7 +188,7 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
                 LogDisplayLost(log, failure.Message);
             }
 
-            await SetOffAsync(true);
+            SetOff(true);
             await Task.WhenAny(agent.Changed, Task.Delay(AbsencePoll));
         }
     }
@@ -151,13 +205,13 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
             if (screen.Begin(out bool fresh) is not { } mayHaveChanged)
             {
                 grid = null;
-                await SetOffAsync(true);
+                SetOff(true);
                 continue;
             }
 
             if (_off)
             {
-                await SetOffAsync(false);
+                SetOff(false);
             }
 
             if (fresh || grid is null)
@@ -218,7 +272,7 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         }
     }
 
-    private async Task SetOffAsync(bool off)
+    private void SetOff(bool off)
     {
         if (_off == off)
         {
@@ -226,12 +280,14 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         }
 
         _off = off;
-        if (off)
+        foreach (var viewer in off ? Volatile.Read(ref _viewers) : [])
         {
-            await Task.WhenAll(Volatile.Read(ref _viewers).Select(viewer => viewer.Client.SendAsync("off")));
+            _ = viewer.Client.SendAsync("off");
         }
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A display is lost: {Reason}")]
     private static partial void LogDisplayLost(ILogger log, string reason);
+
+    private sealed record Inheritance(Viewer Former, Viewer Heir);
 }

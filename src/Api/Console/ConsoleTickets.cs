@@ -34,5 +34,6 @@ public sealed class ConsoleTickets(IDataProtectionProvider protection)
     }
 
     /// <param name="Scopes">Of console:view and console:control, those that the issuer had.</param>
-    public sealed record Ticket(Guid Vm, Guid User, string Name, Role Role, IReadOnlyList<string> Scopes);
+    /// <param name="By">The right that made it: what is opened with the ticket ends with that. Null for the preset token.</param>
+    public sealed record Ticket(Guid Vm, Guid User, string Name, Role Role, IReadOnlyList<string> Scopes, string? By = null);
 }

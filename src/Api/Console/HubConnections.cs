@@ -15,6 +15,9 @@ internal sealed class HubConnections<THub>(ILogger<DefaultHubLifetimeManager<THu
     /// <summary>A connection that is open: its hub's methods run.</summary>
     public HubConnectionContext this[string id] => _connections[id];
 
+    /// <summary>A connection that may be gone.</summary>
+    public HubConnectionContext? Find(string id) => _connections.GetValueOrDefault(id);
+
     public override Task OnConnectedAsync(HubConnectionContext connection)
     {
         _connections[connection.ConnectionId] = connection;

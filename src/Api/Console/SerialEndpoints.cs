@@ -29,15 +29,15 @@ public static class SerialEndpoints
     {
         var group = api.MapGroup("/vms/{id:guid}/serial").WithTags("Console");
         group.MapGet("/", ReadAsync).RequireScope(Scopes.ConsoleView).WithSummary("Read the serial log")
-            .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves. The log keeps the newest 16 MiB.")
-            .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status422UnprocessableEntity);
+            .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves; a user follows 50 at most. The log keeps the newest 16 MiB.")
+            .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status429TooManyRequests);
         group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port")
             .WithDescription("The body is sent as it is, whatever its content type. 409 when the guest does not read it within ten seconds.")
             .ProducesInput().ProducesProblem(StatusCodes.Status413PayloadTooLarge);
     }
 
     private static async Task<IResult> ReadAsync(
-        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, IHostApplicationLifetime lifetime, long? offset, long? limit, bool? follow, CancellationToken cancellation)
+        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, StreamLimits limits, IHostApplicationLifetime lifetime, long? offset, long? limit, bool? follow, CancellationToken cancellation)
     {
         if (limit is < 0)
         {
@@ -47,6 +47,12 @@ public static class SerialEndpoints
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
             return Problems.NotFound("VM", id);
+        }
+
+        using var stream = follow == true ? limits.TryOpen(context.User, StreamKind.Serial) : null;
+        if (follow == true && stream is null)
+        {
+            return StreamLimits.Refuse(context.Response);
         }
 
         using var lease = supervisor.Use(id);

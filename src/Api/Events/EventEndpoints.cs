@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
@@ -14,67 +16,71 @@ namespace WebVm.Api.Events;
 /// <summary><c>GET /events</c>: server-sent events (WHATWG HTML §9.2) with replay by Last-Event-ID.</summary>
 public static class EventEndpoints
 {
-    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
+    // The feed comes with nothing every five seconds: no stream is silent for fifteen.
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(9);
 
     public static void MapEvents(this IEndpointRouteBuilder api) =>
         api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events").WithSummary("Follow everything that happens, as server-sent events")
-            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show.")
-            .Produces<EventView>(200, "text/event-stream");
+            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show. 50 streams of one user are open at most; one more is answered 429.")
+            .Produces<EventView>(200, "text/event-stream").ProducesProblem(StatusCodes.Status429TooManyRequests);
 
-    private static async Task StreamAsync(HttpContext context, EventFeed feed, IHostApplicationLifetime lifetime, long? after, Guid? vm)
+    private static async Task<IResult> StreamAsync(HttpContext context, EventFeed feed, StreamLimits limits, IHostApplicationLifetime lifetime, long? after, Guid? vm)
     {
+        using var lease = limits.TryOpen(context.User, StreamKind.Events);
+        if (lease is null)
+        {
+            return StreamLimits.Refuse(context.Response);
+        }
+
         using var over = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
         var cancellation = over.Token;
         string? resumed = context.Request.Headers["Last-Event-ID"].FirstOrDefault() is { Length: > 0 } id ? id : null;
         long? seen = resumed is null ? after : long.TryParse(resumed, NumberStyles.None, CultureInfo.InvariantCulture, out long last) ? last : null;
-        var gap = resumed is null && after is null ? null : await feed.GapAfterAsync(seen, cancellation);
-        long position = gap is not null ? gap.Next - 1 : seen ?? await feed.LatestAsync(cancellation);
+        var (position, gap) = resumed is null && after is null ? (await feed.LatestAsync(cancellation), null) : await feed.ResumeAsync(seen, cancellation);
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";
         context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
-        await context.Response.WriteAsync(": connected\n\n", cancellation);
+        var body = context.Response.BodyWriter;
+        body.Write(": connected\n\n"u8);
         if (gap is not null)
         {
-            await context.Response.WriteAsync($"id: {position}\nevent: gap\ndata: {JsonSerializer.Serialize(gap, ApiJson.Options)}\n\n", cancellation);
+            body.Write(TailedEvent.Format(position, "gap", gap));
         }
 
-        await context.Response.Body.FlushAsync(cancellation);
-
-        await using var events = feed.ReadAsync(position, vm, cancellation).GetAsyncEnumerator(cancellation);
-        var next = events.MoveNextAsync().AsTask();
         try
         {
-            while (true)
+            await body.FlushAsync(cancellation);
+            long written = Stopwatch.GetTimestamp();
+            await foreach (var events in feed.ReadAsync(position, vm, lease.Turn, cancellation))
             {
-                // Proxies close what is silent.
-                if (await Task.WhenAny(next, Task.Delay(KeepAlive, cancellation)) != next)
+                if (events.Count == 0)
                 {
-                    await context.Response.WriteAsync(": alive\n\n", cancellation);
-                }
-                else if (await next)
-                {
-                    await WriteAsync(context.Response, events.Current, cancellation);
-                    next = events.MoveNextAsync().AsTask();
+                    if (Stopwatch.GetElapsedTime(written) < KeepAlive)
+                    {
+                        continue;
+                    }
+
+                    // Proxies close what is silent.
+                    body.Write(": alive\n\n"u8);
                 }
 
-                await context.Response.Body.FlushAsync(cancellation);
+                foreach (var happened in events)
+                {
+                    body.Write(happened.Frame.Span);
+                }
+
+                await body.FlushAsync(cancellation);
+                written = Stopwatch.GetTimestamp();
             }
         }
         catch (OperationCanceledException)
         {
-            // The client left, or the service stops.
+            // The client left, its right ended, or the service stops.
         }
-        finally
-        {
-            // An enumerator that is still looking for its next event cannot be disposed.
-            await over.CancelAsync();
-            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
 
-    private static Task WriteAsync(HttpResponse response, EventRecord record, CancellationToken cancellation) =>
-        response.WriteAsync($"id: {record.Id}\nevent: {record.Type}\ndata: {JsonSerializer.Serialize(EventView.From(record), ApiJson.Options)}\n\n", cancellation);
+        return Results.Empty;
+    }
 }
 
 /// <summary>An event as clients see it.</summary>

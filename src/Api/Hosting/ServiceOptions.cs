@@ -3,6 +3,19 @@ using WebVm.Api.Supervisor;
 
 namespace WebVm.Api.Hosting;
 
+/// <summary>What happens when a machine is started whose memory the host may not have.</summary>
+public enum MemoryOvercommit
+{
+    /// <summary>It starts, and its owner and the log are told.</summary>
+    Warn,
+
+    /// <summary>It starts.</summary>
+    Allow,
+
+    /// <summary>It does not start.</summary>
+    Refuse,
+}
+
 /// <summary>
 /// The service's settings: appsettings, then environment variables (<c>WEBVM_DATA</c>, <c>WEBVM_LISTEN</c>, <c>WEBVM_DATABASE</c>,
 /// <c>WEBVM_ADMIN_TOKEN</c>, …), then the command line.
@@ -70,6 +83,9 @@ public sealed class ServiceOptions
     [Range(1, 3600)]
     public int StopDeadlineSeconds { get; set; } = 60;
 
+    /// <summary>What happens when a machine is started whose memory the host may not have: <c>warn</c>, <c>allow</c> (say nothing) or <c>refuse</c>.</summary>
+    public MemoryOvercommit MemoryOvercommit { get; set; } = MemoryOvercommit.Warn;
+
     /// <summary>Largest upload or import of one image, in bytes.</summary>
     [Range(1, long.MaxValue)]
     public long MaxImageBytes { get; set; } = 64L << 30;
@@ -105,6 +121,9 @@ public sealed class ServiceOptions
     public string VmsFolder => Path.Combine(Data, "vms");
 
     public string KeysFolder => Path.Combine(Data, "keys");
+
+    /// <summary>Sign-in links that were asked for on the host.</summary>
+    public string LinksFolder => Path.Combine(Data, "sign-in-links");
 
     // Root's home is closed to the account that the private database runs under.
     private static string DefaultData()

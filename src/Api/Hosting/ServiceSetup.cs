@@ -1,11 +1,9 @@
-using System.Threading.RateLimiting;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.SignalR.Protocol;
@@ -38,7 +36,6 @@ namespace WebVm.Api.Hosting;
 /// <summary>Composition of the service: what <c>Program</c> adds and maps.</summary>
 public static class ServiceSetup
 {
-    private const int SignInsPerMinute = 10;
     private const long LargestBody = 1 << 20;
 
     // A restart of the database takes seconds; whoever asks meanwhile waits about as long, and is then told to come again.
@@ -100,9 +97,9 @@ public static class ServiceSetup
         app.UseRouting();
         // Who is behind a request is known before anything refuses it, for the trail.
         app.UseAuthentication();
+        app.UseMiddleware<EndWithRight>();
         app.UseMiddleware<CrossSiteGuard>();
         app.UseIdempotency();
-        app.UseRateLimiter();
         app.UseAuthorization();
     }
 
@@ -110,6 +107,7 @@ public static class ServiceSetup
     {
         var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
         api.MapSession();
+        api.MapAccount();
         api.MapUsers();
         api.MapTokens();
         api.MapAudit();
@@ -118,6 +116,7 @@ public static class ServiceSetup
         api.MapVms();
         api.MapPower();
         api.MapEnlightenments();
+        api.MapCrashes();
         api.MapSnapshots();
         api.MapSerial();
         api.MapConsole();
@@ -185,11 +184,12 @@ public static class ServiceSetup
             var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), options.PostgresPrograms, provider.GetRequiredService<ILogger<PrivateCluster>>());
             return new DatabaseAddress(cluster.ConnectionString, cluster);
         });
+        services.AddSingleton<DatabaseOutage>();
         services.AddSingleton<DatabaseLog>();
         services.AddDbContextFactory<WebVmDbContext>((provider, database) => database
             .UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(MostRetries, LongestRetryDelay, [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow]))
             .AddInterceptors(provider.GetRequiredService<DatabaseLog>())
-            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandError, LogLevel.Debug), (CoreEventId.SaveChangesFailed, LogLevel.Debug), (CoreEventId.QueryIterationFailed, LogLevel.Debug))));
+            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandError, LogLevel.Debug), (RelationalEventId.ConnectionError, LogLevel.Debug), (CoreEventId.ExecutionStrategyRetrying, LogLevel.Debug), (CoreEventId.SaveChangesFailed, LogLevel.Debug), (CoreEventId.QueryIterationFailed, LogLevel.Debug))));
         services.AddHostedService<DatabaseStart>();
         services.AddHostedService<MachinesLock>();
         services.AddHostedService<FirstUser>();
@@ -200,6 +200,11 @@ public static class ServiceSetup
         services.AddDataProtection().PersistKeysToFileSystem(new DirectoryInfo(options.KeysFolder)).SetApplicationName("webvm");
         services.AddSingleton<SignInLinks>();
         services.AddSingleton<GuessLimits>();
+        services.AddSingleton<DeviceCookies>();
+        services.AddSingleton<StreamLimits>();
+        services.AddSingleton<StandingRights>();
+        services.AddSingleton<LiveRights>();
+        services.AddHostedService(provider => provider.GetRequiredService<LiveRights>());
         services.AddSingleton<ConsoleTickets>();
         services.AddAuthentication("Any")
             .AddPolicyScheme("Any", null, scheme => scheme.ForwardDefaultSelector = context =>
@@ -209,18 +214,6 @@ public static class ServiceSetup
             .AddScheme<AuthenticationSchemeOptions, TokenAuthentication>(TokenAuthentication.SchemeName, null)
             .AddCookie(CookieSession.SchemeName, CookieSession.Configure);
         services.AddAuthorization(authorization => authorization.AddScopePolicies());
-        services.AddRateLimiter(limits =>
-        {
-            limits.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
-            limits.OnRejected = (rejected, _) =>
-            {
-                GuessLimits.SetRetryAfter(rejected.HttpContext.Response, rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? wait : TimeSpan.FromMinutes(1));
-                return ValueTask.CompletedTask;
-            };
-            limits.AddPolicy(SessionEndpoints.RateLimit, context => RateLimitPartition.GetFixedWindowLimiter(
-                GuessLimits.KeyOf(context.Connection.RemoteIpAddress),
-                _ => new FixedWindowRateLimiterOptions { PermitLimit = SignInsPerMinute, Window = TimeSpan.FromMinutes(1) }));
-        });
     }
 
     private static void AddMachines(IServiceCollection services, ServiceOptions options)
@@ -239,6 +232,7 @@ public static class ServiceSetup
         services.AddHostedService(provider => provider.GetRequiredService<MonitorIsolation>());
         services.AddSingleton<MonitorUsers>();
         services.AddSingleton<MonitorLauncher>();
+        services.AddSingleton<MemoryBudget>();
         services.AddSingleton<VmAgentServices>();
         services.AddSingleton<VmWaiter>();
         services.AddScoped<VmCommands>();

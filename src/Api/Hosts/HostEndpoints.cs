@@ -14,6 +14,7 @@ using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
 using WebVm.Api.Vms;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Hosts;
 
@@ -35,7 +36,7 @@ public static class HostEndpoints
 }
 
 /// <summary>The host that this service runs on. What it can do is measured once, in the background of the first question.</summary>
-internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, MonitorIsolation isolation, IOptions<ServiceOptions> options)
+internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, MemoryBudget budget, MonitorIsolation isolation, IOptions<ServiceOptions> options)
 {
     public const string Id = "local";
 
@@ -47,20 +48,13 @@ internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, Met
         var states = await database.CountByStateAsync(cancellation);
         var latest = metrics.Latest();
         string[] load = (await File.ReadAllTextAsync("/proc/loadavg", cancellation)).Split(' ');
-        var (total, available) = ReadMemory();
+        var memory = HostMemory.Read();
         var disk = new DriveInfo(options.Value.Data);
         var walls = await isolation.BestAsync().WaitAsync(cancellation);
         var kept = new HostIsolation(walls.Level, walls.Walls, isolation.Demand, await isolation.RefusalAsync(), isolation.Debugging);
         return new HostView(Id, Environment.MachineName, await _probe.Value.WaitAsync(cancellation), kept, new HostLoad(
-            Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), total, available, disk.TotalSize, disk.AvailableFreeSpace,
+            Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), memory.Total, memory.Available, Math.Max(0, budget.Left), budget.Policy, disk.TotalSize, disk.AvailableFreeSpace,
             states.Values.Sum(), states.GetValueOrDefault(ObservedPower.Running), states, latest.Values.Sum(sample => sample.CpuPercent), latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
-    }
-
-    private static (long Total, long Available) ReadMemory()
-    {
-        long Read(string name) => File.ReadLines("/proc/meminfo").First(line => line.StartsWith(name, StringComparison.Ordinal))
-            .Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, var kibibytes, ..] ? long.Parse(kibibytes, CultureInfo.InvariantCulture) << 10 : 0;
-        return (Read("MemTotal:"), Read("MemAvailable:"));
     }
 }
 
@@ -77,10 +71,12 @@ public sealed record HostView(string Id, string Name, HostProbe Capabilities, Ho
 public sealed record HostIsolation(string Level, IReadOnlyList<string> Walls, IsolationDemand Demanded, string? Refusal, bool Debugging);
 
 /// <summary>How busy a host is. Memory and disk in bytes; CPU percent counts 100 for each core.</summary>
+/// <param name="MemoryLeft">What is available beside what the running machines may still take of theirs.</param>
+/// <param name="MemoryOvercommit">What happens when a machine is started that may take more than is left.</param>
 /// <param name="RunningVms">VMs whose guest runs: not those that are paused, starting or being saved.</param>
 /// <param name="VmStates">VMs by state; only the states that some VM is in.</param>
 /// <param name="VmCpuPercent">Of the monitors of all VMs that have one, paused ones too.</param>
 /// <param name="VmResidentBytes">Of the monitors of all VMs that have one, paused ones too.</param>
 public sealed record HostLoad(
-    int Cores, double LoadAverage, long MemoryTotal, long MemoryAvailable, long DiskTotal, long DiskAvailable,
+    int Cores, double LoadAverage, long MemoryTotal, long MemoryAvailable, long MemoryLeft, MemoryOvercommit MemoryOvercommit, long DiskTotal, long DiskAvailable,
     int Vms, int RunningVms, IReadOnlyDictionary<ObservedPower, int> VmStates, double VmCpuPercent, long VmResidentBytes, long ServiceResidentBytes);

@@ -7,7 +7,12 @@ namespace WebVm.Api.Identity;
 public static class Principals
 {
     public const string ScopeClaim = "scope";
-    public const string StampClaim = "stamp";
+
+    /// <summary>The name under which WEBVM_ADMIN_TOKEN acts.</summary>
+    public const string PresetToken = "preset-token";
+
+    /// <summary>The name under which strangers act.</summary>
+    public const string Nobody = "anonymous";
 
     public static ClaimsIdentity Identity(string scheme, string name, Guid id, Role role, IEnumerable<string> scopes) =>
         new(
@@ -21,7 +26,7 @@ public static class Principals
 
     public static bool Has(this ClaimsPrincipal caller, string scope) => caller.HasClaim(ScopeClaim, scope);
 
-    public static string Actor(this ClaimsPrincipal caller) => caller.Identity?.Name ?? "anonymous";
+    public static string Actor(this ClaimsPrincipal caller) => caller.Identity?.Name ?? Nobody;
 
     public static Guid UserId(this ClaimsPrincipal caller) => Guid.TryParse(caller.FindFirstValue(ClaimTypes.NameIdentifier), out var id) ? id : Guid.Empty;
 }

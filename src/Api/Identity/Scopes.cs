@@ -17,15 +17,18 @@ public static class Scopes
     public const string ImagesRead = "images:read";
     public const string ImagesWrite = "images:write";
 
+    /// <summary>The user's own account: their other tokens, their sessions, their password.</summary>
+    public const string Account = "account";
+
     /// <summary>Users, every token, audit, host settings.</summary>
     public const string Admin = "admin";
 
-    public static IReadOnlyList<string> All { get; } = [VmsRead, VmsWrite, VmsPower, ConsoleView, ConsoleControl, ImagesRead, ImagesWrite, Admin];
+    public static IReadOnlyList<string> All { get; } = [VmsRead, VmsWrite, VmsPower, ConsoleView, ConsoleControl, ImagesRead, ImagesWrite, Account, Admin];
 
     public static IReadOnlyList<string> Of(Role role) => role switch
     {
-        Role.Viewer => [VmsRead, ConsoleView, ImagesRead],
-        Role.Operator => [VmsRead, VmsWrite, VmsPower, ConsoleView, ConsoleControl, ImagesRead, ImagesWrite],
+        Role.Viewer => [VmsRead, ConsoleView, ImagesRead, Account],
+        Role.Operator => [VmsRead, VmsWrite, VmsPower, ConsoleView, ConsoleControl, ImagesRead, ImagesWrite, Account],
         _ => All,
     };
 }

@@ -22,6 +22,7 @@ internal sealed class TokenAuthentication(
     WebVmDbContext database,
     IOptions<ServiceOptions> service,
     ConsoleTickets tickets,
+    StandingRights standing,
     GuessLimits limits,
     TimeProvider time)
     : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
@@ -43,18 +44,18 @@ internal sealed class TokenAuthentication(
         if (service.Value.AdminToken is { Length: > 0 } preset
             && CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(token)), SHA256.HashData(Encoding.UTF8.GetBytes(preset))))
         {
-            return Success("preset-token", Guid.Empty, Role.Admin, Scopes.All);
+            return Success(new Right(null, Guid.Empty, Principals.PresetToken, Role.Admin, Scopes.All));
         }
 
         if (token.StartsWith(ConsoleTickets.Prefix, StringComparison.Ordinal))
         {
-            return ReadTicket(token);
+            return await ReadTicketAsync(token);
         }
 
         byte[] hash = Secrets.HashToken(token);
         var found = await database.Tokens.AsNoTracking().Include(t => t.User).SingleOrDefaultAsync(t => t.SecretHash == hash, Context.RequestAborted);
         var now = time.GetUtcNow();
-        if (found?.User is not { Disabled: false } user || found.ExpiresAt <= now)
+        if (found is null || Right.Of(found, now) is not { } right)
         {
             return Wrong("The token is unknown, expired, or its user is disabled.");
         }
@@ -64,7 +65,7 @@ internal sealed class TokenAuthentication(
             await database.Tokens.Where(t => t.Id == found.Id).ExecuteUpdateAsync(set => set.SetProperty(t => t.LastUsedAt, now), Context.RequestAborted);
         }
 
-        return Success(user.Name, user.Id, user.Role, [.. found.Scopes.Intersect(Scopes.Of(user.Role))]);
+        return Success(right);
     }
 
     protected override Task HandleChallengeAsync(AuthenticationProperties properties)
@@ -91,21 +92,31 @@ internal sealed class TokenAuthentication(
         return AuthenticateResult.Fail(reason);
     }
 
-    /// <summary>Console tickets open the hubs, and there one VM; nothing else.</summary>
-    private AuthenticateResult ReadTicket(string text)
+    /// <summary>Console tickets open the hubs, and there one VM; nothing else. They are worth what the right still is that made them.</summary>
+    private async Task<AuthenticateResult> ReadTicketAsync(string text)
     {
         if (!Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal) || tickets.Read(text) is not { } ticket)
         {
             return Wrong("The console ticket is over.");
         }
 
-        var identity = Principals.Identity(SchemeName, ticket.Name, ticket.User, ticket.Role, ticket.Scopes);
-        identity.AddClaim(new Claim(ConsoleTickets.VmClaim, ticket.Vm.ToString()));
-        return AuthenticateResult.Success(new AuthenticationTicket(new ClaimsPrincipal(identity), SchemeName));
+        var right = new Right(RightKey.Parse(ticket.By), ticket.User, ticket.Name, ticket.Role, ticket.Scopes);
+        if (right.Key is { } key)
+        {
+            if (await standing.FindAsync(key, Context.RequestAborted) is not { } maker)
+            {
+                return Wrong("The right that made the console ticket has ended.");
+            }
+
+            right = maker with { Scopes = [.. ticket.Scopes.Intersect(maker.Scopes)] };
+        }
+
+        var caller = right.ToPrincipal(SchemeName);
+        ((ClaimsIdentity)caller.Identity!).AddClaim(new Claim(ConsoleTickets.VmClaim, ticket.Vm.ToString()));
+        return AuthenticateResult.Success(new AuthenticationTicket(caller, SchemeName));
     }
 
-    private AuthenticateResult Success(string name, Guid id, Role role, IReadOnlyList<string> scopes) =>
-        AuthenticateResult.Success(new AuthenticationTicket(new ClaimsPrincipal(Principals.Identity(SchemeName, name, id, role, scopes)), SchemeName));
+    private static AuthenticateResult Success(Right right) => AuthenticateResult.Success(new AuthenticationTicket(right.ToPrincipal(SchemeName), SchemeName));
 
     private string? Presented()
     {

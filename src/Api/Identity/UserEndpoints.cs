@@ -36,12 +36,22 @@ public static class UserEndpoints
         return TypedResults.Ok(UserView.From(user));
     }
 
-    private static async Task<Results<Created<UserView>, ProblemHttpResult>> CreateAsync(CreateUser request, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Created<UserView>, ProblemHttpResult>> CreateAsync(CreateUser request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         var faults = Names.Check("/name", request.Name).Concat(Passwords.Check("/password", request.Password)).ToList();
+        if (request.Name is Principals.PresetToken or Principals.Nobody)
+        {
+            faults.Add(new("/name", "is what the audit trail calls somebody else"));
+        }
+
         if (faults.Count > 0)
         {
             return Problems.Invalid(faults);
+        }
+
+        if (Delegation.Refuse(context.User, request.Role) is { } more)
+        {
+            return more;
         }
 
         var user = new User { Name = request.Name, Role = request.Role, PasswordHash = Secrets.HashPassword(request.Password) };
@@ -55,11 +65,11 @@ public static class UserEndpoints
             return Problems.NameTaken("user", request.Name);
         }
 
-        response.SetETag(user.Revision);
+        context.Response.SetETag(user.Revision);
         return TypedResults.Created($"/api/v1/users/{user.Id}", UserView.From(user));
     }
 
-    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(Guid id, ChangeUser change, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(Guid id, ChangeUser change, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
         var faults = change.Password is null ? [] : Passwords.Check("/password", change.Password).ToList();
         if (faults.Count > 0)
@@ -69,7 +79,8 @@ public static class UserEndpoints
 
         // It takes its time, in which nobody is to wait for the administrators.
         string? hash = change.Password is null ? null : Secrets.HashPassword(change.Password);
-        var (user, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, change, hash, context.Request, database, cancellation), cancellation);
+        using var taken = live.Changing(context);
+        var (user, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, change, hash, context, database, cancellation), cancellation);
         if (user is null)
         {
             return refusal!;
@@ -79,23 +90,38 @@ public static class UserEndpoints
         return TypedResults.Ok(UserView.From(user));
     }
 
-    private static async Task<(User? User, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, ChangeUser change, string? hash, HttpRequest request, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<(User? User, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, ChangeUser change, string? hash, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var (user, refusal) = await FindAsync(id, (change.Role ?? Role.Admin) != Role.Admin || change.Disabled == true, request, database, cancellation);
-        if (user is not null)
+        var (user, refusal) = await FindAsync(id, (change.Role ?? Role.Admin) != Role.Admin || change.Disabled == true, context.Request, database, cancellation);
+        if (user is null)
         {
-            user.Role = change.Role ?? user.Role;
-            user.Disabled = change.Disabled ?? user.Disabled;
-            user.PasswordHash = hash ?? user.PasswordHash;
-            user.SecurityStamp = Guid.NewGuid().ToString("N");
-            user.Revision++;
+            return (null, refusal);
         }
 
-        return (user, refusal);
+        var role = change.Role ?? user.Role;
+        bool widens = hash is not null || (user.Disabled && change.Disabled == false) || Scopes.Of(role).Except(Scopes.Of(user.Role)).Any();
+        if (widens && Delegation.Refuse(context.User, role) is { } more)
+        {
+            return (null, more);
+        }
+
+        if (hash is not null || role != user.Role || change.Disabled == true)
+        {
+            // Who sets their own password goes on; whoever else was signed in as them does not.
+            var own = hash is not null && role == user.Role && Right.KeyOf(context.User) is { Kind: RightKind.Session } key ? key.Id : Guid.Empty;
+            await database.Sessions.Where(s => s.UserId == id && s.Id != own).ExecuteDeleteAsync(cancellation);
+        }
+
+        user.Role = role;
+        user.Disabled = change.Disabled ?? user.Disabled;
+        user.PasswordHash = hash ?? user.PasswordHash;
+        user.Revision++;
+        return (user, null);
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
+        using var taken = live.Changing(context);
         var refusal = await database.InTransactionAsync(
             async () =>
             {

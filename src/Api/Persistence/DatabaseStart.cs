@@ -3,7 +3,6 @@ using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Migrations;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Npgsql;
 using WebVm.Api.Hosting;
 
@@ -13,7 +12,7 @@ namespace WebVm.Api.Persistence;
 /// Brings the database up before anything uses it: the private cluster where there is no connection string, then the migrations,
 /// under a lock that several services on one database share. Afterwards it restarts a private cluster that died.
 /// </summary>
-internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseAddress address, ILogger<DatabaseStart> log) : BackgroundService, IAsyncDisposable
+internal sealed class DatabaseStart(IServiceProvider services, DatabaseAddress address, DatabaseOutage outage) : BackgroundService, IAsyncDisposable
 {
     // Any constant will do; it only has to be the same in every WebVm.
     private const long MigrationLock = 0x5765_6256_6d00_0001;
@@ -52,7 +51,7 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
             }
             catch (Exception failure) when (failure is ClusterException or IOException || DatabaseTrouble.Is(failure))
             {
-                LogClusterDown(log, failure);
+                outage.Tell(failure);
             }
         }
     }
@@ -109,9 +108,6 @@ internal sealed partial class DatabaseStart(IServiceProvider services, DatabaseA
             await release.ExecuteNonQueryAsync(CancellationToken.None);
         }
     }
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "The private database is down")]
-    private static partial void LogClusterDown(ILogger log, Exception failure);
 }
 
 /// <summary>How the database is reached; <paramref name="Cluster"/> is null when it is somebody else's.</summary>

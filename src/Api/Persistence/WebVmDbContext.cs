@@ -20,7 +20,11 @@ public sealed class WebVmDbContext(DbContextOptions<WebVmDbContext> options) : D
 
     public DbSet<Token> Tokens => Set<Token>();
 
+    public DbSet<Session> Sessions => Set<Session>();
+
     public DbSet<AuditRecord> Audit => Set<AuditRecord>();
+
+    public DbSet<LastName> LastNames => Set<LastName>();
 
     public DbSet<IdempotencyRecord> Idempotency => Set<IdempotencyRecord>();
 

@@ -9,7 +9,7 @@ using WebVm.Api.Persistence;
 namespace WebVm.Api.Retention;
 
 /// <summary>
-/// Deletes what is older than the settings keep: events, audit, ended operations, answers to idempotency keys. In batches, so that no
+/// Deletes what is older than the settings keep: events, audit, ended operations, expired sessions, names of what is gone, answers to idempotency keys. In batches, so that no
 /// request waits for it, and harmless when several services on one database do it at once.
 /// </summary>
 internal sealed partial class Housekeeper(
@@ -40,12 +40,16 @@ internal sealed partial class Housekeeper(
         long firstKept = await database.Events.MaxAsync(e => (long?)e.Id, cancellation) - settings.KeepEventsCount ?? 0;
         var auditFrom = now - TimeSpan.FromDays(settings.KeepAuditDays);
         var operationsFrom = now - TimeSpan.FromDays(settings.KeepOperationsDays);
+        // As long as any record may tell of what had the name.
+        var namesFrom = now - TimeSpan.FromDays(Math.Max(settings.KeepAuditDays, Math.Max(settings.KeepEventsDays, settings.KeepOperationsDays)));
         var keysFrom = now - TimeSpan.FromHours(settings.KeepIdempotencyHours);
         // Each in the order of an index, so that a sweep that finds nothing reads nothing.
         return await DeleteAsync(database.Events.Where(e => e.Id <= firstKept).OrderBy(e => e.Id), cancellation)
             + await DeleteAsync(database.Events.Where(e => e.At < eventsFrom).OrderBy(e => e.At), cancellation)
             + await DeleteAsync(database.Audit.Where(a => a.At < auditFrom).OrderBy(a => a.At), cancellation)
             + await DeleteAsync(database.Operations.Where(o => o.FinishedAt < operationsFrom).OrderBy(o => o.FinishedAt), cancellation)
+            + await DeleteAsync(database.Sessions.Where(s => s.ExpiresAt < now).OrderBy(s => s.ExpiresAt), cancellation)
+            + await DeleteAsync(database.LastNames.Where(n => n.At < namesFrom).OrderBy(n => n.At), cancellation)
             + await DeleteAsync(database.Idempotency.Where(r => r.CreatedAt < keysFrom).OrderBy(r => r.CreatedAt), cancellation);
     }
 

@@ -13,7 +13,7 @@ public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
     /// <summary>The wall that is a uid of the monitor's own.</summary>
     public const string OwnUser = "uid";
 
-    // The files of the host, its processes and its network are out of reach: what "namespaces" means to who demands it, in each of both levels.
+    // The files of the host, its processes and its network are out of reach: what "namespaces" means to who demands it, at either level.
     private static readonly string[] s_namespaces = ["pid", "mount", "net", "root"];
 
     /// <summary>Whether this is what WEBVM_ISOLATION demands, or more.</summary>

@@ -102,7 +102,7 @@ internal static class MonitorEnd
     private static async Task AwaitBeginAsync(RunDirectory run, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
-        while (File.Exists(run.Spec) && !run.Launched && Stopwatch.GetElapsedTime(start) < Patience)
+        while (File.Exists(run.Spec) && !run.Launched && run.ReadExitCode() is null && Stopwatch.GetElapsedTime(start) < Patience)
         {
             await Task.Delay(Poll, cancellation);
         }

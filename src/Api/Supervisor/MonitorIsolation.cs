@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Microsoft.Win32.SafeHandles;
 using WebVm.Api.Hosting;
 using WebVm.Api.Operations;
 
@@ -13,6 +14,8 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, I
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     private readonly Lazy<Task<Isolation>> _best = new(() => Task.Run(() => ProbeAsync(options.Value, log)));
+
+    private SafeFileHandle? _program;
 
     /// <summary>The best that is to be had here.</summary>
     public Task<Isolation> BestAsync() => _best.Value;
@@ -36,11 +39,31 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, I
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
+        _program = Hold();
         _ = TellAsync();
         return Task.CompletedTask;
     }
 
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        _program?.Dispose();
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Tells builds that this program is still started from (scripts/common.sh, is_held): they cannot look into this process.</summary>
+    private SafeFileHandle? Hold()
+    {
+        try
+        {
+            // FileShare.Read takes a shared flock(2).
+            return File.OpenHandle(KeeperCommand.Program(options.Value), FileMode.Open, FileAccess.Read, FileShare.Read);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // Told when the walls are tried.
+            return null;
+        }
+    }
 
     private string Refusal(Isolation best) =>
         $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString().ToLowerInvariant()}, and this host lets the service build {Describe(best)} only.";

@@ -8,7 +8,8 @@ namespace WebVm.Api.Supervisor;
 /// <param name="Reason">In the words of the monitor; users read it by way of <see cref="Hosting.HostPaths"/>.</param>
 internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reason)
 {
-    private const int GuestCrash = 3;
+    /// <summary>Even, so that no debug exit gives it.</summary>
+    private const int GuestCrash = 6;
     private const int HostFailure = 4;
     private const int BadInput = 2;
     private const int FirstSignal = 128;
@@ -24,7 +25,7 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
         null => new(true, false, "The monitor vanished."),
         0 => new(false, false, "The guest powered off."),
         BadInput => new(true, true, WithLog("The machine could not be built", log)),
-        GuestCrash => new(true, false, "The guest crashed."),
+        GuestCrash => new(true, false, Crash(log)),
         HostFailure => new(true, false, WithLog("The host failed the machine", log)),
         ForbiddenCall => new(true, false, "The monitor made a forbidden system call."),
         > FirstSignal => new(true, false, $"The monitor was killed by signal {exitCode - FirstSignal}."),
@@ -42,6 +43,14 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     public static bool WasStable(DateTimeOffset? startedAt) => DateTimeOffset.UtcNow - startedAt > StableAfter;
 
     public bool ShouldRestart(RestartPolicy policy) => !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
+
+    /// <summary>The monitor's last word says how; a guest cannot write there.</summary>
+    private static string Crash(string log)
+    {
+        const string mark = "the guest crashed: ";
+        int at = log.LastIndexOf(mark, StringComparison.Ordinal);
+        return at < 0 ? "The guest crashed." : $"The guest crashed: {log[(at + mark.Length)..].Split('\n')[0].Trim()}.";
+    }
 
     private static string WithLog(string what, string log) => log.Length == 0 ? what + "." : $"{what}: {log}";
 }

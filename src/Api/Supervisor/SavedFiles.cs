@@ -16,6 +16,12 @@ internal static class SavedFiles
     /// <exception cref="OperationFailedException">The folder holds what no state consists of: a link, a device, another's file.</exception>
     public static IReadOnlyList<(string Name, string Path)> Find(string folder)
     {
+        // Written by a monitor of an older build, below a folder that was closed to others already, so that the start passed it by.
+        if (FileIdentity.Of(folder) is { IsDirectory: true } older && older.Owner != PrivateFolder.Caller)
+        {
+            PrivateFolder.Take(folder);
+        }
+
         var files = new List<(string Name, string Path)>();
         foreach (string path in Directory.EnumerateFileSystemEntries(folder))
         {

@@ -5,7 +5,7 @@ using WebVm.Api.Images;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Spec;
 using EngineChoice = WebVm.Vmm.Machine.Spec.EngineChoice;
 
@@ -39,7 +39,7 @@ internal sealed class SpecWriter(ImageStore store)
         // A state of an older build names its images itself.
         var before = BootFiles.Read(saved);
         before?.Write(run.Path);
-        return new MonitorInput(["--restore", SavedFiles.FolderName], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
+        return new MonitorInput(["--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
     }
 
     // Whom it does not let in, the monitor has to do without, or says so.
@@ -66,7 +66,8 @@ internal sealed class SpecWriter(ImageStore store)
             Name = vm.Name,
             Engine = Enum.Parse<EngineChoice>(configuration.Engine.ToString()),
             Cpus = configuration.Cpus,
-            CpuFeatures = configuration.Cpu.Features.La57 ? CpuFeatures.La57 : CpuFeatures.None,
+            Cpu = Processor(configuration.Cpu),
+            Clock = Enum.Parse<ClockChoice>(configuration.Clock.ToString()),
             Memory = (ulong)configuration.Memory,
             Numa = [.. configuration.Numa.Select(node => new NumaNodeSpec
             {
@@ -79,6 +80,30 @@ internal sealed class SpecWriter(ImageStore store)
         };
         var faults = spec.Validate();
         return faults.Count == 0 ? (spec, files) : throw new OperationFailedException($"The machine cannot be built: {string.Join("; ", faults.Select(fault => $"{fault.Pointer} {fault.Message}"))}.");
+    }
+
+    /// <summary>The processor in the monitor's words.</summary>
+    internal static CpuSpec Processor(CpuConfiguration cpu)
+    {
+        _ = CpuModels.TryParse(cpu.Model, out var model);
+        var features = new SortedDictionary<string, bool>(StringComparer.Ordinal);
+        if (cpu.Features.La57)
+        {
+            features["la57"] = true;
+        }
+
+        foreach (string added in cpu.AddedFeatures)
+        {
+            features[added] = true;
+        }
+
+        foreach (string removed in cpu.RemovedFeatures)
+        {
+            features[removed] = false;
+        }
+
+        CpuVendor? vendor = cpu.Vendor switch { CpuVendorChoice.Intel => CpuVendor.Intel, CpuVendorChoice.Amd => CpuVendor.Amd, _ => null };
+        return new CpuSpec { Model = model, Vendor = vendor, Features = features };
     }
 
     private async Task<(BootSpec Spec, BootFiles Files)> BootAsync(BootConfiguration boot, WebVmDbContext database, CancellationToken cancellation)

@@ -42,6 +42,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private string? _attachedRun;
     private long _launchedAt;
     private Task<KeeperFailure?>? _launch;
+
+    /// <summary>Of the host's memory, since the present run was launched.</summary>
+    private string? _shortage;
+
+    /// <summary>The screen of the present run, if it has crashed.</summary>
+    private byte[]? _lastScreen;
     private Task _loop = Task.CompletedTask;
     private volatile TaskCompletionSource _changed = NewSignal();
 
@@ -286,6 +292,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > LaunchPatience)
             {
                 string saved = services.Files.Saved(id);
+                await PromiseMemoryAsync(database, vm, cancellation);
                 var input = await services.Specs.PrepareAsync(run, vm, Directory.Exists(saved) ? saved : null, database, cancellation);
                 _launch = await services.Launcher.LaunchAsync(run, input);
                 _launchedAt = Stopwatch.GetTimestamp();
@@ -303,6 +310,24 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         return StartPoll;
     }
 
+    /// <exception cref="OperationFailedException">The host has not enough, and the service is to start nothing then.</exception>
+    private async Task PromiseMemoryAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
+    {
+        _shortage = services.Memory.Promise(id, (vm.RunningConfiguration ?? vm.Configuration).Memory);
+        if (_shortage is null)
+        {
+            return;
+        }
+
+        if (services.Memory.Policy == MemoryOvercommit.Refuse)
+        {
+            throw new OperationFailedException(_shortage);
+        }
+
+        LogShortage(services.Log, id, _shortage);
+        await ObserveAsync(database, vm, vm.Observed, _shortage, cancellation);
+    }
+
     private async Task<TimeSpan> AttachAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
     {
         Detach();
@@ -318,6 +343,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             _client = await ConnectAsync(run, vm.RunId!, cancellation);
             _attachedRun = vm.RunId;
             MonitorId = run.MonitorId();
+            services.Memory.Hold(id, (vm.RunningConfiguration ?? vm.Configuration).Memory, MonitorId);
             var isolation = run.ReadRecord() is { } record ? new Isolation(record.Level, record.Walls) : null;
             await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.Isolation, isolation), cancellation);
             return TimeSpan.Zero;
@@ -423,7 +449,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         var seen = paused ? ObservedPower.Paused : ObservedPower.Running;
         if (vm.Observed != seen || vm.ObservedReason == NoAnswer)
         {
-            await ObserveAsync(database, vm, seen, null, cancellation);
+            await ObserveAsync(database, vm, seen, _shortage, cancellation);
         }
 
         return Heartbeat;
@@ -507,7 +533,17 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             LogCrashed(services.Log, id, end.Reason, run.LogTail());
         }
 
-        await FinishRunAsync(database, vm, run, now => Conclude(now, vm.DesiredGeneration, end with { Reason = services.Paths.Hide(end.Reason) }), cancellation);
+        end = end with { Reason = services.Paths.Hide(end.Reason) };
+        // What could not even be built has nothing to show but its reason.
+        var crash = end is { Crashed: true, Hopeless: false } ? CrashReport.Keep(_client?.LastScreen ?? _lastScreen, Serial, services.Files.Crash(id), end.Reason) : null;
+        await FinishRunAsync(
+            database, vm, run,
+            now =>
+            {
+                now.LastCrash = crash ?? now.LastCrash;
+                return Conclude(now, vm.DesiredGeneration, end);
+            },
+            cancellation);
     }
 
     /// <summary>What becomes of a VM whose run has ended.</summary>
@@ -575,6 +611,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             cancellation);
         _launchedAt = 0;
         _launch = null;
+        _shortage = null;
+        services.Memory.Release(id);
+        _lastScreen = null;
         run.Delete();
     }
 
@@ -647,6 +686,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     private void Detach()
     {
+        // It comes before the connection's end, and is asked for after that.
+        _lastScreen = _client?.LastScreen ?? _lastScreen;
         _client?.Dispose();
         _client = null;
         _attachedRun = null;
@@ -654,6 +695,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     [LoggerMessage(Level = LogLevel.Error, Message = "VM {Id}: a step failed and will be repeated")]
     private static partial void LogStepFailed(ILogger log, Exception failure, Guid id);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id} is started beyond the host's memory (WEBVM_MEMORY_OVERCOMMIT): {Shortage}")]
+    private static partial void LogShortage(ILogger log, Guid id, string shortage);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id}: its monitor cannot be reached and is killed: {Reason}")]
     private static partial void LogUnreachable(ILogger log, Guid id, string reason);
@@ -664,4 +708,4 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
 /// <summary>What every agent needs.</summary>
 internal sealed record VmAgentServices(
-    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, HostPaths Paths, ILogger<VmAgent> Log);
+    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, HostPaths Paths, MemoryBudget Memory, ILogger<VmAgent> Log);

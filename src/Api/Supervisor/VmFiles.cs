@@ -11,6 +11,9 @@ public sealed class VmFiles(IOptions<ServiceOptions> options)
     /// <summary>State that the VM goes on from at its next start.</summary>
     public string Saved(Guid vm) => Path.Combine(Folder(vm), "saved");
 
+    /// <summary>What is kept of the run that crashed last.</summary>
+    public string Crash(Guid vm) => Path.Combine(Folder(vm), "crash");
+
     public string Snapshot(Guid vm, Guid snapshot) => Path.Combine(Folder(vm), "snapshots", snapshot.ToString("N"));
 
     public string RunsFolder => Path.Combine(options.Value.Data, "run");

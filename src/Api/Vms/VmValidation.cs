@@ -2,6 +2,8 @@ using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Supervisor;
+using WebVm.Vmm.Cpu.Features;
 
 namespace WebVm.Api.Vms;
 
@@ -10,6 +12,7 @@ internal static class VmValidation
 {
     public const int MostCpus = 64;
     public const int MostNodes = 8;
+    public const int MostFeatures = 256;
     public const long Mebibyte = 1L << 20;
     public const long LeastMemory = 64 * Mebibyte;
     public const long MostMemory = 256L << 30;
@@ -22,7 +25,7 @@ internal static class VmValidation
 
     public static async Task<List<FieldFault>> CheckAsync(VmSettings vm, WebVmDbContext database, CancellationToken cancellation)
     {
-        List<FieldFault> faults = [.. Names.Check("/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckNuma(vm), .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
+        List<FieldFault> faults = [.. Names.Check("/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckProcessor(vm.Cpu), .. CheckNuma(vm), .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
         await CheckBootAsync(vm.Boot, database, faults, cancellation);
         return faults;
     }
@@ -51,6 +54,37 @@ internal static class VmValidation
             {
                 yield return new(pointer, $"must be text of at most {LongestLabelValue} characters");
             }
+        }
+    }
+
+    /// <summary>What no engine can give. Whether an engine has a feature on a host is seen at the start there.</summary>
+    private static IEnumerable<FieldFault> CheckProcessor(CpuConfiguration cpu)
+    {
+        if (!CpuModels.TryParse(cpu.Model, out _))
+        {
+            yield return new("/cpu/model", $"must be one of {string.Join(", ", CpuModels.All.Select(model => model.Name()))}");
+        }
+
+        if (cpu.AddedFeatures.Count + cpu.RemovedFeatures.Count > MostFeatures)
+        {
+            yield return new("/cpu/addedFeatures", $"and removedFeatures name more than {MostFeatures} features");
+            yield break;
+        }
+
+        for (int i = 0; i < cpu.AddedFeatures.Count; i++)
+        {
+            if (cpu.RemovedFeatures.Contains(cpu.AddedFeatures[i]))
+            {
+                yield return new($"/cpu/addedFeatures/{i}", $"names {cpu.AddedFeatures[i]}, which is in removedFeatures too");
+            }
+        }
+
+        foreach (var (feature, fault) in SpecWriter.Processor(cpu).Faults())
+        {
+            int added = cpu.AddedFeatures.ToList().IndexOf(feature);
+            int removed = cpu.RemovedFeatures.ToList().IndexOf(feature);
+            string pointer = removed >= 0 ? $"/cpu/removedFeatures/{removed}" : added >= 0 ? $"/cpu/addedFeatures/{added}" : $"/cpu/features/{feature}";
+            yield return new(pointer, $"cannot name {feature}: {fault}");
         }
     }
 

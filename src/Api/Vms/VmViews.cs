@@ -30,6 +30,9 @@ public sealed record VmSettings
 
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
+    /// <summary>What becomes of the time in which the machine was paused or saved: catchUp (the guest's clocks jump ahead, so that its date is right) or stopped.</summary>
+    public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
+
     public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
 
     public AutostartConfiguration Autostart { get; init; } = new();
@@ -49,6 +52,7 @@ public sealed record VmSettings
         Boot = vm.Configuration.Boot,
         Display = vm.Configuration.Display,
         Engine = vm.Configuration.Engine,
+        Clock = vm.Configuration.Clock,
         Restart = vm.Configuration.Restart,
         Autostart = vm.Configuration.Autostart,
         DeleteProtection = vm.Configuration.DeleteProtection,
@@ -64,6 +68,7 @@ public sealed record VmSettings
         Boot = Boot.Kernel is null ? Boot : Boot with { Image = null },
         Display = Display,
         Engine = Engine,
+        Clock = Clock,
         Restart = Restart,
         Autostart = Autostart,
         DeleteProtection = DeleteProtection,
@@ -84,20 +89,22 @@ public sealed record VmView(
     BootConfiguration Boot,
     DisplayConfiguration Display,
     EngineChoice Engine,
+    ClockPolicy Clock,
     RestartPolicy Restart,
     AutostartConfiguration Autostart,
     bool DeleteProtection,
     VmPowerView Power,
     Isolation? Isolation,
     IReadOnlyList<string> PendingChanges,
+    VmCrash? LastCrash,
     DateTimeOffset CreatedAt,
     DateTimeOffset UpdatedAt)
 {
     public static VmView From(Vm vm)
     {
         var c = vm.Configuration;
-        return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Restart, c.Autostart, c.DeleteProtection,
-            VmPowerView.From(vm), vm.Isolation, PendingChange.Between(vm.RunningConfiguration, c), vm.CreatedAt, vm.UpdatedAt);
+        return new(vm.Id, vm.Name, vm.Description, vm.Labels, c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Clock, c.Restart, c.Autostart, c.DeleteProtection,
+            VmPowerView.From(vm), vm.Isolation, PendingChange.Between(vm.RunningConfiguration, c), vm.LastCrash, vm.CreatedAt, vm.UpdatedAt);
     }
 }
 
@@ -131,6 +138,7 @@ internal static class PendingChange
         Add(changed, "/boot", running.Boot == wanted.Boot);
         Add(changed, "/display", running.Display == wanted.Display);
         Add(changed, "/engine", running.Engine == wanted.Engine);
+        Add(changed, "/clock", running.Clock == wanted.Clock);
         return changed;
     }
 

@@ -11,7 +11,9 @@ internal static class ExitCode
 {
     public const int Success = 0;
     public const int BadInput = 2;
-    public const int GuestCrashed = 3;
+
+    /// <summary>Not 3, which is what a guest's debug exit with 1 gives.</summary>
+    public const int GuestCrashed = Machine.Lifecycle.MachineExit.CrashCode;
     public const int HostFailed = 4;
 
     /// <summary>Runs a verb; a failure that the user or the host can cause becomes a message on standard error and a code.</summary>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
@@ -19,20 +20,29 @@ internal sealed class MachineOptions
     private readonly Option<string?> _name = new("--name") { Description = "name of the machine" };
     private readonly Option<string?> _engine = new("--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
     private readonly Option<string?> _cpus = new("--cpus") { Description = "number of vCPUs", HelpName = "N" };
-    private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "offered beyond what every guest is: la57 (5-level paging)", HelpName = "LIST" };
+    private readonly Option<string?> _cpuModel = new("--cpu-model") { Description = "processor that the guest meets: host, or x86-64-v2, -v3 or -v4, which are the same on every host", HelpName = "MODEL" };
+    private readonly Option<string?> _cpuVendor = new("--cpu-vendor") { Description = "whose processor it is: host, intel or amd", HelpName = "host|intel|amd" };
+    private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "features offered beyond the model's or taken away, such as la57,-avx2", HelpName = "LIST" };
     private readonly Option<string?> _memory = new("--memory") { Description = "RAM, such as 512M or 2G", HelpName = "SIZE" };
     private readonly Option<string[]> _numa = new("--numa") { Description = "a NUMA node: cpus=0-1,memory=256M[,distance=10:20]; once per node", HelpName = "NODE" };
     private readonly Option<string?> _kernel = new("--kernel") { Description = "bzImage, ELF kernel (Linux, PVH) or Multiboot image", HelpName = "FILE" };
     private readonly Option<string?> _initrd = new("--initrd") { Description = "initial RAM disk, or first Multiboot module", HelpName = "FILE" };
     private readonly Option<string?> _append = new("--append") { Description = "kernel command line", HelpName = "TEXT" };
     private readonly Option<string?> _display = new("--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
-    private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine counts then", HelpName = "DIR" };
+    private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine and --clock count then", HelpName = "DIR" };
+    private readonly Option<string?> _clock = new("--clock") { Description = "what becomes of the time in which the machine was paused or saved: catch-up (the guest's clocks jump ahead) or stopped", HelpName = "catch-up|stopped" };
     private readonly Option<string[]> _handed = new("--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME", Hidden = true };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
+    private static readonly SpecFault[] NothingToBoot =
+    [
+        new("--kernel", "nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore"),
+        new("", "for a try, in a checkout: ./webvm image build tiny, then F=$(./webvm image path tiny); ./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs --append console=ttyS0"),
+    ];
+
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _restore, _handed])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
         {
             command.Options.Add(option);
         }
@@ -62,21 +72,13 @@ internal sealed class MachineOptions
         if (parsed.GetValue(_restore) is not { } directory)
         {
             var spec = Read(parsed);
-            return spec.Boot is null ? throw new InvalidSpecException("--kernel", "nothing to boot is given") : MachineAssembly.Assemble(spec);
+            return spec.Boot is null ? throw new InvalidSpecException(NothingToBoot) : MachineAssembly.Assemble(spec);
         }
 
-        EngineChoice? engine = null;
-        if (parsed.GetValue(_engine) is { } text)
-        {
-            var faults = new List<SpecFault>();
-            engine = ReadEngine(text, faults);
-            if (faults.Count > 0)
-            {
-                throw new InvalidSpecException(faults);
-            }
-        }
-
-        return StateRestorer.Restore(directory, engine).GetAwaiter().GetResult();
+        var faults = new List<SpecFault>();
+        EngineChoice? engine = parsed.GetValue(_engine) is { } text ? ReadEngine(text, faults) : null;
+        var clock = ReadClock(parsed.GetValue(_clock), faults);
+        return faults.Count == 0 ? StateRestorer.Restore(directory, engine, clock).GetAwaiter().GetResult() : throw new InvalidSpecException(faults);
     }
 
     private MachineSpec Read(ParseResult parsed)
@@ -103,10 +105,7 @@ internal sealed class MachineOptions
             spec = spec with { Cpus = ReadInteger("--cpus", cpus, faults) };
         }
 
-        if (parsed.GetValue(_cpuFeatures) is { } features)
-        {
-            spec = spec with { CpuFeatures = ReadFeatures(features, faults) };
-        }
+        spec = spec with { Cpu = ReadCpu(spec.Cpu, parsed, faults) };
 
         if (parsed.GetValue(_memory) is { } memory)
         {
@@ -119,6 +118,7 @@ internal sealed class MachineOptions
             spec = spec with { Display = ReadDisplay(display, faults) };
         }
 
+        spec = spec with { Clock = ReadClock(parsed.GetValue(_clock), faults) ?? spec.Clock };
         if (parsed.GetValue(_hpet))
         {
             spec = spec with { Hpet = true };
@@ -250,22 +250,56 @@ internal sealed class MachineOptions
         return EngineChoice.Auto;
     }
 
-    private static CpuFeatures ReadFeatures(string text, List<SpecFault> faults)
+    private static ClockChoice? ReadClock(string? text, List<SpecFault> faults)
     {
-        var features = CpuFeatures.None;
-        foreach (string name in text.Split(','))
+        if (text is not null && MachineSpecJson.TryParse(text, out var clock))
         {
-            if (name == "la57")
-            {
-                features |= CpuFeatures.La57;
-            }
-            else
-            {
-                faults.Add(new("--cpu-features", $"'{name}'; there is la57"));
-            }
+            return clock;
         }
 
-        return features;
+        if (text is not null)
+        {
+            faults.Add(new("--clock", $"'{text}'; there are catch-up and stopped"));
+        }
+
+        return null;
+    }
+
+    private CpuSpec ReadCpu(CpuSpec cpu, ParseResult parsed, List<SpecFault> faults)
+    {
+        if (parsed.GetValue(_cpuModel) is { } name)
+        {
+            if (!CpuModels.TryParse(name, out var model))
+            {
+                faults.Add(new("--cpu-model", $"'{name}'; there are {string.Join(", ", CpuModels.All.Select(known => known.Name()))}"));
+            }
+
+            cpu = cpu with { Model = model };
+        }
+
+        if (parsed.GetValue(_cpuVendor) is { } vendor)
+        {
+            if (vendor is not ("host" or "intel" or "amd"))
+            {
+                faults.Add(new("--cpu-vendor", $"'{vendor}'; there are host, intel and amd"));
+            }
+
+            cpu = cpu with { Vendor = vendor switch { "intel" => CpuVendor.Intel, "amd" => CpuVendor.Amd, _ => null } };
+        }
+
+        if (parsed.GetValue(_cpuFeatures) is { } list)
+        {
+            var features = new SortedDictionary<string, bool>(StringComparer.Ordinal);
+            foreach (var (feature, offered) in list.Split(',').Select(CpuSpec.ParseFeature))
+            {
+                features[feature] = offered;
+            }
+
+            cpu = cpu with { Features = features };
+            faults.AddRange(cpu.Faults().Select(fault => new SpecFault("--cpu-features", $"{fault.Feature}: {fault.Fault}")));
+        }
+
+        return cpu;
     }
 
     private static int ReadInteger(string option, string text, List<SpecFault> faults)

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Machine.Saving;
 
 namespace WebVm.Vmm.Control;
@@ -14,6 +15,11 @@ namespace WebVm.Vmm.Control;
 /// </summary>
 public sealed class ControlClient : IDisposable
 {
+    private const long LongestPicture = 256 << 20;
+
+    // It is kept with nobody having asked for it.
+    private const long LongestLastScreen = 32 << 20;
+
     private readonly ConcurrentDictionary<long, TaskCompletionSource<Reply>> _pending = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _send = new();
@@ -33,6 +39,9 @@ public sealed class ControlClient : IDisposable
 
     /// <summary>How long a request may take; without limit unless set.</summary>
     public TimeSpan Patience { get; set; } = Timeout.InfiniteTimeSpan;
+
+    /// <summary>The screen in the moment in which the machine crashed, as a PNG file; null for one that did not, or showed nothing.</summary>
+    public byte[]? LastScreen { get; private set; }
 
     /// <summary>What the machine said of itself.</summary>
     public ControlHello Hello { get; }
@@ -74,15 +83,31 @@ public sealed class ControlClient : IDisposable
         }
     }
 
+    /// <summary>Why nobody can be reached there, as far as the file itself tells it better than the error's number.</summary>
+    private static string Reason(string path, LinuxException failure) => failure.Errno switch
+    {
+        ErrorNumber.EACCES => "it belongs to another user",
+        _ when !File.Exists(path) => "there is no such socket. A machine makes it when it is started with --control, and it goes with the machine",
+        ErrorNumber.ECONNREFUSED => "no machine listens there; the one that did has ended, or it is no control socket",
+        _ => failure.Message,
+    };
+
     private static async Task<FileDescriptor> OpenAsync(string path, CancellationToken cancellation)
     {
         const int attempts = 100;
         for (int attempt = 1; attempt <= attempts; attempt++)
         {
             cancellation.ThrowIfCancellationRequested();
-            if (UnixSocket.TryConnect(path) is { } socket)
+            try
             {
-                return socket;
+                if (UnixSocket.TryConnect(path) is { } socket)
+                {
+                    return socket;
+                }
+            }
+            catch (IOException failure) when (failure.InnerException is LinuxException cause)
+            {
+                throw new IOException($"Cannot connect to '{path}': {Reason(path, cause)}", cause);
             }
 
             await Task.Delay(10, cancellation);
@@ -191,15 +216,19 @@ public sealed class ControlClient : IDisposable
     /// <param name="width">Pixels a line at most; null for the screen as it is.</param>
     public async Task<byte[]> ScreenshotAsync(int? width = null)
     {
-        const long longest = 256 << 20;
         var (result, descriptors) = await Fetch("screenshot", JsonSerializer.SerializeToElement(new ScreenshotParameters(width), ControlJson.Default.ScreenshotParameters), 1, ControlJson.Default.ScreenshotResult);
         using var file = descriptors[0];
-        if (result.Length is < 0 or > longest)
+        return ReadPicture(file, result, LongestPicture);
+    }
+
+    private static byte[] ReadPicture(FileDescriptor file, ScreenshotResult announced, long longest)
+    {
+        if (announced.Length < 0 || announced.Length > longest)
         {
-            throw new ControlProtocolException($"A picture of {result.Length} bytes is announced.");
+            throw new ControlProtocolException($"A picture of {announced.Length} bytes is announced.");
         }
 
-        var png = new byte[result.Length];
+        var png = new byte[announced.Length];
         for (int at = 0; at < png.Length;)
         {
             int count = SparseFile.Read(file, at, png.AsSpan(at));
@@ -346,7 +375,12 @@ public sealed class ControlClient : IDisposable
     {
         var descriptors = _connection.TakeDescriptors(message.Descriptors);
         var reply = new Reply(message.Result ?? default, descriptors);
-        if (message.Event is { } name)
+        if (message is { Event: ControlEvents.LastScreen, Descriptors: 1 })
+        {
+            using var file = descriptors[0];
+            LastScreen = ReadPicture(file, Decode(new Reply(message.Data ?? default, []), ControlJson.Default.ScreenshotResult), LongestLastScreen);
+        }
+        else if (message.Event is { } name)
         {
             Release(reply);
             Raise(name, message.Data ?? default);

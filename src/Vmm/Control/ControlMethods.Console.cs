@@ -1,4 +1,5 @@
 using System.Text.Json;
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;
@@ -109,7 +110,14 @@ internal sealed partial class ControlMethods
 
         var framebuffer = _machine.Framebuffer ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no display");
         var shot = framebuffer.Capture() ?? throw new ControlException(ControlErrorCode.InvalidState, "the display is off");
-        shot = parameters.Width is { } width ? shot.NoWiderThan(width) : shot;
+        return Share(parameters.Width is { } width ? shot.NoWiderThan(width) : shot);
+    }
+
+    /// <summary>What the display shows, with the picture's descriptor; null where it shows nothing.</summary>
+    public ControlResult? TakeLastScreen() => _machine.Framebuffer?.Capture() is { } shot ? Share(shot) : null;
+
+    private static ControlResult Share(Screenshot shot)
+    {
         using var png = new MemoryStream();
         shot.WritePng(png);
         // Through memory of its own: a picture may be longer than a message.

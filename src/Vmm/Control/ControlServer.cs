@@ -166,10 +166,32 @@ public sealed class ControlServer : IDisposable
 
     private void Forward(MachineEvent happened)
     {
+        if (happened.Exit is { Kind: ExitKind.Crash or ExitKind.HostFailure })
+        {
+            SendLastScreen();
+        }
+
         var message = happened.Exit is { } exit ? ControlEvents.Exit(exit) : ControlEvents.From(happened);
         if (message is not null)
         {
             ForEach(session => session.Notify(message));
+        }
+    }
+
+    /// <summary>What the guest showed last often says why. It is gone with the machine, so nobody could ask for it any more.</summary>
+    private void SendLastScreen()
+    {
+        try
+        {
+            if (_methods.TakeLastScreen() is { } screen)
+            {
+                using var file = screen.Descriptors[0];
+                ForEach(session => session.Notify(new ControlMessage { Event = ControlEvents.LastScreen, Data = screen.Value }, file.Duplicate()));
+            }
+        }
+        catch (Exception failure) when (failure is LinuxException or IOException)
+        {
+            // A host that has no memory left for the picture: how the machine ended is told all the same.
         }
     }
 

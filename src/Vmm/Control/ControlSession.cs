@@ -40,9 +40,10 @@ internal sealed class ControlSession : IDisposable
     }
 
     /// <summary>Sends an event. A client that does not keep up is cut off.</summary>
-    public void Notify(ControlMessage message)
+    /// <param name="descriptors">Go with it, and belong to the session from now on.</param>
+    public void Notify(ControlMessage message, params FileDescriptor[] descriptors)
     {
-        if (!_outbox.TryAdd(message))
+        if (!_outbox.TryAdd(message, descriptors))
         {
             Abort();
         }

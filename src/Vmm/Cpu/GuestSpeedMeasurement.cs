@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
@@ -77,6 +78,29 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
         measurement._stopAfter = 1;
         vcpu.Deadline = Stopwatch.GetTimestamp() + Patience;
         return vcpu.Run() == VcpuExit.Kicked && measurement._lastValue == kernelCode;
+    }
+
+    /// <summary>
+    /// Whether a program of a guest on KVM sees the CPUID that was set. A KVM without hardware virtualization, whose user code runs on the processor
+    /// itself, cannot have CPUID intercepted there.
+    /// </summary>
+    public static bool ShowsModelsOnKvm()
+    {
+        const CpuModel model = CpuModel.X86_64V2;
+        using var memory = new GuestMemory();
+        using var measurement = new GuestSpeedMeasurement(memory);
+        using var engine = new KvmEngine(memory, measurement, new VirtualClock(), new CpuProfile(model, CpuVendors.Host, CpuModels.Features(model)));
+        using var vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
+
+        // mov eax, 0x80000002; cpuid; mov edx, Port; out dx, eax; jmp $
+        memory.TryWrite(new GuestPhysicalAddress(Program), [0xb8, 2, 0, 0, 0x80, 0x0f, 0xa2, 0xba, (byte)(Port & 0xff), (byte)(Port >> 8), 0, 0, 0xef, 0xeb, 0xfe]);
+        measurement._vcpu = vcpu;
+        measurement.SetState(3, 0);
+        measurement._state->Rip = Program;
+        vcpu.Load(measurement._state);
+        measurement._stopAfter = 1;
+        vcpu.Deadline = Stopwatch.GetTimestamp() + Patience;
+        return vcpu.Run() == VcpuExit.Kicked && measurement._lastValue == BitConverter.ToUInt32("x86-"u8);
     }
 
     public static GuestSpeed? OnSoft()
@@ -162,7 +186,7 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
 
     private void SetState(int privilege, ulong count)
     {
-        CpuReset.PowerOn(_state, bootProcessor: true);
+        CpuReset.PowerOn(_state, bootProcessor: true, CpuVendors.Host);
         var level = (SegmentAttributes)(privilege << 5);
         const SegmentAttributes common = SegmentAttributes.Accessed | SegmentAttributes.WritableOrReadable | SegmentAttributes.CodeOrData
             | SegmentAttributes.Present | SegmentAttributes.Granularity4K;

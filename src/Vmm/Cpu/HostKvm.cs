@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -16,7 +17,7 @@ internal static class HostKvm
     private const uint PcidBit = 1 << 17;
     private const uint InvpcidBit = 1 << 10;
 
-    private static readonly Lazy<(uint Kilohertz, bool HasPcid, bool HasInvpcid, CpuFeatures Features)> s_found = new(Look);
+    private static readonly Lazy<(uint Kilohertz, bool HasPcid, bool HasInvpcid)> s_found = new(Look);
 
     /// <summary>Ticks of the time stamp counter per millisecond.</summary>
     public static uint TscKilohertz => s_found.Value.Kilohertz;
@@ -26,10 +27,25 @@ internal static class HostKvm
 
     public static bool HasInvpcid => s_found.Value.HasInvpcid;
 
-    /// <summary>What of the features that are offered on request only this host's KVM has; none where there is no KVM.</summary>
-    public static CpuFeatures Features => s_found.Value.Features;
+    private static readonly Lazy<CpuOffer?> s_offer = new(FindOffer);
 
-    private static (uint Kilohertz, bool HasPcid, bool HasInvpcid, CpuFeatures Features) Look()
+    /// <summary>The processors that this host's KVM can show guests; null where there is no KVM. Asked of KVM, and of a guest of a few instructions.</summary>
+    public static CpuOffer? Offer => s_offer.Value;
+
+    private static CpuOffer? FindOffer()
+    {
+        using var device = KvmDevice.TryOpen(out _);
+        try
+        {
+            return device is null ? null : KvmCpuid.OfferOf(device, GuestSpeedMeasurement.ShowsModelsOnKvm());
+        }
+        catch (Exception failure) when (failure is LinuxException or IOException or InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    private static (uint Kilohertz, bool HasPcid, bool HasInvpcid) Look()
     {
         using var device = KvmDevice.TryOpen(out _);
         try
@@ -43,8 +59,7 @@ internal static class HostKvm
                 var leaves = KvmCpuid.ShownBy(vcpu);
                 return (kilohertz > 0 ? (uint)kilohertz : FrequencyWithoutKvm,
                     (leaves.FirstOrDefault(leaf => leaf.function == 1).ecx & PcidBit) != 0,
-                    (leaves.FirstOrDefault(leaf => leaf is { function: 7, index: 0 }).ebx & InvpcidBit) != 0,
-                    KvmCpuid.FeaturesOf(device));
+                    (leaves.FirstOrDefault(leaf => leaf is { function: 7, index: 0 }).ebx & InvpcidBit) != 0);
             }
         }
         catch (LinuxException)
@@ -52,6 +67,6 @@ internal static class HostKvm
             // A KVM that cannot make a VM is none.
         }
 
-        return (FrequencyWithoutKvm, true, true, CpuFeatures.None);
+        return (FrequencyWithoutKvm, true, true);
     }
 }

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Cpu;
@@ -7,6 +8,9 @@ public interface ICpuEngine : IDisposable
 {
     /// <summary>"kvm" or "soft".</summary>
     string Name { get; }
+
+    /// <summary>The processor that guests meet.</summary>
+    CpuDescription Processor { get; }
 
     /// <summary>KVM's paravirtual interfaces that guests are offered, whatever the engine: EAX of CPUID leaf 0x40000001.</summary>
     uint ParavirtualFeatures { get; }

@@ -34,7 +34,8 @@ public static unsafe class OwnProcess
         {
             fixed (nint* argv = Pointers(arguments, argument), envp = Pointers(environment, variable))
             {
-                _ = OwnProcessCalls.Execute("/proc/self/exe", (byte**)argv, (byte**)envp);
+                // By its name, which is then the process's: "exe" would tell nobody what runs here.
+                _ = OwnProcessCalls.Execute(Environment.ProcessPath ?? "/proc/self/exe", (byte**)argv, (byte**)envp);
             }
         }
     }

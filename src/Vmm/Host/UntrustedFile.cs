@@ -87,12 +87,23 @@ public static unsafe class UntrustedFile
     /// <summary>Reads a whole open file that has at most <paramref name="maximum"/> bytes, wherever its position is. Of one that grows meanwhile, what it had.</summary>
     /// <param name="name">What messages call it.</param>
     /// <exception cref="InvalidDataException">It is no regular file, or longer.</exception>
-    public static byte[] Read(FileDescriptor file, string name, int maximum)
+    public static byte[] Read(FileDescriptor file, string name, int maximum) => Read(file, 0, CheckedLength(file, name, maximum));
+
+    /// <summary>The same into memory that the caller gives back: for what is large and not needed for long.</summary>
+    /// <param name="contents">The buffer's part that was read.</param>
+    public static HostBuffer Read(FileDescriptor file, string name, int maximum, out ReadOnlyMemory<byte> contents)
     {
-        long length = Length(file, name);
-        return length <= maximum
-            ? Read(file, 0, (int)length)
-            : throw new InvalidDataException($"'{name}' has {length} bytes, more than the {maximum} that can be read.");
+        var buffer = new HostBuffer(CheckedLength(file, name, maximum));
+        try
+        {
+            contents = buffer.Memory[..Fill(file, 0, buffer.GetSpan())];
+            return buffer;
+        }
+        catch
+        {
+            ((IDisposable)buffer).Dispose();
+            throw;
+        }
     }
 
     /// <summary>Reads the last <paramref name="maximum"/> bytes of a file, or all of a shorter one.</summary>
@@ -108,13 +119,25 @@ public static unsafe class UntrustedFile
     private static byte[] Read(FileDescriptor file, long offset, int length)
     {
         byte[] contents = GC.AllocateUninitializedArray<byte>(length);
+        int done = Fill(file, offset, contents);
+        return done == length ? contents : contents[..done];
+    }
+
+    /// <summary>Bytes read: less than wanted of a file that was cut meanwhile.</summary>
+    private static int Fill(FileDescriptor file, long offset, Span<byte> contents)
+    {
         int done = 0;
-        while (done < length && SparseFile.Read(file, offset + done, contents.AsSpan(done)) is > 0 and var count)
+        while (done < contents.Length && SparseFile.Read(file, offset + done, contents[done..]) is > 0 and var count)
         {
             done += count;
         }
 
-        // Cut while it was read.
-        return done == length ? contents : contents[..done];
+        return done;
+    }
+
+    private static int CheckedLength(FileDescriptor file, string name, int maximum)
+    {
+        long length = Length(file, name);
+        return length <= maximum ? (int)length : throw new InvalidDataException($"'{name}' has {length} bytes, more than the {maximum} that can be read.");
     }
 }

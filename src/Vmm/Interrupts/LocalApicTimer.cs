@@ -65,7 +65,7 @@ internal sealed class LocalApicTimer : IDisposable
         {
             lock (_lock)
             {
-                return _deadline == 0 || _mode == TimerMode.TscDeadline ? 0 : (uint)Math.Min(RemainingTime() >> _shift, uint.MaxValue);
+                return _deadline == 0 || _mode == TimerMode.TscDeadline ? 0 : (uint)Math.Min(RemainingTime(_clock.Now) >> _shift, uint.MaxValue);
             }
         }
     }
@@ -120,9 +120,10 @@ internal sealed class LocalApicTimer : IDisposable
             int shift = (encoded + 1) & 7;
             if (_deadline != 0 && _mode != TimerMode.TscDeadline && shift != _shift)
             {
-                long count = RemainingTime() >> _shift;
+                long now = _clock.Now;
+                long count = RemainingTime(now) >> _shift;
                 _shift = shift;
-                Arm(_clock.Now + (count << shift));
+                Arm(now + (count << shift));
             }
 
             _shift = shift;
@@ -220,9 +221,9 @@ internal sealed class LocalApicTimer : IDisposable
 
     private long Period => (long)_initialCount << _shift;
 
-    private long RemainingTime()
+    private long RemainingTime(long now)
     {
-        long remaining = _deadline - _clock.Now;
+        long remaining = _deadline - now;
         if (remaining > 0)
         {
             return remaining;

@@ -40,6 +40,12 @@ public static class AuditTitles
     public static Guid? Vm(this AuditView record) =>
         record.Target.Split('/') is ["", "api", "v1", "vms", var id, ..] && Guid.TryParse(id, out var vm) ? vm : null;
 
+    /// <summary>What the request was about: what its path names last.</summary>
+    public static Guid? Subject(this AuditView record) => LastId(record.Target);
+
+    /// <summary>The last id in a path.</summary>
+    public static Guid? LastId(string path) => path.Split('/').Reverse().Select(part => Guid.TryParse(part, out var id) ? id : (Guid?)null).FirstOrDefault(id => id is not null);
+
     /// <summary>The path with a star for each id.</summary>
     private static string Shape(string target) =>
         target.StartsWith(Root, StringComparison.Ordinal) ? string.Join('/', target[Root.Length..].Split('/').Select(part => Guid.TryParse(part, out _) ? "*" : part)) : target;

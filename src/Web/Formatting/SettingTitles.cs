@@ -12,6 +12,7 @@ public static class SettingTitles
         "/boot" => "boot source",
         "/display" => "display",
         "/engine" => "engine",
+        "/clock" => "clock after a pause",
         _ => pointer.TrimStart('/'),
     };
 }

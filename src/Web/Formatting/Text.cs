@@ -36,6 +36,15 @@ public static class Text
         _ => $"{(int)(span.TotalDays / 30)} months",
     };
 
+    /// <summary>A level of isolation in a few words.</summary>
+    public static string Isolation(string level) => level switch
+    {
+        "users" => "A user and namespaces of its own",
+        "namespaces" => "Namespaces of its own",
+        "process" => "A filtered process",
+        _ => "An ordinary process",
+    };
+
     /// <summary>UTC, for titles and tables that are read by machines too.</summary>
     public static string Exact(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
 

@@ -1,13 +1,14 @@
 using System.Security.Claims;
 using Microsoft.AspNetCore.Http.Features;
+using WebVm.Api.Identity;
 
 namespace WebVm.Web.InProcess;
 
 /// <summary>
 /// Runs requests through the service's own middleware and endpoints without a socket. The pages change things only this way: they
-/// meet the same authorization, validation, preconditions and audit as every other client of the REST API.
+/// meet the same authorization, validation, preconditions and audit as every other client of the REST API, with what their session may now.
 /// </summary>
-public sealed class InProcessPipeline(IServiceScopeFactory scopes)
+public sealed class InProcessPipeline(IServiceScopeFactory scopes, StandingRights rights)
 {
     private RequestDelegate? _next;
 
@@ -19,7 +20,7 @@ public sealed class InProcessPipeline(IServiceScopeFactory scopes)
         var pipeline = _next ?? throw new InvalidOperationException("The pipeline was not captured.");
         await using var scope = scopes.CreateAsyncScope();
         using var answer = new MemoryStream();
-        var context = new DefaultHttpContext { RequestServices = scope.ServiceProvider, User = request.Caller, RequestAborted = cancellation };
+        var context = new DefaultHttpContext { RequestServices = scope.ServiceProvider, User = await rights.RenewAsync(request.Caller, cancellation), RequestAborted = cancellation };
         context.Connection.RemoteIpAddress = request.Address;
         context.Request.Method = request.Method;
         context.Request.Scheme = "http";

@@ -24,24 +24,32 @@ public sealed partial class LiveEvents(EventFeed feed, ILogger<LiveEvents> log) 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         long after = await feed.LatestAsync(stoppingToken);
-        await foreach (var record in feed.ReadAsync(after, null, stoppingToken))
+        await foreach (var events in feed.ReadAsync(after, cancellation: stoppingToken))
         {
-            Subscription[] listeners;
-            lock (_lock)
+            foreach (var happened in events)
             {
-                listeners = [.. _subscriptions];
+                Tell(happened.Record);
             }
+        }
+    }
 
-            foreach (var listener in listeners)
+    private void Tell(EventRecord record)
+    {
+        Subscription[] listeners;
+        lock (_lock)
+        {
+            listeners = [.. _subscriptions];
+        }
+
+        foreach (var listener in listeners)
+        {
+            try
             {
-                try
-                {
-                    listener.Happened(record);
-                }
-                catch (Exception failure)
-                {
-                    LogListenerFailed(log, failure);
-                }
+                listener.Happened(record);
+            }
+            catch (Exception failure)
+            {
+                LogListenerFailed(log, failure);
             }
         }
     }

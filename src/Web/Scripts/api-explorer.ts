@@ -5,6 +5,7 @@
   const apply = (): void => {
     const chosen = localStorage.getItem("webvm-theme");
     const dark = chosen ? chosen === "dark" : system.matches;
+    root.dataset.theme = dark ? "dark" : "light";
     if (root.classList.contains("dark-mode") !== dark) {
       root.classList.toggle("dark-mode", dark);
     }
@@ -12,6 +13,12 @@
   apply();
   system.addEventListener("change", apply);
   new MutationObserver(apply).observe(root, { attributes: true, attributeFilter: ["class"] });
+  document.addEventListener("DOMContentLoaded", () => {
+    const bar = document.createElement("header");
+    bar.className = "explorer-bar";
+    bar.innerHTML = `<a href="/"><img src="/icons/webvm.svg" width="26" height="26" alt=""> WebVm</a><nav aria-label="Main"><a href="/api">REST API</a><a href="/tokens">API tokens</a></nav>`;
+    document.body.prepend(bar);
+  });
   // What its own script leaves unnamed for those who do not see the page.
   new MutationObserver((_, observer) => {
     const servers = document.getElementById("servers");

@@ -2,9 +2,11 @@ import { startBlazor } from "./page/blazor";
 import { copyText } from "./page/copy";
 import { dialogClosed, showDialog } from "./page/dialogs";
 import { markFaults } from "./page/faults";
+import { KeepPlace, keepWaysBack } from "./page/keep-place";
 import { LoadMore } from "./page/load-more";
 import { placeMenus } from "./page/menus";
 import { MetricChart } from "./page/metric-chart";
+import { PartCheck } from "./page/part-check";
 import { VmPreview } from "./page/preview";
 import { handleShortcuts, showShortcuts } from "./page/shortcuts";
 import { handleSignIn, signOut } from "./page/session";
@@ -29,6 +31,8 @@ customElements.define("vm-preview", VmPreview);
 customElements.define("metric-chart", MetricChart);
 customElements.define("load-more", LoadMore);
 customElements.define("tab-strip", TabStrip);
+customElements.define("keep-place", KeepPlace);
+customElements.define("part-check", PartCheck);
 
 // One listener for the whole document: pages come and go.
 const actions: Record<string, () => void> = { theme: toggleTheme, "sign-out": () => void signOut(), shortcuts: showShortcuts };
@@ -45,6 +49,7 @@ document.addEventListener("click", event => {
 });
 
 placeMenus();
+keepWaysBack();
 handleShortcuts();
 handleSignIn();
 startBlazor();

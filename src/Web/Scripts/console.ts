@@ -3,10 +3,22 @@ import { Frame, readFrame, Screen } from "./display/screen";
 import { Keyboard } from "./input/keyboard";
 import { Pointer } from "./input/pointer";
 import { TouchKeys } from "./input/touch-keys";
+import { LinkView } from "./link-view";
+import { Component, tell, whenPageReturns } from "./page/component";
 
-/** The Blazor component that shows the console. */
-interface Page {
-  invokeMethodAsync(name: string, ...args: unknown[]): Promise<unknown>;
+/** Everybody who watches, in the order in which they came. */
+interface Presence {
+  names: string[];
+  since: string[];
+  /** Index of who is in control, or -1. */
+  controller: number;
+  own: number;
+}
+
+/** What came of typing a text: the characters that the layout cannot type, or why nothing was typed. */
+interface Pasted {
+  missing: string;
+  refused: string;
 }
 
 const statisticsInterval = 1000;
@@ -14,6 +26,9 @@ const statisticsInterval = 1000;
 /** A VM's screen, keyboard and pointer. */
 export class Console {
   private readonly link: Link;
+  private readonly view: LinkView;
+  private readonly returns: () => void;
+  private readonly told = new Map<string, unknown[]>();
   private readonly screen: Screen;
   private readonly keyboard: Keyboard;
   private readonly pointer: Pointer;
@@ -22,6 +37,7 @@ export class Console {
   private layout = "us";
   private mine = false;
   private dark = false;
+  private former: string | null = null;
   private arrived: Uint8Array | null = null;
   private arrivedAt = 0;
   private frames = 0;
@@ -29,24 +45,35 @@ export class Console {
   private latency = 0;
   private since = performance.now();
 
-  constructor(private readonly canvas: HTMLCanvasElement, vm: string, viewOnly: boolean, private readonly page: Page) {
+  constructor(private readonly canvas: HTMLCanvasElement, vm: string, viewOnly: boolean, private readonly page: Component) {
+    const root = canvas.closest(".console")!;
+    this.view = new LinkView(root, !viewOnly);
     this.screen = new Screen(canvas, (width, height) => this.tell("ScreenResized", width, height));
     this.link = new Link("/hubs/console", async hub => {
       await hub.invoke("OpenDisplay", vm, viewOnly);
-    }, (state, reason) => this.tell("LinkChanged", state, reason));
-    this.link.hub.on("frame", (data: Uint8Array) => this.take(data));
-    this.link.hub.on("presence", (viewers: string[], controller: string, mine: boolean) => {
-      this.mine = mine;
-      this.tell("PresenceChanged", viewers, controller, mine);
+      // The service may not know yet that the connection before is lost, and who was in control stays it.
+      if (this.former) {
+        await hub.invoke("Succeed", this.former);
+      }
+      this.former = hub.connectionId;
+    }, (state, reason) => {
+      this.view.show(state, reason);
+      if (state === "connected") {
+        this.keyboard.settle();
+        this.pointer.settle();
+      }
     });
-    this.link.hub.on("off", () => {
+    this.link.on("frame", (data: Uint8Array) => this.take(data));
+    this.link.on("presence", (names: string[], since: string[], controller: number, own: number) => this.meet({ names, since, controller, own }));
+    this.link.on("off", () => {
       this.dark = true;
-      this.tell("DisplayOff");
+      this.tell("DisplayDark", true);
     });
-    const key = (code: string, pressed: boolean): void => this.link.send("Key", code, pressed);
+    const key = (code: string, pressed: boolean): boolean => this.type(pressed, "Key", code, pressed);
     this.keyboard = new Keyboard(canvas, () => this.mine, key);
-    this.pointer = new Pointer(canvas, (x, y, wheel, buttons) => this.link.send("Pointer", x, y, wheel, buttons));
-    this.touchKeys = new TouchKeys(canvas.closest(".console")!.querySelector<HTMLElement>(".touch-keys")!, key, text => this.link.send("Paste", text, this.layout));
+    this.pointer = new Pointer(canvas, (x, y, wheel, buttons) => this.link.input("Pointer", x, y, wheel, buttons));
+    this.touchKeys = new TouchKeys(root.querySelector<HTMLElement>(".touch-keys")!, (code, pressed) => this.keyboard.emit(code, pressed), text => void this.type(true, "Paste", text, this.layout));
+    this.returns = whenPageReturns(() => this.told.forEach((args, method) => void tell(this.page, method, ...args)));
     void this.link.start();
   }
 
@@ -63,12 +90,16 @@ export class Console {
     this.link.send("TakeControl");
   }
 
-  /** Types text with the guest's layout; the answer names the characters that the layout cannot type. */
-  async paste(text: string, layout: string): Promise<string> {
+  /** Types text with the guest's layout. */
+  async paste(text: string, layout: string): Promise<Pasted> {
     this.layout = layout;
-    const missing = await this.link.hub.invoke<string>("Paste", text, layout);
-    this.canvas.focus();
-    return missing;
+    try {
+      const missing = await this.link.ask<string>("Paste", text, layout);
+      this.canvas.focus();
+      return missing === undefined ? { missing: "", refused: "The service does not answer. Nothing was typed, and nothing will be." } : { missing, refused: "" };
+    } catch {
+      return { missing: "", refused: "The connection was lost meanwhile. Some of the text may have been typed." };
+    }
   }
 
   async fullscreen(): Promise<void> {
@@ -103,6 +134,8 @@ export class Console {
 
   async dispose(): Promise<void> {
     window.clearInterval(this.timer);
+    this.returns();
+    this.view.dispose();
     this.screen.dispose();
     this.touchKeys.dispose();
     this.keyboard.dispose();
@@ -138,7 +171,7 @@ export class Console {
     this.link.send("Acknowledge", frame.number, Math.floor(performance.now() - this.arrivedAt));
     if (this.dark) {
       this.dark = false;
-      this.tell("DisplayOn");
+      this.tell("DisplayDark", false);
     }
     this.frames++;
     this.bytes += frame.data.byteLength;
@@ -148,17 +181,40 @@ export class Console {
   private report(): void {
     const now = performance.now();
     const seconds = (now - this.since) / 1000;
-    this.tell("Statistics", this.frames / seconds, this.latency, this.bytes / seconds, this.screen.lossyTiles);
-    this.frames = this.bytes = 0;
+    void tell(this.page, "Statistics", this.frames / seconds, this.latency, this.bytes / seconds, this.screen.lossyTiles);
+    this.frames = this.bytes = this.latency = 0;
     this.since = now;
   }
 
+  private meet(presence: Presence): void {
+    const mine = presence.controller === presence.own;
+    const taken = this.mine && !mine && presence.controller >= 0 ? presence.names[presence.controller] : null;
+    this.mine = mine;
+    this.tell("PresenceChanged", presence.names, presence.since, presence.controller, presence.own);
+    if (taken !== null) {
+      void tell(this.page, "ControlLost", taken);
+    }
+  }
+
+  /** @param counts Whether a person is told when it is not sent: of the press of a key, not of its release. */
+  private type(counts: boolean, method: string, ...args: unknown[]): boolean {
+    const sent = this.link.input(method, ...args);
+    if (counts && sent) {
+      this.view.accept();
+    } else if (counts) {
+      this.view.refuse();
+    }
+    return sent;
+  }
+
+  /** Tells the page how something stands, and again when it was away. */
   private tell(method: string, ...args: unknown[]): void {
-    void this.page.invokeMethodAsync(method, ...args).catch(() => undefined);
+    this.told.set(method, args);
+    void tell(this.page, method, ...args);
   }
 }
 
 /** For the page. */
-export function openConsole(canvas: HTMLCanvasElement, vm: string, viewOnly: boolean, page: Page): Console {
+export function openConsole(canvas: HTMLCanvasElement, vm: string, viewOnly: boolean, page: Component): Console {
   return new Console(canvas, vm, viewOnly, page);
 }

@@ -1,7 +1,8 @@
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
-import { Link, LinkChanged } from "./connection";
+import { Link } from "./connection";
+import { LinkView } from "./link-view";
 
 const encoder = new TextEncoder();
 const scrollbackLines = 10_000;
@@ -12,6 +13,7 @@ export class SerialTerminal {
   private readonly terminal: Terminal;
   private readonly fit = new FitAddon();
   private readonly link: Link;
+  private readonly view: LinkView;
   private readonly resize: ResizeObserver;
   /** Offset behind the last byte shown; negative: that many from the end. */
   private offset = -replayedBytes;
@@ -20,7 +22,8 @@ export class SerialTerminal {
   /** The terminal has just read a question, and what it says until the end of this task is its answer. */
   private asked = false;
 
-  constructor(element: HTMLElement, vm: string, private readonly readOnly: boolean, changed: LinkChanged) {
+  constructor(element: HTMLElement, vm: string, private readonly readOnly: boolean) {
+    this.view = new LinkView(element.closest(".serial"), !readOnly);
     this.terminal = new Terminal({
       scrollback: scrollbackLines,
       disableStdin: readOnly,
@@ -41,8 +44,8 @@ export class SerialTerminal {
       if (this.focused) {
         await hub.send("AttendSerial", true);
       }
-    }, changed);
-    this.link.hub.on("serial", (offset: number, data: Uint8Array) => {
+    }, this.view.show);
+    this.link.on("serial", (offset: number, data: Uint8Array) => {
       // After a reconnect the log may begin later than where we were: what is gone is gone, nothing is shown twice.
       const skip = this.offset >= 0 ? Math.max(0, this.offset - offset) : 0;
       if (skip < data.length) {
@@ -54,7 +57,7 @@ export class SerialTerminal {
     });
     this.markQuestions();
     this.terminal.onData(text => this.say(encoder.encode(text)));
-    this.terminal.onBinary(text => this.link.send("WriteSerial", Uint8Array.from(text, c => c.charCodeAt(0))));
+    this.terminal.onBinary(text => this.write(Uint8Array.from(text, c => c.charCodeAt(0))));
     this.terminal.textarea!.addEventListener("focus", this.attend);
     this.terminal.textarea!.addEventListener("blur", this.attend);
     void this.link.start();
@@ -86,9 +89,17 @@ export class SerialTerminal {
    */
   private say(data: Uint8Array): void {
     if (!this.asked) {
-      this.link.send("WriteSerial", data);
+      this.write(data);
     } else if (this.focused) {
-      this.link.send("AnswerSerial", data, this.reading);
+      this.link.input("AnswerSerial", data, this.reading);
+    }
+  }
+
+  private write(data: Uint8Array): void {
+    if (this.link.input("WriteSerial", data)) {
+      this.view.accept();
+    } else {
+      this.view.refuse();
     }
   }
 
@@ -117,14 +128,15 @@ export class SerialTerminal {
 
   async dispose(): Promise<void> {
     this.resize.disconnect();
+    this.view.dispose();
     await this.link.stop();
     this.terminal.dispose();
   }
 }
 
 /** For the page. */
-export function openSerial(element: HTMLElement, vm: string, readOnly: boolean, page: { invokeMethodAsync(name: string, ...args: unknown[]): Promise<unknown> }): SerialTerminal {
-  const terminal = new SerialTerminal(element, vm, readOnly, (state, reason) => void page.invokeMethodAsync("LinkChanged", state, reason).catch(() => undefined));
+export function openSerial(element: HTMLElement, vm: string, readOnly: boolean): SerialTerminal {
+  const terminal = new SerialTerminal(element, vm, readOnly);
   (element as unknown as { terminal: SerialTerminal }).terminal = terminal;
   return terminal;
 }

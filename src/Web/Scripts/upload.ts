@@ -1,7 +1,4 @@
-/** The Images page. */
-interface Page {
-  invokeMethodAsync(name: string, ...args: unknown[]): Promise<unknown>;
-}
+import { Component, tell } from "./page/component";
 
 const chunkBytes = 8 * 2 ** 20;
 const longestPause = 10_000;
@@ -13,7 +10,7 @@ export function describe(input: HTMLInputElement): { name: string; size: number 
 }
 
 /** Sends a file in pieces from where the service has it, and goes on by itself when the connection breaks. */
-export function start(input: HTMLInputElement, image: string, page: Page): void {
+export function start(input: HTMLInputElement, image: string, page: Component): void {
   const file = input.files?.[0];
   if (file) {
     running.get(image)?.abort();
@@ -22,7 +19,7 @@ export function start(input: HTMLInputElement, image: string, page: Page): void 
     void send(file, image, page, control.signal).then(failure => {
       if (running.get(image) === control) {
         running.delete(image);
-        void page.invokeMethodAsync("Ended", image, failure).catch(() => undefined);
+        void tell(page, "Ended", image, failure);
       }
     });
   }
@@ -34,7 +31,7 @@ export function pause(image: string): void {
 }
 
 /** Null when all is sent; else why not. */
-async function send(file: File, image: string, page: Page, signal: AbortSignal): Promise<string | null> {
+async function send(file: File, image: string, page: Component, signal: AbortSignal): Promise<string | null> {
   const address = `/api/v1/images/${image}/content`;
   const began = performance.now();
   let offset = -1;
@@ -63,7 +60,7 @@ async function send(file: File, image: string, page: Page, signal: AbortSignal):
       } else if (response.ok) {
         offset = Number(response.headers.get("Upload-Offset"));
         wait = 500;
-        await page.invokeMethodAsync("Sent", image, offset, (offset - first) / ((performance.now() - began) / 1000)).catch(() => undefined);
+        void tell(page, "Sent", image, offset, (offset - first) / ((performance.now() - began) / 1000));
         continue;
       } else if (response.status < 500) {
         const problem = await response.json().catch(() => null) as { detail?: string } | null;

@@ -14,6 +14,7 @@ public sealed class HubAccessTests(SharedService shared)
     {
         [nameof(ConsoleHub.OpenDisplay)] = [Guid.Empty.ToString(), false],
         [nameof(ConsoleHub.OpenSerial)] = [Guid.Empty.ToString(), 0L],
+        [nameof(ConsoleHub.Succeed)] = ["nobody"],
         [nameof(ConsoleHub.Acknowledge)] = [1L, 1],
         [nameof(ConsoleHub.Key)] = ["KeyA", true],
         [nameof(ConsoleHub.Pointer)] = [1, 1, 0, 1],
@@ -22,6 +23,7 @@ public sealed class HubAccessTests(SharedService shared)
         [nameof(ConsoleHub.WriteSerial)] = [Encoding.ASCII.GetBytes("serial")],
         [nameof(ConsoleHub.AttendSerial)] = [true],
         [nameof(ConsoleHub.AnswerSerial)] = [Encoding.ASCII.GetBytes("answer"), 0L],
+        [nameof(ConsoleHub.Heard)] = [long.MaxValue],
     };
 
     [Fact]
@@ -96,6 +98,26 @@ public sealed class HubAccessTests(SharedService shared)
             await AwaitSerialAsync(id, seen => seen.EndsWith("serial", StringComparison.Ordinal));
         }
 
+        await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "off" });
+    }
+
+    [Fact]
+    public async Task InputThatWasHeldUpOnItsWayIsNotCarriedOut()
+    {
+        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
+        string id = (string)vm["id"]!;
+        await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "on" });
+        await using var serial = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
+        Assert.Null(await serial.InvokeAsync(nameof(ConsoleHub.OpenSerial), id, 0L));
+        await serial.AwaitAsync("pulse");
+        await serial.InvokeAsync(nameof(ConsoleHub.WriteSerial), Encoding.ASCII.GetBytes("before;"));
+        // The last pulse that came back before this is of long ago.
+        await serial.InvokeAsync(nameof(ConsoleHub.Heard), 1L);
+        await serial.InvokeAsync(nameof(ConsoleHub.WriteSerial), Encoding.ASCII.GetBytes("late;"));
+        await serial.InvokeAsync(nameof(ConsoleHub.Heard), long.MaxValue);
+        await serial.InvokeAsync(nameof(ConsoleHub.WriteSerial), Encoding.ASCII.GetBytes("after;"));
+        await AwaitSerialAsync(id, seen => seen.EndsWith("after;", StringComparison.Ordinal));
+        Assert.Equal("before;after;", await SerialAsync(id));
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "off" });
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Net;
 using System.Net.WebSockets;
 using System.Text;
 using Microsoft.AspNetCore.SignalR.Protocol;
@@ -27,8 +28,9 @@ internal sealed class HubClient : IAsyncDisposable
     }
 
     /// <summary>Connects and shakes hands.</summary>
+    /// <param name="cookies">Of a browser that is signed in, instead of a token.</param>
     /// <exception cref="WebSocketException">The service refuses.</exception>
-    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = MessagePackHubProtocol.ProtocolName, string? origin = null)
+    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = MessagePackHubProtocol.ProtocolName, string? origin = null, CookieContainer? cookies = null)
     {
         var client = new HubClient();
         if (origin is not null)
@@ -36,7 +38,12 @@ internal sealed class HubClient : IAsyncDisposable
             client._socket.Options.SetRequestHeader("Origin", origin);
         }
 
-        client._socket.Options.SetRequestHeader("Authorization", "Bearer " + token);
+        if (cookies is null)
+        {
+            client._socket.Options.SetRequestHeader("Authorization", "Bearer " + token);
+        }
+
+        client._socket.Options.Cookies = cookies;
         await client._socket.ConnectAsync(new UriBuilder(service) { Scheme = "ws", Path = "/hubs/console" }.Uri, Rest.Cancellation);
         byte[] handshake = [.. Encoding.UTF8.GetBytes($$"""{"protocol":"{{protocol}}","version":1}"""), RecordSeparator];
         await client._socket.SendAsync(handshake, WebSocketMessageType.Text, true, Rest.Cancellation);
@@ -55,6 +62,9 @@ internal sealed class HubClient : IAsyncDisposable
 
     /// <summary>How often the server has called a method of ours.</summary>
     public int Received(string method) => _received.GetValueOrDefault(method);
+
+    /// <summary>Ends with the connection.</summary>
+    public Task Closed => _receiving;
 
     /// <summary>Calls a hub's method and waits for its end.</summary>
     /// <returns>What the hub complained of; null when it did not.</returns>

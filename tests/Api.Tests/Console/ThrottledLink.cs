@@ -15,6 +15,7 @@ internal sealed class ThrottledLink : IAsyncDisposable
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly IPEndPoint _service;
     private readonly Task _accepting;
+    private volatile TaskCompletionSource _moving = new();
     private long _freeAt;
     private long _carried;
 
@@ -24,6 +25,7 @@ internal sealed class ThrottledLink : IAsyncDisposable
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         _listener.Listen();
         Address = new Uri($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndPoint!).Port}");
+        _moving.SetResult();
         _accepting = AcceptAsync();
     }
 
@@ -31,6 +33,22 @@ internal sealed class ThrottledLink : IAsyncDisposable
 
     /// <summary>Towards the client; 0 for as many as come.</summary>
     public int BytesPerSecond { get; set; }
+
+    /// <summary>While it is set nothing is carried either way, on connections that stand and on new ones; it arrives when it goes on.</summary>
+    public bool Stands
+    {
+        set
+        {
+            if (value)
+            {
+                _moving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+            else
+            {
+                _moving.TrySetResult();
+            }
+        }
+    }
 
     /// <summary>Bytes brought to the client so far.</summary>
     public long Carried => Interlocked.Read(ref _carried);
@@ -86,6 +104,7 @@ internal sealed class ThrottledLink : IAsyncDisposable
         {
             for (int count; (count = await from.ReceiveAsync(chunk, _end.Token)) > 0;)
             {
+                await _moving.Task.WaitAsync(_end.Token);
                 if (throttled)
                 {
                     await CarryAsync(count);

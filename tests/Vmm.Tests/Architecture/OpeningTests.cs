@@ -38,6 +38,7 @@ public sealed class OpeningTests
         [typeof(CheckedFile)] = "is the service's",
         [typeof(FileIdentity)] = "is the service's",
         [typeof(PrivateFolder)] = "is the service's",
+        [typeof(HostMemory)] = "is asked by the service",
         [typeof(OwnProcess)] = "is the service's",
         [typeof(ProcessHandle)] = "is the service's and the keeper's",
         [typeof(ThreadRunDelay)] = "opens /proc where there is one, and does without where not",

@@ -140,7 +140,7 @@ public sealed class EndTests : IDisposable
                 return (ExitKind.DebugExit, (0x15 << 1) | 1);
             case 2:
                 await CommandAsync(machine, TripleFault);
-                return (ExitKind.Crash, 3);
+                return (ExitKind.Crash, 6);
             case 3:
                 await machine.Stop().WaitAsync(s_limit);
                 return (ExitKind.Stopped, 0);

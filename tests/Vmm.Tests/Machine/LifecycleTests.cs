@@ -77,7 +77,7 @@ public sealed class LifecycleTests
             return VcpuExit.Shutdown;
         });
         var exit = await scripted.Machine.Completion.WaitAsync(s_limit);
-        Assert.Equal((ExitKind.Crash, 3), (exit.Kind, exit.Code));
+        Assert.Equal((ExitKind.Crash, 6), (exit.Kind, exit.Code));
         Assert.Contains("vCPU 1", exit.Message, StringComparison.Ordinal);
         Assert.Contains("dead", exit.Message, StringComparison.Ordinal);
     }
@@ -144,7 +144,7 @@ public sealed class LifecycleTests
     }
 
     [Fact]
-    public async Task A_panic_ends_with_3_unless_a_crash_kernel_takes_over()
+    public async Task A_panic_ends_with_6_unless_a_crash_kernel_takes_over()
     {
         using var scripted = new ScriptedMachine();
         await scripted.Machine.Start().WaitAsync(s_limit);
@@ -152,7 +152,7 @@ public sealed class LifecycleTests
         await scripted.Until(MachineEventKind.Panic);
         Assert.Equal(MachineState.Running, scripted.Machine.State);
         scripted.Signals.GuestPanicked(PanicKind.Panicked);
-        Assert.Equal(3, (await scripted.Machine.Completion.WaitAsync(s_limit)).Code);
+        Assert.Equal(6, (await scripted.Machine.Completion.WaitAsync(s_limit)).Code);
     }
 
     [Fact]

@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Tests.Machine;
 public sealed class MachineSpecTests
 {
     private const string Complete = """
-        {"schema":1,"name":"four","engine":"soft","cpus":4,"cpu":{"features":{"la57":true}},"memory":"1G","hpet":true,
+        {"schema":1,"name":"four","engine":"soft","cpus":4,"cpu":{"model":"x86-64-v2","vendor":"amd","features":{"la57":true,"popcnt":false}},"memory":"1G","hpet":true,
          "numa":[{"cpus":"0-1","memory":"256M","distances":[10,21]},{"cpus":"2,3","memory":"768M","distances":[21,10]}],
          "boot":{"kernel":"/k","initrd":"/i","commandLine":"console=ttyS0"},"display":{"width":800,"height":600}}
         """;
@@ -21,7 +21,7 @@ public sealed class MachineSpecTests
         var second = Read(MachineSpecJson.Write(first!).ToJsonString(), out faults);
         Assert.Empty(faults);
         Assert.Equal(MachineSpecJson.Write(first!).ToJsonString(), MachineSpecJson.Write(second!).ToJsonString());
-        Assert.Equal(CpuFeatures.La57, second!.CpuFeatures);
+        Assert.True(second!.Cpu.Features["la57"]);
         Assert.Equal(768UL << 20, second!.Numa[1].Memory);
         Assert.Equal(new CpuSet(0b1100), second.Numa[1].Cpus);
     }
@@ -40,6 +40,10 @@ public sealed class MachineSpecTests
     [InlineData("""{"cpu":{"features":{"la57":1}}}""", "/cpu/features/la57")]
     [InlineData("""{"cpu":{"features":{"la58":true}}}""", "/cpu/features/la58")]
     [InlineData("""{"cpu":{"model":"x"}}""", "/cpu/model")]
+    [InlineData("""{"cpu":{"vendor":"via"}}""", "/cpu/vendor")]
+    [InlineData("""{"cpu":{"features":{"lm":false}}}""", "/cpu/features/lm")]
+    [InlineData("""{"cpu":{"features":{"avx2":true,"avx":false}}}""", "/cpu/features/avx2")]
+    [InlineData("""{"cpu":{"vendor":"amd","features":{"spec_ctrl":true}}}""", "/cpu/features/spec_ctrl")]
     [InlineData("""{"cpus":65}""", "/cpus")]
     [InlineData("""{"cpus":"2"}""", "/cpus")]
     [InlineData("""{"cpus":1e9}""", "/cpus")]

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using Xunit;
@@ -10,6 +11,8 @@ internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
 {
     private readonly List<ScriptedCpu> _cpus = [];
     private int _resets;
+
+    public CpuDescription Processor { get; } = new() { Model = "host", Vendor = CpuVendor.Intel, Features = [] };
 
     public string Name => "scripted";
 

@@ -31,7 +31,13 @@ internal sealed class Viewer : IMessagePackValue
         _message = new InvocationMessage("frame", [this]);
     }
 
+    /// <summary>Of its connection; nobody but its window knows it.</summary>
+    public string Id => _connection.ConnectionId;
+
     public string Name { get; }
+
+    /// <summary>When it began to watch: tells one window of a person from another.</summary>
+    public DateTimeOffset Since { get; } = DateTimeOffset.UtcNow;
 
     public bool MayControl { get; }
 

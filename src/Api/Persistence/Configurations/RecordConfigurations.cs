@@ -63,6 +63,18 @@ internal sealed class TokenTable : IEntityTypeConfiguration<Token>
         table.Property(token => token.Name).HasMaxLength(63);
         table.HasIndex(token => token.SecretHash).IsUnique();
         table.HasOne(token => token.User).WithMany().HasForeignKey(token => token.UserId).OnDelete(DeleteBehavior.Cascade);
+        table.HasOne<Token>().WithMany().HasForeignKey(token => token.ParentId).OnDelete(DeleteBehavior.Cascade);
+    }
+}
+
+internal sealed class SessionTable : IEntityTypeConfiguration<Session>
+{
+    public void Configure(EntityTypeBuilder<Session> table)
+    {
+        table.ToTable("sessions");
+        table.Property(session => session.Id).ValueGeneratedNever();
+        table.HasIndex(session => session.ExpiresAt);
+        table.HasOne(session => session.User).WithMany().HasForeignKey(session => session.UserId).OnDelete(DeleteBehavior.Cascade);
     }
 }
 
@@ -73,6 +85,17 @@ internal sealed class AuditTable : IEntityTypeConfiguration<AuditRecord>
         table.ToTable("audit");
         table.Property(record => record.Id).UseIdentityAlwaysColumn();
         table.HasIndex(record => record.At);
+    }
+}
+
+internal sealed class LastNameTable : IEntityTypeConfiguration<LastName>
+{
+    public void Configure(EntityTypeBuilder<LastName> table)
+    {
+        table.ToTable("last_names");
+        table.HasKey(name => name.Id);
+        table.Property(name => name.Id).ValueGeneratedNever();
+        table.HasIndex(name => name.At);
     }
 }
 

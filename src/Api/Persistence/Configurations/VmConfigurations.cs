@@ -17,6 +17,7 @@ internal sealed class VmTable : IEntityTypeConfiguration<Vm>
         table.Property(vm => vm.Configuration).IsJson();
         table.Property(vm => vm.RunningConfiguration).IsJson();
         table.Property(vm => vm.Isolation).IsJson();
+        table.Property(vm => vm.LastCrash).IsJson();
         table.Property(vm => vm.Revision).IsConcurrencyToken();
     }
 }

@@ -160,9 +160,6 @@ public sealed class User
     /// <summary>PBKDF2 in the form algorithm$iterations$salt$hash; null until a password is set.</summary>
     public string? PasswordHash { get; set; }
 
-    /// <summary>Changes with the password or role: cookies issued before are void.</summary>
-    public string SecurityStamp { get; set; } = Guid.NewGuid().ToString("N");
-
     public bool Disabled { get; set; }
 
     public DateTimeOffset CreatedAt { get; init; } = DateTimeOffset.UtcNow;
@@ -188,9 +185,40 @@ public sealed class Token
 
     public DateTimeOffset? ExpiresAt { get; init; }
 
+    /// <summary>The token that made it, and takes it along when it is revoked; null for one made in a browser or by the preset token.</summary>
+    public Guid? ParentId { get; init; }
+
+    /// <summary>How many tokens stand between it and a person.</summary>
+    public int Generation { get; init; }
+
     public DateTimeOffset? LastUsedAt { get; set; }
 
     public DateTimeOffset CreatedAt { get; init; } = DateTimeOffset.UtcNow;
+}
+
+/// <summary>A browser that is signed in. Its cookie names the row, and is worth nothing without it.</summary>
+public sealed class Session
+{
+    public Guid Id { get; init; } = Guid.CreateVersion7();
+
+    public required Guid UserId { get; init; }
+
+    public User? User { get; init; }
+
+    /// <summary>Signed in by a link that the service's owner had printed: whoever did has no need of the old password to set a new one.</summary>
+    public bool ByLink { get; init; }
+
+    /// <summary>Where it was used last.</summary>
+    public string? Address { get; set; }
+
+    /// <summary>The browser's name for itself, cut to size.</summary>
+    public string? Agent { get; init; }
+
+    public DateTimeOffset CreatedAt { get; init; } = DateTimeOffset.UtcNow;
+
+    public DateTimeOffset LastUsedAt { get; set; } = DateTimeOffset.UtcNow;
+
+    public required DateTimeOffset ExpiresAt { get; set; }
 }
 
 /// <summary>Who did what.</summary>
@@ -211,6 +239,16 @@ public sealed class AuditRecord
     public string? Address { get; init; }
 
     public string? TraceId { get; init; }
+}
+
+/// <summary>What something that is deleted was called. Written by the database itself (migration 7).</summary>
+public sealed class LastName
+{
+    public Guid Id { get; init; }
+
+    public required string Name { get; init; }
+
+    public DateTimeOffset At { get; init; }
 }
 
 /// <summary>The answer given to a POST with an Idempotency-Key, to be given again.</summary>

@@ -29,6 +29,9 @@ public sealed class Vm
     /// <summary>Why the VM is in its observed state: exit reason or error.</summary>
     public string? ObservedReason { get; set; }
 
+    /// <summary>How a run of the VM crashed last; null when none has, or nobody wants to know any more.</summary>
+    public VmCrash? LastCrash { get; set; }
+
     /// <summary>Name of the run: its directory below the VM's folder. Null while no monitor is meant to run.</summary>
     public string? RunId { get; set; }
 
@@ -74,6 +77,23 @@ public enum ObservedPower
     Failed,
 }
 
+/// <summary>A crash of a VM: its guest's kernel panicked, its processor shut down, or its monitor failed. Nothing that is only suspected.</summary>
+public sealed record VmCrash
+{
+    public required DateTimeOffset At { get; init; }
+
+    public required string Reason { get; init; }
+
+    /// <summary>Whether the last screen is kept.</summary>
+    public bool Screen { get; init; }
+
+    /// <summary>How many of the last bytes of serial output are kept.</summary>
+    public long SerialBytes { get; init; }
+
+    /// <summary>Where they end in the VM's serial log.</summary>
+    public long SerialEnd { get; init; }
+}
+
 /// <summary>What a VM is made of; stored as one JSON document.</summary>
 public sealed record VmConfiguration
 {
@@ -92,6 +112,8 @@ public sealed record VmConfiguration
 
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
+    public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
+
     public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
 
     public AutostartConfiguration Autostart { get; init; } = new();
@@ -99,10 +121,35 @@ public sealed record VmConfiguration
     public bool DeleteProtection { get; init; }
 }
 
-/// <summary>What the vCPUs are.</summary>
+/// <summary>What the vCPUs are. Taken up at the next start.</summary>
 public sealed record CpuConfiguration
 {
+    /// <summary>host, or x86-64-v2, x86-64-v3 or x86-64-v4: levels that are the same on every host, so that machines move between hosts of one vendor.</summary>
+    public string Model { get; init; } = "host";
+
+    /// <summary>Whose processor the guest meets. KVM has the host's only; the soft engine has both.</summary>
+    public CpuVendorChoice Vendor { get; init; }
+
     public CpuFeatureConfiguration Features { get; init; } = new();
+
+    /// <summary>Names of features that are offered beyond the model's, as in Linux's /proc/cpuinfo.</summary>
+    public IReadOnlyList<string> AddedFeatures { get; init; } = [];
+
+    /// <summary>Names of features of the model that are not offered; what needs them is not offered either.</summary>
+    public IReadOnlyList<string> RemovedFeatures { get; init; } = [];
+
+    public bool Equals(CpuConfiguration? other) => other is not null && Model == other.Model && Vendor == other.Vendor && Features == other.Features
+        && AddedFeatures.SequenceEqual(other.AddedFeatures) && RemovedFeatures.SequenceEqual(other.RemovedFeatures);
+
+    public override int GetHashCode() => HashCode.Combine(Model, Vendor, Features, AddedFeatures.Count, RemovedFeatures.Count);
+}
+
+public enum CpuVendorChoice
+{
+    /// <summary>The vendor of the host's processor.</summary>
+    Host,
+    Intel,
+    Amd,
 }
 
 /// <summary>What CPUID offers the guest beyond what every guest is offered.</summary>
@@ -152,6 +199,16 @@ public enum EngineChoice
     Auto,
     Kvm,
     Soft,
+}
+
+/// <summary>What becomes of the time in which a machine was paused or saved.</summary>
+public enum ClockPolicy
+{
+    /// <summary>The guest's clocks jump ahead when it goes on.</summary>
+    CatchUp,
+
+    /// <summary>The guest's clocks go on from where they stood.</summary>
+    Stopped,
 }
 
 public enum RestartPolicy

@@ -175,7 +175,7 @@ internal sealed unsafe class KvmAssist : IDisposable
                 _state->Cr2 = result.Address;
                 break;
             case DebugException:
-                _state->Dr[6] |= result.Address;
+                Soft.Interpretation.DebugRegisters.Report(ref *_state, result.Address);
                 break;
             default:
                 break;

@@ -6,7 +6,8 @@ namespace WebVm.Vmm.Cpu.Kvm;
 
 /// <summary>
 /// Makes the paravirtual clock of KVM equal to VM time: whenever VM time starts to run (power-on, resume, restore), the kernel's
-/// clock is set to it, so that a guest sees neither the pause nor the time on disk. The time stamp counters stop and go with it.
+/// clock is set to it, so that a guest sees neither the pause nor the time on disk, unless VM time has caught them up. The time stamp counters
+/// stop, go and jump with it.
 /// </summary>
 internal sealed unsafe class KvmClock : IDisposable
 {
@@ -14,6 +15,7 @@ internal sealed unsafe class KvmClock : IDisposable
     private readonly VirtualClock _clock;
     private readonly List<KvmVcpu> _vcpus;
     private bool _running;
+    private long _caughtUp;
 
     public KvmClock(FileDescriptor vm, VirtualClock clock, List<KvmVcpu> vcpus)
     {
@@ -47,9 +49,17 @@ internal sealed unsafe class KvmClock : IDisposable
         _running = running;
         if (running)
         {
-            ForEach(static (vcpu, host) => vcpu.TimeStamp.Thaw(host));
+            long skipped = _clock.CaughtUp - _caughtUp;
+            _caughtUp += skipped;
+            ForEach((vcpu, host) => vcpu.TimeStamp.Thaw(host, skipped));
             var data = new kvm_clock_data { clock = (ulong)Math.Max(0, _clock.Now) };
             KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_CLOCK, &data, nameof(KvmRequests.KVM_SET_CLOCK));
+            if (skipped > 0)
+            {
+                // For a machine that was restored it is the first word of it.
+                TellGuests();
+            }
+
             return;
         }
 

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
@@ -14,7 +15,6 @@ internal sealed unsafe class KvmCpuid
     private const uint SavedComponents = 7;
 
     private const uint ExtendedTopology = 0xb;
-    private const uint La57Bit = 1 << 16;
     private const uint ExtendedStateLeaf = 0xd;
     private const uint ExtendedTopologyV2 = 0x1f;
     private const uint AmdExtendedTopology = 0x8000_0026;
@@ -23,8 +23,9 @@ internal sealed unsafe class KvmCpuid
     private kvm_cpuid_entry2[] _leaves;
     private bool _compared;
 
-    private KvmCpuid(kvm_cpuid_entry2[] leaves, kvm_cpuid_entry2[] hostExtendedState, ulong components)
+    private KvmCpuid(kvm_cpuid_entry2[] leaves, kvm_cpuid_entry2[] hostExtendedState, ulong components, CpuProfile profile)
     {
+        Profile = profile;
         _leaves = leaves;
         _hostExtendedState = hostExtendedState;
         Components = components;
@@ -44,20 +45,130 @@ internal sealed unsafe class KvmCpuid
 
     public IReadOnlyList<kvm_cpuid_entry2> Leaves => _leaves;
 
-    public static KvmCpuid ForHost(KvmDevice device, CpuFeatures features = CpuFeatures.None)
+    /// <param name="profile">The processor that guests meet, of <see cref="OfferOf"/>; null for what guests get that ask for nothing.</param>
+    public static KvmCpuid ForHost(KvmDevice device, CpuProfile? profile = null)
     {
         var supported = device.SupportedCpuid();
-        uint components = supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
-        bool deadline = device.Capability(KvmCapabilities.KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+        var filtered = Filtered(device, supported);
+        profile ??= new CpuProfile(CpuModel.Host, CpuVendors.Host, Offer(Words(filtered)).Default(Words(filtered)));
+        uint components = (uint)profile.Xcr0 & ComponentsOf(supported);
         return new KvmCpuid(
-            [.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline, features))],
+            [.. filtered.Select(leaf => Shown(leaf, profile, components | 1))],
             [.. supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: >= 2 })],
-            components | 1);
+            components | 1,
+            profile);
     }
 
-    /// <summary>What of the features that are offered on request only this host's KVM has.</summary>
-    public static CpuFeatures FeaturesOf(KvmDevice device) =>
-        device.SupportedCpuid().Any(leaf => leaf is { function: 7, index: 0 } && (leaf.ecx & La57Bit) != 0) ? CpuFeatures.La57 : CpuFeatures.None;
+    /// <summary>What this host's KVM can show guests.</summary>
+    /// <param name="showsModels">See <see cref="CpuOffer.ShowsModels"/>.</param>
+    public static CpuOffer OfferOf(KvmDevice device, bool showsModels = true)
+    {
+        var words = Words(Filtered(device, device.SupportedCpuid()));
+        return Offer(showsModels ? words : ShownAnyway(words)) with { ShowsModels = showsModels };
+    }
+
+    private static CpuOffer Offer(CpuFeatureSet words) => new("this host's KVM", vendor => vendor == CpuVendors.Host ? words : null);
+
+    /// <summary>Where guests see the host's CPUID, all of that is there, but what a kernel allows by CR4 to itself: of that KVM has the say.</summary>
+    private static CpuFeatureSet ShownAnyway(CpuFeatureSet supported)
+    {
+        var host = CpuFeatureSet.OfHost();
+        foreach (var feature in CpuFeature.All)
+        {
+            bool shown = (feature.Cr4 & ~Soft.Cr4.Osxsave) != 0 ? supported.Has(feature) : supported.Has(feature) || host.Has(feature);
+            supported = shown ? supported.With(feature) : supported.Without(feature);
+        }
+
+        return supported;
+    }
+
+    private static kvm_cpuid_entry2[] Filtered(KvmDevice device, kvm_cpuid_entry2[] supported)
+    {
+        uint components = ComponentsOf(supported);
+        bool deadline = device.Capability(KvmCapabilities.KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+        return [.. supported.Where(Keep).Select(leaf => Filter(leaf, components | 1, deadline))];
+    }
+
+    private static uint ComponentsOf(kvm_cpuid_entry2[] supported) =>
+        supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
+
+    private static CpuFeatureSet Words(kvm_cpuid_entry2[] leaves)
+    {
+        var words = default(CpuFeatureSet);
+        foreach (var leaf in leaves)
+        {
+            for (int register = 0; register < 4; register++)
+            {
+                if (CpuidWords.At(leaf.function, leaf.index, register) is { } word)
+                {
+                    words[word] = register switch { 0 => leaf.eax, 1 => leaf.ebx, 2 => leaf.ecx, _ => leaf.edx };
+                }
+            }
+        }
+
+        return words;
+    }
+
+    /// <summary>
+    /// A leaf as the profile has it: of the host's processor what the profile takes away is left out; of a model nothing else is there, and nothing
+    /// in it tells of the host.
+    /// </summary>
+    private static kvm_cpuid_entry2 Shown(kvm_cpuid_entry2 leaf, CpuProfile profile, uint components)
+    {
+        leaf.eax = Register(0, leaf.eax);
+        leaf.ebx = Register(1, leaf.ebx);
+        leaf.ecx = Register(2, leaf.ecx);
+        leaf.edx = Register(3, leaf.edx);
+        bool model = profile.Model != CpuModel.Host;
+        switch (leaf.function, leaf.index)
+        {
+            case (1, _) when model:
+                leaf.eax = Soft.CpuidPolicy.Signature(profile.Vendor);
+                break;
+            case (ExtendedStateLeaf, 0):
+                leaf.eax = profile.Has("xsave") ? components : 0;
+                leaf.ebx = leaf.ecx = profile.Has("xsave") ? ExtendedStateSize(components) : 0;
+                break;
+            case (ExtendedStateLeaf, 1):
+                leaf.ebx = profile.Has("xsave") ? ExtendedStateSize(components) : 0;
+                break;
+            case (ExtendedStateLeaf, 2) when (components & 4) == 0:
+                leaf = new kvm_cpuid_entry2 { function = leaf.function, index = leaf.index, flags = leaf.flags };
+                break;
+            case (0x80000001, _) when model && profile.Vendor == CpuVendor.Amd:
+                leaf.eax = Soft.CpuidPolicy.Signature(profile.Vendor);
+                leaf.edx |= profile.Features[CpuidWord.Leaf1Edx] & Soft.CpuidPolicy.RepeatedByAmd;
+                break;
+            case ( >= 0x80000002 and <= 0x80000004, _) when model:
+                (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = Soft.CpuidPolicy.BrandOf($"{profile.Model.Name()} of WebVm", leaf.function);
+                break;
+            case (0x80000008, _):
+                leaf.eax = (leaf.eax & ~0xff00u) | (Math.Min(leaf.eax >> 8 & 0xff, profile.HasLa57 ? 57u : 48u) << 8);
+                break;
+            default:
+                break;
+        }
+
+        return leaf;
+
+        uint Register(int register, uint value)
+        {
+            if (CpuidWords.At(leaf.function, leaf.index, register) is not { } word)
+            {
+                return value;
+            }
+
+            uint shown = profile.Features[word];
+            return profile.Model == CpuModel.Host ? value & (shown | ~s_named[word]) : shown;
+        }
+    }
+
+    private static readonly CpuFeatureSet s_named = CpuFeatureSet.Of(CpuFeature.All);
+
+    private static uint ExtendedStateSize(uint components) => (components & 4) != 0 ? 832u : 576u;
+
+    /// <summary>The processor that guests meet.</summary>
+    public CpuProfile Profile { get; }
 
     /// <summary>Gives a vCPU its CPUID. Before its first run.</summary>
     public void Apply(FileDescriptor vcpu, CpuPlace place)
@@ -192,7 +303,7 @@ internal sealed unsafe class KvmCpuid
         _ => true,
     };
 
-    private static kvm_cpuid_entry2 Filter(kvm_cpuid_entry2 leaf, uint components, bool deadline, CpuFeatures features)
+    private static kvm_cpuid_entry2 Filter(kvm_cpuid_entry2 leaf, uint components, bool deadline)
     {
         switch (leaf.function, leaf.index)
         {
@@ -207,7 +318,6 @@ internal sealed unsafe class KvmCpuid
                 leaf.ebx &= ~((1u << 2) | (1u << 14) | Avx512Ebx | (1u << 25));
                 leaf.ecx &= ~((1u << 1) | (1u << 3) | (1u << 4) | (1u << 6) | (1u << 7) | (1u << 11) | (1u << 12) | (1u << 14) | (1u << 30));
                 leaf.edx &= ~((1u << 2) | (1u << 3) | (1u << 8) | (1u << 20) | (1u << 22) | (1u << 23) | (1u << 24) | (1u << 25));
-                leaf.ecx &= HasLa57(features) ? ~0u : ~La57Bit;
                 leaf.ebx &= (components & 4) != 0 ? ~0u : ~(1u << 5);
                 break;
             case (7, 1):
@@ -229,8 +339,7 @@ internal sealed unsafe class KvmCpuid
                 leaf.ecx &= ~((1u << 2) | (1u << 10) | (1u << 12) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 26) | (1u << 28)); // SVM, IBS, SKINIT, LWP, performance counters
                 break;
             case (0x80000008, _):
-                uint linear = Math.Min(leaf.eax >> 8 & 0xff, HasLa57(features) ? 57u : 48u);
-                leaf.eax = (leaf.eax & ~0xffffu) | (linear << 8) | Math.Min(leaf.eax & 0xff, GuestMemory.AddressBits);
+                leaf.eax = (leaf.eax & ~0xffu) | Math.Min(leaf.eax & 0xff, GuestMemory.AddressBits);
                 break;
             case (KvmParavirtual.KVM_CPUID_FEATURES, _):
                 leaf.eax &= OfferedParavirtual;
@@ -241,8 +350,6 @@ internal sealed unsafe class KvmCpuid
 
         return leaf;
     }
-
-    private static bool HasLa57(CpuFeatures features) => (features & CpuFeatures.La57) != 0;
 
     private const uint Avx512Ebx = (1u << 16) | (1u << 17) | (1u << 21) | (1u << 26) | (1u << 27) | (1u << 28) | (1u << 30) | (1u << 31);
 

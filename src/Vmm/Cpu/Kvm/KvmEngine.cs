@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Host;
@@ -27,10 +28,17 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="clock">VM time, which the guest's paravirtual clock follows.</param>
-    /// <param name="features">Offered beyond what every guest is, where this host's KVM has them: <see cref="HostKvm.Features"/>.</param>
     /// <exception cref="IOException">There is no usable KVM on this host.</exception>
     /// <exception cref="LinuxException">It refuses what is needed of it.</exception>
-    public KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock, CpuFeatures features = CpuFeatures.None)
+    public KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock)
+        : this(memory, bus, clock, null)
+    {
+    }
+
+    /// <param name="profile">The processor that guests meet, of <see cref="HostKvm.Offer"/>; null for what guests get that ask for nothing.</param>
+    /// <exception cref="IOException">There is no usable KVM on this host.</exception>
+    /// <exception cref="LinuxException">It refuses what is needed of it.</exception>
+    internal KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock, CpuProfile? profile)
     {
         _memory = memory;
         Bus = bus;
@@ -48,7 +56,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
             _interrupts = new KvmInterrupts(_vm);
             IoEvents = new KvmIoEvents(_vm);
             _controllers = new KvmControllerState(_vm, clock);
-            Cpuid = KvmCpuid.ForHost(Device, features);
+            Cpuid = KvmCpuid.ForHost(Device, profile);
             _slots = new KvmMemorySlots(_vm, memory);
             memory.AddListener(_slots);
             _clock = new KvmClock(_vm, clock, _vcpus);
@@ -67,6 +75,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
     }
 
     public string Name => "kvm";
+
+    public CpuDescription Processor => CpuDescription.Of(Cpuid.Profile);
 
     public uint ParavirtualFeatures => Cpuid.Leaves.FirstOrDefault(leaf => leaf.function == KvmParavirtual.KVM_CPUID_FEATURES).eax;
 

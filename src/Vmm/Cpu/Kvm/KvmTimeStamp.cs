@@ -43,7 +43,8 @@ internal sealed unsafe class KvmTimeStamp
     public void Freeze(ulong hostCounter) => _frozen = _hasOffset ? hostCounter + Offset() : Read();
 
     /// <summary>Goes on from where it stood.</summary>
-    public void Thaw(ulong hostCounter)
+    /// <param name="skipped">Nanoseconds by which it goes on from later, as VM time does.</param>
+    public void Thaw(ulong hostCounter, long skipped = 0)
     {
         if (_frozen is not { } value)
         {
@@ -51,6 +52,7 @@ internal sealed unsafe class KvmTimeStamp
         }
 
         _frozen = null;
+        value += (ulong)((UInt128)(ulong)skipped * Kilohertz / 1_000_000);
 
         // KVM turned the deadline into host time when it was set; it has to do so again.
         bool armed = _state.TryReadMsr(KvmMsrs.TscDeadline, out ulong deadline) && deadline != 0;

@@ -38,10 +38,7 @@ internal static class Cr4
     public const ulong Osxsave = 1 << 18;
     public const ulong Smep = 1 << 20;
     public const ulong Smap = 1 << 21;
-
-    /// <summary>What this processor has.</summary>
-    public const ulong Supported = Vme | Pvi | Tsd | De | Pse | Pae | Mce | Pge | Pce | Osfxsr | Osxmmexcpt | Umip | La57 | Fsgsbase | Pcide | Osxsave
-        | Smep | Smap;
+    public const ulong Pke = 1 << 22;
 
     /// <summary>A change of any of these flushes all translations (SDM Vol. 3A §4.10.4.1).</summary>
     public const ulong Paging = Pse | Pae | Pge | La57 | Pcide | Smep | Smap;
@@ -54,6 +51,9 @@ internal static class Efer
     public const ulong Lme = 1 << 8;
     public const ulong Lma = 1 << 10;
     public const ulong Nxe = 1 << 11;
+
+    /// <summary>AMD's automatic IBRS (APM Vol. 2 §3.1.7): kept, without effect.</summary>
+    public const ulong AutomaticIbrs = 1 << 21;
 }
 
 /// <summary>RFLAGS (SDM Vol. 1 §3.4.3).</summary>

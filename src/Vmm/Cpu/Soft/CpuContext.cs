@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft;
@@ -56,6 +57,9 @@ internal unsafe struct CpuContext
     /// <summary>What program counters are relative to: the base of CS, 0 in 64-bit mode.</summary>
     public ulong CodeBase;
 
+    /// <summary>The vendor that CPUID shows, by whose manual instructions act.</summary>
+    public CpuVendor Vendor;
+
     /// <summary>Current privilege level, 0 to 3.</summary>
     public byte Cpl;
 
@@ -76,7 +80,10 @@ internal unsafe struct CpuContext
     /// <summary>DR7 has data breakpoints enabled: every access takes the slow path.</summary>
     public byte DataBreakpoints;
 
-    /// <summary>DR6 bits of debug conditions that the instruction met and that trap after it.</summary>
+    /// <summary>
+    /// DR6 bits of debug conditions that were met and trap before the next instruction, or behind it if a load of SS holds them back. Whoever
+    /// delivers #DB takes them along, and any other fault drops them: see <see cref="Exceptions.EventDelivery"/>.
+    /// </summary>
     public uint PendingDebug;
 
     /// <summary>Ticks of the time stamp counter per nanosecond of VM time, with 32 bits of fraction.</summary>

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft;
@@ -11,10 +12,10 @@ internal static unsafe class CpuReset
     private const SegmentAttributes RealModeCode = RealModeData | SegmentAttributes.Code;
 
     /// <summary>Power-on and system reset.</summary>
-    public static void PowerOn(CpuState* state, bool bootProcessor)
+    public static void PowerOn(CpuState* state, bool bootProcessor, CpuVendor vendor = CpuVendor.Intel)
     {
         *state = default;
-        Common(state, bootProcessor);
+        Common(state, bootProcessor, vendor);
         state->Cr0 = Cr0.Cd | Cr0.Nw | Cr0.Et;
         state->Xsave.ControlWord = 0x40;
         state->Xsave.Mxcsr = 0x1f80;
@@ -34,7 +35,7 @@ internal static unsafe class CpuReset
         ulong cr0 = (state->Cr0 & (Cr0.Cd | Cr0.Nw)) | Cr0.Et;
         var kept = *state;
         *state = default;
-        Common(state, bootProcessor);
+        Common(state, bootProcessor, cpu->Vendor);
         state->Cr0 = cr0;
         state->Msr = kept.Msr;
         state->Xsave = kept.Xsave;
@@ -53,11 +54,11 @@ internal static unsafe class CpuReset
         state->Activity = VcpuActivity.Active;
     }
 
-    private static void Common(CpuState* state, bool bootProcessor)
+    private static void Common(CpuState* state, bool bootProcessor, CpuVendor vendor)
     {
         state->Rflags = RflagsBits.Always;
         state->Rip = 0xfff0;
-        state->Gpr[2] = CpuidPolicy.Signature;
+        state->Gpr[2] = CpuidPolicy.Signature(vendor);
         for (var segment = SegmentIndex.Es; segment <= SegmentIndex.Gs; segment++)
         {
             state->Segments[segment] = new SegmentRegister { Limit = 0xffff, Attributes = RealModeData };

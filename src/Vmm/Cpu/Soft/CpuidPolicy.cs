@@ -1,15 +1,25 @@
 using System.Text;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft;
 
-/// <summary>What CPUID tells the guest: what this processor implements, and no more (SDM Vol. 2A, CPUID).</summary>
+/// <summary>
+/// What CPUID tells the guest: the features of its <see cref="CpuProfile"/>, in the leaves of its vendor (SDM Vol. 2A, CPUID; APM Vol. 3 appendix E).
+/// </summary>
 internal static unsafe class CpuidPolicy
 {
-    /// <summary>Family 6, a model that no table of quirks knows, stepping 1 (leaf 1 EAX; also EDX after reset).</summary>
-    public const uint Signature = 0x000e_06f1;
+    private const uint FirstExtended = 0x8000_0000;
+    private const uint ApicBit = 1 << 9;
+    private const uint OspkeBit = 1 << 4;
+    private const uint SystemCallBit = 1 << 11;
+
+    /// <summary>Bits that AMD's leaf 0x80000001 repeats from leaf 1.</summary>
+    public const uint RepeatedByAmd = 0x0183_f3ff;
 
     /// <summary>
     /// IA32_ARCH_CAPABILITIES: an interpreter has no speculation to leak from, so guests need no mitigations. RDCL_NO, IBRS_ALL,
@@ -18,79 +28,44 @@ internal static unsafe class CpuidPolicy
     public const ulong ArchCapabilities = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8)
         | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 24) | (1 << 26) | (1 << 27) | (1UL << 62);
 
-    private const uint La57Bit = 1 << 16;
-
-    private const uint Leaf1Edx = (1u << 0) | (1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 7) | (1u << 8) | (1u << 9)
-        | (1u << 11) | (1u << 12) | (1u << 13) | (1u << 14) | (1u << 15) | (1u << 16) | (1u << 17) | (1u << 19);
-
-    /// <summary>Not offered where the host's KVM lacks them: a guest that uses them could not go on there.</summary>
-    private const uint PcidBit = 1 << 17;
-    private const uint InvpcidBit = 1 << 10;
-
-    // CMPXCHG16B, PCID, x2APIC, MOVBE, POPCNT, TSC deadline, RDRAND, hypervisor.
-    private const uint Leaf1Ecx = (1u << 13) | (1u << 17) | (1u << 21) | (1u << 22) | (1u << 23) | (1u << 24) | (1u << 30) | (1u << 31);
-
-    // FSGSBASE, TSC_ADJUST, BMI1, SMEP, BMI2, ERMS, INVPCID, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB.
-    private const uint Leaf7Ebx = (1u << 0) | (1u << 1) | (1u << 3) | (1u << 7) | (1u << 8) | (1u << 9) | (1u << 10) | (1u << 18) | (1u << 19) | (1u << 20)
-        | (1u << 23) | (1u << 24);
-
-    // UMIP, RDPID.
-    private const uint Leaf7Ecx = (1u << 2) | (1u << 22);
-
-    // FSRM, MD_CLEAR, IBRS and IBPB, STIBP, ARCH_CAPABILITIES, SSBD.
-    private const uint Leaf7Edx = (1u << 4) | (1u << 10) | (1u << 26) | (1u << 27) | (1u << 29) | (1u << 31);
-
-    private const uint LongModeEdx = (1u << 11) | (1u << 20) | (1u << 26) | (1u << 27) | (1u << 29);
-
-    // LAHF, LZCNT, PREFETCHW.
-    private const uint LongModeEcx = (1u << 0) | (1u << 5) | (1u << 8);
-
-    private static readonly uint[] Brand = Words("WebVm soft processor", 48);
-    private static readonly uint[] Vendor = Words("GenuineIntel", 12);
-
-    /// <summary>XCR0 bits that may be set.</summary>
-    public static ulong Xcr0Supported => VectorFeatures.Xcr0Supported;
-
-    /// <summary>CR4 bits that may be set.</summary>
-    public static ulong Cr4Supported(CpuContext* cpu) => OffersLa57(cpu) ? Cr4.Supported : Cr4.Supported & ~Cr4.La57;
+    /// <summary>Leaf 1 EAX; also EDX after reset. Intel: family 6, a model that no table of quirks knows. AMD: family 0x19, its first model.</summary>
+    public static uint Signature(CpuVendor vendor) => vendor == CpuVendor.Amd ? 0x00a0_0f11u : 0x000e_06f1u;
 
     /// <summary>Gives EAX, EBX, ECX, EDX of a leaf.</summary>
     public static (uint Eax, uint Ebx, uint Ecx, uint Edx) Read(CpuContext* cpu, uint leaf, uint subleaf)
     {
-        const uint BasicMaximum = 0x16;
-        const uint ExtendedMaximum = 0x8000_0008;
-
-        // Beyond the maximum: the highest basic leaf, as Intel's processors do.
-        if (leaf is > BasicMaximum and < KvmLeaves.First or > KvmLeaves.First + 0xff and < 0x8000_0000 or > ExtendedMaximum)
+        var vcpu = SoftVcpu.Of(cpu);
+        var profile = vcpu.Profile;
+        bool amd = profile.Vendor == CpuVendor.Amd;
+        uint basicMaximum = amd ? 0xdu : 0x16u;
+        uint extendedMaximum = amd ? 0x8000_0021 : 0x8000_0008;
+        bool beyond = leaf > basicMaximum && leaf is < KvmLeaves.First or > KvmLeaves.First + 0xff and < FirstExtended || leaf > extendedMaximum;
+        if (beyond)
         {
-            leaf = BasicMaximum;
+            // The highest basic leaf, as Intel's processors answer; AMD's answer nothing.
+            if (amd)
+            {
+                return default;
+            }
+
+            leaf = basicMaximum;
         }
 
-        var place = SoftVcpu.Of(cpu).Place;
+        var place = vcpu.Place;
         switch (leaf)
         {
-            case 0: return (BasicMaximum, Vendor[0], Vendor[2], Vendor[1]);
-            case 1:
-                uint osxsave = (cpu->State.Cr4 & Cr4.Osxsave) != 0 ? 1u << 27 : 0;
-                uint multiple = place.CoreBits > 0 ? 1u << 28 : 0;
-                return (Signature, (place.ApicId << 24) | (Math.Min(place.CoresPerPackage, 255) << 16) | (8 << 8),
-                    (HostKvm.HasPcid ? Leaf1Ecx : Leaf1Ecx & ~PcidBit) | VectorFeatures.Leaf1Ecx | osxsave, Leaf1Edx | VectorFeatures.Leaf1Edx | multiple);
-            case 2: return (0x00fe_ff01, 0, 0, 0);
-            case 4: return Cache(subleaf, place);
+            case 0: return Identification(profile.Vendor, basicMaximum);
+            case 1: return Features(cpu, vcpu, profile);
+            case 2: return amd ? default : (0x00fe_ff01u, 0u, 0u, 0u);
+            case 4: return amd ? default : Cache(subleaf, place, (place.CoresPerPackage - 1) << 26);
 
             // The APIC timer runs in every power state.
             case 6: return (1 << 2, 0, 0, 0);
-            case 7: return subleaf switch
-            {
-                0 => (2, (HostKvm.HasInvpcid ? Leaf7Ebx : Leaf7Ebx & ~InvpcidBit) | VectorFeatures.Leaf7Ebx, Leaf7Ecx | VectorFeatures.Leaf7Ecx | (OffersLa57(cpu) ? La57Bit : 0), Leaf7Edx),
-                1 => (VectorFeatures.Leaf7Subleaf1Eax, 0, 0, 0),
-
-                // BHI_CTRL: Linux clears branch history in software on every system call unless a control bit can do it.
-                2 => (0, 0, 0, 1 << 4),
-                _ => default,
-            };
+            case 7: return StructuredFeatures(cpu, profile, subleaf);
             case 0xb: return Topology(subleaf, place);
-            case 0xd: return VectorFeatures.ExtendedStateLeaf(subleaf, cpu->State.Xcr0);
+            case 0xd: return profile.Has("xsave")
+                ? VectorFeatures.ExtendedStateLeaf(subleaf, cpu->State.Xcr0, profile.Xcr0, profile.Features[CpuidWord.LeafDSubleaf1Eax])
+                : default;
             case 0x15:
                 // Linux takes the crystal's frequency for the local APIC's too.
                 var (ticks, crystal) = TimeStampCounter.CrystalRatio(cpu);
@@ -99,24 +74,84 @@ internal static unsafe class CpuidPolicy
                 uint megahertz = (uint)(cpu->State.Msr.TscKilohertz / 1000);
                 return (megahertz, megahertz, 100, 0);
             case >= KvmLeaves.First and <= KvmLeaves.Last: return KvmLeaves.Read(leaf);
-            case 0x8000_0000: return (ExtendedMaximum, 0, 0, 0);
-            case 0x8000_0001: return (0, 0, LongModeEcx, LongModeEdx);
+            case FirstExtended: return Identification(profile.Vendor, extendedMaximum) is var same && amd ? same : (extendedMaximum, 0, 0, 0);
+            case 0x8000_0001: return ExtendedFeatures(cpu, profile, place);
             case >= 0x8000_0002 and <= 0x8000_0004:
-                uint word = (leaf - 0x8000_0002) * 4;
-                return (Brand[word], Brand[word + 1], Brand[word + 2], Brand[word + 3]);
-            case 0x8000_0006: return (0, 0, (1024 << 16) | (6 << 12) | 64, 0);
+                return BrandOf(profile.Model == CpuModel.Host ? "WebVm soft processor" : $"{profile.Model.Name()} of WebVm", leaf);
+            case 0x8000_0005: return amd ? (0u, 0u, FirstLevelCache, FirstLevelCache) : default;
+            case 0x8000_0006: return (0, 0, (1024 << 16) | (6 << 12) | 64, amd ? (32u << 18) | (9 << 12) | (1 << 8) | 64 : 0);
+            case 0x8000_0007: return (0, 0, 0, profile.Features[CpuidWord.Extended7Edx]);
+            case 0x8000_0008:
+                return (GuestMemory.AddressBits | ((profile.HasLa57 ? 57u : 48u) << 8), profile.Features[CpuidWord.Extended8Ebx],
+                    amd ? ((uint)place.CoreBits << 12) | (uint)(place.Cores - 1) : 0, 0);
+            case 0x8000_001d: return profile.Has("topoext") ? Cache(subleaf, place, 0) : default;
 
-            // Invariant TSC.
-            case 0x8000_0007: return (0, 0, 0, 1 << 8);
-            case 0x8000_0008: return (GuestMemory.AddressBits | ((OffersLa57(cpu) ? 57u : 48u) << 8), 0, 0, 0);
+            // A node of AMD's is a die; each package has one.
+            case 0x8000_001e: return profile.Has("topoext") ? (place.ApicId, place.Core, place.Package, 0u) : default;
+            case 0x8000_0021: return (profile.Features[CpuidWord.Extended21Eax], 0, profile.Features[CpuidWord.Extended21Ecx], 0);
             default: return default;
         }
     }
 
-    private static bool OffersLa57(CpuContext* cpu) => (SoftVcpu.Of(cpu).Features & CpuFeatures.La57) != 0;
+    /// <summary>The words of leaf 0x80000002, 3 or 4 for a brand string.</summary>
+    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) BrandOf(string brand, uint leaf)
+    {
+        uint[] words = Words(brand, 48);
+        uint word = (leaf - 0x8000_0002) * 4;
+        return (words[word], words[word + 1], words[word + 2], words[word + 3]);
+    }
 
-    /// <summary>Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by the package.</summary>
-    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Cache(uint index, CpuPlace place)
+    /// <summary>AMD's leaf 0x80000005: 32 KiB, eight ways, lines of 64 bytes.</summary>
+    private const uint FirstLevelCache = (32u << 24) | (8 << 16) | (1 << 8) | 64;
+
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Identification(CpuVendor vendor, uint maximum)
+    {
+        uint[] words = Words(vendor.Identification(), 12);
+        return (maximum, words[0], words[2], words[1]);
+    }
+
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Features(CpuContext* cpu, SoftVcpu vcpu, CpuProfile profile)
+    {
+        var place = vcpu.Place;
+        uint osxsave = (cpu->State.Cr4 & Cr4.Osxsave) != 0 ? 1u << 27 : 0;
+        uint multiple = place.CoreBits > 0 ? 1u << 28 : 0;
+        uint edx = profile.Features[CpuidWord.Leaf1Edx];
+        if (((vcpu.Apic?.Base ?? cpu->State.Msr.ApicBase) & LocalApic.BaseEnable) == 0)
+        {
+            // The local APIC is switched off (SDM Vol. 3A §10.4.3).
+            edx &= ~ApicBit;
+        }
+
+        return (Signature(profile.Vendor), (place.ApicId << 24) | (Math.Min(place.CoresPerPackage, 255) << 16) | (8 << 8),
+            profile.Features[CpuidWord.Leaf1Ecx] | osxsave, edx | multiple);
+    }
+
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) StructuredFeatures(CpuContext* cpu, CpuProfile profile, uint subleaf) => subleaf switch
+    {
+        0 => (profile.Vendor == CpuVendor.Amd ? 1u : 2u, profile.Features[CpuidWord.Leaf7Ebx],
+            profile.Features[CpuidWord.Leaf7Ecx] | ((cpu->State.Cr4 & Cr4.Pke) != 0 ? OspkeBit : 0), profile.Features[CpuidWord.Leaf7Edx]),
+        1 => (profile.Features[CpuidWord.Leaf7Subleaf1Eax], 0, 0, 0),
+
+        // BHI_CTRL: Linux clears branch history in software on every system call unless a control bit can do it.
+        2 => (0, 0, 0, profile.Features[CpuidWord.Leaf7Subleaf2Edx]),
+        _ => default,
+    };
+
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) ExtendedFeatures(CpuContext* cpu, CpuProfile profile, CpuPlace place)
+    {
+        uint ecx = profile.Features[CpuidWord.Extended1Ecx];
+        uint edx = profile.Features[CpuidWord.Extended1Edx];
+        if (profile.Vendor == CpuVendor.Amd)
+        {
+            return (Signature(profile.Vendor), 0, ecx | (place.Cores > 1 ? 2u : 0), edx | (profile.Features[CpuidWord.Leaf1Edx] & RepeatedByAmd));
+        }
+
+        // SYSCALL is told of in 64-bit mode, where alone it exists (SDM Vol. 2A, CPUID, note 1 of leaf 0x80000001).
+        return (0, 0, ecx, cpu->IsCode64 ? edx : edx & ~SystemCallBit);
+    }
+
+    /// <summary>Deterministic cache parameters, of the form that both vendors have: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by the package.</summary>
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Cache(uint index, CpuPlace place, uint cores)
     {
         const uint Ways = 8;
         uint others = place.CoresPerPackage - 1;
@@ -130,7 +165,7 @@ internal static unsafe class CpuidPolicy
         };
         return type == 0
             ? default
-            : (type | (level << 5) | (1u << 8) | (sharing << 14) | (others << 26), 63 | ((Ways - 1) << 22), sets - 1, 0u);
+            : (type | (level << 5) | (1u << 8) | (sharing << 14) | cores, 63 | ((Ways - 1) << 22), sets - 1, 0u);
     }
 
     private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Topology(uint level, CpuPlace place) => level switch

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Confinement;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Interrupts;
@@ -14,17 +15,22 @@ public sealed class SoftEngine : ICpuEngine
     private readonly GuestMemory _memory;
     private readonly IGuestBus _bus;
     private readonly ITimerService _timers;
-    private readonly CpuFeatures _features;
+    private readonly CpuProfile _profile;
     private readonly HostTimers _deadlines = new(() => InnerWall.Narrow(ThreadRole.Timers));
     private readonly PhysicalMap _map;
     private volatile SoftVcpu[] _vcpus = [];
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="timers">VM time, which the time stamp counters follow.</param>
-    /// <param name="features">Offered beyond what every guest is.</param>
-    public SoftEngine(GuestMemory memory, IGuestBus bus, ITimerService timers, CpuFeatures features = CpuFeatures.None)
+    public SoftEngine(GuestMemory memory, IGuestBus bus, ITimerService timers)
+        : this(memory, bus, timers, SoftOffer.ForGuests.Resolve(new CpuSpec()))
     {
-        _features = features;
+    }
+
+    /// <param name="profile">The processor that guests meet, of <see cref="SoftOffer"/>.</param>
+    internal SoftEngine(GuestMemory memory, IGuestBus bus, ITimerService timers, CpuProfile profile)
+    {
+        _profile = profile;
         _memory = memory;
         _bus = bus;
         _timers = timers;
@@ -35,6 +41,8 @@ public sealed class SoftEngine : ICpuEngine
 
     public string Name => "soft";
 
+    public CpuDescription Processor => CpuDescription.Of(_profile);
+
     public uint ParavirtualFeatures => KvmLeaves.Features;
 
     public IInterruptRouter Interrupts => Controllers;
@@ -44,7 +52,7 @@ public sealed class SoftEngine : ICpuEngine
 
     public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var vcpu = new SoftVcpu(index, place, _memory, _map, _bus) { Clock = _timers.Clock, DeadlineTimers = _deadlines, Features = _features };
+        var vcpu = new SoftVcpu(index, place, _memory, _map, _bus, _profile) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
         vcpu.Apic = new LocalApic(Controllers.Apics, place.ApicId, index == 0, _timers, vcpu);
         lock (_lock)
         {

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Cpu.Soft.Paging;
@@ -39,7 +40,7 @@ internal sealed unsafe class SoftInterpreter : IDisposable
     {
         _memory = memory;
         // What the guest may use is the other engine's affair.
-        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, map, bus) { Features = CpuFeatures.La57 };
+        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, map, bus, SoftOffer.Everything(CpuVendors.Host));
     }
 
     /// <summary>A memory map for interpreters that run only while their VM's memory map does not change.</summary>

@@ -10,11 +10,18 @@ internal sealed unsafe partial class SoftVcpu
 {
     private int _startUpVector;
 
+    /// <summary>Non-maskable interrupts that arrived and have not been looked at.</summary>
+    private int _nmis;
+
     public void Kick() => Request(CpuRequests.Kick);
 
     void ILocalApicOwner.InterruptPending() => Request(CpuRequests.Interrupt);
 
-    void ILocalApicOwner.Nmi() => Request(CpuRequests.Nmi);
+    void ILocalApicOwner.Nmi()
+    {
+        Interlocked.Increment(ref _nmis);
+        Request(CpuRequests.Nmi);
+    }
 
     // System management mode is absent: there is no handler that an SMI could run.
     void ILocalApicOwner.Smi()
@@ -93,7 +100,7 @@ internal sealed unsafe partial class SoftVcpu
 
         if ((requests & CpuRequests.Nmi) != 0)
         {
-            _cpu->State.NmiPending = 1;
+            _cpu->State.NmiPending = PendingNmis(Interlocked.Exchange(ref _nmis, 0));
         }
 
         if ((requests & CpuRequests.Unhalt) != 0)
@@ -124,6 +131,9 @@ internal sealed unsafe partial class SoftVcpu
 
         return false;
     }
+
+    /// <summary>One runs and one waits behind it (SDM Vol. 3A §6.7.1): of those that come before the first is delivered two remain, later one.</summary>
+    private byte PendingNmis(int arrived) => (byte)Math.Min(_cpu->State.NmiPending + Math.Min(arrived, 2), _cpu->State.NmiBlocked != 0 ? 1 : 2);
 
     private void TakeActivityEvents()
     {
@@ -168,11 +178,18 @@ internal sealed unsafe partial class SoftVcpu
         LeaveGuest();
         _asleep = true;
         Interlocked.MemoryBarrier();
+        GiveBackWhenIdle();
         long asleep = Stopwatch.GetTimestamp();
         while (Volatile.Read(ref _cpu->Requests) == 0)
         {
-            _wake.Wait();
-            _wake.Reset();
+            if (_wake.Wait(IdlePatience))
+            {
+                _wake.Reset();
+            }
+            else
+            {
+                GiveBackWhenIdle();
+            }
         }
 
         _stealTime.Waited(Stopwatch.GetTimestamp() - asleep);

@@ -106,9 +106,17 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 
             if (_cpu->State.InterruptShadow == 0)
             {
-                if (_cpu->State.NmiPending != 0 && _cpu->State.NmiBlocked == 0)
+                // Traps of the instruction before come first (SDM Vol. 3A §6.9, table 6-2).
+                if (_cpu->PendingDebug != 0)
                 {
-                    _cpu->State.NmiPending = 0;
+                    if (!TryDeliverPendingDebug())
+                    {
+                        return ShutDown();
+                    }
+                }
+                else if (_cpu->State.NmiPending != 0 && _cpu->State.NmiBlocked == 0)
+                {
+                    _cpu->State.NmiPending--;
                     if (!EventDelivery.TryDeliver(_cpu, GuestEvent.Nmi(_cpu->State.Rip)))
                     {
                         return ShutDown();
@@ -226,7 +234,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 
         destination->Msr.Tsc = TimeStampCounter.Read(_cpu);
         var requests = (CpuRequests)Volatile.Read(ref _cpu->Requests);
-        destination->NmiPending |= (byte)((requests & CpuRequests.Nmi) != 0 ? 1 : 0);
+        destination->NmiPending = PendingNmis(Volatile.Read(ref _nmis));
         destination->PendingInit |= (byte)((requests & CpuRequests.Init) != 0 ? 1 : 0);
         if ((requests & CpuRequests.Sipi) != 0)
         {
@@ -242,6 +250,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     private void LoadRunState()
     {
         Interlocked.And(ref _cpu->Requests, (int)CpuRequests.Kick);
+        Volatile.Write(ref _nmis, 0);
         _cpu->InterruptLatched = 1;
 
         // A kick on its way when the state was saved is not in it. A guest that uses kicks bears one too many, but not one too few.

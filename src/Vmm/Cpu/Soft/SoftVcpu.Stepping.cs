@@ -8,6 +8,9 @@ namespace WebVm.Vmm.Cpu.Soft;
 /// <content>Instruction by instruction: for assist, single step, breakpoints and the shadow behind STI and MOV SS.</content>
 internal sealed unsafe partial class SoftVcpu
 {
+    /// <summary>Value of <see cref="CpuState.InterruptShadow"/> behind MOV to SS and POP SS.</summary>
+    private const byte ShadowOfStackLoad = 2;
+
     /// <summary>Executes at most so many instructions, one by one, without delivering interrupts or exceptions.</summary>
     /// <returns>How many retired; fewer when an exception is recorded (<see cref="Outcome.Exception"/>) or the processor halted.</returns>
     public int Step(int count, out Outcome outcome)
@@ -31,19 +34,19 @@ internal sealed unsafe partial class SoftVcpu
         return done;
     }
 
+    /// <summary>Debug traps of the instruction before, of a task switch or a return into single-stepped code: before anything else is taken.</summary>
+    private bool TryDeliverPendingDebug()
+    {
+        _cpu->State.Activity = VcpuActivity.Active;
+        return EventDelivery.TryDeliver(_cpu, GuestEvent.DebugTrap(_cpu->State.Rip));
+    }
+
     /// <summary>One instruction, with what is to be checked around each: breakpoints before; single step and data breakpoints behind.</summary>
     private bool TryExecuteSingle(bool trapFlag)
     {
         byte shadow = _cpu->State.InterruptShadow;
-        uint carried = _cpu->PendingDebug;
-        _cpu->PendingDebug = 0;
-        if (carried != 0 && shadow == 0)
-        {
-            // Of a task switch or a return into single-stepped code: before the first instruction.
-            return EventDelivery.TryDeliver(_cpu, GuestEvent.Debug(_cpu, carried));
-        }
-
-        if (_codeBreakpoints && (_cpu->State.Rflags & RflagsBits.Rf) == 0)
+        // The instruction behind a load of SS cannot be broken on: SS and the stack pointer do not belong together yet (SDM Vol. 3A §6.8.3).
+        if (_codeBreakpoints && shadow != ShadowOfStackLoad && (_cpu->State.Rflags & RflagsBits.Rf) == 0)
         {
             uint hit = DebugRegisters.CodeAt(_cpu, _cpu->State.Rip + _cpu->CodeBase);
             if (hit != 0)
@@ -84,21 +87,13 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         bool steps = checksAfterwards ? (_cpu->State.Rflags & RflagsBits.Tf) != 0 : trapFlag;
-        uint debug = carried | _cpu->PendingDebug | (steps ? DebugRegisters.SingleStep : 0);
-        _cpu->PendingDebug = 0;
-        if (debug == 0)
-        {
-            return true;
-        }
-
-        if (_cpu->State.InterruptShadow == 2)
+        if (_cpu->State.InterruptShadow == ShadowOfStackLoad)
         {
             // Behind a load of SS data breakpoints wait for one instruction; the single step there is lost (SDM Vol. 3A §6.8.3).
-            _cpu->PendingDebug = debug & 0xf;
             return true;
         }
 
-        _cpu->State.Activity = VcpuActivity.Active;
-        return EventDelivery.TryDeliver(_cpu, GuestEvent.Debug(_cpu, debug));
+        _cpu->PendingDebug |= steps ? DebugRegisters.SingleStep : 0;
+        return _cpu->PendingDebug == 0 || TryDeliverPendingDebug();
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
@@ -24,8 +25,10 @@ internal sealed unsafe partial class SoftVcpu
     private bool _disposed;
 
     /// <summary>Creates a processor in its power-on state.</summary>
-    public SoftVcpu(int index, CpuPlace place, GuestMemory memory, PhysicalMap map, IGuestBus bus)
+    /// <param name="profile">What CPUID shows and what works; null for all that is implemented.</param>
+    public SoftVcpu(int index, CpuPlace place, GuestMemory memory, PhysicalMap map, IGuestBus bus, CpuProfile? profile = null)
     {
+        Profile = profile ?? SoftOffer.Everything(CpuVendor.Intel);
         Index = index;
         Place = place;
         Memory = memory;
@@ -42,7 +45,8 @@ internal sealed unsafe partial class SoftVcpu
         _cpu->PageFlags = memory.PageFlags;
         _cpu->PageVersions = memory.PageVersions;
         _cpu->Owner = GCHandle.ToIntPtr(_self);
-        CpuReset.PowerOn(&_cpu->State, index == 0);
+        _cpu->Vendor = Profile.Vendor;
+        CpuReset.PowerOn(&_cpu->State, index == 0, Profile.Vendor);
         TimeStampCounter.ApplyFrequency(_cpu);
         StateReplaced();
     }
@@ -54,8 +58,8 @@ internal sealed unsafe partial class SoftVcpu
 
     public uint ApicId => Place.ApicId;
 
-    /// <summary>What CPUID offers beyond the rest.</summary>
-    public CpuFeatures Features { get; init; }
+    /// <summary>What CPUID shows, and what works because of it.</summary>
+    public CpuProfile Profile { get; }
 
     public GuestMemory Memory { get; }
 

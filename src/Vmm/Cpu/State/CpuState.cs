@@ -67,6 +67,7 @@ public unsafe struct CpuState
     /// <summary>An NMI handler runs; further NMIs wait for IRET.</summary>
     public byte NmiBlocked;
 
+    /// <summary>Non-maskable interrupts that wait: two at most, one of them behind the first (SDM Vol. 3A §6.7.1).</summary>
     public byte NmiPending;
 
     /// <summary>SIPI vector that waits for a vCPU in <see cref="VcpuActivity.WaitForSipi"/>; 0x100 | vector, or 0.</summary>

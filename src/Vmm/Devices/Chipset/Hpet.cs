@@ -167,7 +167,10 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
 
     private bool Legacy => (_configuration & LegacyReplacement) != 0;
 
-    private ulong Counter => Counting ? _count + (ulong)((_clock.Now - _countedFrom) / Period) : _count;
+    private ulong Counter => CounterAt(_clock.Now);
+
+    /// <summary>Who also needs the time reads the clock once for both: it runs on between two looks.</summary>
+    private ulong CounterAt(long now) => Counting ? _count + (ulong)((now - _countedFrom) / Period) : _count;
 
     private void Initialize()
     {
@@ -219,10 +222,11 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
     private void WriteConfiguration(ulong value)
     {
         bool legacy = Legacy;
-        ulong count = Counter;
+        long now = _clock.Now;
+        ulong count = CounterAt(now);
         _configuration = value & (EnableCounter | LegacyReplacement);
         _count = count;
-        _countedFrom = _clock.Now;
+        _countedFrom = now;
         if (Legacy != legacy)
         {
             UpdateLines();
@@ -244,7 +248,8 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
     {
         if (Counting)
         {
-            timer.Arm(Counter, _clock.Now);
+            long now = _clock.Now;
+            timer.Arm(CounterAt(now), now);
         }
         else
         {
@@ -257,7 +262,8 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
         lock (_lock)
         {
             var timer = _timers[index];
-            if (!Counting || !timer.Match(Counter))
+            long now = _clock.Now;
+            if (!Counting || !timer.Match(CounterAt(now)))
             {
                 return;
             }
@@ -272,7 +278,7 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
                 timer.Pulse(Legacy);
             }
 
-            timer.Arm(Counter, _clock.Now);
+            timer.Arm(CounterAt(now), now);
         }
     }
 

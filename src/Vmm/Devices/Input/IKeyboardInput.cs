@@ -4,7 +4,7 @@ namespace WebVm.Vmm.Devices.Input;
 public interface IKeyboardInput
 {
     /// <summary>Presses or releases a key. A key that is down may be pressed again: auto-repeat.</summary>
-    /// <returns>False when the guest does not listen or does not keep up; releases of keys that are down are never lost while it listens.</returns>
+    /// <returns>False when the guest does not listen or does not keep up; releases of keys that are down are never lost while it listens. What makes a keyboard send nothing, such as releasing Pause or a key that is up, is true.</returns>
     bool SendKey(KeyCode key, bool pressed);
 
     /// <summary>Releases all keys that are down, as when the viewer loses the focus.</summary>

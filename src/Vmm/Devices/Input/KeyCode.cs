@@ -2,7 +2,8 @@ namespace WebVm.Vmm.Devices.Input;
 
 /// <summary>
 /// A physical key by its place on a keyboard, whatever is printed on it: the names of KeyboardEvent.code (W3C UI Events KeyboardEvent code
-/// Values).
+/// Values). All of them that the PS/2 keyboards of their specifications can send are here. There is none for Fn and FnLock, which keyboards keep
+/// to themselves, for the keypads of calculators, and for the keys of Sun's keyboards that Windows never had (Again, Find, Open, Props, Select).
 /// </summary>
 public enum KeyCode : byte
 {
@@ -20,4 +21,7 @@ public enum KeyCode : byte
     IntlRo, IntlYen, KanaMode, Convert, NonConvert,
     AudioVolumeMute, AudioVolumeDown, AudioVolumeUp, MediaPlayPause, MediaStop, MediaTrackNext, MediaTrackPrevious,
     Power, Sleep, WakeUp,
+    Lang1, Lang2, Lang3, Lang4, Lang5,
+    BrowserBack, BrowserFavorites, BrowserForward, BrowserHome, BrowserRefresh, BrowserSearch, BrowserStop,
+    LaunchApp1, LaunchApp2, LaunchMail, MediaSelect, Eject, Help, Undo, Cut, Copy, Paste,
 }

@@ -44,9 +44,15 @@ internal sealed class Ps2Keyboard
     public byte TakeOutput() => _lastSent = _output.Pop();
 
     /// <summary>A key went down or up.</summary>
+    /// <returns>False when the guest does not take it now. A key of which there is nothing to send is taken.</returns>
     public bool Send(KeyCode key, bool pressed)
     {
-        if (!_scanning || (pressed ? _output.Count > PressLimit : !_down[(int)key]))
+        if (!pressed && !_down[(int)key])
+        {
+            return true;
+        }
+
+        if (!_scanning || (pressed && _output.Count > PressLimit))
         {
             return false;
         }
@@ -72,7 +78,7 @@ internal sealed class Ps2Keyboard
             }
         }
 
-        return length > 0;
+        return true;
     }
 
     public void ReleaseAll()

@@ -1,6 +1,9 @@
 namespace WebVm.Vmm.Devices.Input;
 
-/// <summary>The codes a PS/2 keyboard sends (scan code set 2), and the controller's translation of them to set 1.</summary>
+/// <summary>
+/// The codes a PS/2 keyboard sends (scan code set 2; Microsoft, Keyboard Scan Code Specification, appendix C), and the controller's translation of
+/// them to set 1.
+/// </summary>
 internal static class ScanCodes
 {
     public const byte Extended = 0xe0;
@@ -27,6 +30,9 @@ internal static class ScanCodes
         0x51, 0x6a, 0x13, 0x64, 0x67,
         E | 0x23, E | 0x21, E | 0x32, E | 0x34, E | 0x3b, E | 0x4d, E | 0x15,
         E | 0x37, E | 0x3f, E | 0x5e,
+        0, 0, 0x63, 0x62, 0x5f,
+        E | 0x38, E | 0x18, E | 0x30, E | 0x3a, E | 0x20, E | 0x10, E | 0x28,
+        E | 0x40, E | 0x2b, E | 0x48, E | 0x50, E | 0x1a, E | 0x05, E | 0x3d, E | 0x43, E | 0x44, E | 0x46,
     ];
 
     // The 8042's table (IBM PS/2 technical reference, "Keyboard controller"): set 2 to set 1, 0x00 to 0x84.
@@ -48,12 +54,15 @@ internal static class ScanCodes
 
     /// <summary>The sequence for a key in set 2.</summary>
     /// <param name="destination">At least <see cref="LongestSequence"/> bytes.</param>
-    /// <returns>Its length; 0 for a key that has none.</returns>
+    /// <returns>Its length; 0 when the keyboard sends nothing.</returns>
     public static int Encode(KeyCode key, bool pressed, Span<byte> destination)
     {
         ReadOnlySpan<byte> special = (key, pressed) switch
         {
             (KeyCode.Pause, true) => [0xe1, 0x14, 0x77, 0xe1, Break, 0x14, Break, 0x77],
+            // Korean keyboards send nothing when these are released.
+            (KeyCode.Lang1, true) => [0xf2],
+            (KeyCode.Lang2, true) => [0xf1],
             (KeyCode.PrintScreen, true) => [Extended, 0x12, Extended, 0x7c],
             (KeyCode.PrintScreen, false) => [Extended, Break, 0x7c, Extended, Break, 0x12],
             _ => [],

@@ -26,6 +26,7 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
     private Pm1Events _status;
     private Pm1Events _enable;
     private ushort _control;
+    private long _observedAt;
     private ulong _togglesSeen;
     private ulong _gpeStatus;
     private ulong _gpeEnable;
@@ -81,7 +82,7 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
             _gpeEnable = 0;
             _smiCommand = 0;
             _smiStatus = 0;
-            _togglesSeen = PmTimer.Toggles(_clock.Now);
+            ForgetToggles();
             UpdateTimer();
             UpdateSci();
         }
@@ -139,7 +140,7 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
             _gpeEnable = state.GpeEnable;
             _smiCommand = state.SmiCommand;
             _smiStatus = state.SmiStatus;
-            _togglesSeen = PmTimer.Toggles(_clock.Now);
+            ForgetToggles();
             UpdateTimer();
             UpdateSci();
         }
@@ -164,10 +165,17 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
         }
     }
 
+    private void ForgetToggles()
+    {
+        _observedAt = _clock.Now;
+        _togglesSeen = PmTimer.Toggles(_observedAt);
+    }
+
     /// <summary>Sets the timer's status bit if the counter's top bit has changed since it was last looked at.</summary>
     private void ObserveTimer()
     {
-        ulong toggles = PmTimer.Toggles(_clock.Now);
+        _observedAt = _clock.Now;
+        ulong toggles = PmTimer.Toggles(_observedAt);
         if (toggles != _togglesSeen)
         {
             _togglesSeen = toggles;
@@ -180,7 +188,8 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
     {
         if ((_enable & Pm1Events.Timer) != 0)
         {
-            _timer.Arm(PmTimer.NextToggle(_clock.Now));
+            // As seen from where it was last looked at: a change since then is past, and so noticed at once.
+            _timer.Arm(PmTimer.NextToggle(_observedAt));
         }
         else
         {

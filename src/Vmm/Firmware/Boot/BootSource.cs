@@ -24,8 +24,8 @@ public enum BootProtocol
 /// <summary>A file placed in guest memory beside the kernel, with a command line of its own.</summary>
 public sealed record BootModule(BootFile File, string CommandLine = "");
 
-/// <summary>What to boot.</summary>
-public sealed record BootSource
+/// <summary>What to boot. The files are needed until the guest has them.</summary>
+public sealed record BootSource : IDisposable
 {
     public required BootFile Kernel { get; init; }
 
@@ -39,6 +39,15 @@ public sealed record BootSource
 
     /// <summary>Entropy handed to a Linux kernel (SETUP_RNG_SEED); null for 32 bytes from the host, empty for none.</summary>
     public ReadOnlyMemory<byte>? RandomSeed { get; init; }
+
+    public void Dispose()
+    {
+        Kernel.Dispose();
+        foreach (var module in Modules)
+        {
+            module.File.Dispose();
+        }
+    }
 }
 
 /// <summary>A 32 bits per pixel framebuffer (blue in the lowest byte, then green, red, unused) that the guest may draw on from the start.</summary>

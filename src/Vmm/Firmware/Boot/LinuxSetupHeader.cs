@@ -52,6 +52,23 @@ internal sealed record LinuxSetupHeader
     public static bool IsPresent(BootFile file) =>
         file.Has(0x1fe, 8) && file.UInt16(0x1fe, "boot flag") == BootFlag && file.UInt32(0x202, "header magic") == Magic;
 
+    /// <summary>
+    /// Loaders' own programs that borrow the header so that loaders of Linux start them: without an address for the 32-bit entry (iPXE), or by name
+    /// where they leave it at Linux's default (MEMDISK).
+    /// </summary>
+    private static bool NeedsBios(BootFile file)
+    {
+        if (file.UInt32(0x214, "code32_start") == 0)
+        {
+            return true;
+        }
+
+        // kernel_version counts from 0x200, and 0 stands for none.
+        ulong version = file.UInt16(0x20e, "kernel_version");
+        ReadOnlySpan<byte> name = "MEMDISK"u8;
+        return version != 0 && file.Has(version + 0x200, (ulong)name.Length) && file.Slice(version + 0x200, (ulong)name.Length, "kernel_version").SequenceEqual(name);
+    }
+
     public static LinuxSetupHeader Read(BootFile file)
     {
         if (!IsPresent(file))
@@ -76,6 +93,11 @@ internal sealed record LinuxSetupHeader
         if ((file.Byte(0x211, "loadflags") & LoadedHigh) == 0)
         {
             throw file.Fault("is a zImage, loaded below 1 MiB; only bzImage kernels can be booted");
+        }
+
+        if (NeedsBios(file))
+        {
+            throw file.Fault("has the form of a Linux kernel, but starts in real mode and calls a BIOS (as iPXE and MEMDISK do); direct boot, which enters kernels behind that, has none");
         }
 
         byte sectors = file.Byte(Start, "setup_sects");

@@ -13,6 +13,7 @@ internal static class ErrorNumber
     public const int E2BIG = 7;
     public const int EAGAIN = 11;
     public const int ENOMEM = 12;
+    public const int EACCES = 13;
     public const int EFAULT = 14;
     public const int EEXIST = 17;
     public const int EXDEV = 18;

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices.Bus;
@@ -15,29 +16,64 @@ public sealed class EngineUnavailableException(string message, Exception? cause 
 /// <summary>Makes the engine that a spec asks for.</summary>
 internal static class EngineSelection
 {
-    public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
+    /// <param name="known">The processor that a saved guest knows and goes on with; null for a machine that starts.</param>
+    /// <exception cref="EngineUnavailableException">The engine cannot be had on this host.</exception>
+    /// <exception cref="InvalidSpecException">The processor cannot be had of the engine.</exception>
+    public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers, CpuDescription? known = null)
     {
-        bool kvm = spec.Engine == EngineChoice.Kvm
-            || (spec.Engine == EngineChoice.Auto && MissingOnKvm(spec) == CpuFeatures.None && HostProbe.ChooseEngine().Engine == "kvm");
-        return kvm ? CreateKvm(spec, memory, bus, timers) : new SoftEngine(memory, bus, timers, spec.CpuFeatures);
-    }
-
-    private static KvmEngine CreateKvm(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers)
-    {
-        if (MissingOnKvm(spec) is not CpuFeatures.None and var missing)
-        {
-            throw new EngineUnavailableException($"this host's KVM does not offer guests {missing.ToString().ToLowerInvariant()}, which the machine's spec asks for; the soft engine does");
-        }
-
+        bool kvm = spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && KvmCan(spec, known) && HostProbe.ChooseEngine().Engine == "kvm");
         try
         {
-            return new KvmEngine(memory, bus, timers.Clock, spec.CpuFeatures);
+            return kvm
+                ? new KvmEngine(memory, bus, timers.Clock, AsksForNothing(spec, known) || HostKvm.Offer is not { } offer ? null : Decide(offer, spec, known))
+                : new SoftEngine(memory, bus, timers, Decide(SoftOffer.ForGuests, spec, known));
         }
         catch (Exception failure) when (failure is LinuxException or IOException)
         {
             throw new EngineUnavailableException($"KVM does not work here: {failure.Message}", failure);
         }
+        catch (CpuUnavailableException refused)
+        {
+            throw new InvalidSpecException("/cpu", refused.Message);
+        }
     }
 
-    private static CpuFeatures MissingOnKvm(MachineSpec spec) => spec.CpuFeatures == CpuFeatures.None ? CpuFeatures.None : spec.CpuFeatures & ~HostKvm.Features;
+    private static bool AsksForNothing(MachineSpec spec, CpuDescription? known) => known is null && spec.Cpu.IsDefault;
+
+    private static bool KvmCan(MachineSpec spec, CpuDescription? known)
+    {
+        if (AsksForNothing(spec, known))
+        {
+            return true;
+        }
+
+        try
+        {
+            return HostKvm.Offer is { } offer && Decide(offer, spec, known) is not null;
+        }
+        catch (CpuUnavailableException)
+        {
+            return false;
+        }
+    }
+
+    private static CpuProfile Decide(CpuOffer offer, MachineSpec spec, CpuDescription? known)
+    {
+        if (known is null)
+        {
+            return offer.Resolve(spec.Cpu);
+        }
+
+        if (!CpuModels.TryParse(known.Model, out var model))
+        {
+            throw new CpuUnavailableException($"the state's guest knows a processor model '{known.Model}', which this build does not");
+        }
+
+        if (known.Features.FirstOrDefault(name => CpuFeature.Find(name) is null) is { } unknown)
+        {
+            throw new CpuUnavailableException($"the state's guest was offered '{unknown}', which this build does not know");
+        }
+
+        return offer.Continue(model, known.Vendor, CpuFeatureSet.Of(known.Features.Select(name => CpuFeature.Find(name)!)));
+    }
 }

@@ -1,5 +1,6 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices;
@@ -20,7 +21,10 @@ public static class MachineAssembly
 {
     /// <exception cref="InvalidSpecException">The spec has faults.</exception>
     /// <exception cref="EngineUnavailableException">The engine does not work on this host.</exception>
-    public static VirtualMachine Assemble(MachineSpec spec)
+    public static VirtualMachine Assemble(MachineSpec spec) => Assemble(spec, null);
+
+    /// <param name="known">The processor that a saved guest goes on with.</param>
+    internal static VirtualMachine Assemble(MachineSpec spec, CpuDescription? known)
     {
         spec = spec.Validated();
         var clock = new VirtualClock();
@@ -30,7 +34,7 @@ public static class MachineAssembly
         {
             MemoryLayout.Populate(memory, MemoryLayout.Of(spec));
             var bus = new SystemBus();
-            var engine = EngineSelection.Create(spec, memory, bus, timers);
+            var engine = EngineSelection.Create(spec, memory, bus, timers, known);
             var signals = new MachineSignals();
             var serial = new SerialConsole();
             var devices = StandardDevices.Create(spec, memory, bus, engine, timers, signals, serial);
@@ -64,12 +68,24 @@ public static class MachineAssembly
     }
 
     /// <exception cref="BootException">A file cannot be read.</exception>
-    private static BootSource ReadBoot(BootSpec boot) => new()
+    private static BootSource ReadBoot(BootSpec boot)
     {
-        Kernel = BootFile.Open(boot.Kernel),
-        Modules = boot.Initrd is { } initrd ? [new BootModule(BootFile.Open(initrd))] : [],
-        CommandLine = boot.CommandLine,
-    };
+        var kernel = BootFile.Open(boot.Kernel);
+        try
+        {
+            return new()
+            {
+                Kernel = kernel,
+                Modules = boot.Initrd is { } initrd ? [new BootModule(BootFile.Open(initrd))] : [],
+                CommandLine = boot.CommandLine,
+            };
+        }
+        catch
+        {
+            kernel.Dispose();
+            throw;
+        }
+    }
 
     private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, ICpuEngine engine, StandardDevices devices, CpuStateBuffer states)
     {
@@ -80,14 +96,14 @@ public static class MachineAssembly
 
         for (int index = 0; index < states.Count; index++)
         {
-            CpuReset.PowerOn(states[index], index == 0);
+            CpuReset.PowerOn(states[index], index == 0, engine.Processor.Vendor);
             BootPlan.ApplyFirmware(states[index]);
         }
 
         engine.LoadInterruptControllers(VirtualWire.Apply(engine.SaveInterruptControllers()));
 
         // Read anew at every reset: kernels are large, and resets are rare.
-        var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
+        using var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
         var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.PrepareForBoot(memory));
         plan.Apply(states[0]);
     }

@@ -40,7 +40,10 @@ public sealed record MachineExit(ExitKind Kind, int Code, string Message)
 
     public static MachineExit Stopped { get; } = new(ExitKind.Stopped, 0, "stopped");
 
-    public static MachineExit Crash(string how) => new(ExitKind.Crash, 3, $"the guest crashed: {how}");
+    /// <summary>Exit code of a crash: even, as no debug exit's is.</summary>
+    public const int CrashCode = 6;
+
+    public static MachineExit Crash(string how) => new(ExitKind.Crash, CrashCode, $"the guest crashed: {how}");
 
     public static MachineExit HostFailure(string why) => new(ExitKind.HostFailure, 4, why);
 

@@ -281,6 +281,11 @@ public sealed class VirtualMachine : IDisposable
 
     private void Go(bool announce = true)
     {
+        if (Spec.Clock == ClockChoice.CatchUp)
+        {
+            _platform.Clock.CatchUp();
+        }
+
         _platform.Devices.Start();
         _platform.Clock.Start();
         _vcpus.Run();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 
@@ -28,7 +29,13 @@ internal sealed record SavedMachine
     /// <summary>Nanoseconds of VM time.</summary>
     public required long Clock { get; init; }
 
+    /// <summary>When that time began to stand still; null in states of builds that did not write it down, for which <see cref="SavedAt"/> comes near.</summary>
+    public DateTimeOffset? ClockStoppedAt { get; init; }
+
     public required JsonElement Spec { get; init; }
+
+    /// <summary>The processor that the guest met, and goes on with. States of builds that did not choose have none.</summary>
+    public CpuDescription? Cpu { get; init; }
 
     /// <summary>By vCPU index.</summary>
     public required IReadOnlyList<JsonElement> Vcpus { get; init; }

@@ -6,6 +6,7 @@ using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Machine.Saving;
 
@@ -13,9 +14,10 @@ namespace WebVm.Vmm.Machine.Saving;
 public static class StateRestorer
 {
     /// <param name="engine">Engine to go on with; null for what the spec says.</param>
+    /// <param name="clock">What becomes of the time since the save; null for what the spec says.</param>
     /// <returns>The machine, paused.</returns>
     /// <exception cref="InvalidDataException">The directory holds no state that this build can read.</exception>
-    public static async Task<VirtualMachine> Restore(string directory, EngineChoice? engine = null)
+    public static async Task<VirtualMachine> Restore(string directory, EngineChoice? engine = null, ClockChoice? clock = null)
     {
         var saved = Read(directory);
         var spec = MachineSpecJson.Read(saved.Spec, out var faults)
@@ -25,7 +27,7 @@ public static class StateRestorer
             throw new InvalidDataException($"The state in '{directory}' has {saved.Vcpus.Count} vCPUs, its spec {spec.Cpus}.");
         }
 
-        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine });
+        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine, Clock = clock ?? spec.Clock }, saved.Cpu ?? EarlierProcessor.Of(saved.Engine, spec));
         try
         {
             await machine.Restore(vcpus => Load(machine, vcpus, saved, directory)).ConfigureAwait(false);
@@ -78,15 +80,15 @@ public static class StateRestorer
             VcpuStateJson.Read(saved.Vcpus[index], states[index]);
         }
 
-        if (saved.Clock < 0)
+        if (saved.Clock is < 0 or > VirtualClock.Latest)
         {
-            throw new InvalidDataException("The saved clock is negative.");
+            throw new InvalidDataException($"The saved clock is not 0 to {VirtualClock.Latest} ns.");
         }
 
         CheckApicIds(machine.Spec, saved, states);
         LoadMemory(machine, saved, directory);
         // Controllers before devices: a line that a device drives again must not look like a new edge.
-        machine.Platform.Clock.Set(saved.Clock);
+        machine.Platform.Clock.Set(saved.Clock, saved.ClockStoppedAt ?? saved.SavedAt);
         vcpus.Load(states);
         machine.Platform.Engine.LoadInterruptControllers(saved.InterruptControllers);
         machine.Platform.Devices.Load(saved.Devices);

@@ -147,7 +147,7 @@ internal static unsafe class VcpuStateJson
         state->Activity = (VcpuActivity)Number(json, "activity", (int)VcpuActivity.WaitForSipi);
         state->InterruptShadow = (byte)Number(json, "interruptShadow", 3);
         state->NmiBlocked = (byte)Number(json, "nmiBlocked", 1);
-        state->NmiPending = (byte)Number(json, "nmiPending", 1);
+        state->NmiPending = (byte)Number(json, "nmiPending", 2);
         state->PendingSipi = (ushort)Number(json, "pendingSipi", 0x1ff);
         state->PendingInit = (byte)Number(json, "pendingInit", 1);
         state->PendingEvent = (ushort)Number(json, "pendingEvent", 0x1ff);

@@ -1,5 +1,5 @@
 using System.Text;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Devices;
 
 namespace WebVm.Vmm.Machine.Spec;
@@ -11,6 +11,16 @@ public enum EngineChoice
     Auto,
     Kvm,
     Soft,
+}
+
+/// <summary>What becomes of the time in which a machine was paused or saved.</summary>
+public enum ClockChoice
+{
+    /// <summary>The guest's clocks jump ahead when it goes on: its calendar is right, its timers expire, and it is told that it was stopped.</summary>
+    CatchUp,
+
+    /// <summary>The guest's clocks go on from where they stood; only its real time clock, which it reads at boot, tells the time that was missed.</summary>
+    Stopped,
 }
 
 /// <summary>
@@ -40,8 +50,8 @@ public sealed record MachineSpec
 
     public int Cpus { get; init; } = 1;
 
-    /// <summary>What CPUID offers beyond what every guest is offered.</summary>
-    public CpuFeatures CpuFeatures { get; init; }
+    /// <summary>What the vCPUs are: model, vendor, features.</summary>
+    public CpuSpec Cpu { get; init; } = new();
 
     /// <summary>Bytes of RAM, all nodes together.</summary>
     public ulong Memory { get; init; } = 512UL << 20;
@@ -54,6 +64,8 @@ public sealed record MachineSpec
 
     /// <summary>The framebuffer, or null for a machine without display.</summary>
     public DisplaySpec? Display { get; init; }
+
+    public ClockChoice Clock { get; init; } = ClockChoice.CatchUp;
 
     /// <summary>High precision event timer.</summary>
     public bool Hpet { get; init; }
@@ -81,6 +93,7 @@ public sealed record MachineSpec
             faults.Add(new("/memory", $"{Memory} bytes is not a multiple of 4096"));
         }
 
+        faults.AddRange(Cpu.Faults().Select(fault => new SpecFault($"/cpu/features/{fault.Feature}", fault.Fault)));
         NumaValidation.Check(this, faults);
         Boot?.Check(faults);
         Display?.Check(faults);

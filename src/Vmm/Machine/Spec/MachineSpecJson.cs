@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 
 namespace WebVm.Vmm.Machine.Spec;
 
@@ -64,9 +64,14 @@ public static class MachineSpecJson
             ["memory"] = ByteSize.Format(spec.Memory),
             ["hpet"] = spec.Hpet,
         };
-        if (spec.CpuFeatures != CpuFeatures.None)
+        if (WriteCpu(spec.Cpu) is { Count: > 0 } cpu)
         {
-            root["cpu"] = new JsonObject { ["features"] = new JsonObject { ["la57"] = (spec.CpuFeatures & CpuFeatures.La57) != 0 } };
+            root["cpu"] = cpu;
+        }
+
+        if (spec.Clock != ClockChoice.CatchUp)
+        {
+            root["clock"] = Name(spec.Clock);
         }
 
         if (spec.Numa.Count > 0)
@@ -88,6 +93,29 @@ public static class MachineSpecJson
     }
 
     private static string Name(EngineChoice engine) => engine.ToString().ToLowerInvariant();
+
+    public static string Name(ClockChoice clock) => clock == ClockChoice.CatchUp ? "catch-up" : "stopped";
+
+    private static JsonObject WriteCpu(CpuSpec cpu)
+    {
+        var result = new JsonObject();
+        if (cpu.Model != CpuModel.Host)
+        {
+            result["model"] = cpu.Model.Name();
+        }
+
+        if (cpu.Vendor is { } vendor)
+        {
+            result["vendor"] = vendor.ToString().ToLowerInvariant();
+        }
+
+        if (cpu.Features.Count > 0)
+        {
+            result["features"] = new JsonObject(cpu.Features.Select(feature => KeyValuePair.Create(feature.Key, (JsonNode?)JsonValue.Create(feature.Value))));
+        }
+
+        return result;
+    }
 
     private static JsonObject WriteNode(NumaNodeSpec node)
     {
@@ -115,9 +143,10 @@ public static class MachineSpecJson
             Name = root.Text("name") ?? initial.Name,
             Engine = root.Choice("engine", EngineChoice.Auto),
             Cpus = root.Integer("cpus", nodes.Count > 0 ? Math.Max(1, nodes.Max(node => node.Cpus.Highest + 1)) : initial.Cpus),
-            CpuFeatures = root.Object("cpu") is { } cpu ? ReadFeatures(cpu) : CpuFeatures.None,
+            Cpu = root.Object("cpu") is { } cpu ? ReadCpu(cpu) : initial.Cpu,
             Memory = root.Size("memory") ?? (nodes.Count > 0 ? nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)) : initial.Memory),
             Numa = nodes,
+            Clock = ReadClock(root),
             Hpet = root.Flag("hpet", initial.Hpet),
             Boot = root.Object("boot") is { } boot ? ReadBoot(boot) : null,
             Display = root.Object("display") is { } display ? ReadDisplay(display) : null,
@@ -126,17 +155,53 @@ public static class MachineSpecJson
         return spec;
     }
 
-    private static CpuFeatures ReadFeatures(SpecObject cpu)
+    private static ClockChoice ReadClock(SpecObject root)
     {
-        var features = CpuFeatures.None;
+        string name = root.Text("clock") ?? Name(ClockChoice.CatchUp);
+        if (TryParse(name, out ClockChoice clock))
+        {
+            return clock;
+        }
+
+        root.Fault("clock", $"'{name}'; there are catch-up and stopped");
+        return ClockChoice.CatchUp;
+    }
+
+    public static bool TryParse(string name, out ClockChoice clock)
+    {
+        clock = name == Name(ClockChoice.Stopped) ? ClockChoice.Stopped : ClockChoice.CatchUp;
+        return name == Name(clock);
+    }
+
+    private static CpuSpec ReadCpu(SpecObject cpu)
+    {
+        var model = CpuModel.Host;
+        if (cpu.Text("model") is { } name && !CpuModels.TryParse(name, out model))
+        {
+            cpu.Fault("model", $"'{name}'; there are {string.Join(", ", CpuModels.All.Select(known => known.Name()))}");
+        }
+
+        CpuVendor? vendor = null;
+        if (cpu.Text("vendor") is { } text && text != "host")
+        {
+            vendor = text switch { "intel" => CpuVendor.Intel, "amd" => CpuVendor.Amd, _ => null };
+            if (vendor is null)
+            {
+                cpu.Fault("vendor", $"'{text}'; there are host, intel, amd");
+            }
+        }
+
+        var features = new SortedDictionary<string, bool>(StringComparer.Ordinal);
         if (cpu.Object("features") is { } wanted)
         {
-            features |= wanted.Flag("la57", false) ? CpuFeatures.La57 : CpuFeatures.None;
-            wanted.RefuseOthers();
+            foreach (string feature in wanted.Names)
+            {
+                features[feature] = wanted.Flag(feature, false);
+            }
         }
 
         cpu.RefuseOthers();
-        return features;
+        return new CpuSpec { Model = model, Vendor = vendor, Features = features };
     }
 
     private static NumaNodeSpec ReadNode(SpecObject node)

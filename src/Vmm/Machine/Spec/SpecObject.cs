@@ -35,6 +35,9 @@ internal sealed class SpecObject
         }
     }
 
+    /// <summary>The fields that are there and not null.</summary>
+    public IReadOnlyList<string> Names => [.. _fields.Where(pair => pair.Value.ValueKind != JsonValueKind.Null).Select(pair => pair.Key)];
+
     public void Fault(string field, string message) =>
         _faults.Add(new($"{_pointer}/{field.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}", message));
 

@@ -10,14 +10,18 @@ namespace WebVm.Web.Components.Vms;
 /// <summary>What people do to VMs from lists and pages, with a message on how it went.</summary>
 public static class VmActions
 {
+    private static readonly TimeSpan s_freshCrash = TimeSpan.FromMinutes(10);
+
     public static bool CanStart(this VmView vm) => vm.Power.State is ObservedPower.Off or ObservedPower.Saved or ObservedPower.Crashed or ObservedPower.Failed;
 
     public static bool IsUp(this VmView vm) => vm.Power.State is ObservedPower.Starting or ObservedPower.Running or ObservedPower.Paused or ObservedPower.Saving or ObservedPower.Stopping;
 
     public static bool IsRunning(this VmView vm) => vm.Power.State == ObservedPower.Running;
 
-    /// <summary>What is wrong with a machine that is up; null when nothing is known to be.</summary>
-    public static string? Warning(this VmView vm) => vm.IsUp() && vm.Power.Reason is { Length: > 0 } reason ? reason : null;
+    /// <summary>What is wrong with a machine that is up; null when nothing is known to be. That it has just been started again after a crash is.</summary>
+    public static string? Warning(this VmView vm) => !vm.IsUp() ? null : vm.Power.Reason is { Length: > 0 } reason ? reason : vm.HasJustCrashed() ? $"Started again after a crash. {vm.LastCrash!.Reason}" : null;
+
+    private static bool HasJustCrashed(this VmView vm) => vm.Power.RestartCount > 0 && vm.LastCrash is { } crash && DateTimeOffset.UtcNow - crash.At < s_freshCrash;
 
     /// <summary>The operations under way that write machines' states to disk, by VM.</summary>
     public static async Task<IReadOnlyDictionary<Guid, OperationView>> SavesAsync(this ApiClient api, Guid? vm = null)

@@ -42,6 +42,13 @@ public sealed class VmDraft
 
     public bool La57 { get; set; }
 
+    public string CpuModel { get; set; } = "host";
+
+    /// <summary>What of the processor has no field here, as it came.</summary>
+    private CpuConfiguration Cpu { get; init; } = new();
+
+    public ClockPolicy Clock { get; set; }
+
     public RestartPolicy Restart { get; set; } = RestartPolicy.OnFailure;
 
     public bool Autostart { get; set; }
@@ -70,6 +77,9 @@ public sealed class VmDraft
             Height = vm.Display.Height,
             Engine = vm.Engine,
             La57 = vm.Cpu.Features.La57,
+            CpuModel = vm.Cpu.Model,
+            Cpu = vm.Cpu,
+            Clock = vm.Clock,
             Restart = vm.Restart,
             Autostart = vm.Autostart.Enabled,
             AutostartOrder = vm.Autostart.Order,
@@ -108,7 +118,8 @@ public sealed class VmDraft
         },
         Display = new DisplayConfiguration { Enabled = DisplayEnabled, Width = Width, Height = Height },
         Engine = Engine,
-        Cpu = new CpuConfiguration { Features = new CpuFeatureConfiguration { La57 = La57 } },
+        Clock = Clock,
+        Cpu = Cpu with { Model = CpuModel, Features = new CpuFeatureConfiguration { La57 = La57 } },
         Restart = Restart,
         Autostart = new AutostartConfiguration { Enabled = Autostart, Order = AutostartOrder, DelaySeconds = AutostartDelay },
         DeleteProtection = DeleteProtection,

@@ -1,9 +1,14 @@
 /** Sends keys by their place on the keyboard, so that the guest's own layout decides what they mean. */
 export class Keyboard {
   private readonly down = new Set<string>();
+  /** Keys of which the guest knows that they went down, and not that they are up again. */
+  private readonly owed = new Set<string>();
 
-  /** @param active Whether keys are the guest's now; else they stay the browser's. */
-  constructor(private readonly target: HTMLElement, private readonly active: () => boolean, private readonly send: (code: string, pressed: boolean) => void) {
+  /**
+   * @param active Whether keys are the guest's now; else they stay the browser's.
+   * @param send Returns whether it was sent.
+   */
+  constructor(private readonly target: HTMLElement, private readonly active: () => boolean, private readonly send: (code: string, pressed: boolean) => boolean) {
     target.addEventListener("keydown", this.pressed);
     target.addEventListener("keyup", this.released);
     target.addEventListener("blur", this.releaseAll);
@@ -20,8 +25,22 @@ export class Keyboard {
 
   /** Presses keys in turn and releases them in the opposite order. */
   chord(codes: readonly string[]): void {
-    codes.forEach(code => this.send(code, true));
-    [...codes].reverse().forEach(code => this.send(code, false));
+    codes.forEach(code => this.emit(code, true));
+    [...codes].reverse().forEach(code => this.emit(code, false));
+  }
+
+  /** Sends what happened to a key. */
+  emit(code: string, pressed: boolean): void {
+    if (this.send(code, pressed)) {
+      this.owed.delete(code);
+    } else if (!pressed) {
+      this.owed.add(code);
+    }
+  }
+
+  /** The link is there again: keys that were let go meanwhile are so for the guest too. A press is never made up for. */
+  settle(): void {
+    [...this.owed].forEach(code => this.emit(code, false));
   }
 
   private readonly pressed = (event: KeyboardEvent): void => {
@@ -38,10 +57,10 @@ export class Keyboard {
     event.stopPropagation();
     // Windows sends a phantom ControlLeft with AltGr, in the same instant: the guest must not see Ctrl+AltGr.
     if (event.code === "AltRight" && event.getModifierState("AltGraph") && this.down.delete("ControlLeft")) {
-      this.send("ControlLeft", false);
+      this.emit("ControlLeft", false);
     }
     this.down.add(event.code);
-    this.send(event.code, true);
+    this.emit(event.code, true);
   };
 
   private readonly released = (event: KeyboardEvent): void => {
@@ -52,10 +71,10 @@ export class Keyboard {
     event.stopPropagation();
     // Some systems report PrintScreen only when it is released.
     if (event.code === "PrintScreen" && !this.down.has(event.code)) {
-      this.send(event.code, true);
+      this.emit(event.code, true);
     }
     this.down.delete(event.code);
-    this.send(event.code, false);
+    this.emit(event.code, false);
     // macOS never reports the release of keys that were pressed together with Command.
     if (event.code === "MetaLeft" || event.code === "MetaRight") {
       this.releaseAll();
@@ -65,7 +84,7 @@ export class Keyboard {
   /** A key released while another window has the focus is never reported: let all go now. */
   private readonly releaseAll = (): void => {
     for (const code of this.down) {
-      this.send(code, false);
+      this.emit(code, false);
     }
     this.down.clear();
   };

@@ -21,12 +21,13 @@ export class Pointer {
   private y = 0;
   private wheel = 0;
   private scheduled = false;
+  private owed = false;
   private travelled = 0;
   private mostFingers = 0;
   private touchedAt = 0;
   private holdTimer = 0;
 
-  constructor(private readonly canvas: HTMLCanvasElement, private readonly send: (x: number, y: number, wheel: number, buttons: number) => void) {
+  constructor(private readonly canvas: HTMLCanvasElement, private readonly send: (x: number, y: number, wheel: number, buttons: number) => boolean) {
     canvas.addEventListener("pointerdown", this.pressed);
     canvas.addEventListener("pointerup", this.released);
     canvas.addEventListener("pointercancel", this.released);
@@ -47,6 +48,13 @@ export class Pointer {
     document.removeEventListener("pointerlockchange", this.letGo);
     if (this.captured) {
       document.exitPointerLock();
+    }
+  }
+
+  /** The link is there again: the buttons are for the guest as they are now. */
+  settle(): void {
+    if (this.owed) {
+      this.flush();
     }
   }
 
@@ -171,7 +179,7 @@ export class Pointer {
     const x = Math.trunc(this.x);
     const y = Math.trunc(this.y);
     const wheel = Math.trunc(this.wheel);
-    this.send(x, y, wheel, this.buttons);
+    this.owed = !this.send(x, y, wheel, this.buttons);
     this.x -= x;
     this.y -= y;
     this.wheel -= wheel;

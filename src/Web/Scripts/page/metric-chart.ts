@@ -71,7 +71,7 @@ class Source {
   }
 }
 
-/** A line over the last quarter of an hour. Attributes: vm, metric, heading, unit (percent, bytes, rate or byteRate). */
+/** A line over the last quarter of an hour. Attributes: vm, metric, heading, unit (percent, bytes, rate or byteRate), full (what the axis reaches at least). */
 export class MetricChart extends HTMLElement {
   private metrics: Metrics | null = null;
   private value: HTMLElement | null = null;
@@ -121,7 +121,7 @@ export class MetricChart extends HTMLElement {
     const span = minutesShown * minute;
     const samples = all.filter(sample => sample.at > now - span);
     const most = samples.reduce((max, sample) => Math.max(max, sample.value), 0);
-    const ceiling = niceCeiling(most, unit);
+    const ceiling = niceCeiling(most, unit, Number(this.getAttribute("full")));
     const x = (at: number): number => left + (1 - (now - at) / span) * (width - left);
     const y = (value: number): number => height - bottom - (value / ceiling) * (height - bottom - top);
     this.points = samples.map(sample => ({ x: x(sample.at), y: y(sample.value), ...sample }));
@@ -188,7 +188,11 @@ function closed(points: { x: number; y: number }[], from: number, to: number): s
 /** The least that the axis shows, so that an idle machine's noise does not fill it. */
 const least: Record<string, number> = { percent: 100, bytes: 64 * 2 ** 20, rate: 4, byteRate: 4 * 2 ** 10 };
 
-function niceCeiling(most: number, unit: string): number {
+function niceCeiling(most: number, unit: string, full: number): number {
+  // All that there is fills the axis; only what is clearly more needs another.
+  if (full > 0 && most <= full * 1.05) {
+    return full;
+  }
   const wanted = Math.max(most * 1.1, least[unit]);
   const binary = isBinary(unit);
   const power = binary ? 2 ** Math.floor(Math.log2(wanted)) : 10 ** Math.floor(Math.log10(wanted));

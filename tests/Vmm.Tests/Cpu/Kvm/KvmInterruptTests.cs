@@ -241,6 +241,27 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
+    public void TheParavirtualClockAndTheTimeStampCountersCatchUpWithVmTime()
+    {
+        const ulong day = 86_400_000_000_000;
+        using var guest = new KvmGuest(2);
+        guest.Clock.Stop();
+        ulong[] stopped = [guest.TimeStamp(0), guest.TimeStamp(1)];
+        guest.Clock.Set(1_000, DateTimeOffset.UtcNow - TimeSpan.FromDays(1));
+        guest.Clock.CatchUp();
+        guest.Clock.Start();
+        Assert.InRange(guest.Engine.ParavirtualTime, day, day + (day / 100));
+        ulong expected = guest.Vcpu.TimeStamp.Kilohertz * 86_400_000UL;
+        if (guest.TimeStamp(0) - stopped[0] < expected / 2)
+        {
+            Assert.Skip("This host's KVM cannot give guests a time stamp counter of their own.");
+        }
+
+        Assert.InRange(guest.TimeStamp(0) - stopped[0], expected, expected + (expected / 100));
+        Assert.InRange(guest.TimeStamp(1) - stopped[1], expected, expected + (expected / 100));
+    }
+
+    [Fact]
     public void TimeStampCountersStandStillWhileVmTimeDoesAndStayTogether()
     {
         using var guest = new KvmGuest(2);

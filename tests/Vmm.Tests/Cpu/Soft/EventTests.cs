@@ -328,6 +328,49 @@ public sealed unsafe class EventTests
         Assert.Equal(0UL, machine.Read<ulong>(machine.Gpr(4)));
     }
 
+    /// <summary>Two before the first is delivered: both run, the second behind the first. A third has no place; nor a second behind one in service.</summary>
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 2)]
+    [InlineData(3, 2)]
+    public void AnNmiWaitsBehindTheOneInService(int sent, int delivered)
+    {
+        using var machine = WithHandlers();
+        machine.Place(
+            a =>
+            {
+                a.inc(r14);
+                a.iretq();
+            },
+            Handler + 0x1000);
+        PointGate(machine, 2, Handler + 0x1000, 0, 0);
+        for (int i = 0; i < sent; i++)
+        {
+            ((WebVm.Vmm.Interrupts.ILocalApicOwner)machine.Vcpu).Nmi();
+        }
+
+        machine.Place(a =>
+        {
+            a.nop();
+            a.hlt();
+        });
+        machine.RunToHalt();
+        Assert.Equal((ulong)delivered, machine.Gpr(14));
+    }
+
+    [Fact]
+    public void OfNmisThatComeDuringOneOneIsKeptAndSaved()
+    {
+        using var machine = WithHandlers();
+        machine.Cpu->State.NmiBlocked = 1;
+        ((WebVm.Vmm.Interrupts.ILocalApicOwner)machine.Vcpu).Nmi();
+        ((WebVm.Vmm.Interrupts.ILocalApicOwner)machine.Vcpu).Nmi();
+        var state = (CpuState*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+        machine.Vcpu.Save(state);
+        Assert.Equal(1, state->NmiPending);
+        System.Runtime.InteropServices.NativeMemory.AlignedFree(state);
+    }
+
     /// <summary>Every vector leads to "mov r15, vector; hlt".</summary>
     private static LongModeProcessor WithHandlers(int dpl = 0, int ist = 0)
     {

@@ -1,5 +1,6 @@
 using Xunit;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
@@ -20,13 +21,14 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
     public const ulong Data = 0x40_0000;
     public const ulong Stack = 0x80_0000;
 
-    public LongModeProcessor()
+    /// <param name="profile">What CPUID shows; null for all that is implemented, of Intel.</param>
+    public LongModeProcessor(CpuProfile? profile = null)
     {
         Memory = new GuestMemory();
         var region = Memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
         Memory.TryMap(region, new GuestPhysicalAddress(0));
         Map = SoftInterpreter.CreateMap(Memory);
-        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, Map, this);
+        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, Map, this, profile);
         Write(PageTables, (PageTables + 0x1000) | 7);
         Write(PageTables + 0x1000, (PageTables + 0x2000) | 7);
         for (ulong i = 0; i < MemorySize >> 21; i++)

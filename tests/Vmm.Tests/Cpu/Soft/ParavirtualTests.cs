@@ -39,6 +39,27 @@ public sealed unsafe class ParavirtualTests : IDisposable
     public void Dispose() => _processor.Dispose();
 
     [Fact]
+    public void A_guest_whose_time_was_caught_up_is_told_that_it_was_stopped_until_it_has_read_so()
+    {
+        ulong flags = Page + 29;
+        _processor.Vcpu.Context->State.Msr.KvmSystemTime = Page | 1;
+        KvmRegisters.Resume(_processor.Vcpu.Context);
+        Assert.Equal(1, Byte(flags));
+
+        // Two days on, and a save or kick before the guest looks.
+        _timers.Clock.Set(_timers.Clock.Now, DateTimeOffset.UtcNow - TimeSpan.FromDays(2));
+        _timers.Clock.CatchUp();
+        KvmRegisters.Resume(_processor.Vcpu.Context);
+        KvmRegisters.Resume(_processor.Vcpu.Context);
+        Assert.Equal(3, Byte(flags));
+        Assert.True(_processor.Vcpu.Memory.TryWrite(new GuestPhysicalAddress(flags), (byte)1));
+        KvmRegisters.Resume(_processor.Vcpu.Context);
+        Assert.Equal(1, Byte(flags));
+    }
+
+    private byte Byte(ulong address) => _processor.Vcpu.Memory.TryRead(new GuestPhysicalAddress(address), out byte value) ? value : throw new InvalidOperationException("nothing is there");
+
+    [Fact]
     public void Cpuid_names_kvm_and_its_features()
     {
         Run(code =>

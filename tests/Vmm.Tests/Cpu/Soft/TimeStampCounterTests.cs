@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
@@ -52,6 +53,31 @@ public sealed unsafe class TimeStampCounterTests
         UInt128 ticks = 10_000UL * kilohertz;
         Assert.InRange((ulong)((shift >= 0 ? ticks << shift : ticks >> -shift) * multiplier >> 32), 9_999_999_990u, 10_000_000_010u);
         NativeMemory.AlignedFree(state);
+    }
+
+    [Fact]
+    public void What_is_written_to_the_adjustment_reads_back_and_moves_the_counter_by_as_much()
+    {
+        using var memory = new GuestMemory();
+        var clock = new VirtualClock();
+        using var timers = new TimerService(clock);
+        using var engine = new SoftEngine(memory, new RefusingBus(), timers);
+        var cpu = ((SoftVcpu)engine.CreateVcpu(0, CpuPlace.Alone)).Context;
+        clock.Start();
+        ulong random = 1;
+        for (int i = 0; i < 1000; i++)
+        {
+            random = (random * 6364136223846793005) + 1442695040888963407;
+            ulong offset = cpu->State.Msr.TscOffset, adjustment = cpu->State.Msr.TscAdjust;
+            Assert.True(ModelSpecificRegisterAccess.TryWrite(cpu, Msr.TscAdjust, random));
+            Assert.True(ModelSpecificRegisterAccess.TryRead(cpu, Msr.TscAdjust, out ulong read));
+            Assert.Equal(random, read);
+            Assert.Equal(random - adjustment, cpu->State.Msr.TscOffset - offset);
+
+            // And the other way round: what is written to the counter moves both by the same.
+            Assert.True(ModelSpecificRegisterAccess.TryWrite(cpu, Msr.TimeStampCounter, random));
+            Assert.Equal(cpu->State.Msr.TscAdjust - random, cpu->State.Msr.TscOffset - offset - (random - adjustment));
+        }
     }
 
     private sealed class RefusingBus : IGuestBus

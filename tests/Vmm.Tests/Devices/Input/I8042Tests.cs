@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -141,7 +142,8 @@ public sealed partial class I8042Tests
     {
         Command(0x60, 0x40);
         var seen = new Dictionary<string, KeyCode>();
-        foreach (var key in Enum.GetValues<KeyCode>().Where(key => key != KeyCode.None))
+        // Zenkaku/hankaku of Japanese keyboards has the code of F24.
+        foreach (var key in Enum.GetValues<KeyCode>().Where(key => key is not (KeyCode.None or KeyCode.Lang5)))
         {
             Assert.True(_controller.SendKey(key, true), key.ToString());
             string sequence = Convert.ToHexString(Drain());
@@ -149,6 +151,57 @@ public sealed partial class I8042Tests
             Drain();
             Assert.True(seen.TryAdd(sequence, key), $"{key} and {seen.GetValueOrDefault(sequence)} both send {sequence}.");
         }
+    }
+
+    [Theory]
+    [InlineData("Pause", "E11D45E19DC5", "")]
+    [InlineData("Lang1", "F2", "")]
+    [InlineData("Lang2", "F1", "")]
+    [InlineData("Lang3", "78", "F8")]
+    [InlineData("Lang4", "77", "F7")]
+    [InlineData("Lang5", "76", "F6")]
+    [InlineData("BrowserSearch", "E065", "E0E5")]
+    [InlineData("BrowserHome", "E032", "E0B2")]
+    [InlineData("BrowserBack", "E06A", "E0EA")]
+    [InlineData("BrowserForward", "E069", "E0E9")]
+    [InlineData("BrowserStop", "E068", "E0E8")]
+    [InlineData("BrowserRefresh", "E067", "E0E7")]
+    [InlineData("BrowserFavorites", "E066", "E0E6")]
+    [InlineData("LaunchApp1", "E06B", "E0EB")]
+    [InlineData("LaunchApp2", "E021", "E0A1")]
+    [InlineData("LaunchMail", "E06C", "E0EC")]
+    [InlineData("MediaSelect", "E06D", "E0ED")]
+    [InlineData("Eject", "E02C", "E0AC")]
+    [InlineData("Help", "E03B", "E0BB")]
+    [InlineData("Undo", "E008", "E088")]
+    [InlineData("Cut", "E017", "E097")]
+    [InlineData("Copy", "E018", "E098")]
+    [InlineData("Paste", "E00A", "E08A")]
+    public void Keys_beyond_those_of_the_PC_send_what_Windows_knows_them_by_and_are_always_taken(string name, string pressed, string released)
+    {
+        Command(0x60, 0x40);
+        var key = Enum.Parse<KeyCode>(name);
+        Assert.True(_controller.SendKey(key, true));
+        Assert.Equal(pressed, Convert.ToHexString(Drain()));
+        Assert.True(_controller.SendKey(key, false));
+        Assert.Equal(released, Convert.ToHexString(Drain()));
+    }
+
+    [Fact]
+    public void Whatever_makes_the_keyboard_send_nothing_is_taken_and_holds_up_nobody()
+    {
+        Command(0x60, 0x40);
+        foreach (var key in Enum.GetValues<KeyCode>())
+        {
+            Assert.True(_controller.SendKey(key, false), $"{key}, which is up, cannot be released");
+            Assert.True(Typing.Press(_controller, [key]), $"{key} cannot be typed");
+            Drain();
+        }
+
+        // Not even a guest that does not listen has anything to take there.
+        Keyboard(0xf5);
+        Assert.False(_controller.SendKey(KeyCode.KeyA, true));
+        Assert.True(_controller.SendKey(KeyCode.KeyA, false));
     }
 
     [Fact]
@@ -159,7 +212,7 @@ public sealed partial class I8042Tests
         for (int i = 0; i < 2000; i++)
         {
             var key = (KeyCode)(1 + (i % 100));
-            if (key is not (KeyCode.Pause or KeyCode.None) && _controller.SendKey(key, true) && !down.Contains(key))
+            if (key != KeyCode.Pause && _controller.SendKey(key, true) && !down.Contains(key))
             {
                 down.Add(key);
             }

@@ -201,6 +201,14 @@ public sealed unsafe class LinuxLoaderTests
             (good[..^100], "truncated"),
             (With(good, f => f[0x211] = 0), "zImage"),
             (With(good, f => SyntheticKernel.UInt16(f, 0x206, 0x201)), "too old"),
+
+            // As iPXE's image and MEMDISK say it.
+            (With(good, f => SyntheticKernel.UInt32(f, 0x214, 0)), "calls a BIOS"),
+            (With(good, f =>
+            {
+                SyntheticKernel.UInt16(f, 0x20e, 0x200);
+                "MEMDISK 6.04"u8.CopyTo(f.AsSpan(0x400));
+            }), "calls a BIOS"),
             (With(good, f => f[0x201] = 0x10), "setup header ends"),
             (With(good, f => f[0x1f1] = 255), "truncated"),
             (With(good, f => SyntheticKernel.UInt32(f, 0x230, 3)), "not a power of two"),

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -12,7 +13,7 @@ internal sealed unsafe class BlockCache : IDisposable
 {
     private const int BucketCount = 1 << 15;
 
-    private readonly byte* _arena;
+    private readonly AddressReservation _arena;
     private readonly nuint _arenaSize;
     private readonly Block** _buckets;
     private readonly JumpCacheEntry* _jumps;
@@ -21,7 +22,7 @@ internal sealed unsafe class BlockCache : IDisposable
     public BlockCache(nuint arenaSize = 64 << 20)
     {
         _arenaSize = arenaSize;
-        _arena = (byte*)NativeMemory.AlignedAlloc(arenaSize, 64);
+        _arena = AddressReservation.Zeroed(arenaSize);
         _buckets = (Block**)NativeMemory.AllocZeroed(BucketCount, (nuint)sizeof(Block*));
         _jumps = (JumpCacheEntry*)NativeMemory.AllocZeroed(JumpCacheEntry.Count, (nuint)sizeof(JumpCacheEntry));
     }
@@ -30,6 +31,9 @@ internal sealed unsafe class BlockCache : IDisposable
 
     /// <summary>Advanced whenever the arena is emptied: pointers into it from before are dead.</summary>
     public uint Generation { get; private set; }
+
+    /// <summary>Bytes of the arena that are taken.</summary>
+    public nuint Used => _used;
 
     /// <summary>Finds the block for an address, valid or not.</summary>
     public Block* Find(ulong physical, uint mode)
@@ -54,7 +58,7 @@ internal sealed unsafe class BlockCache : IDisposable
             Clear();
         }
 
-        return (Block*)(_arena + _used);
+        return (Block*)(_arena.Base + _used);
     }
 
     /// <summary>Keeps the block that was built in the reserved room, replacing one for the same address.</summary>
@@ -81,6 +85,13 @@ internal sealed unsafe class BlockCache : IDisposable
         Generation++;
         NativeMemory.Clear(_buckets, BucketCount * (nuint)sizeof(Block*));
         NativeMemory.Clear(_jumps, JumpCacheEntry.Count * (nuint)sizeof(JumpCacheEntry));
+    }
+
+    /// <summary>Empties the cache and gives its memory back to the host, until there are blocks again.</summary>
+    public void Release()
+    {
+        Clear();
+        _arena.Discard();
     }
 
     /// <summary>The links behind the block that an operation belongs to.</summary>
@@ -114,7 +125,7 @@ internal sealed unsafe class BlockCache : IDisposable
 
     public void Dispose()
     {
-        NativeMemory.AlignedFree(_arena);
+        _arena.Dispose();
         NativeMemory.Free(_buckets);
         NativeMemory.Free(_jumps);
     }

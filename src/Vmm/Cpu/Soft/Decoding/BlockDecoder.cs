@@ -15,7 +15,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     /// <summary>Bytes copied out of guest memory before decoding, so that what was decoded is what is compared later.</summary>
     private const int Window = 512;
 
-    private readonly OperationDecoder _decoder = new();
+    private readonly OperationDecoder _decoder = new(vcpu.Profile);
     private readonly byte* _window = (byte*)NativeMemory.AlignedAlloc(Window + 64, 64);
     private readonly byte* _single = (byte*)NativeMemory.AlignedAlloc(512, 64);
 

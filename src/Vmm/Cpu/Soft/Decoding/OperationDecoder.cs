@@ -1,4 +1,5 @@
 using Iced.Intel;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Cpu.State;
 
@@ -16,12 +17,17 @@ internal sealed unsafe class OperationDecoder
     private readonly Decoder _decoder64;
     private bool _tooLong;
 
-    public OperationDecoder()
+    private readonly CpuProfile _profile;
+
+    /// <param name="profile">Instructions of features that it lacks are undefined.</param>
+    public OperationDecoder(CpuProfile profile)
     {
         // Hint space that no offered feature occupies executes as NOP (SDM Vol. 2B, NOP).
-        _decoder16 = Decoder.Create(16, _reader, DecoderOptions.ForceReservedNop);
-        _decoder32 = Decoder.Create(32, _reader, DecoderOptions.ForceReservedNop);
-        _decoder64 = Decoder.Create(64, _reader, DecoderOptions.ForceReservedNop);
+        _profile = profile;
+        var options = DecoderOptions.ForceReservedNop | profile.DecoderOptions;
+        _decoder16 = Decoder.Create(16, _reader, options);
+        _decoder32 = Decoder.Create(32, _reader, options);
+        _decoder64 = Decoder.Create(64, _reader, options);
     }
 
     /// <summary>The last instruction decoded was cut off at 15 bytes.</summary>
@@ -39,6 +45,11 @@ internal sealed unsafe class OperationDecoder
         decoder.Decode(out instruction);
         // The decoder stops at 15 bytes by itself and calls the rest of the instruction, like an undefined one, invalid.
         _tooLong = instruction.IsInvalid && instruction.Length >= MaximumLength;
+        if (_profile.Lacks(in instruction))
+        {
+            instruction.Code = Code.INVALID;
+        }
+
         return decoder.LastError != DecoderError.NoMoreBytes || available >= MaximumLength;
     }
 

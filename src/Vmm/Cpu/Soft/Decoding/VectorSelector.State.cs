@@ -33,9 +33,6 @@ internal static unsafe partial class VectorSelector
             case Code.Xgetbv:
                 handler = &ExtendedState.Xgetbv;
                 break;
-            case Code.Xsetbv:
-                handler = &ExtendedState.Xsetbv;
-                break;
             case Code.Ldmxcsr_m32:
                 handler = &ControlStatus.LoadMxcsr<SseAccess>;
                 break;

@@ -34,6 +34,8 @@ internal static unsafe class EventDelivery
     /// <summary>Delivers a software interrupt or exception from a handler: it stops where a fault on the way can be told from the instruction's own.</summary>
     public static bool TryOnce(CpuContext* cpu, in GuestEvent guestEvent)
     {
+        cpu->State.InterruptShadow = 0;
+        TakePendingDebug(cpu, in guestEvent);
         if (guestEvent.Kind == EventKind.Exception)
         {
             if (guestEvent.Vector == (byte)ExceptionVector.PageFault)
@@ -42,7 +44,6 @@ internal static unsafe class EventDelivery
             }
             else if (guestEvent.Vector == (byte)ExceptionVector.Debug)
             {
-                cpu->State.Dr[6] |= guestEvent.Address;
                 cpu->State.Dr[7] &= ~DebugRegisters.GeneralDetect;
             }
         }
@@ -62,12 +63,33 @@ internal static unsafe class EventDelivery
     {
         ulong flags = LazyFlags.ReadAll(cpu);
         bool fault = guestEvent is { Kind: EventKind.Exception, Vector: not (byte)ExceptionVector.DoubleFault and not (byte)ExceptionVector.MachineCheck }
-            && (guestEvent.Vector != (byte)ExceptionVector.Debug || (guestEvent.Address & 0xf000) == 0 && guestEvent.ReturnRip == cpu->State.Rip && IsInstructionBreakpoint(cpu, in guestEvent));
+            && (guestEvent.Vector != (byte)ExceptionVector.Debug || IsInstructionBreakpoint(in guestEvent));
         return fault ? flags | RflagsBits.Rf : flags;
     }
 
-    private static bool IsInstructionBreakpoint(CpuContext* cpu, in GuestEvent guestEvent) =>
-        DebugRegisters.CodeAt(cpu, guestEvent.ReturnRip + cpu->CodeBase) != 0;
+    /// <summary>
+    /// What becomes of debug conditions that still wait when an event is delivered (SDM Vol. 3C §26.6.3 says it of injected events): INT n, INT3 and
+    /// INTO leave them to trap at the handler's first instruction; a debug exception, INT1's own included, is the one that they wait for; whatever
+    /// else is delivered ends them, as the instruction that met them is begun again.
+    /// </summary>
+    private static void TakePendingDebug(CpuContext* cpu, in GuestEvent guestEvent)
+    {
+        if (guestEvent.Kind is EventKind.SoftwareInterrupt or EventKind.SoftwareException)
+        {
+            return;
+        }
+
+        uint waiting = cpu->PendingDebug;
+        cpu->PendingDebug = 0;
+        bool isException = guestEvent is { Kind: EventKind.Exception, Vector: (byte)ExceptionVector.Debug };
+        if (isException || (guestEvent.Kind == EventKind.PrivilegedSoftware && waiting != 0))
+        {
+            DebugRegisters.Report(ref cpu->State, waiting | (isException ? (uint)guestEvent.Address : 0));
+        }
+    }
+
+    /// <summary>Of debug exceptions only these are faults that name breakpoints; those of traps wait in the context.</summary>
+    private static bool IsInstructionBreakpoint(in GuestEvent guestEvent) => (guestEvent.Address & 0xf) != 0;
 
     private static bool MakesDoubleFault(in GuestEvent first, in GuestEvent second)
     {

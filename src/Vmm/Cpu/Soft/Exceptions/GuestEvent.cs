@@ -21,7 +21,7 @@ internal enum EventKind : byte
 
 /// <summary>Something to be delivered through the IDT.</summary>
 /// <param name="ReturnRip">What is pushed as the program counter.</param>
-/// <param name="Address">CR2 for a page fault, DR6 bits for a debug exception.</param>
+/// <param name="Address">CR2 for a page fault, DR6 bits for a debug exception that is a fault.</param>
 internal readonly record struct GuestEvent(byte Vector, EventKind Kind, ulong ReturnRip, bool HasErrorCode = false, uint ErrorCode = 0, ulong Address = 0)
 {
     /// <summary>The event did not come from the program (the EXT bit of error codes, SDM Vol. 3A §6.13).</summary>
@@ -34,9 +34,8 @@ internal readonly record struct GuestEvent(byte Vector, EventKind Kind, ulong Re
 
     public static GuestEvent External(byte vector, ulong rip) => new(vector, EventKind.External, rip);
 
-    /// <summary>A trap behind an instruction.</summary>
-    public static unsafe GuestEvent Debug(CpuContext* cpu, uint conditions) =>
-        new((byte)ExceptionVector.Debug, EventKind.Exception, cpu->State.Rip, Address: conditions);
+    /// <summary>The trap of <see cref="CpuContext.PendingDebug"/>.</summary>
+    public static GuestEvent DebugTrap(ulong rip) => new((byte)ExceptionVector.Debug, EventKind.Exception, rip);
 
     /// <summary>The exception in the context.</summary>
     public static unsafe GuestEvent Recorded(CpuContext* cpu) =>

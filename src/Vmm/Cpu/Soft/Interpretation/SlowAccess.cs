@@ -137,6 +137,16 @@ internal static unsafe class SlowAccess
         return (ulong)((long)(linear << shift) >> shift) == linear;
     }
 
+    /// <summary>
+    /// Whether a linear address can exist on this processor, whatever its mode: what MSRs, descriptor-table registers, hidden segment bases and
+    /// INVPCID take (Intel, 5-Level Paging, §2.2: by the width that CPUID tells of, not by CR4.LA57).
+    /// </summary>
+    public static bool IsCanonicalHere(CpuContext* cpu, ulong linear)
+    {
+        int shift = SoftVcpu.Of(cpu).Profile.HasLa57 ? 7 : 16;
+        return (ulong)((long)(linear << shift) >> shift) == linear;
+    }
+
     /// <summary>A copy of an operand that guest memory cannot give in one piece; a lock of all processors' own if the operation locks.</summary>
     public static bool TryBeginBounce(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, uint size, out byte* host)
     {

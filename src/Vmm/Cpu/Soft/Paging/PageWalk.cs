@@ -129,7 +129,8 @@ internal static unsafe class PageWalk
 
                 bool leaf = shift == 12
                     || ((value & Large) != 0 && (entrySize == 8 ? shift <= 30 : (cr4 & Cr4.Pse) != 0));
-                if (HasReservedBits(value, shift, leaf, entrySize, longMode, noExecuteEnabled))
+                if (HasReservedBits(value, shift, leaf, entrySize, longMode, noExecuteEnabled)
+                    || (leaf && shift == 30 && !SoftVcpu.Of(cpu).Profile.HasGigabytePages))
                 {
                     result.ErrorCode = code | PageFaultCode.Present | PageFaultCode.Reserved;
                     return false;

@@ -12,11 +12,19 @@ internal static class KvmClockPages
     /// <summary>Flag: all vCPUs' counters agree (PVCLOCK_TSC_STABLE_BIT).</summary>
     private const byte CounterStable = 1;
 
+    /// <summary>Flag: the guest did not run for a while, and its watchdogs are to think nothing of it (PVCLOCK_GUEST_STOPPED). The guest takes it back.</summary>
+    private const byte GuestStopped = 2;
+
+    private static readonly ulong s_flagsOffset = (ulong)Marshal.OffsetOf<SystemTime>(nameof(SystemTime.Flags));
+
     /// <param name="tsc">The guest's time stamp counter at <paramref name="now"/>.</param>
     /// <param name="kilohertz">The counter's frequency.</param>
     /// <param name="now">VM time in nanoseconds.</param>
-    public static void WriteSystemTime(GuestMemory memory, GuestPhysicalAddress page, ulong tsc, ulong kilohertz, long now)
+    /// <param name="stopped">The guest is told that it was stopped.</param>
+    /// <param name="known">The page was written before: what the guest has not read yet stays.</param>
+    public static void WriteSystemTime(GuestMemory memory, GuestPhysicalAddress page, ulong tsc, ulong kilohertz, long now, bool stopped = false, bool known = false)
     {
+        bool untold = known && memory.TryRead(page + s_flagsOffset, out byte flags) && (flags & GuestStopped) != 0;
         var (multiplier, shift) = Scale(kilohertz);
         uint version = memory.TryRead(page, out uint before) ? before | 1 : 1;
 
@@ -29,7 +37,7 @@ internal static class KvmClockPages
             Nanoseconds = (ulong)now,
             Multiplier = multiplier,
             Shift = shift,
-            Flags = CounterStable,
+            Flags = (byte)(CounterStable | (stopped || untold ? GuestStopped : 0)),
         });
         memory.TryWrite(page, version + 1);
     }

@@ -83,7 +83,7 @@ internal static unsafe class KvmRegisters
     /// <summary>Takes up what the MSRs say of a vCPU that was loaded, or whose guest may have been elsewhere meanwhile. Before it runs.</summary>
     public static void Resume(CpuContext* cpu)
     {
-        UpdateClock(cpu);
+        UpdateClock(cpu, known: true);
         UpdateEndOfInterrupt(cpu);
     }
 
@@ -96,14 +96,16 @@ internal static unsafe class KvmRegisters
     }
 
     /// <summary>Writes the guest's clock page, if it has one: it is right until the time stamp counter is set.</summary>
-    public static void UpdateClock(CpuContext* cpu)
+    /// <param name="known">It was written before, for this guest.</param>
+    public static void UpdateClock(CpuContext* cpu, bool known = false)
     {
         ulong value = cpu->State.Msr.KvmSystemTime;
         var vcpu = SoftVcpu.Of(cpu);
         if ((value & Enabled) != 0 && vcpu.Apic is not null)
         {
             long now = VmTime(vcpu);
-            KvmClockPages.WriteSystemTime(vcpu.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz, now);
+            KvmClockPages.WriteSystemTime(vcpu.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz, now,
+                stopped: vcpu.TakeGap(), known);
         }
     }
 

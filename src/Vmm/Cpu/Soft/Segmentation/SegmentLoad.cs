@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Cpu.State;
@@ -47,7 +48,11 @@ internal static unsafe class SegmentLoad
     {
         var register = Segments.Register(cpu, segment);
         register->Selector = selector;
-        register->Base = 0;
+        if (cpu->Vendor == CpuVendor.Intel || segment >= SegmentIndex.Ldtr || !SoftVcpu.Of(cpu).Profile.KeepsBasesOfNullSelectors)
+        {
+            register->Base = 0;
+        }
+
         register->Attributes = SegmentAttributes.Unusable | (segment == SegmentIndex.Ss ? (SegmentAttributes)((selector & 3) << 5) : SegmentAttributes.None);
     }
 

@@ -198,12 +198,15 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
+    public void AvxIsFoundWhereThisHostsProgramsCanUseIt() => Assert.Equal(System.Runtime.Intrinsics.X86.Avx.IsSupported, VectorFeatures.HasAvx);
+
+    [Fact]
     public void AvxStateIsOfferedOnlyTogetherWithSseState()
     {
-        Assert.False(VectorFeatures.IsValidXcr0(0));
-        Assert.False(VectorFeatures.IsValidXcr0(5));
-        Assert.True(VectorFeatures.IsValidXcr0(3));
-        Assert.False(VectorFeatures.IsValidXcr0(3 | (1 << 9)));
+        Assert.False(VectorFeatures.IsValidXcr0(0, 7));
+        Assert.False(VectorFeatures.IsValidXcr0(5, 7));
+        Assert.True(VectorFeatures.IsValidXcr0(3, 7));
+        Assert.False(VectorFeatures.IsValidXcr0(3 | (1 << 9), 7));
     }
 
     public void Dispose() => _machine.Dispose();

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
@@ -107,7 +108,7 @@ internal static unsafe class FarReturns
     {
         SoftVcpu.Of(cpu).ModeChanged();
         bool due = (cpu->State.Rflags & RflagsBits.Tf) != 0 || ((cpu->State.Rflags & RflagsBits.If) != 0 && cpu->InterruptLatched != 0)
-            || (cpu->State.NmiPending != 0 && cpu->State.NmiBlocked == 0);
+            || (cpu->State.NmiPending != 0 && cpu->State.NmiBlocked == 0) || cpu->PendingDebug != 0;
         if (!due)
         {
             return BlockChain.Jump(cpu, rip);
@@ -227,7 +228,12 @@ internal static unsafe class FarReturns
             var attributes = register->Attributes;
             bool conforming = (attributes & (SegmentAttributes.Code | SegmentAttributes.ExpandDownOrConforming))
                 == (SegmentAttributes.Code | SegmentAttributes.ExpandDownOrConforming);
-            if ((attributes & SegmentAttributes.Unusable) == 0 && !conforming && (((uint)attributes >> 5) & 3) < cpl)
+            if ((attributes & SegmentAttributes.Unusable) != 0)
+            {
+                // Null, which Intel's processors make the selector 0 of (SDM Vol. 2A, IRET: RETURN-TO-OUTER-PRIVILEGE-LEVEL); AMD's leave its RPL.
+                register->Selector = cpu->Vendor == CpuVendor.Intel ? (ushort)0 : register->Selector;
+            }
+            else if (!conforming && (((uint)attributes >> 5) & 3) < cpl)
             {
                 register->Selector = 0;
                 register->Attributes = SegmentAttributes.Unusable;

@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
@@ -148,18 +147,7 @@ internal readonly unsafe struct DepositBits : IBitFieldOperation
         // The encoding's first source is the value, and the operand that may be memory the mask.
         ulong value = ulong.CreateTruncating(control);
         ulong mask = ulong.CreateTruncating(source);
-        if (Bmi2.X64.IsSupported)
-        {
-            return T.CreateTruncating(Bmi2.X64.ParallelBitDeposit(value, mask));
-        }
-
-        ulong result = 0;
-        for (; mask != 0; mask &= mask - 1, value >>= 1)
-        {
-            result |= (value & 1) != 0 ? mask & (0 - mask) : 0;
-        }
-
-        return T.CreateTruncating(result);
+        return T.CreateTruncating(HostBitFields.Deposit(value, mask));
     }
 }
 
@@ -170,18 +158,7 @@ internal readonly unsafe struct ExtractBits : IBitFieldOperation
     {
         ulong value = ulong.CreateTruncating(control);
         ulong mask = ulong.CreateTruncating(source);
-        if (Bmi2.X64.IsSupported)
-        {
-            return T.CreateTruncating(Bmi2.X64.ParallelBitExtract(value, mask));
-        }
-
-        ulong result = 0;
-        for (ulong bit = 1; mask != 0; mask &= mask - 1, bit <<= 1)
-        {
-            result |= (value & mask & (0 - mask)) != 0 ? bit : 0;
-        }
-
-        return T.CreateTruncating(result);
+        return T.CreateTruncating(HostBitFields.Extract(value, mask));
     }
 }
 

@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
@@ -129,7 +128,7 @@ internal static unsafe class MultiplyHandlers
         if (sizeof(T) == 8)
         {
             RegisterFile.Write(cpu, op->Reg1, left * right);
-            RegisterFile.Write(cpu, op->Reg0, HighHalf(OperandBits.Widen(left), OperandBits.Widen(right)));
+            RegisterFile.Write(cpu, op->Reg0, HostBitFields.MultiplyHigh(OperandBits.Widen(left), OperandBits.Widen(right)));
         }
         else
         {
@@ -147,7 +146,7 @@ internal static unsafe class MultiplyHandlers
         ulong high;
         if (sizeof(T) == 8)
         {
-            high = HighHalf(OperandBits.Widen(left), OperandBits.Widen(right));
+            high = HostBitFields.MultiplyHigh(OperandBits.Widen(left), OperandBits.Widen(right));
             WriteProduct<T>(cpu, OperandBits.Widen(left) * OperandBits.Widen(right), high);
         }
         else
@@ -208,14 +207,9 @@ internal static unsafe class MultiplyHandlers
         return result;
     }
 
-    /// <summary>Upper half of a product. Not by Math.BigMul where it can be helped: a local whose address is taken costs the handler its tail call.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong HighHalf(ulong left, ulong right) =>
-        Bmi2.X64.IsSupported ? Bmi2.X64.MultiplyNoFlags(left, right) : Math.BigMul(left, right, out _);
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static long HighHalf(long left, long right) =>
-        (long)HighHalf((ulong)left, (ulong)right) - ((left >> 63) & right) - ((right >> 63) & left);
+        (long)HostBitFields.MultiplyHigh((ulong)left, (ulong)right) - ((left >> 63) & right) - ((right >> 63) & left);
 
     /// <summary>AX, DX:AX, EDX:EAX or RDX:RAX.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -120,8 +120,7 @@ internal static unsafe class ControlRegisters
         }
 
         ulong value = (uint)cpu->State.Gpr[0] | (cpu->State.Gpr[2] << 32);
-        bool valid = cpu->Cpl == 0 && (uint)cpu->State.Gpr[1] == 0 && (value & 1) != 0 && (value & ~CpuidPolicy.Xcr0Supported) == 0
-            && (value & 6) != 4;
+        bool valid = cpu->Cpl == 0 && (uint)cpu->State.Gpr[1] == 0 && Vector.VectorFeatures.IsValidXcr0(value, SoftVcpu.Of(cpu).Profile.Xcr0);
         if (!valid)
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
@@ -162,7 +161,7 @@ internal static unsafe class ControlRegisters
         ulong pcid = (ulong)descriptor;
         ulong linear = (ulong)(descriptor >> 64);
         bool pcids = (cpu->State.Cr4 & Cr4.Pcide) != 0;
-        if (type > 3 || (type < 2 && (pcid > 0xfff || (pcid != 0 && !pcids))) || (type == 0 && !SlowAccess.IsCanonical(cpu, linear)))
+        if (type > 3 || (type < 2 && (pcid > 0xfff || (pcid != 0 && !pcids))) || (type == 0 && !SlowAccess.IsCanonicalHere(cpu, linear)))
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }
@@ -248,7 +247,7 @@ internal static unsafe class ControlRegisters
         ref var state = ref cpu->State;
         bool longMode = (state.Efer & Efer.Lma) != 0;
         ulong changed = value ^ state.Cr4;
-        bool valid = (value & ~CpuidPolicy.Cr4Supported(cpu)) == 0
+        bool valid = (value & ~SoftVcpu.Of(cpu).Profile.Cr4) == 0
             && !(longMode && (value & Cr4.Pae) == 0)
             && !(longMode && (changed & Cr4.La57) != 0)
             && !((changed & value & Cr4.Pcide) != 0 && (!longMode || (state.Cr3 & 0xfff) != 0));

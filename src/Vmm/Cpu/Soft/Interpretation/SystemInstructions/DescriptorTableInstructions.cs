@@ -84,7 +84,7 @@ internal static unsafe class DescriptorTableInstructions
         }
 
         bool rightType = !descriptor.IsCodeOrData && (segment == SegmentIndex.Ldtr ? descriptor.Type == 2 : descriptor.Type == 9 || (descriptor.Type == 1 && !longMode));
-        if (!inTable || (selector & 4) != 0 || !rightType || (longMode && !SlowAccess.IsCanonical(cpu, descriptor.LongBase)))
+        if (!inTable || (selector & 4) != 0 || !rightType || (longMode && !SlowAccess.IsCanonicalHere(cpu, descriptor.LongBase)))
         {
             Faults.Record(cpu, ExceptionVector.GeneralProtection, error);
             return false;
@@ -129,7 +129,7 @@ internal static unsafe class DescriptorTableInstructions
             return Faults.Faulted(cpu, op);
         }
 
-        if (longMode && !SlowAccess.IsCanonical(cpu, start))
+        if (longMode && !SlowAccess.IsCanonicalHere(cpu, start))
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
@@ -13,6 +14,12 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
 internal static unsafe class ModelSpecificRegisterAccess
 {
     private const MethodImplOptions Once = MethodImplOptions.AggressiveOptimization;
+
+    /// <summary>HWCR.TscFreqSel.</summary>
+    private const ulong TscRunsAtP0 = 1 << 24;
+
+    /// <summary>HWCR bits that systems write and that have no effect here: those of caches, floating-point errors and machine checks.</summary>
+    private const ulong HardwareConfigurationKnown = TscRunsAtP0 | (1 << 3) | (1 << 6) | (1 << 8) | (1 << 18) | (1 << 30);
 
     [MethodImpl(Once)]
     public static Operation* Read(CpuContext* cpu, Operation* op)
@@ -67,6 +74,11 @@ internal static unsafe class ModelSpecificRegisterAccess
     {
         ref var registers = ref cpu->State.Msr;
         value = 0;
+        if (SoftVcpu.Of(cpu).Profile.LacksMsr(msr))
+        {
+            return false;
+        }
+
         switch (msr)
         {
             case Msr.TimeStampCounter: value = TimeStampCounter.Read(cpu); return true;
@@ -93,8 +105,15 @@ internal static unsafe class ModelSpecificRegisterAccess
             // Locked with nothing enabled.
             case Msr.FeatureControl: value = 1; return true;
 
-            // Microcode revision 1.
-            case Msr.BiosSignature: value = 1UL << 32; return true;
+            // Microcode revision 1: in the upper half on Intel's processors, in the lower on AMD's.
+            case Msr.BiosSignature: value = cpu->Vendor == CpuVendor.Amd ? 1 : 1UL << 32; return true;
+
+            // The time stamp counter runs at the frequency of P0.
+            case Msr.HardwareConfiguration: value = TscRunsAtP0; return true;
+
+            // LFENCE serializes.
+            case Msr.DecodeConfiguration: value = 1 << 1; return true;
+            case Msr.SystemConfiguration or Msr.NorthbridgeConfiguration or Msr.InterruptPendingMessage: return true;
             case Msr.PlatformId or Msr.MachineCheckCapabilities or Msr.MachineCheckStatus or Msr.DebugControl or Msr.SmiCount: return true;
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
             case >= LocalApic.MsrX2Apic and <= LocalApic.MsrX2ApicLast:
@@ -106,13 +125,18 @@ internal static unsafe class ModelSpecificRegisterAccess
     public static bool TryWrite(CpuContext* cpu, uint msr, ulong value)
     {
         ref var registers = ref cpu->State.Msr;
+        if (SoftVcpu.Of(cpu).Profile.LacksMsr(msr))
+        {
+            return false;
+        }
+
         switch (msr)
         {
             case Msr.TimeStampCounter:
-                SetTimeStamp(cpu, value);
+                AdvanceTimeStamp(cpu, value - TimeStampCounter.Read(cpu));
                 return true;
             case Msr.TscAdjust:
-                SetTimeStamp(cpu, TimeStampCounter.Read(cpu) + (value - registers.TscAdjust));
+                AdvanceTimeStamp(cpu, value - registers.TscAdjust);
                 return true;
             case Msr.Efer: return TrySetEfer(cpu, value);
             case Msr.Star: registers.Star = value; return true;
@@ -120,12 +144,12 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.Lstar: return TrySetAddress(cpu, ref registers.Lstar, value);
             case Msr.Cstar: return TrySetAddress(cpu, ref registers.Cstar, value);
             case Msr.KernelGsBase: return TrySetAddress(cpu, ref registers.KernelGsBase, value);
-            case Msr.SysenterEsp: return TrySetAddress(cpu, ref registers.SysenterEsp, value);
-            case Msr.SysenterEip: return TrySetAddress(cpu, ref registers.SysenterEip, value);
+            case Msr.SysenterEsp: return TrySetEntry(cpu, ref registers.SysenterEsp, value);
+            case Msr.SysenterEip: return TrySetEntry(cpu, ref registers.SysenterEip, value);
             case Msr.FsBase: return TrySetAddress(cpu, ref Segments.Register(cpu, SegmentIndex.Fs)->Base, value);
             case Msr.GsBase: return TrySetAddress(cpu, ref Segments.Register(cpu, SegmentIndex.Gs)->Base, value);
             case Msr.SysenterCs: registers.SysenterCs = (uint)value; return true;
-            case Msr.TscAux: registers.TscAux = (uint)value; return true;
+            case Msr.TscAux: return TrySetNarrow(cpu, ref registers.TscAux, value);
             case Msr.Pat: return TrySetPat(cpu, value);
             case Msr.MiscEnable: registers.MiscEnable = value; return true;
             case Msr.Xss: return value == 0;
@@ -133,6 +157,8 @@ internal static unsafe class ModelSpecificRegisterAccess
                 return TrySetSpeculation(ref registers, value);
             case Msr.PredictionCommand or Msr.FlushCommand: return (value & ~1UL) == 0;
             case Msr.BiosSignature or Msr.MachineCheckStatus or Msr.DebugControl: return true;
+            case Msr.HardwareConfiguration: return (value & ~HardwareConfigurationKnown) == 0;
+            case Msr.SystemConfiguration or Msr.DecodeConfiguration or Msr.InterruptPendingMessage or Msr.NorthbridgeConfiguration: return true;
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
             case >= LocalApic.MsrX2Apic and <= LocalApic.MsrX2ApicLast:
                 return TryWriteApic(cpu, msr, value);
@@ -143,6 +169,11 @@ internal static unsafe class ModelSpecificRegisterAccess
     private static bool TryWriteApic(CpuContext* cpu, uint msr, ulong value)
     {
         var vcpu = SoftVcpu.Of(cpu);
+        if (msr == LocalApic.MsrApicBase && (value & LocalApic.BaseX2ApicEnable) != 0 && !vcpu.Profile.Has("x2apic"))
+        {
+            return false;
+        }
+
         if (vcpu.Apic is not { } apic || !apic.TryWriteMsr(msr, value))
         {
             return false;
@@ -170,19 +201,43 @@ internal static unsafe class ModelSpecificRegisterAccess
         return true;
     }
 
-    private static void SetTimeStamp(CpuContext* cpu, ulong value)
+    /// <summary>Moves the counter by a difference, and IA32_TSC_ADJUST along with it by exactly the same (SDM Vol. 3B §17.17.3).</summary>
+    private static void AdvanceTimeStamp(CpuContext* cpu, ulong difference)
     {
-        cpu->State.Msr.TscAdjust += value - TimeStampCounter.Read(cpu);
-        TimeStampCounter.Write(cpu, value);
+        cpu->State.Msr.TscAdjust += difference;
+        cpu->State.Msr.TscOffset += difference;
         SoftVcpu.Of(cpu).Apic?.TscAdjusted();
         KvmRegisters.UpdateClock(cpu);
     }
 
+    /// <summary>Intel's processors refuse bits that do not exist; AMD's ignore them.</summary>
+    private static bool TrySetNarrow(CpuContext* cpu, ref ulong register, ulong value)
+    {
+        if (value >> 32 != 0 && cpu->Vendor == CpuVendor.Intel)
+        {
+            return false;
+        }
+
+        register = (uint)value;
+        return true;
+    }
+
+    /// <summary>SYSENTER's addresses, of which AMD's processors keep 32 bits, as they have no SYSENTER in long mode.</summary>
+    private static bool TrySetEntry(CpuContext* cpu, ref ulong register, ulong value)
+    {
+        if (cpu->Vendor == CpuVendor.Intel)
+        {
+            return TrySetAddress(cpu, ref register, value);
+        }
+
+        register = (uint)value;
+        return true;
+    }
+
     private static bool TrySetEfer(CpuContext* cpu, ulong value)
     {
-        const ulong Known = Efer.Sce | Efer.Lme | Efer.Lma | Efer.Nxe;
         ulong changed = value ^ cpu->State.Efer;
-        if ((value & ~Known) != 0 || ((changed & Efer.Lme) != 0 && (cpu->State.Cr0 & Cr0.Pg) != 0))
+        if ((value & ~SoftVcpu.Of(cpu).Profile.Efer) != 0 || ((changed & Efer.Lme) != 0 && (cpu->State.Cr0 & Cr0.Pg) != 0))
         {
             return false;
         }
@@ -201,9 +256,7 @@ internal static unsafe class ModelSpecificRegisterAccess
 
     private static bool TrySetAddress(CpuContext* cpu, ref ulong register, ulong value)
     {
-        // Whatever the mode: 64-bit addresses, canonical for the widest paging in force (SDM Vol. 2B, WRMSR).
-        int shift = (cpu->State.Cr4 & Cr4.La57) != 0 ? 7 : 16;
-        if ((ulong)((long)(value << shift) >> shift) != value)
+        if (!SlowAccess.IsCanonicalHere(cpu, value))
         {
             return false;
         }

@@ -1,6 +1,6 @@
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
 
-/// <summary>Numbers of the model-specific registers that exist here (SDM Vol. 4, table 2-2).</summary>
+/// <summary>Numbers of the model-specific registers that exist here (SDM Vol. 4, table 2-2); <see cref="Features.CpuFeature.All"/> says what each comes with.</summary>
 internal static class Msr
 {
     public const uint TimeStampCounter = 0x10;
@@ -31,6 +31,14 @@ internal static class Msr
     public const uint Pat = 0x277;
     public const uint MtrrDefaultType = 0x2ff;
     public const uint Xss = 0xda0;
+
+    // AMD's (APM Vol. 2 appendix A): SYSCFG, HWCR, NB_CFG1, interrupt pending message, DE_CFG.
+    public const uint SystemConfiguration = 0xc001_0010;
+    public const uint HardwareConfiguration = 0xc001_0015;
+    public const uint NorthbridgeConfiguration = 0xc001_001f;
+    public const uint InterruptPendingMessage = 0xc001_0055;
+    public const uint DecodeConfiguration = 0xc001_1029;
+
     public const uint Efer = 0xc000_0080;
     public const uint Star = 0xc000_0081;
     public const uint Lstar = 0xc000_0082;

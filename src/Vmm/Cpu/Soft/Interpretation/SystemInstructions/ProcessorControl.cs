@@ -112,7 +112,7 @@ internal static unsafe class ProcessorControl
         }
 
         ulong value = ulong.CreateTruncating(*(TWidth*)((byte*)cpu + op->Reg0));
-        if (!SlowAccess.IsCanonical(cpu, value))
+        if (!SlowAccess.IsCanonicalHere(cpu, value))
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }

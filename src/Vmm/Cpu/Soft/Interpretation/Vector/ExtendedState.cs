@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
@@ -150,7 +151,7 @@ internal static unsafe class ExtendedState
         }
 
         uint register = (uint)cpu->State.Gpr[1];
-        if (register > 1)
+        if (register > 1 || (register == 1 && (SoftVcpu.Of(cpu).Profile.Features[CpuidWord.LeafDSubleaf1Eax] & 4) == 0))
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }
@@ -158,24 +159,6 @@ internal static unsafe class ExtendedState
         ulong value = cpu->State.Xcr0 & (register == 0 ? ulong.MaxValue : InUse(cpu));
         cpu->State.Gpr[0] = (uint)value;
         cpu->State.Gpr[2] = value >> 32;
-        return op + 1;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* Xsetbv(CpuContext* cpu, Operation* op)
-    {
-        if ((cpu->State.Cr4 & Cr4.Osxsave) == 0)
-        {
-            return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
-        }
-
-        ulong value = (uint)cpu->State.Gpr[0] | (cpu->State.Gpr[2] << 32);
-        if (cpu->Cpl != 0 || (uint)cpu->State.Gpr[1] != 0 || !VectorFeatures.IsValidXcr0(value))
-        {
-            return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
-        }
-
-        cpu->State.Xcr0 = value;
         return op + 1;
     }
 

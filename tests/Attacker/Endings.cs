@@ -1,0 +1,75 @@
+using System.Globalization;
+using WebVm.Vmm.Host.Native;
+using static WebVm.Vmm.Host.Native.SystemCall;
+
+namespace WebVm.Attacker;
+
+/// <summary>Ends as a monitor might, for its keeper to write down.</summary>
+internal static unsafe class Endings
+{
+    private const int SIGSEGV = 11;
+
+    public static int End(string how)
+    {
+        switch (how)
+        {
+            case "abort":
+                Environment.FailFast("a defect");
+                return 0;
+            case "fault":
+                Signal(SIGSEGV);
+                return 0;
+            case "terminated":
+                Signal(ProcessCalls.SIGTERM);
+                return 0;
+            case "flood":
+                for (int line = 0; line < 100_000; line++)
+                {
+                    Say(string.Create(CultureInfo.InvariantCulture, $"line {line}\n"));
+                }
+
+                Say("the end\n");
+                return 0;
+            case "threads":
+                Say(string.Create(CultureInfo.InvariantCulture, $"{Threads()}\n"));
+                return 0;
+            case "never":
+                Thread.Sleep(Timeout.Infinite);
+                return 0;
+            default:
+                return int.Parse(how.AsSpan("code ".Length), CultureInfo.InvariantCulture);
+        }
+    }
+
+    private static void Signal(int number)
+    {
+        ProcessCalls.SetSignalHandler(number, 0); // SIG_DFL
+        nint process = Calls.Value(SYS_getpid).Value;
+        Calls.Of(SYS_tgkill, process, Calls.Value(SYS_gettid).Value, number);
+        Thread.Sleep(Timeout.Infinite);
+    }
+
+    private static int Threads()
+    {
+        for (int count = 0; ; count++)
+        {
+            try
+            {
+                new Thread(() => Thread.Sleep(Timeout.Infinite), maxStackSize: 64 * 1024) { IsBackground = true }.Start();
+            }
+            catch (OutOfMemoryException)
+            {
+                return count;
+            }
+        }
+    }
+
+    private static void Say(string text)
+    {
+        ReadOnlySpan<byte> bytes = System.Text.Encoding.ASCII.GetBytes(text);
+        fixed (byte* start = bytes)
+        {
+            _ = FileCalls.Write(1, start, (nuint)bytes.Length);
+        }
+    }
+}
