@@ -60,7 +60,7 @@ public sealed class MonitorInstallTests : IDisposable
     public async Task AnInstallThatWasKilledLeavesNothingThatIsUsed(string step)
     {
         _checkout.StandInForTheSdk();
-        _checkout.StandIn(step, step == "cp" ? """/bin/cp "$1" "${@: -1}"; kill -KILL -- -$(ps -o sid= -p $$ | tr -d " ")""" : "kill -KILL -- -$(ps -o sid= -p $$ | tr -d ' ')");
+        _checkout.StandIn(step, step == "cp" ? """/bin/cp "${@: -1}" "$2"; kill -KILL -- -$(ps -o sid= -p $$ | tr -d " ")""" : "kill -KILL -- -$(ps -o sid= -p $$ | tr -d ' ')");
         var (exitCode, _) = await _checkout.InstallAsync();
         Assert.NotEqual(0, exitCode);
         Assert.All(Folders(), folder => Assert.EndsWith(".new", folder, StringComparison.Ordinal));
