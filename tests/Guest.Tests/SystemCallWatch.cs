@@ -17,6 +17,11 @@ internal sealed unsafe class SystemCallWatch : IDisposable
     private const uint SendResponse = 0xc0182101; // SECCOMP_IOCTL_NOTIF_SEND
     private const uint Continue = 1; // SECCOMP_USER_NOTIF_FLAG_CONTINUE
 
+    private const long StartingAllocates = 32 << 20;
+
+    private static readonly Lock s_starting = new();
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
+
     private readonly Func<int, SystemCallFilter> _ofProcess;
     private readonly Func<ThreadRole, int, SystemCallFilter> _ofRole;
     private readonly ConcurrentDictionary<string, int> _strangers = new();
@@ -61,8 +66,23 @@ internal sealed unsafe class SystemCallWatch : IDisposable
                 failure = wrong;
             }
         });
-        starter.Start();
-        starter.Join();
+        // A collection on that thread would hold up the one who answers, and ask it about a call.
+        lock (s_starting)
+        {
+            bool quiet = GC.TryStartNoGCRegion(StartingAllocates);
+            starter.Start();
+            bool started = starter.Join(s_patience);
+            if (quiet && System.Runtime.GCSettings.LatencyMode == System.Runtime.GCLatencyMode.NoGCRegion)
+            {
+                GC.EndNoGCRegion();
+            }
+
+            if (!started)
+            {
+                throw new InvalidOperationException("The monitor did not start in time.");
+            }
+        }
+
         return process ?? throw new InvalidOperationException("The monitor was not started.", failure);
     }
 

@@ -56,8 +56,9 @@ internal sealed class MachineOptions
         HandedFiles.Adopt(parsed.GetValue(_handed) ?? []);
         if (HandedFiles.OfProcess.Confined)
         {
-            // What the filter would refuse later: executable memory, and the pipe and thread of the runtime's that signals come by.
+            // What the filters would refuse later: executable memory, a signal's disposition, and the pipe and thread of the runtime's that signals come by.
             HostStub.Prepare();
+            ThreadKick.Prepare();
             PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => { }).Dispose();
             InnerWall.Raise(HandedFiles.OfProcess.Has(HandedFiles.KvmName));
         }

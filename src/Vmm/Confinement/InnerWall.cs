@@ -40,7 +40,12 @@ internal static unsafe class InnerWall
         Require(ThreadCalls.ProcessControl(ThreadCalls.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl");
         if (!CanBeNarrow)
         {
-            var outer = OuterFilter.Create(execReturnsTo: null).Assemble(Otherwise);
+            var outer = OuterFilter.Create(execReturnsTo: null)
+                .Allow(SystemCall.SYS_sched_setscheduler, "this runtime sets the priority of its own threads, by their numbers")
+                .Allow(SystemCall.SYS_sched_get_priority_max, "the same")
+                .Allow(SystemCall.SYS_sched_get_priority_min, "the same")
+                .Fail(SystemCall.SYS_unlink, ErrorNumber.ENOENT, "its door for debuggers, a socket in /tmp, is removed at the end where it was not closed before")
+                .Assemble(Otherwise);
             fixed (sock_filter* program = outer)
             {
                 OuterFilter.SetOwnProcess(program, outer.Length, process);
@@ -64,6 +69,8 @@ internal static unsafe class InnerWall
     {
         if (s_stands)
         {
+            // The runtime's locks draw lots how long they spin; each thread's are seeded when first drawn, from a descriptor that may not be read later.
+            _ = Random.Shared.Next();
             Install(s_ofRoles[(int)role]!, 0);
         }
     }

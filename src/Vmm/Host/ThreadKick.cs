@@ -28,6 +28,9 @@ internal sealed unsafe class ThreadKick : IDisposable
     /// <summary>All signals but the kick: what stays blocked inside the call.</summary>
     public static ulong MaskInsideCall => ~(1UL << (Signal - 1));
 
+    /// <summary>Makes the signal one that is ignored, now: a vCPU's thread that is locked in may not say so.</summary>
+    public static void Prepare() => _ = s_ignored;
+
     /// <summary>The calling thread is about to make calls; kicks reach it from here on.</summary>
     /// <param name="deadline">CLOCK_MONOTONIC nanoseconds of an automatic kick; 0 for none.</param>
     public void Enter(long deadline)

@@ -113,6 +113,8 @@ internal static class SystemCall
     public const int SYS_sched_getparam = 143;
     public const int SYS_sched_setscheduler = 144;
     public const int SYS_sched_getscheduler = 145;
+    public const int SYS_sched_get_priority_max = 146;
+    public const int SYS_sched_get_priority_min = 147;
     public const int SYS_mlock = 149;
     public const int SYS_munlock = 150;
     public const int SYS_modify_ldt = 154;
