@@ -55,7 +55,8 @@ public sealed class UpgradeTests
         Assert.All(Directory.GetFiles(Path.Combine(service.Data, "vms"), "*.memory", SearchOption.AllDirectories), file => Assert.Equal(PrivateFolder.Caller, FileIdentity.Of(file)!.Value.Owner));
 
         // How it ends is known, as the shell around it still writes it down.
-        string end = Path.Combine(folders.Single(folder => File.ReadAllText(Path.Combine(folder, "machine.json")).Contains($"\"{(string)(await service.Client.SendAsync(HttpMethod.Get, killed)).Body!["name"]!}\"", StringComparison.Ordinal)), "session");
+        string name = (string)(await service.Client.SendAsync(HttpMethod.Get, killed)).Body!["name"]!;
+        string end = Path.Combine(folders.Single(folder => File.ReadAllText(Path.Combine(folder, "machine.json")).Contains($"\"{name}\"", StringComparison.Ordinal)), "session");
         using (var kill = Process.Start("pkill", ["-KILL", "-s", (await File.ReadAllTextAsync(end, Rest.Cancellation)).Trim(), "webvm-vmm"]))
         {
             await kill.WaitForExitAsync(Rest.Cancellation);
