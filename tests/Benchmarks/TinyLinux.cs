@@ -11,6 +11,9 @@ internal static class TinyLinux
 
     public static string Kernel => Path.Combine(Folder, "vmlinux");
 
+    /// <summary>The same kernel as a bzImage, which starts from UEFI.</summary>
+    public static string CompressedKernel => Path.Combine(Folder, "vmlinuz");
+
     public static string Initramfs => Path.Combine(Folder, "initramfs");
 
     private static string Folder => Path.Combine(Cache, "images", "tiny");
