@@ -14,6 +14,11 @@ version() {
     printf '%s%s\n' "${number:-0}" "${commit:+ ($commit)}"
 }
 
+# data_directory: where a service keeps what it has, unless WEBVM_DATA says otherwise.
+data_directory() {
+    if [[ $(id -u) -eq 0 ]]; then echo /var/lib/webvm; else echo "${XDG_STATE_HOME:-$HOME/.local/state}/webvm"; fi
+}
+
 cache_directory() {
     printf '%s\n' "${WEBVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/webvm}"
 }

@@ -1,6 +1,18 @@
 # ./webvm doctor: what this machine has and lacks. Changes nothing; ends with 0 when WebVm can be built and run.
+# ./webvm doctor --bundle [FILE]: that, with versions, ends of logs and events, in an archive for whoever is to help.
 
-[[ $# -eq 0 ]] || fail "doctor takes no arguments, but '$1' was given"
+bundle=
+if [[ ${1:-} == --bundle ]]; then
+    bundle=${2:-webvm-support-$(date -u +%Y%m%d-%H%M%S).tar.gz}
+    [[ $# -eq 1 ]] && shift || shift 2
+fi
+[[ $# -eq 0 ]] || fail "doctor takes no arguments but --bundle [FILE], and '$1' was given"
+if [[ -n $bundle ]]; then
+    # shellcheck source=scripts/bundle.sh
+    . "$WEBVM_ROOT/scripts/bundle.sh"
+    support_bundle "$bundle" "${WEBVM_DATA:-$(data_directory)}" "${WEBVM_LISTEN:-http://127.0.0.1:8080}"
+    exit 0
+fi
 problems=0
 line() { printf '%-12s %-8s %s\n' "$1" "$2" "$3"; }
 have() { if [[ $1 == /* ]]; then [[ -e $1 ]]; else PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; fi; }
@@ -55,7 +67,7 @@ for entry in node:nodejs:run npm:npm:run /usr/lib/postgresql:postgresql:run cpio
 done
 
 # The folder may be made by the first start: then what it is made in counts.
-data=${WEBVM_DATA:-$([[ $(id -u) -eq 0 ]] && echo /var/lib/webvm || echo "${XDG_STATE_HOME:-$HOME/.local/state}/webvm")}
+data=${WEBVM_DATA:-$(data_directory)}
 place=$data
 until [[ -e $place || $place == [/.] ]]; do place=$(dirname "$place"); done
 free=$(($(df -Pk "$place" | awk 'NR == 2 { print $4 }') / 1024))

@@ -10,8 +10,8 @@ namespace WebVm.Web;
 /// <summary>Composition of the pages: what <c>Program</c> adds and maps.</summary>
 internal static class PagesSetup
 {
-    /// <summary>How long the service is silent towards an open page at most; page/blazor.ts waits for two and a half of these.</summary>
-    private static readonly TimeSpan SignOfLife = TimeSpan.FromSeconds(4);
+    /// <summary>How long the service is silent towards an open page at most; page/blazor.ts waits for three of these.</summary>
+    private static readonly TimeSpan SignOfLife = TimeSpan.FromSeconds(5);
 
     public static void AddPages(this WebApplicationBuilder builder)
     {

@@ -30,6 +30,7 @@ using WebVm.Api.Persistence;
 using WebVm.Api.Retention;
 using WebVm.Api.Snapshots;
 using WebVm.Api.Supervisor;
+using WebVm.Api.Support;
 using WebVm.Api.Vms;
 
 namespace WebVm.Api.Hosting;
@@ -129,6 +130,7 @@ public static class ServiceSetup
         api.MapMetrics();
         api.MapImages();
         api.MapHosts();
+        api.MapSupport();
         // Pages have a catch-all; the API answers for itself.
         app.Map("/api/{**path}", (HttpContext context, UnmatchedRequest unmatched) => unmatched.Answer(context)).ExcludeFromDescription();
         app.MapSignInLink();
@@ -248,6 +250,9 @@ public static class ServiceSetup
         services.AddHostedService<RestingVms>();
         services.AddHostedService<AbandonedRuns>();
         services.AddSingleton<LocalHost>();
+        services.AddSingleton<RecentLog>();
+        services.AddSingleton<ILoggerProvider>(provider => provider.GetRequiredService<RecentLog>());
+        services.AddSingleton<SupportBundle>();
         services.AddSingleton<ConsoleRooms>();
         services.AddSingleton<SerialAttention>();
         services.AddSignalR(signalR =>

@@ -8,8 +8,8 @@ declare const Blazor: BlazorRuntime;
 const shortestPause = 300;
 const longestPause = 5000;
 const manyRetries = 10_000;
-/** After this long without a word of the service, which says something every four seconds, the page says that the connection is lost. */
-const silence = 10_000;
+/** After this long without a word of the service, which says something every five seconds, the page says that the connection is lost. */
+const silence = 15_000;
 
 /** Milliseconds between looks whether the session of a page that lost its connection has ended. */
 const sessionCheck = 1000;
