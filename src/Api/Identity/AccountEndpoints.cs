@@ -46,19 +46,14 @@ public static class AccountEndpoints
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> ChangePasswordAsync(
-        ChangePassword request, HttpContext context, WebVmDbContext database, GuessLimits limits, LiveRights live, TimeProvider time, CancellationToken cancellation)
+        Body<ChangePassword> body, HttpContext context, WebVmDbContext database, GuessLimits limits, LiveRights live, TimeProvider time, CancellationToken cancellation)
     {
         if (Right.KeyOf(context.User) is not { } key)
         {
             return Problems.Conflict("The preset token has no password.");
         }
 
-        var faults = Passwords.Check("/password", request.Password).ToList();
-        if (faults.Count > 0)
-        {
-            return Problems.Invalid(faults);
-        }
-
+        var request = body.Value;
         // Whoever sits down at somebody's open browser must not find the password by trying.
         if (!limits.TrySignIn(null, key.ToString(), out var retryAfter))
         {
@@ -113,4 +108,11 @@ public static class AccountEndpoints
 public sealed record SessionOfUserView(Guid Id, bool Current, string? Agent, string? Address, DateTimeOffset CreatedAt, DateTimeOffset LastUsedAt, DateTimeOffset ExpiresAt);
 
 /// <param name="Current">The password so far.</param>
-public sealed record ChangePassword(string Password, string? Current = null);
+public sealed record ChangePassword(string Password, string? Current = null) : ICheckedBody
+{
+    ValueTask ICheckedBody.CheckAsync(BodyCheck check)
+    {
+        check.Add(Passwords.Check("/password", Password));
+        return ValueTask.CompletedTask;
+    }
+}
