@@ -128,8 +128,12 @@ internal static class OuterFilter
             .Allow(SYS_sched_getaffinity, "how many processors there are")
             .Allow(SYS_sched_setaffinity, "vCPUs stay on their host node", ArgumentTest.IsOneOf(0, 0))
             .Allow(SYS_sched_setscheduler, "the deadlines' thread", ArgumentTest.IsOneOf(0, 0))
+            // Only of this account's processes, and only back to the ordinary policy.
+            .Allow(SYS_sched_setscheduler, "the run-time compiler gives each of its threads the ordinary policy", ArgumentTest.IsOneOf(1, 0))
             .Allow(SYS_sched_getscheduler, "the same: the run-time compiler asks it of each of its threads")
             .Allow(SYS_sched_getparam, "the same")
+            .Allow(SYS_sched_get_priority_max, "the same")
+            .Allow(SYS_sched_get_priority_min, "the same")
             .Allow(SYS_prlimit64, "limits are read, and its own lowered", ArgumentTest.IsOneOf(0, 0))
             .Allow(SYS_getrlimit, "the same")
             .Allow(SYS_prctl, "threads' names, no core dumps, no new privileges", ArgumentTest.IsOneOf(0, s_processOptions))
