@@ -17,7 +17,7 @@ public static class AccountEndpoints
     {
         var group = api.MapGroup("/sessions").WithTags("Session").RequireScope(Scopes.Account);
         group.MapGet("/", ListAsync).WithSummary("List the browsers in which the caller is signed in, by their last use");
-        group.MapDelete("/{id:guid}", EndAsync).WithSummary("End a session, and all that is open in it");
+        group.MapDelete("/{id:guid}", EndAsync).WithName("endSession").WithSummary("End a session, and all that is open in it");
         group.MapDelete("/", EndOthersAsync).WithSummary("End all sessions of the caller but the one that asks");
         api.MapPut("/session/password", ChangePasswordAsync).WithTags("Session").RequireScope(Scopes.Account).WithSummary("Change the caller's own password; their other sessions end")
             .WithDescription("current is the password so far. A browser that was signed in by a one-time link within the last hour need not know it. Tokens go on.");

@@ -153,6 +153,14 @@ internal static class OuterFilter
             filter.Allow(SYS_execveat, "the monitor's own start, once", ArgumentTest.ReturnsTo(address));
         }
 
+        else
+        {
+            filter
+                .Allow(SYS_sched_setscheduler, "the run-time compiler gives each of its threads the ordinary policy", ArgumentTest.IsOneOf(1, 0))
+                .Allow(SYS_sched_get_priority_max, "the same")
+                .Allow(SYS_sched_get_priority_min, "the same");
+        }
+
         return filter;
     }
 

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc.ApiExplorer;
 using Microsoft.AspNetCore.OpenApi;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.OpenApi;
 
 namespace WebVm.Api.Conventions.Description;
@@ -32,9 +33,14 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
         return Task.CompletedTask;
     }
 
-    /// <summary>Of method and path: <c>getVmSnapshot</c>. As lasting as these are.</summary>
+    /// <summary>Of method and path: <c>getVmSnapshot</c>. As lasting as these are. Where two would be named alike, one of them has a name of its own.</summary>
     private static string NameOf(ApiDescription endpoint)
     {
+        if (endpoint.ActionDescriptor.EndpointMetadata.OfType<IEndpointNameMetadata>().FirstOrDefault() is { } own)
+        {
+            return own.EndpointName;
+        }
+
         string[] segments = [.. endpoint.RelativePath!.Split('/', StringSplitOptions.RemoveEmptyEntries).Skip(2)];
         string verb = endpoint.HttpMethod!.ToLowerInvariant();
         if (verb == "get" && endpoint.SupportedResponseTypes.Any(answer => answer.Type is { IsGenericType: true } type && type.GetGenericTypeDefinition() == typeof(Page<>)))
