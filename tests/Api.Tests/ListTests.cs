@@ -59,7 +59,7 @@ public sealed class ListTests : IAsyncLifetime
 
     [Theory]
     [InlineData("q=0777", 11)]
-    [InlineData("q=77%20group=7", 1)]
+    [InlineData("q=77%20group=7", 191)]
     [InlineData("q=GROUP=77", 100)]
     [InlineData("label=group=7", 100)]
     [InlineData("state=running", 200)]
@@ -80,7 +80,8 @@ public sealed class ListTests : IAsyncLifetime
     public async Task WordsAndLabelsAreFoundByAnIndex(string condition, string index)
     {
         await using var database = Databases.Of(_service).CreateDbContext();
-        await database.Database.ExecuteSqlAsync($"ANALYZE vms", Rest.Cancellation);
+        // Rows that came all at once wait in a list of the index until that is tidied up.
+        await database.Database.ExecuteSqlAsync($"VACUUM ANALYZE vms", Rest.Cancellation);
         await using var connection = new Npgsql.NpgsqlConnection(Databases.Of(_service).ConnectionString);
         await connection.OpenAsync(Rest.Cancellation);
         await using var explain = new Npgsql.NpgsqlCommand($"EXPLAIN SELECT id FROM vms WHERE {condition} ORDER BY name LIMIT 101", connection);

@@ -47,7 +47,7 @@ internal static class SecretFiles
     /// <returns>The names of those that stood there.</returns>
     public static IReadOnlyList<string> TakeFromEnvironment()
     {
-        string[] there = [.. s_all.Select(secret => secret.Variable).Where(name => Environment.GetEnvironmentVariable(name) is not null)];
+        string[] there = [.. s_all.Select(secret => secret.Variable).Where(name => Environment.GetEnvironmentVariable(name) is { Length: > 0 })];
         Array.ForEach(there, name => Environment.SetEnvironmentVariable(name, null));
         return there;
     }

@@ -20,7 +20,7 @@ internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databa
         try
         {
             await using var database = await databases.CreateDbContextAsync(cancellation);
-            var image = await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) ?? throw new OperationFailedException("The image was deleted.");
+            var image = await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) ?? throw new OperationCanceledException("The image was deleted.");
             switch (image.State)
             {
                 case ImageState.Ready:

@@ -214,8 +214,9 @@ public sealed partial class OperationRunner(
             operation.Progress = 100;
             operation.State = OperationState.Succeeded;
         }
-        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
+        catch (Exception end) when ((end is OperationCanceledException || (end is OperationFailedException && cancel.IsCancellationRequested)) && !stopping.IsCancellationRequested)
         {
+            // What fails because what it works on is taken away from it was cancelled.
             operation.State = OperationState.Cancelled;
             await (handler?.GiveUpAsync(context) ?? Task.CompletedTask);
         }

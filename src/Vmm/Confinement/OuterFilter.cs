@@ -152,7 +152,6 @@ internal static class OuterFilter
         {
             filter.Allow(SYS_execveat, "the monitor's own start, once", ArgumentTest.ReturnsTo(address));
         }
-
         else
         {
             filter
