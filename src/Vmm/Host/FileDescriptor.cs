@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Tmds.Linux;
 
 namespace WebVm.Vmm.Host;
 
@@ -21,7 +22,7 @@ public sealed partial class FileDescriptor : SafeHandleMinusOneIsInvalid
     public FileDescriptor Duplicate()
     {
         using var held = new HandleLease(this);
-        int copy = Native.MemoryCalls.FileControl(held.Number, Native.FileCalls.F_DUPFD_CLOEXEC, 0);
+        int copy = LibC.fcntl(held.Number, LibC.F_DUPFD_CLOEXEC, 0);
         return copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy);
     }
 
