@@ -86,7 +86,7 @@ public sealed class AbiTests
             program.Expect(constant.Name["get_".Length..], PackageConstant(constant));
         }
 
-        foreach (var type in users.SelectMany(TypeUses.Of).Where(type => type.Namespace == typeof(LibC).Namespace && type.IsValueType && !type.IsNested).Distinct())
+        foreach (var type in users.SelectMany(MadeOrGiven).Where(type => type.Namespace == typeof(LibC).Namespace && type.IsValueType && !type.IsNested).Distinct())
         {
             string cType = s_packageNames.GetValueOrDefault(type) ?? (type.Name.EndsWith("_t", StringComparison.Ordinal) ? type.Name : $"struct {type.Name}");
             program.Expect($"sizeof({cType})", Marshal.SizeOf(type));
@@ -136,6 +136,21 @@ public sealed class AbiTests
                 program.Expect($"sizeof((({cType} *)0)->{path})", SizeOf(field.FieldType));
             }
         }
+    }
+
+    /// <summary>
+    /// Types of values that a type makes, or gives a function of the package. Not what is null each time: the package's siginfo_t is not as C's
+    /// (si_errno and si_code stand the other way round).
+    /// </summary>
+    private static IEnumerable<Type> MadeOrGiven(Type user)
+    {
+        const BindingFlags all = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+        var made = user.GetFields(all).Select(field => field.FieldType).Concat(user.GetMethods(all).Cast<MethodBase>().Concat(user.GetConstructors(all))
+            .SelectMany(method => method.GetMethodBody()?.LocalVariables ?? []).Select(local => local.LocalType))
+            .Select(type => type.HasElementType ? type.GetElementType()! : type);
+        var given = TypeUses.CallsOf(user).OfType<MethodInfo>().Where(call => call.DeclaringType == typeof(LibC))
+            .SelectMany(call => call.GetParameters().Select(parameter => parameter.ParameterType).Append(call.ReturnType));
+        return made.Concat(given);
     }
 
     /// <summary>Fields of a struct of the package, by their names in C: it has properties over most. What is private without one is padding.</summary>
