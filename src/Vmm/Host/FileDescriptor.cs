@@ -28,6 +28,7 @@ public sealed partial class FileDescriptor : SafeHandleMinusOneIsInvalid
 
     protected override bool ReleaseHandle() => Close((int)handle) == 0;
 
+    // Not the package's, which keeps errno: a descriptor is closed before the failure of another call is told.
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int Close(int descriptor);
 }
