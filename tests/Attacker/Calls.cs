@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Attacker;
@@ -33,7 +34,7 @@ internal static unsafe class Calls
         return copy;
     }
 
-    public static (nint Value, Outcome Outcome) Open(string path, int flags) => Value(SystemCall.SYS_openat, FileCalls.AT_FDCWD, Text(path), flags, 0b110_110_110);
+    public static (nint Value, Outcome Outcome) Open(string path, int flags) => Value(SystemCall.SYS_openat, LibC.AT_FDCWD, Text(path), flags, 0b110_110_110);
 
     /// <summary>Connects, and says so only if the other end is there.</summary>
     public static Outcome Connect(int family, int type, ReadOnlySpan<byte> address)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.SystemCall;
 
@@ -20,7 +21,7 @@ internal static unsafe class Endings
                 Signal(SIGSEGV);
                 return 0;
             case "terminated":
-                Signal(ProcessCalls.SIGTERM);
+                Signal(LibC.SIGTERM);
                 return 0;
             case "flood":
                 for (int line = 0; line < 100_000; line++)
@@ -69,7 +70,7 @@ internal static unsafe class Endings
         ReadOnlySpan<byte> bytes = System.Text.Encoding.ASCII.GetBytes(text);
         fixed (byte* start = bytes)
         {
-            _ = FileCalls.Write(1, start, (nuint)bytes.Length);
+            _ = LibC.write(1, start, bytes.Length);
         }
     }
 }

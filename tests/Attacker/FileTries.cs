@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.SystemCall;
 
@@ -10,19 +11,19 @@ internal static unsafe class FileTries
 
     public static readonly (string, Func<Surroundings, Outcome>)[] All =
     [
-        ("read a secret of the service", host => Calls.Open(host.Secret, FileCalls.O_RDONLY).Outcome),
-        ("overwrite a file of the service", host => Calls.Open(host.Secret, FileCalls.O_WRONLY).Outcome),
-        ("make a file in a folder of everybody's", host => Calls.Open($"{host.Folder}/made", FileCalls.O_WRONLY | FileCalls.O_CREAT).Outcome),
+        ("read a secret of the service", host => Calls.Open(host.Secret, LibC.O_RDONLY).Outcome),
+        ("overwrite a file of the service", host => Calls.Open(host.Secret, LibC.O_WRONLY).Outcome),
+        ("make a file in a folder of everybody's", host => Calls.Open($"{host.Folder}/made", LibC.O_WRONLY | LibC.O_CREAT).Outcome),
         ("plant a symbolic link", host => Calls.Of(SYS_symlink, Calls.Text(host.Secret), Calls.Text($"{host.Folder}/link"))),
         ("give a file of the service another name", host => Calls.Of(SYS_link, Calls.Text(host.Secret), Calls.Text($"{host.Folder}/hard"))),
         ("make a FIFO", host => Calls.Of(SYS_mknod, Calls.Text($"{host.Folder}/fifo"), 0x1000 | 0b110_110_110)),
         ("list the host's root", _ => Listed("/")),
-        ("climb out of the root", _ => Calls.Open("../../../../../../../../../../../../etc/passwd", FileCalls.O_RDONLY).Outcome),
-        ("read /proc/self/mem", _ => Calls.Open("/proc/self/mem", FileCalls.O_RDWR).Outcome),
-        ("read another's memory in /proc", host => Calls.Open($"/proc/{host.Victim}/mem", FileCalls.O_RDONLY).Outcome),
-        ("read another's environment in /proc", host => Calls.Open($"/proc/{host.Victim}/environ", FileCalls.O_RDONLY).Outcome),
-        ("open the disk's raw device", _ => Calls.Open("/dev/vda", FileCalls.O_RDONLY).Outcome),
-        ("open a terminal", _ => Calls.Open("/dev/ptmx", FileCalls.O_RDWR).Outcome),
+        ("climb out of the root", _ => Calls.Open("../../../../../../../../../../../../etc/passwd", LibC.O_RDONLY).Outcome),
+        ("read /proc/self/mem", _ => Calls.Open("/proc/self/mem", LibC.O_RDWR).Outcome),
+        ("read another's memory in /proc", host => Calls.Open($"/proc/{host.Victim}/mem", LibC.O_RDONLY).Outcome),
+        ("read another's environment in /proc", host => Calls.Open($"/proc/{host.Victim}/environ", LibC.O_RDONLY).Outcome),
+        ("open the disk's raw device", _ => Calls.Open("/dev/vda", LibC.O_RDONLY).Outcome),
+        ("open a terminal", _ => Calls.Open("/dev/ptmx", LibC.O_RDWR).Outcome),
         ("open by handle", _ => OpenByHandle()),
         ("write what was handed for reading", host => Written(host.Handed)),
         ("truncate what was handed for reading", host => Calls.Of(SYS_ftruncate, host.Handed, 0)),
@@ -33,7 +34,7 @@ internal static unsafe class FileTries
 
     private static Outcome Listed(string folder)
     {
-        var (descriptor, outcome) = Calls.Open(folder, FileCalls.O_RDONLY | FileCalls.O_DIRECTORY);
+        var (descriptor, outcome) = Calls.Open(folder, LibC.O_RDONLY | LibC.O_DIRECTORY);
         if (!outcome.Reached)
         {
             return outcome;
@@ -59,7 +60,7 @@ internal static unsafe class FileTries
         *(uint*)handle = 8; // handle_bytes
         *((uint*)handle + 1) = 1; // FILEID_INO32_GEN
         handle[1] = 2; // the root's inode on ext4
-        return Calls.Of(SYS_open_by_handle_at, FileCalls.AT_FDCWD, (nint)handle, FileCalls.O_RDONLY);
+        return Calls.Of(SYS_open_by_handle_at, LibC.AT_FDCWD, (nint)handle, LibC.O_RDONLY);
     }
 
     private static Outcome Written(int descriptor)
@@ -86,6 +87,6 @@ internal static unsafe class FileTries
     private static bool IsPipe(int descriptor)
     {
         stat status;
-        return FileCalls.Status(descriptor, &status) == 0 && (status.st_mode & FileCalls.S_IFMT) == 0x1000;
+        return FileCalls.Status(descriptor, &status) == 0 && (ushort)(status.st_mode & LibC.S_IFMT) == 0x1000;
     }
 }

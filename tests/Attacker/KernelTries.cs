@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.SystemCall;
 
@@ -70,5 +71,5 @@ internal static unsafe class KernelTries
         return Calls.Of(SYS_modify_ldt, 1, (nint)descriptor, 16);
     }
 
-    private static Outcome Executable() => Calls.Of(SYS_mmap, 0, 4096, MemoryCalls.PROT_READ | MemoryCalls.PROT_EXEC, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS, -1, 0);
+    private static Outcome Executable() => Calls.Of(SYS_mmap, 0, 4096, LibC.PROT_READ | LibC.PROT_EXEC, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, -1, 0);
 }

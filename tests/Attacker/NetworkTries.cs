@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.SystemCall;
 
@@ -17,14 +18,14 @@ internal static class NetworkTries
 
     public static readonly (string, Func<Surroundings, Outcome>)[] All =
     [
-        ("connect to a port of the host's loopback", host => Calls.Connect(AF_INET, SocketCalls.SOCK_STREAM, Loopback(host.Port))),
+        ("connect to a port of the host's loopback", host => Calls.Connect(AF_INET, LibC.SOCK_STREAM, Loopback(host.Port))),
         ("send to a port of the host's loopback", host => Calls.Connect(AF_INET, SOCK_DGRAM, Loopback(host.Port)) is { Reached: false } refused ? refused : HasLoopback(host)),
         ("listen on a port", _ => Listening()),
-        ("connect to a socket of the service", host => Calls.Connect(SocketCalls.AF_UNIX, SocketCalls.SOCK_STREAM, Named(host.Socket))),
-        ("connect to an abstract socket", host => Calls.Connect(SocketCalls.AF_UNIX, SocketCalls.SOCK_STREAM, Named('\0' + host.AbstractSocket))),
+        ("connect to a socket of the service", host => Calls.Connect(LibC.AF_UNIX, LibC.SOCK_STREAM, Named(host.Socket))),
+        ("connect to an abstract socket", host => Calls.Connect(LibC.AF_UNIX, LibC.SOCK_STREAM, Named('\0' + host.AbstractSocket))),
         ("make a raw socket", _ => Calls.Of(SYS_socket, AF_INET, SOCK_RAW, 1)),
         ("ask the kernel about interfaces", _ => Calls.Of(SYS_socket, AF_NETLINK, SOCK_RAW, 0)),
-        ("reach the host by vsock", _ => Calls.Of(SYS_socket, AF_VSOCK, SocketCalls.SOCK_STREAM, 0)),
+        ("reach the host by vsock", _ => Calls.Of(SYS_socket, AF_VSOCK, LibC.SOCK_STREAM, 0)),
         ("make a pair of sockets", _ => Pair()),
     ];
 
@@ -37,14 +38,14 @@ internal static class NetworkTries
         return address;
     }
 
-    private static byte[] Named(string path) => [SocketCalls.AF_UNIX, 0, .. Encoding.UTF8.GetBytes(path), .. path[0] == '\0' ? (byte[])[] : [0]];
+    private static byte[] Named(string path) => [(byte)LibC.AF_UNIX, 0, .. Encoding.UTF8.GetBytes(path), .. path[0] == '\0' ? (byte[])[] : [0]];
 
     /// <summary>A datagram socket connects to anything where there is any route; whose loopback it is, only a connection tells.</summary>
-    private static Outcome HasLoopback(Surroundings host) => Calls.Connect(AF_INET, SocketCalls.SOCK_STREAM, Loopback(host.Port));
+    private static Outcome HasLoopback(Surroundings host) => Calls.Connect(AF_INET, LibC.SOCK_STREAM, Loopback(host.Port));
 
     private static unsafe Outcome Listening()
     {
-        var (socket, outcome) = Calls.Value(SYS_socket, AF_INET6, SocketCalls.SOCK_STREAM, 0);
+        var (socket, outcome) = Calls.Value(SYS_socket, AF_INET6, LibC.SOCK_STREAM, 0);
         if (!outcome.Reached)
         {
             return outcome;
@@ -60,6 +61,6 @@ internal static class NetworkTries
     private static unsafe Outcome Pair()
     {
         int* ends = stackalloc int[2];
-        return Calls.Of(SYS_socketpair, SocketCalls.AF_UNIX, SocketCalls.SOCK_STREAM, 0, (nint)ends);
+        return Calls.Of(SYS_socketpair, LibC.AF_UNIX, LibC.SOCK_STREAM, 0, (nint)ends);
     }
 }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.SystemCall;
 

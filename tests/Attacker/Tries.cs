@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Attacker;
@@ -33,6 +34,6 @@ internal static class Tries
     {
         // The console would look for its encoding and its terminal first.
         nint bytes = Calls.Text(text);
-        _ = FileCalls.Write(1, (void*)bytes, (nuint)text.Length);
+        _ = LibC.write(1, (void*)bytes, text.Length);
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Tmds.Linux;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -61,5 +62,5 @@ internal sealed class HandedMonitor : IDisposable
     }
 
     private static FileDescriptor Inheritable(FileDescriptor file) =>
-        MemoryCalls.FileControl(file.Number, FileCalls.F_SETFD, 0) == 0 ? file : throw LinuxException.Last("fcntl");
+        LibC.fcntl(file.Number, LibC.F_SETFD, 0) == 0 ? file : throw LinuxException.Last("fcntl");
 }

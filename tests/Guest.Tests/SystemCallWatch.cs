@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -112,8 +113,8 @@ internal sealed unsafe class SystemCallWatch : IDisposable
         fixed (sock_filter* first = assembled)
         {
             var program = new sock_fprog { len = (ushort)assembled.Length, filter = first };
-            nint listener = SandboxCalls.Call(SystemCall.SYS_seccomp, SeccompCalls.SECCOMP_SET_MODE_FILTER, SeccompCalls.SECCOMP_FILTER_FLAG_NEW_LISTENER, (nuint)(&program));
-            _listener = listener >= 0 ? (int)listener : throw LinuxException.Last("seccomp");
+            int listener = (int)LibC.syscall(SystemCall.SYS_seccomp, SeccompCalls.SECCOMP_SET_MODE_FILTER, SeccompCalls.SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+            _listener = listener >= 0 ? listener : throw LinuxException.Last("seccomp");
             _listening.Set();
         }
     }

@@ -139,7 +139,7 @@ internal static unsafe class ConfinedChild
         }
 
         // Both go with the exec.
-        const int closeOnExec = FileCalls.O_CLOEXEC;
+        const int closeOnExec = O_CLOEXEC;
         Check(plan, StartStep.Descriptors, Call(SYS_dup3, plan->Program, count, closeOnExec));
         Check(plan, StartStep.Descriptors, Call(SYS_dup3, plan->Failure, count + 1, closeOnExec));
         plan->Failure = count + 1;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.ProcessCalls;
@@ -107,14 +108,14 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     public void Release()
     {
         byte go = 1;
-        if (FileCalls.Write(_go.Number, &go, 1) != 1)
+        if (LibC.write(_go.Number, &go, 1) != 1)
         {
             throw new ConfinementException($"the process ended before it began: {LinuxException.Last("write").Message}");
         }
 
         StartFailure failure;
-        nint read;
-        while ((read = FileCalls.Read(_failure.Number, &failure, (nuint)sizeof(StartFailure))) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EINTR)
+        long read;
+        while ((read = LibC.read(_failure.Number, &failure, sizeof(StartFailure))) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EINTR)
         {
         }
 
@@ -163,7 +164,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         List<FileDescriptor> high = [];
         int High(FileDescriptor descriptor)
         {
-            int copy = MemoryCalls.FileControl(descriptor.Number, F_DUPFD_CLOEXEC, HighDescriptor);
+            int copy = LibC.fcntl(descriptor.Number, LibC.F_DUPFD_CLOEXEC, HighDescriptor);
             high.Add(copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy));
             return copy;
         }
@@ -241,8 +242,8 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     private void MapUser()
     {
         WriteProcessFile("setgroups", "deny");
-        WriteProcessFile("uid_map", $"{InnerUser} {EffectiveUser()} 1");
-        WriteProcessFile("gid_map", $"{InnerUser} {EffectiveGroup()} 1");
+        WriteProcessFile("uid_map", $"{InnerUser} {(uint)LibC.geteuid()} 1");
+        WriteProcessFile("gid_map", $"{InnerUser} {(uint)LibC.getegid()} 1");
     }
 
     private void WriteProcessFile(string name, string text)
@@ -260,7 +261,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     private static (FileDescriptor Read, FileDescriptor Write) Pipe()
     {
         int* ends = stackalloc int[2];
-        return ProcessCalls.Pipe(ends, FileCalls.O_CLOEXEC) == 0
+        return LibC.pipe2(ends, LibC.O_CLOEXEC) == 0
             ? (new FileDescriptor(ends[0]), new FileDescriptor(ends[1]))
             : throw LinuxException.Last("pipe2");
     }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
@@ -38,15 +39,15 @@ internal sealed unsafe class ExecGate
 
             // Anywhere in the user's half: 34 bits of chance.
             ulong address = (0x0000_1000_0000_0000 + (random % 0x0000_6000_0000_0000)) & ~(ulong)(PageSize - 1);
-            void* page = MemoryCalls.Map((void*)address, PageSize, MemoryCalls.PROT_READ | MemoryCalls.PROT_WRITE,
-                MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | ProcessCalls.MAP_FIXED_NOREPLACE, -1, 0);
+            void* page = LibC.mmap((void*)address, PageSize, LibC.PROT_READ | LibC.PROT_WRITE,
+                LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_FIXED_NOREPLACE, -1, 0);
             if (page == (void*)-1)
             {
                 continue; // somebody lives there
             }
 
             Code.CopyTo(new Span<byte>(page, PageSize));
-            if (MemoryCalls.Protect(page, PageSize, MemoryCalls.PROT_READ | MemoryCalls.PROT_EXEC) != 0)
+            if (LibC.mprotect(page, PageSize, LibC.PROT_READ | LibC.PROT_EXEC) != 0)
             {
                 throw LinuxException.Last("mprotect");
             }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using static WebVm.Vmm.Host.Native.SystemCall;
@@ -24,7 +25,7 @@ internal enum ThreadRole
 /// </summary>
 internal static class InnerFilter
 {
-    private const uint PROT_EXEC = MemoryCalls.PROT_EXEC;
+    private static uint PROT_EXEC => (uint)LibC.PROT_EXEC;
 
     /// <summary>CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID: pthread_create's, to the bit.</summary>
     private const uint ThreadFlags = 0x3d0f00;
@@ -74,7 +75,7 @@ internal static class InnerFilter
         .Allow(SYS_pwrite64, "guest memory that is restored, states that are saved, pictures")
         .Allow(SYS_lseek, "lengths, and data and holes of guest memory")
         .Allow(SYS_fstat, "what kind of file a descriptor is")
-        .Allow(SYS_fallocate, "holes in guest memory at a reset", ArgumentTest.IsOneOf(1, FileCalls.FALLOC_FL_PUNCH_HOLE | FileCalls.FALLOC_FL_KEEP_SIZE))
+        .Allow(SYS_fallocate, "holes in guest memory at a reset", ArgumentTest.IsOneOf(1, (uint)(LibC.FALLOC_FL_PUNCH_HOLE | LibC.FALLOC_FL_KEEP_SIZE)))
         .Allow(SYS_ftruncate, "the size of memory files and of a state's files")
         .Allow(SYS_memfd_create, "guest memory, framebuffers and pictures: not for programs, which no call executes")
         .Allow(SYS_fcntl, "copies, flags and seals of descriptors; no signals by them", ArgumentTest.IsOneOf(1, s_fileCommands))
@@ -159,7 +160,7 @@ internal static class InnerFilter
 
     /// <summary>O_RDONLY, nothing made and nothing emptied: other opens are no question, and end the process.</summary>
     private static ArgumentTest ReadOnly(int argument) =>
-        ArgumentTest.HasNone(argument, FileCalls.O_WRONLY | FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_TRUNC);
+        ArgumentTest.HasNone(argument, (uint)(LibC.O_WRONLY | LibC.O_RDWR | LibC.O_CREAT | LibC.O_TRUNC));
 
     private static SystemCallFilter Kvm(bool handed, uint[] requests)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
@@ -83,7 +84,7 @@ internal static unsafe class InnerWall
         {
             var program = new sock_fprog { len = (ushort)filter.Length, filter = first };
             // With TSYNC a thread that cannot take it is told by its number.
-            nint result = SandboxCalls.Call(SystemCall.SYS_seccomp, SeccompCalls.SECCOMP_SET_MODE_FILTER, flags, (nuint)(&program));
+            long result = (ssize_t)LibC.syscall(SystemCall.SYS_seccomp, SeccompCalls.SECCOMP_SET_MODE_FILTER, flags, &program);
             Require(result <= 0 ? (int)result : throw new LinuxException("seccomp", ErrorNumber.ESRCH), "seccomp");
         }
     }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -8,7 +9,7 @@ namespace WebVm.Vmm.Host;
 /// </summary>
 public sealed unsafe class AddressReservation : IDisposable
 {
-    private const int ReadWrite = MemoryCalls.PROT_READ | MemoryCalls.PROT_WRITE;
+    private static int ReadWrite => LibC.PROT_READ | LibC.PROT_WRITE;
 
     private byte* _base;
 
@@ -24,18 +25,18 @@ public sealed unsafe class AddressReservation : IDisposable
     public ulong Size { get; }
 
     /// <summary>Reserves inaccessible address space.</summary>
-    public static AddressReservation Inaccessible(ulong size) => new(Map(null, size, MemoryCalls.PROT_NONE, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | MemoryCalls.MAP_NORESERVE, -1, 0), size);
+    public static AddressReservation Inaccessible(ulong size) => new(Map(null, size, LibC.PROT_NONE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0), size);
 
     /// <summary>Reserves zero-filled memory; a page is only taken from the host when first written.</summary>
-    public static AddressReservation Zeroed(ulong size) => new(Map(null, size, ReadWrite, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | MemoryCalls.MAP_NORESERVE, -1, 0), size);
+    public static AddressReservation Zeroed(ulong size) => new(Map(null, size, ReadWrite, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0), size);
 
     /// <summary>Maps the whole of <paramref name="file"/> at <paramref name="offset"/> bytes into the reservation.</summary>
     public void Place(MemoryFile file, ulong offset)
     {
         CheckRange(offset, file.Size);
-        byte* at = Map(_base + offset, file.Size, ReadWrite, MemoryCalls.MAP_SHARED | MemoryCalls.MAP_FIXED | MemoryCalls.MAP_NORESERVE, file.Descriptor.Number, 0);
+        byte* at = Map(_base + offset, file.Size, ReadWrite, LibC.MAP_SHARED | LibC.MAP_FIXED | LibC.MAP_NORESERVE, file.Descriptor.Number, 0);
         // What a guest has in its memory is nobody's to read in a core file.
-        if (MemoryCalls.Advise(at, (nuint)file.Size, MemoryCalls.MADV_DONTDUMP) != 0)
+        if (LibC.madvise(at, (size_t)file.Size, LibC.MADV_DONTDUMP) != 0)
         {
             throw LinuxException.Last("madvise");
         }
@@ -45,14 +46,14 @@ public sealed unsafe class AddressReservation : IDisposable
     public void Clear(ulong offset, ulong size)
     {
         CheckRange(offset, size);
-        Map(_base + offset, size, ReadWrite, MemoryCalls.MAP_PRIVATE | MemoryCalls.MAP_ANONYMOUS | MemoryCalls.MAP_NORESERVE | MemoryCalls.MAP_FIXED, -1, 0);
+        Map(_base + offset, size, ReadWrite, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE | LibC.MAP_FIXED, -1, 0);
     }
 
     /// <summary>Gives the host back what it holds of private memory here: it reads as zeros, and is taken anew when written.</summary>
     public void Discard()
     {
         ObjectDisposedException.ThrowIf(_base == null, this);
-        if (MemoryCalls.Advise(_base, (nuint)Size, MemoryCalls.MADV_DONTNEED) != 0)
+        if (LibC.madvise(_base, (size_t)Size, LibC.MADV_DONTNEED) != 0)
         {
             throw LinuxException.Last("madvise");
         }
@@ -62,7 +63,7 @@ public sealed unsafe class AddressReservation : IDisposable
     {
         if (_base != null)
         {
-            _ = MemoryCalls.Unmap(_base, (nuint)Size);
+            _ = LibC.munmap(_base, (size_t)Size);
             _base = null;
         }
     }
@@ -76,7 +77,7 @@ public sealed unsafe class AddressReservation : IDisposable
 
     private static byte* Map(void* address, ulong size, int protection, int flags, int descriptor, long offset)
     {
-        void* result = MemoryCalls.Map(address, (nuint)size, protection, flags, descriptor, offset);
+        void* result = LibC.mmap(address, (size_t)size, protection, flags, descriptor, offset);
         return result == (void*)-1 ? throw LinuxException.Last("mmap") : (byte*)result;
     }
 }

@@ -47,7 +47,7 @@ public static class CheckedFile
     public static bool IsLocked(string path)
     {
         using var file = TryOpen(path, null);
-        return file is not null && FileStatusCalls.Lock(file.Number, FileStatusCalls.LOCK_SH | FileStatusCalls.LOCK_NB) != 0;
+        return file is not null && FileCalls.Lock(file.Number, FileCalls.LOCK_SH | FileCalls.LOCK_NB) != 0;
     }
 
     private static FileDescriptor? TryOpen(string path, uint? owner)

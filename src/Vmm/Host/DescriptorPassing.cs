@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -26,9 +27,9 @@ public static unsafe class DescriptorPassing
         try
         {
             var header = (cmsghdr*)control;
-            header->cmsg_level = SocketCalls.SOL_SOCKET;
-            header->cmsg_type = SocketCalls.SCM_RIGHTS;
-            header->cmsg_len = (nuint)(s_header + (descriptors.Length * sizeof(int)));
+            header->cmsg_level = LibC.SOL_SOCKET;
+            header->cmsg_type = LibC.SCM_RIGHTS;
+            header->cmsg_len = s_header + (descriptors.Length * sizeof(int));
             var numbers = (int*)(control + s_header);
             for (; leased < descriptors.Length; leased++)
             {
@@ -41,22 +42,22 @@ public static unsafe class DescriptorPassing
             {
                 for (int sent = 0; sent < data.Length;)
                 {
-                    var vector = new iovec { iov_base = start + sent, iov_len = (nuint)(data.Length - sent) };
+                    var vector = new iovec { iov_base = start + sent, iov_len = data.Length - sent };
                     var message = new msghdr { msg_iov = &vector, msg_iovlen = 1 };
                     if (sent == 0 && descriptors.Length > 0)
                     {
                         message.msg_control = control;
-                        message.msg_controllen = (nuint)ControlSpace(descriptors.Length);
+                        message.msg_controllen = ControlSpace(descriptors.Length);
                     }
 
-                    nint count = SocketCalls.SendMessage(held.Number, &message, SocketCalls.MSG_NOSIGNAL);
+                    long count = LibC.sendmsg(held.Number, &message, LibC.MSG_NOSIGNAL);
                     if (count >= 0)
                     {
                         sent += (int)count;
                     }
                     else
                     {
-                        WaitOrThrow(held.Number, SocketCalls.POLLOUT, "sendmsg");
+                        WaitOrThrow(held.Number, LibC.POLLOUT, "sendmsg");
                     }
                 }
             }
@@ -79,23 +80,23 @@ public static unsafe class DescriptorPassing
         using var held = new HandleLease(socket);
         fixed (byte* start = buffer)
         {
-            var vector = new iovec { iov_base = start, iov_len = (nuint)buffer.Length };
+            var vector = new iovec { iov_base = start, iov_len = buffer.Length };
             msghdr message;
-            nint count;
+            long count;
             while (true)
             {
-                message = new msghdr { msg_iov = &vector, msg_iovlen = 1, msg_control = control, msg_controllen = (nuint)ControlSpace(MaxDescriptors) };
-                count = SocketCalls.ReceiveMessage(held.Number, &message, SocketCalls.MSG_CMSG_CLOEXEC);
+                message = new msghdr { msg_iov = &vector, msg_iovlen = 1, msg_control = control, msg_controllen = ControlSpace(MaxDescriptors) };
+                count = LibC.recvmsg(held.Number, &message, LibC.MSG_CMSG_CLOEXEC);
                 if (count >= 0)
                 {
                     break;
                 }
 
-                WaitOrThrow(held.Number, SocketCalls.POLLIN, "recvmsg");
+                WaitOrThrow(held.Number, LibC.POLLIN, "recvmsg");
             }
 
             var received = TakeDescriptors(control, (int)message.msg_controllen);
-            if ((message.msg_flags & SocketCalls.MSG_CTRUNC) != 0)
+            if ((message.msg_flags & LibC.MSG_CTRUNC) != 0)
             {
                 received.ForEach(descriptor => descriptor.Dispose());
                 throw new InvalidDataException($"The peer sent more than {MaxDescriptors} file descriptors in one message.");
@@ -111,8 +112,8 @@ public static unsafe class DescriptorPassing
     {
         using var held = new HandleLease(socket);
         ucred credentials;
-        uint length = (uint)sizeof(ucred);
-        return SocketCalls.GetOption(held.Number, SocketCalls.SOL_SOCKET, SocketCalls.SO_PEERCRED, &credentials, &length) == 0
+        socklen_t length = sizeof(ucred);
+        return LibC.getsockopt(held.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, &credentials, &length) == 0
             ? (credentials.pid, credentials.uid, credentials.gid)
             : throw LinuxException.Last("getsockopt");
     }
@@ -123,12 +124,12 @@ public static unsafe class DescriptorPassing
         for (int at = 0; at + s_header <= length;)
         {
             var header = (cmsghdr*)(control + at);
-            if (header->cmsg_len < (nuint)s_header || header->cmsg_len > (nuint)(length - at))
+            if (header->cmsg_len < s_header || header->cmsg_len > length - at)
             {
                 break;
             }
 
-            if (header->cmsg_level == SocketCalls.SOL_SOCKET && header->cmsg_type == SocketCalls.SCM_RIGHTS)
+            if (header->cmsg_level == LibC.SOL_SOCKET && header->cmsg_type == LibC.SCM_RIGHTS)
             {
                 int count = ((int)header->cmsg_len - s_header) / sizeof(int);
                 for (int index = 0; index < count; index++)
@@ -151,7 +152,7 @@ public static unsafe class DescriptorPassing
         if (failure.Errno == ErrorNumber.EAGAIN)
         {
             var poll = new pollfd { fd = descriptor, events = events };
-            _ = SocketCalls.Poll(&poll, 1, -1);
+            _ = LibC.poll(&poll, 1, -1);
         }
         else if (failure.Errno != ErrorNumber.EINTR)
         {

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -33,7 +34,7 @@ public sealed unsafe class DescriptorStream(FileDescriptor descriptor) : Stream
         {
             while (true)
             {
-                nint count = FileCalls.Read(held.Number, start, (nuint)buffer.Length);
+                long count = LibC.read(held.Number, start, buffer.Length);
                 if (count >= 0)
                 {
                     return (int)count;
@@ -54,7 +55,7 @@ public sealed unsafe class DescriptorStream(FileDescriptor descriptor) : Stream
         {
             for (int done = 0; done < buffer.Length;)
             {
-                nint count = FileCalls.Write(held.Number, start + done, (nuint)(buffer.Length - done));
+                long count = LibC.write(held.Number, start + done, buffer.Length - done);
                 if (count >= 0)
                 {
                     done += (int)count;

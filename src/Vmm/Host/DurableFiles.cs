@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -8,14 +9,14 @@ public static class DurableFiles
     /// <summary>Makes the names in a directory durable: a created, renamed or removed file is only safe after this (fsync(2)).</summary>
     public static void SynchronizeDirectory(string path)
     {
-        int descriptor = FileCalls.Open(path, FileCalls.O_RDONLY | FileCalls.O_DIRECTORY | FileCalls.O_CLOEXEC, 0);
+        int descriptor = FileCalls.Open(path, LibC.O_RDONLY | LibC.O_DIRECTORY | LibC.O_CLOEXEC, 0);
         if (descriptor < 0)
         {
             throw LinuxException.Last("open");
         }
 
         using var directory = new FileDescriptor(descriptor);
-        if (FileCalls.Synchronize(descriptor) != 0)
+        if (LibC.fsync(descriptor) != 0)
         {
             throw LinuxException.Last("fsync");
         }
@@ -24,7 +25,7 @@ public static class DurableFiles
     /// <summary>Makes a file's contents durable.</summary>
     public static void Synchronize(FileDescriptor file)
     {
-        if (FileCalls.Synchronize(file.Number) != 0)
+        if (LibC.fsync(file.Number) != 0)
         {
             throw LinuxException.Last("fsync");
         }
@@ -33,7 +34,7 @@ public static class DurableFiles
     /// <summary>Gives a file or directory its final name in one step. False if something has that name already.</summary>
     public static bool TryPublish(string temporary, string final)
     {
-        if (FileCalls.Rename(FileCalls.AT_FDCWD, temporary, FileCalls.AT_FDCWD, final, FileCalls.RENAME_NOREPLACE) == 0)
+        if (FileCalls.Rename(LibC.AT_FDCWD, temporary, LibC.AT_FDCWD, final, FileCalls.RENAME_NOREPLACE) == 0)
         {
             return true;
         }
@@ -51,7 +52,7 @@ public static class DurableFiles
     {
         while (!TryPublish(temporary, final))
         {
-            if (FileCalls.Rename(FileCalls.AT_FDCWD, temporary, FileCalls.AT_FDCWD, final, FileCalls.RENAME_EXCHANGE) == 0)
+            if (FileCalls.Rename(LibC.AT_FDCWD, temporary, LibC.AT_FDCWD, final, FileCalls.RENAME_EXCHANGE) == 0)
             {
                 return true;
             }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -7,7 +8,7 @@ public sealed unsafe class EventDescriptor : IDisposable
 {
     public EventDescriptor()
     {
-        int descriptor = EventCalls.EventDescriptor(0, EventCalls.EFD_CLOEXEC | EventCalls.EFD_NONBLOCK);
+        int descriptor = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
         Descriptor = descriptor < 0 ? throw LinuxException.Last("eventfd") : new FileDescriptor(descriptor);
     }
 
@@ -16,14 +17,14 @@ public sealed unsafe class EventDescriptor : IDisposable
     public void Signal()
     {
         ulong one = 1;
-        _ = FileCalls.Write(Descriptor.Number, &one, sizeof(ulong));
+        _ = LibC.write(Descriptor.Number, &one, sizeof(ulong));
     }
 
     /// <summary>How often it was signalled since the last call; 0 when it was not. Does not wait.</summary>
     public ulong Consume()
     {
         ulong count;
-        return FileCalls.Read(Descriptor.Number, &count, sizeof(ulong)) == sizeof(ulong) ? count : 0;
+        return LibC.read(Descriptor.Number, &count, sizeof(ulong)) == sizeof(ulong) ? count : 0;
     }
 
     public void Dispose() => Descriptor.Dispose();

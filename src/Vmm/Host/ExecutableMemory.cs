@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using Tmds.Linux;
 
 namespace WebVm.Vmm.Host;
 
@@ -6,13 +6,9 @@ namespace WebVm.Vmm.Host;
 /// A bounded arena of host machine code. One memory file is mapped twice, once writable and once executable, so that no page is
 /// ever both (W^X). Code is only ever appended; it lives as long as its owner.
 /// </summary>
-public sealed unsafe partial class ExecutableMemory : IDisposable
+public sealed unsafe class ExecutableMemory : IDisposable
 {
     private const int Alignment = 16;
-    private const int ProtectionRead = 1;
-    private const int ProtectionWrite = 2;
-    private const int ProtectionExecute = 4;
-    private const int MapShared = 0x01;
 
     private readonly Lock _gate = new();
     private readonly MemoryFile _file;
@@ -28,8 +24,8 @@ public sealed unsafe partial class ExecutableMemory : IDisposable
         _file = MemoryFile.Create(name, size);
         try
         {
-            _writable = Map(ProtectionRead | ProtectionWrite);
-            _executable = Map(ProtectionRead | ProtectionExecute);
+            _writable = Map(LibC.PROT_READ | LibC.PROT_WRITE);
+            _executable = Map(LibC.PROT_READ | LibC.PROT_EXEC);
         }
         catch
         {
@@ -68,13 +64,13 @@ public sealed unsafe partial class ExecutableMemory : IDisposable
         {
             if (_writable != null)
             {
-                _ = Munmap(_writable, (nuint)Size);
+                _ = LibC.munmap(_writable, (size_t)Size);
                 _writable = null;
             }
 
             if (_executable != null)
             {
-                _ = Munmap(_executable, (nuint)Size);
+                _ = LibC.munmap(_executable, (size_t)Size);
                 _executable = null;
             }
 
@@ -84,13 +80,7 @@ public sealed unsafe partial class ExecutableMemory : IDisposable
 
     private byte* Map(int protection)
     {
-        void* result = Mmap(null, (nuint)Size, protection, MapShared, _file.Descriptor.Number, 0);
+        void* result = LibC.mmap(null, (size_t)Size, protection, LibC.MAP_SHARED, _file.Descriptor.Number, 0);
         return result == (void*)-1 ? throw LinuxException.Last("mmap") : (byte*)result;
     }
-
-    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
-    private static partial void* Mmap(void* address, nuint length, int protection, int flags, int descriptor, long offset);
-
-    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
-    private static partial int Munmap(void* address, nuint length);
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Tmds.Linux;
 
 namespace WebVm.Vmm.Host;
 
@@ -21,12 +22,13 @@ public sealed partial class FileDescriptor : SafeHandleMinusOneIsInvalid
     public FileDescriptor Duplicate()
     {
         using var held = new HandleLease(this);
-        int copy = Native.MemoryCalls.FileControl(held.Number, Native.FileCalls.F_DUPFD_CLOEXEC, 0);
+        int copy = LibC.fcntl(held.Number, LibC.F_DUPFD_CLOEXEC, 0);
         return copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy);
     }
 
     protected override bool ReleaseHandle() => Close((int)handle) == 0;
 
+    // Not the package's, which keeps errno: a descriptor is closed before the failure of another call is told.
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int Close(int descriptor);
 }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -22,14 +23,14 @@ public readonly record struct FileIdentity(ulong Device, ulong Number, uint Owne
     /// <summary>What has a name, without following a link; null when nothing has it.</summary>
     public static FileIdentity? Of(string path)
     {
-        using var file = TryLocate(FileCalls.AT_FDCWD, path);
+        using var file = TryLocate(LibC.AT_FDCWD, path);
         return file is null ? null : Of(file);
     }
 
     /// <summary>What a name leads to, by links too: of a process's descriptor, for one (/proc/PID/fd); null when it leads nowhere.</summary>
     public static FileIdentity? OfTarget(string path)
     {
-        int descriptor = FileCalls.Open(path, FileStatusCalls.O_PATH | FileCalls.O_CLOEXEC, 0);
+        int descriptor = FileCalls.Open(path, LibC.O_PATH | LibC.O_CLOEXEC, 0);
         if (descriptor < 0)
         {
             return null;
@@ -45,11 +46,11 @@ public readonly record struct FileIdentity(ulong Device, ulong Number, uint Owne
     /// <summary>Stands for what has a name, be it a link: it can be neither read nor written.</summary>
     internal static FileDescriptor? TryLocate(int directory, string path)
     {
-        int descriptor = FileStatusCalls.OpenAt(directory, path, FileStatusCalls.O_PATH | FileCalls.O_NOFOLLOW | FileCalls.O_CLOEXEC, 0);
+        int descriptor = FileCalls.OpenAt(directory, path, LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, 0);
         return descriptor < 0 ? null : new FileDescriptor(descriptor);
     }
 
     private static FileIdentity From(in stat status) => new(
-        status.st_dev, status.st_ino, status.st_uid, status.st_mode & Permissions, status.st_nlink, status.st_size,
-        (status.st_mode & FileCalls.S_IFMT) == FileCalls.S_IFREG, (status.st_mode & FileCalls.S_IFMT) == FileStatusCalls.S_IFDIR);
+        status.st_dev, status.st_ino, status.st_uid, (ushort)status.st_mode & Permissions, status.st_nlink, status.st_size,
+        (status.st_mode & LibC.S_IFMT) == LibC.S_IFREG, (status.st_mode & LibC.S_IFMT) == LibC.S_IFDIR);
 }

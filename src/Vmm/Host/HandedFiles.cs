@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -102,7 +103,7 @@ public sealed class HandedFiles(IReadOnlyDictionary<string, FileDescriptor>? han
             return device;
         }
 
-        int number = FileCalls.Open(path, FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0);
+        int number = FileCalls.Open(path, LibC.O_RDWR | LibC.O_CLOEXEC, 0);
         reason = number < 0 ? LinuxException.Last($"open {path}").Message : null;
         return number < 0 ? null : new FileDescriptor(number);
     }
@@ -150,7 +151,7 @@ public sealed class HandedFiles(IReadOnlyDictionary<string, FileDescriptor>? han
             }
 
             // Fails where nothing is open; and from here on no program that is started inherits it.
-            if (MemoryCalls.FileControl(number, FileCalls.F_SETFD, FileCalls.FD_CLOEXEC) != 0)
+            if (LibC.fcntl(number, LibC.F_SETFD, LibC.FD_CLOEXEC) != 0)
             {
                 throw new InvalidDataException($"Descriptor {number}, handed as '{text[(equals + 1)..]}', is not open.");
             }

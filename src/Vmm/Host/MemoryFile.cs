@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -19,14 +20,14 @@ public sealed class MemoryFile : IDisposable
     /// <exception cref="LinuxException">The host has no memory or no descriptors left.</exception>
     public static MemoryFile Create(string name, ulong size)
     {
-        int descriptor = MemoryCalls.CreateMemoryFile(name, MemoryCalls.MFD_CLOEXEC | MemoryCalls.MFD_ALLOW_SEALING);
+        int descriptor = MemoryCalls.CreateMemoryFile(name, LibC.MFD_CLOEXEC | LibC.MFD_ALLOW_SEALING);
         if (descriptor < 0)
         {
             throw LinuxException.Last("memfd_create");
         }
 
         var owner = new FileDescriptor(descriptor);
-        if (FileCalls.Truncate(descriptor, (long)size) != 0)
+        if (LibC.ftruncate(descriptor, (long)size) != 0)
         {
             var failure = LinuxException.Last("ftruncate");
             owner.Dispose();
@@ -34,7 +35,7 @@ public sealed class MemoryFile : IDisposable
         }
 
         // Whoever maps the file relies on its size: a file that shrank would kill a reader in another process by SIGBUS.
-        if (MemoryCalls.FileControl(descriptor, MemoryCalls.F_ADD_SEALS, MemoryCalls.F_SEAL_SHRINK | MemoryCalls.F_SEAL_GROW) != 0)
+        if (LibC.fcntl(descriptor, LibC.F_ADD_SEALS, LibC.F_SEAL_SHRINK | LibC.F_SEAL_GROW) != 0)
         {
             var failure = LinuxException.Last("fcntl");
             owner.Dispose();
@@ -48,8 +49,8 @@ public sealed class MemoryFile : IDisposable
     /// <exception cref="InvalidDataException">Not a memory file whose size is fixed, or not of the size that was announced.</exception>
     public static MemoryFile Adopt(FileDescriptor descriptor, ulong size)
     {
-        int seals = MemoryCalls.FileControl(descriptor.Number, MemoryCalls.F_GET_SEALS, 0);
-        if (seals < 0 || (seals & MemoryCalls.F_SEAL_SHRINK) == 0 || size == 0 || (ulong)SparseFile.Length(descriptor) != size)
+        int seals = LibC.fcntl(descriptor.Number, LibC.F_GET_SEALS, 0);
+        if (seals < 0 || (seals & LibC.F_SEAL_SHRINK) == 0 || size == 0 || (ulong)SparseFile.Length(descriptor) != size)
         {
             throw new InvalidDataException("The descriptor is not that of a memory file with a fixed size.");
         }

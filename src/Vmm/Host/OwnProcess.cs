@@ -1,4 +1,5 @@
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -10,12 +11,12 @@ public static unsafe class OwnProcess
     private const int FirstOther = 3;
 
     /// <summary>Permission bits that no file made from now on has (umask(2)).</summary>
-    public static void SetFileMask(uint mask) => _ = OwnProcessCalls.Mask(mask);
+    public static void SetFileMask(uint mask) => _ = LibC.umask((ushort)mask);
 
     /// <summary>From now on only root reads this process's memory, environment and descriptors (PR_SET_DUMPABLE, prctl(2); ptrace(2)).</summary>
     public static void ForbidInspection()
     {
-        if (OwnProcessCalls.Control(OwnProcessCalls.PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        if (ThreadCalls.ProcessControl(ProcessCalls.PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         {
             throw LinuxException.Last("prctl");
         }
@@ -23,7 +24,7 @@ public static unsafe class OwnProcess
 
     /// <summary>Descriptors that whoever started this process had open end with it: no program that it starts gets them. Harmless where the kernel cannot (before 5.11).</summary>
     public static void KeepInheritedDescriptors() =>
-        _ = OwnProcessCalls.Call(OwnProcessCalls.SYS_close_range, FirstOther, unchecked((nint)uint.MaxValue), (nint)OwnProcessCalls.CLOSE_RANGE_CLOEXEC, 0);
+        _ = LibC.syscall(SystemCall.SYS_close_range, FirstOther, uint.MaxValue, OwnProcessCalls.CLOSE_RANGE_CLOEXEC);
 
     /// <summary>Begins this program anew in the same process, with its arguments and one more environment variable. Returns only if the kernel refuses.</summary>
     public static void ExecuteAgain(string name, string value)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -13,14 +14,14 @@ public static class PrivateFolder
     public const uint FileMode = 0b110_000_000;
 
     /// <summary>The caller (geteuid(2)).</summary>
-    public static uint Caller => OwnProcessCalls.EffectiveUser();
+    public static uint Caller => LibC.geteuid();
 
     /// <summary>Takes a folder and all that is in it. Links, special files and files with several names stay as they are.</summary>
     /// <returns>What stayed as it was.</returns>
     public static IReadOnlyList<string> Take(string path)
     {
         var left = new List<string>();
-        using var folder = FileIdentity.TryLocate(FileCalls.AT_FDCWD, path);
+        using var folder = FileIdentity.TryLocate(LibC.AT_FDCWD, path);
         if (folder is null || !TakeOne(folder, left, path))
         {
             return left;
@@ -34,7 +35,7 @@ public static class PrivateFolder
     /// <param name="owner">The caller unless given.</param>
     public static bool TrySetMode(string path, uint mode, uint? owner = null)
     {
-        using var folder = FileIdentity.TryLocate(FileCalls.AT_FDCWD, path);
+        using var folder = FileIdentity.TryLocate(LibC.AT_FDCWD, path);
         if (folder is null || FileIdentity.Of(folder) is not { IsDirectory: true } status || status.Owner != (owner ?? Caller))
         {
             return false;
@@ -81,7 +82,7 @@ public static class PrivateFolder
 
         uint caller = Caller;
         using var held = new HandleLease(entry);
-        if (status.Owner != caller && FileStatusCalls.ChangeOwnerAt(held.Number, "", caller, uint.MaxValue, FileStatusCalls.AT_EMPTY_PATH) != 0)
+        if (status.Owner != caller && FileCalls.ChangeOwnerAt(held.Number, "", caller, uint.MaxValue, LibC.AT_EMPTY_PATH) != 0)
         {
             left.Add(path);
             return false;
@@ -100,7 +101,7 @@ public static class PrivateFolder
     private static void SetMode(FileDescriptor located, uint mode)
     {
         using var held = new HandleLease(located);
-        if (FileStatusCalls.ChangeMode(ProcessPath(held.Number), mode) != 0)
+        if (FileCalls.ChangeMode(ProcessPath(held.Number), mode) != 0)
         {
             throw LinuxException.Last("chmod");
         }

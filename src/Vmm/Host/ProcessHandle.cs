@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -32,8 +33,8 @@ public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
         get
         {
             using var held = new HandleLease(this);
-            var wait = new pollfd { fd = held.Number, events = SocketCalls.POLLIN };
-            return SocketCalls.Poll(&wait, 1, 0) > 0;
+            var wait = new pollfd { fd = held.Number, events = LibC.POLLIN };
+            return LibC.poll(&wait, 1, 0) > 0;
         }
     }
 
@@ -41,7 +42,7 @@ public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
     /// <exception cref="LinuxException">The kernel has no pidfds (before 5.3), or no descriptor is left.</exception>
     public static ProcessHandle? TryOpen(int processId)
     {
-        nint descriptor = OwnProcessCalls.Call(OwnProcessCalls.SYS_pidfd_open, processId, 0, 0, 0);
+        int descriptor = (int)LibC.syscall(SystemCall.SYS_pidfd_open, processId, 0);
         if (descriptor >= 0)
         {
             return new ProcessHandle(new FileDescriptor((int)descriptor), processId);
@@ -94,7 +95,7 @@ public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
     public void Kill()
     {
         using var held = new HandleLease(this);
-        if (OwnProcessCalls.Call(OwnProcessCalls.SYS_pidfd_send_signal, held.Number, OwnProcessCalls.SIGKILL, 0, 0) != 0
+        if ((int)LibC.syscall(SystemCall.SYS_pidfd_send_signal, held.Number, LibC.SIGKILL, 0, 0) != 0
             && LinuxException.Last("pidfd_send_signal") is { Errno: not ErrorNumber.ESRCH } failure)
         {
             throw failure;

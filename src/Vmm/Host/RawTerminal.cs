@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -23,7 +24,7 @@ public sealed unsafe class RawTerminal : IDisposable
     public static RawTerminal? TryEnter(int descriptor)
     {
         termios found;
-        if (TerminalCalls.IsTerminal(descriptor) == 0 || TerminalCalls.GetAttributes(descriptor, &found) != 0)
+        if (LibC.isatty(descriptor) == 0 || LibC.tcgetattr(descriptor, &found) != 0)
         {
             return null;
         }
@@ -31,7 +32,7 @@ public sealed unsafe class RawTerminal : IDisposable
         var terminal = new RawTerminal(descriptor, found);
         var raw = found;
         TerminalCalls.MakeRaw(&raw);
-        if (TerminalCalls.SetAttributes(descriptor, TerminalCalls.TCSANOW, &raw) != 0)
+        if (LibC.tcsetattr(descriptor, (int)LibC.TCSANOW, &raw) != 0)
         {
             var failure = LinuxException.Last("tcsetattr");
             terminal.Dispose();
@@ -41,13 +42,13 @@ public sealed unsafe class RawTerminal : IDisposable
         return terminal;
     }
 
-    public static bool IsTerminal(int descriptor) => TerminalCalls.IsTerminal(descriptor) != 0;
+    public static bool IsTerminal(int descriptor) => LibC.isatty(descriptor) != 0;
 
     /// <summary>Columns and rows; null when the descriptor is not a terminal.</summary>
     public static (int Columns, int Rows)? SizeOf(int descriptor)
     {
         winsize size;
-        return TerminalCalls.GetWindowSize(descriptor, TerminalCalls.TIOCGWINSZ, &size) == 0 ? (size.ws_col, size.ws_row) : null;
+        return LibC.ioctl(descriptor, LibC.TIOCGWINSZ, &size) == 0 ? (size.ws_col, size.ws_row) : null;
     }
 
     public void Dispose()
@@ -57,7 +58,7 @@ public sealed unsafe class RawTerminal : IDisposable
             AppDomain.CurrentDomain.ProcessExit -= OnProcessExit;
             fixed (termios* found = &_found)
             {
-                _ = TerminalCalls.SetAttributes(_descriptor, TerminalCalls.TCSANOW, found);
+                _ = LibC.tcsetattr(_descriptor, (int)LibC.TCSANOW, found);
             }
         }
     }

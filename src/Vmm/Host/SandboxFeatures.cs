@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -34,34 +35,34 @@ public sealed record SandboxFeatures
     public static SandboxFeatures Probe() => new()
     {
         Seccomp = HasSeccompAction(SeccompCalls.SECCOMP_RET_KILL_PROCESS),
-        Landlock = (int)Math.Max(0, SandboxCalls.Call(SystemCall.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
+        Landlock = Math.Max(0, (int)LibC.syscall(SystemCall.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
         UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0,
         NetworkNamespaces = File.Exists("/proc/self/ns/net"),
-        Userfaultfd = Descriptor(SandboxCalls.Call(SystemCall.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | FileCalls.O_CLOEXEC, 0, 0)),
+        Userfaultfd = Descriptor((int)LibC.syscall(SystemCall.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | LibC.O_CLOEXEC)),
         // With no parameters the call fails with EFAULT where it exists and may be used.
-        IoUring = SandboxCalls.Call(SystemCall.SYS_io_uring_setup, 1, 0, 0) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EFAULT,
-        ProcessDescriptors = Descriptor(SandboxCalls.Call(SystemCall.SYS_pidfd_open, (nuint)Environment.ProcessId, 0, 0)),
+        IoUring = (int)LibC.syscall(SystemCall.SYS_io_uring_setup, 1, 0) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EFAULT,
+        ProcessDescriptors = Descriptor((int)LibC.syscall(SystemCall.SYS_pidfd_open, Environment.ProcessId, 0)),
         VhostNet = CanOpen("/dev/vhost-net"),
         VhostVsock = CanOpen("/dev/vhost-vsock"),
         DescriptorLimit = LimitOfDescriptors(),
     };
 
     /// <summary>Whether a device node opens for reading and writing.</summary>
-    public static bool CanOpen(string path) => Descriptor(FileCalls.Open(path, FileCalls.O_RDWR | FileCalls.O_CLOEXEC | FileCalls.O_NONBLOCK, 0));
+    public static bool CanOpen(string path) => Descriptor(FileCalls.Open(path, LibC.O_RDWR | LibC.O_CLOEXEC | LibC.O_NONBLOCK, 0));
 
-    private static bool Descriptor(nint result)
+    private static bool Descriptor(int result)
     {
         if (result < 0)
         {
             return false;
         }
 
-        new FileDescriptor((int)result).Dispose();
+        new FileDescriptor(result).Dispose();
         return true;
     }
 
     private static unsafe bool HasSeccompAction(uint action) =>
-        SandboxCalls.Call(SystemCall.SYS_seccomp, SandboxCalls.SECCOMP_GET_ACTION_AVAIL, 0, (nuint)(&action)) == 0;
+        (int)LibC.syscall(SystemCall.SYS_seccomp, SandboxCalls.SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 
     private static unsafe ulong LimitOfDescriptors()
     {

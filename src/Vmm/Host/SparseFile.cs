@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -9,27 +10,27 @@ public static unsafe class SparseFile
     private const int PageSize = 4096;
 
     /// <summary>Opens for reading, or creates or empties for writing.</summary>
-    public static FileDescriptor Open(string path, bool write) => Open(path, write ? FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_TRUNC : FileCalls.O_RDONLY);
+    public static FileDescriptor Open(string path, bool write) => Open(path, write ? LibC.O_RDWR | LibC.O_CREAT | LibC.O_TRUNC : LibC.O_RDONLY);
 
     /// <summary>Makes a file that was not there, to be read and written by this user alone.</summary>
-    public static FileDescriptor CreateNew(string path) => Open(path, FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_EXCL);
+    public static FileDescriptor CreateNew(string path) => Open(path, LibC.O_RDWR | LibC.O_CREAT | LibC.O_EXCL);
 
     private static FileDescriptor Open(string path, int flags)
     {
-        int descriptor = FileCalls.Open(path, flags | FileCalls.O_CLOEXEC, 0b110_000_000);
+        int descriptor = FileCalls.Open(path, flags | LibC.O_CLOEXEC, 0b110_000_000);
         return descriptor < 0 ? throw LinuxException.Last("open") : new FileDescriptor(descriptor);
     }
 
     /// <summary>Bytes, holes included.</summary>
     public static long Length(FileDescriptor file)
     {
-        long length = FileCalls.Seek(file.Number, 0, FileCalls.SEEK_END);
+        long length = LibC.lseek(file.Number, 0, LibC.SEEK_END);
         return length < 0 ? throw LinuxException.Last("lseek") : length;
     }
 
     public static void SetLength(FileDescriptor file, long length)
     {
-        if (FileCalls.Truncate(file.Number, length) != 0)
+        if (LibC.ftruncate(file.Number, length) != 0)
         {
             throw LinuxException.Last("ftruncate");
         }
@@ -38,21 +39,21 @@ public static unsafe class SparseFile
     /// <summary>The next stretch at or after <paramref name="offset"/> that holds data; null when only holes follow.</summary>
     public static (long Start, long End)? NextData(FileDescriptor file, long offset)
     {
-        long start = FileCalls.Seek(file.Number, offset, FileCalls.SEEK_DATA);
+        long start = LibC.lseek(file.Number, offset, FileCalls.SEEK_DATA);
         if (start < 0)
         {
             var failure = LinuxException.Last("lseek");
             return failure.Errno == ErrorNumber.ENXIO ? null : throw failure;
         }
 
-        long end = FileCalls.Seek(file.Number, start, FileCalls.SEEK_HOLE);
+        long end = LibC.lseek(file.Number, start, FileCalls.SEEK_HOLE);
         return end < 0 ? throw LinuxException.Last("lseek") : (start, end);
     }
 
     /// <summary>Gives the pages of a range back to the host; they read as zero from now on.</summary>
     public static void PunchHole(FileDescriptor file, long offset, long length)
     {
-        if (FileCalls.Allocate(file.Number, FileCalls.FALLOC_FL_PUNCH_HOLE | FileCalls.FALLOC_FL_KEEP_SIZE, offset, length) != 0)
+        if (LibC.fallocate(file.Number, LibC.FALLOC_FL_PUNCH_HOLE | LibC.FALLOC_FL_KEEP_SIZE, offset, length) != 0)
         {
             throw LinuxException.Last("fallocate");
         }
@@ -97,8 +98,8 @@ public static unsafe class SparseFile
     {
         fixed (byte* start = buffer)
         {
-            nint count;
-            while ((count = FileCalls.ReadAt(file.Number, start, (nuint)buffer.Length, offset)) < 0)
+            long count;
+            while ((count = LibC.pread(file.Number, start, buffer.Length, offset)) < 0)
             {
                 ThrowUnlessInterrupted("pread");
             }
@@ -114,7 +115,7 @@ public static unsafe class SparseFile
         {
             for (int done = 0; done < buffer.Length;)
             {
-                nint count = FileCalls.WriteAt(file.Number, start + done, (nuint)(buffer.Length - done), offset + done);
+                long count = LibC.pwrite(file.Number, start + done, buffer.Length - done, offset + done);
                 if (count < 0)
                 {
                     ThrowUnlessInterrupted("pwrite");

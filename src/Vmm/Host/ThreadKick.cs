@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -16,7 +17,8 @@ internal sealed unsafe class ThreadKick : IDisposable
     /// <summary>Above the signals that glibc (32, 33) and the .NET runtime (SIGRTMIN) use.</summary>
     public const int Signal = EventCalls.SIGRTMIN + 6;
 
-    private static readonly nint s_ignored = EventCalls.SignalDisposition(Signal, EventCalls.SIG_IGN);
+    private static readonly nint s_ignored = ProcessCalls.SetSignalHandler(Signal, (nint)LibC.SIG_IGN);
+    private static readonly sigset_t s_set = Set();
     private static readonly int s_process = Environment.ProcessId;
 
     private int _owner;
@@ -66,9 +68,9 @@ internal sealed unsafe class ThreadKick : IDisposable
     /// <summary>Takes pending kicks off the thread. Look at the reasons after it, never before.</summary>
     public void Drain()
     {
-        var set = Set();
+        var set = s_set;
         var now = default(timespec);
-        while (EventCalls.SignalTimedWait(&set, null, &now) == Signal)
+        while (LibC.sigtimedwait(&set, null, &now) == Signal)
         {
         }
 
@@ -91,7 +93,7 @@ internal sealed unsafe class ThreadKick : IDisposable
     private static sigset_t Set()
     {
         var set = default(sigset_t);
-        set.bits[0] = 1UL << (Signal - 1);
+        _ = LibC.sigaddset(&set, Signal);
         return set;
     }
 
@@ -103,8 +105,8 @@ internal sealed unsafe class ThreadKick : IDisposable
         }
 
         Dispose();
-        var set = Set();
-        int error = EventCalls.SignalMask(EventCalls.SIG_BLOCK, &set, null);
+        var set = s_set;
+        int error = LibC.pthread_sigmask(LibC.SIG_BLOCK, &set, null);
         if (error != 0)
         {
             throw new LinuxException("pthread_sigmask", error);
@@ -129,7 +131,7 @@ internal sealed unsafe class ThreadKick : IDisposable
             _hasTimer = true;
         }
 
-        var next = new itimerspec { it_value = timespec.FromNanoseconds(deadline) };
+        var next = itimerspec.Once(deadline);
         if (EventCalls.TimerSet(_timer, EventCalls.TIMER_ABSTIME, &next, null) != 0)
         {
             throw LinuxException.Last("timer_settime");

@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -66,7 +67,7 @@ internal sealed class ThreadRunDelay : IDisposable
     private static unsafe long Used()
     {
         timespec used;
-        return EventCalls.GetTime(EventCalls.CLOCK_THREAD_CPUTIME_ID, &used) == 0 ? (used.tv_sec * 1_000_000_000) + used.tv_nsec : 0;
+        return EventCalls.GetTime(EventCalls.CLOCK_THREAD_CPUTIME_ID, &used) == 0 ? ((long)used.tv_sec * 1_000_000_000) + used.tv_nsec : 0;
     }
 
     /// <summary>Second field of schedstat (proc(5)).</summary>

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -12,6 +13,6 @@ internal static unsafe class ThreadUrgency
     public static bool TryRaise()
     {
         var lowest = new sched_param { sched_priority = 1 };
-        return ThreadCalls.SetScheduler(0, ThreadCalls.SCHED_FIFO | ThreadCalls.SCHED_RESET_ON_FORK, &lowest) == 0;
+        return ThreadCalls.SetScheduler(0, LibC.SCHED_FIFO | LibC.SCHED_RESET_ON_FORK, &lowest) == 0;
     }
 }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -20,11 +21,7 @@ public sealed unsafe class TimerDescriptor : IDisposable
     }
 
     /// <summary>Expires once at <paramref name="deadline"/>, nanoseconds of CLOCK_MONOTONIC; a past one expires at once.</summary>
-    public void Arm(long deadline) => Set(new itimerspec
-    {
-        // An all-zero value would disarm.
-        it_value = timespec.FromNanoseconds(Math.Max(deadline, 1)),
-    });
+    public void Arm(long deadline) => Set(itimerspec.Once(Math.Max(deadline, 1))); // An all-zero value would disarm.
 
     /// <summary>Never expires, until armed again.</summary>
     public void Disarm() => Set(default);
@@ -35,7 +32,7 @@ public sealed unsafe class TimerDescriptor : IDisposable
         ulong expirations;
 
         // The only failures of a blocking read are EINTR and, when an expiry was moved away between wake-up and copy, EAGAIN.
-        _ = FileCalls.Read(_descriptor.Number, &expirations, sizeof(ulong));
+        _ = LibC.read(_descriptor.Number, &expirations, sizeof(ulong));
     }
 
     public void Dispose() => _descriptor.Dispose();

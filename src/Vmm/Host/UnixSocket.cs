@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -21,9 +22,9 @@ public static unsafe class UnixSocket
         try
         {
             // Nobody can connect before listen(2), so the mode holds from the first client on.
-            Require(SocketCalls.Bind(listener.Number, &address, (uint)sizeof(sockaddr_un)), "bind");
+            Require(LibC.bind(listener.Number, (sockaddr*)&address, sizeof(sockaddr_un)), "bind");
             Require(FileCalls.ChangeMode(path, 0b110_000_000), "chmod");
-            Require(SocketCalls.Listen(listener.Number, Backlog), "listen");
+            Require(LibC.listen(listener.Number, Backlog), "listen");
             return listener;
         }
         catch (LinuxException failure)
@@ -38,8 +39,8 @@ public static unsafe class UnixSocket
     public static FileDescriptor? TryConnect(string path)
     {
         var address = Address(path);
-        var socket = Create(SocketCalls.SOCK_NONBLOCK);
-        if (SocketCalls.Connect(socket.Number, &address, (uint)sizeof(sockaddr_un)) == 0)
+        var socket = Create(LibC.SOCK_NONBLOCK);
+        if (LibC.connect(socket.Number, (sockaddr*)&address, sizeof(sockaddr_un)) == 0)
         {
             return socket;
         }
@@ -60,7 +61,7 @@ public static unsafe class UnixSocket
         }
 
         stat status;
-        return FileCalls.StatusOf(path, &status) == 0 && (status.st_mode & FileCalls.S_IFMT) == FileCalls.S_IFSOCK
+        return FileCalls.StatusOf(path, &status) == 0 && (status.st_mode & LibC.S_IFMT) == LibC.S_IFSOCK
             ? true
             : throw new IOException($"'{path}' is a file, not a socket.");
     }
@@ -94,9 +95,9 @@ public static unsafe class UnixSocket
         do
         {
             // A listener that was handed may be one that does not wait by itself.
-            var poll = new pollfd { fd = held.Number, events = SocketCalls.POLLIN };
-            _ = SocketCalls.Poll(&poll, 1, -1);
-            descriptor = SocketCalls.Accept(held.Number, null, null, SocketCalls.SOCK_CLOEXEC);
+            var poll = new pollfd { fd = held.Number, events = LibC.POLLIN };
+            _ = LibC.poll(&poll, 1, -1);
+            descriptor = LibC.accept4(held.Number, null, null, LibC.SOCK_CLOEXEC);
             if (descriptor >= 0)
             {
                 return new FileDescriptor(descriptor);
@@ -117,7 +118,7 @@ public static unsafe class UnixSocket
         try
         {
             using var held = new HandleLease(socket);
-            _ = SocketCalls.Shutdown(held.Number, SocketCalls.SHUT_RDWR);
+            _ = LibC.shutdown(held.Number, LibC.SHUT_RDWR);
         }
         catch (ObjectDisposedException)
         {
@@ -130,13 +131,13 @@ public static unsafe class UnixSocket
     {
         using var held = new HandleLease(socket);
         int listens = 0;
-        uint length = sizeof(int);
-        return SocketCalls.GetOption(held.Number, SocketCalls.SOL_SOCKET, SocketCalls.SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
+        socklen_t length = sizeof(int);
+        return LibC.getsockopt(held.Number, LibC.SOL_SOCKET, LibC.SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
     }
 
     private static FileDescriptor Create(int flags)
     {
-        int descriptor = SocketCalls.Create(SocketCalls.AF_UNIX, SocketCalls.SOCK_STREAM | SocketCalls.SOCK_CLOEXEC | flags, 0);
+        int descriptor = LibC.socket(LibC.AF_UNIX, LibC.SOCK_STREAM | LibC.SOCK_CLOEXEC | flags, 0);
         return descriptor < 0 ? throw LinuxException.Last("socket") : new FileDescriptor(descriptor);
     }
 
@@ -149,7 +150,7 @@ public static unsafe class UnixSocket
             throw new IOException($"'{path}' is no name for a Unix socket, or too long for one.");
         }
 
-        var address = new sockaddr_un { sun_family = SocketCalls.AF_UNIX };
+        var address = new sockaddr_un { sun_family = LibC.AF_UNIX };
         bytes.CopyTo(new Span<byte>(address.sun_path, PathSize));
         return address;
     }

@@ -1,3 +1,4 @@
+using Tmds.Linux;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
@@ -30,7 +31,7 @@ public static unsafe class UntrustedFile
         }
 
         // O_NOCTTY: a terminal that is opened by mistake does not become the process's own.
-        int flags = FileCalls.O_RDONLY | FileCalls.O_NONBLOCK | FileCalls.O_CLOEXEC | FileCalls.O_NOCTTY | (links == Links.Refuse ? FileCalls.O_NOFOLLOW : 0);
+        int flags = LibC.O_RDONLY | LibC.O_NONBLOCK | LibC.O_CLOEXEC | LibC.O_NOCTTY | (links == Links.Refuse ? LibC.O_NOFOLLOW : 0);
         int descriptor;
         while ((descriptor = FileCalls.Open(path, flags, 0)) < 0)
         {
@@ -73,7 +74,7 @@ public static unsafe class UntrustedFile
             throw LinuxException.Last("fstat");
         }
 
-        return (status.st_mode & FileCalls.S_IFMT) == FileCalls.S_IFREG ? status.st_size : throw new InvalidDataException($"'{name}' is not a regular file.");
+        return (status.st_mode & LibC.S_IFMT) == LibC.S_IFREG ? status.st_size : throw new InvalidDataException($"'{name}' is not a regular file.");
     }
 
     /// <summary>Reads a whole file that has at most <paramref name="maximum"/> bytes.</summary>

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Commands;
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Confinement.Keeping;
@@ -47,7 +48,13 @@ public sealed class OpeningTests
     /// <summary>System calls by which a name or an address is reached.</summary>
     private static readonly string[] s_calls = ["open", "openat", "openat2", "creat", "socket", "connect", "bind", "unlink", "rename", "renameat2", "linkat", "chmod", "lstat", "stat", "mkdir", "execve", "fork"];
 
-    private static readonly Type[] s_nativeOpeners = [typeof(FileCalls), typeof(FileStatusCalls), typeof(OwnProcessCalls), typeof(SocketCalls)];
+    /// <summary>Functions of the package that reach one without being given it as text.</summary>
+    private static readonly string[] s_packageCalls = [.. s_calls, "socketpair", "sendto", "vfork", "clone", "fexecve", "mount"];
+
+    /// <summary>What the package calls a name among its parameters.</summary>
+    private static readonly string[] s_names = ["path", "pathname", "filename", "oldpath", "newpath", "linkpath", "target"];
+
+    private static readonly Type[] s_nativeOpeners = [typeof(FileCalls), typeof(OwnProcessCalls)];
 
     [Fact]
     public void What_has_a_name_is_opened_by_the_one_who_may()
@@ -76,6 +83,31 @@ public sealed class OpeningTests
         Assert.Contains(seen.SelectMany(AllNested).SelectMany(Openings), call => call.Name == nameof(File.ReadAllText));
     }
 
+    [Fact]
+    public void An_opening_by_the_package_is_seen()
+    {
+        var seen = Openings(typeof(PackageOpener)).Select(call => call.Name).ToHashSet();
+        Assert.Equal(["connect", "open", "truncate"], seen.Order());
+        foreach (string call in s_calls.Where(call => typeof(LibC).GetMethods().Any(method => method.Name == call)))
+        {
+            Assert.All(typeof(LibC).GetMethods().Where(method => method.Name == call), method => Assert.True(IsOpening(method)));
+        }
+    }
+
+    [Fact]
+    public void Calls_by_number_which_may_be_any_are_made_by_few()
+    {
+        Type[] callers =
+        [
+            typeof(FileCalls), typeof(OwnProcess), typeof(ProcessHandle), typeof(SandboxFeatures), typeof(InnerWall), typeof(LandlockRuleset), typeof(ExecGate),
+            typeof(ConfinedProcess), typeof(ConfinedChild), typeof(Keeper),
+        ];
+        Assert.Equal(callers.Select(type => type.Name).Order(), s_types.Where(type => TypeUses.CallsOf(type).Any(IsByNumber)).Select(type => Outermost(type).Name)
+            .Where(name => name != nameof(RawCalls)).Distinct().Order());
+    }
+
+    private static bool IsByNumber(MethodBase called) => called.DeclaringType == typeof(RawCalls) || (called.DeclaringType == typeof(LibC) && called.Name == nameof(LibC.syscall));
+
     private static IEnumerable<MethodBase> Openings(Type type) => TypeUses.CallsOf(type).Where(IsOpening);
 
     private static bool IsOpening(MethodBase called)
@@ -92,14 +124,15 @@ public sealed class OpeningTests
         }
 
         return owner?.Namespace == "System.Net.Sockets" || owner == typeof(System.Diagnostics.Process)
-            || (owner == typeof(FileCalls) && called.Name is nameof(FileCalls.Open) or nameof(FileCalls.Unlink) or nameof(FileCalls.Rename)
-                or nameof(FileCalls.LinkAt) or nameof(FileCalls.ChangeMode) or nameof(FileCalls.StatusOf))
-            || owner == typeof(OwnProcessCalls) || owner == typeof(FileStatusCalls)
-            || (owner == typeof(SocketCalls) && called.Name is nameof(SocketCalls.Create) or nameof(SocketCalls.Bind) or nameof(SocketCalls.Connect))
+            || (owner == typeof(LibC) && (s_packageCalls.Contains(called.Name) || called.GetParameters().Any(IsName)))
+            || (owner == typeof(FileCalls) && called.GetParameters().Any(parameter => parameter.ParameterType == typeof(string)))
+            || owner == typeof(OwnProcessCalls)
             || (owner == typeof(UntrustedFile) && called.GetParameters() is [{ ParameterType: var path }, ..] && path == typeof(string))
             || (owner == typeof(SparseFile) && called.Name is nameof(SparseFile.Open) or nameof(SparseFile.CreateNew))
             || (owner == typeof(UnixSocket) && called.Name is nameof(UnixSocket.Listen) or nameof(UnixSocket.TryConnect) or nameof(UnixSocket.IsServed));
     }
+
+    private static bool IsName(ParameterInfo parameter) => parameter.ParameterType == typeof(byte*) && s_names.Contains(parameter.Name);
 
     private static Type Outermost(Type type)
     {
@@ -113,6 +146,17 @@ public sealed class OpeningTests
 
     private static IEnumerable<Type> AllNested(Type type) =>
         type.GetNestedTypes(BindingFlags.Public | BindingFlags.NonPublic).SelectMany(AllNested).Prepend(type);
+
+    private static unsafe class PackageOpener
+    {
+        public static int Open(byte* name) => LibC.open(name, LibC.O_RDONLY, 0);
+
+        public static int Cut(byte* name) => LibC.truncate(name, 0);
+
+        public static int Connect(int socket, sockaddr* address) => LibC.connect(socket, address, 2);
+
+        public static long ReadOnly(int descriptor, void* buffer) => LibC.read(descriptor, buffer, 1) + LibC.lseek(descriptor, 0, LibC.SEEK_SET);
+    }
 
     private static class Opener
     {

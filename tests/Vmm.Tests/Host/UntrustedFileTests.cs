@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Host.Native;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Host;
@@ -82,7 +84,7 @@ public sealed class UntrustedFileTests : IDisposable
         Assert.Contains("'state' is not a regular file", Assert.Throws<InvalidDataException>(() => UntrustedFile.Read(folder, "state", 100)).Message, StringComparison.Ordinal);
     }
 
-    private int OpenFolder() => WebVm.Vmm.Host.Native.FileCalls.Open(_directory.FullName, WebVm.Vmm.Host.Native.FileCalls.O_DIRECTORY, 0);
+    private int OpenFolder() => FileCalls.Open(_directory.FullName, LibC.O_DIRECTORY, 0);
 
     private string At(string name) => Path.Combine(_directory.FullName, name);
 

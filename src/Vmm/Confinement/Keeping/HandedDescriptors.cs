@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
@@ -24,7 +25,7 @@ internal sealed unsafe class HandedDescriptors : IDisposable
     public static HandedDescriptors Open(KeeperOptions options)
     {
         int* ends = stackalloc int[2];
-        if (ProcessCalls.Pipe(ends, FileCalls.O_CLOEXEC) != 0)
+        if (LibC.pipe2(ends, LibC.O_CLOEXEC) != 0)
         {
             throw LinuxException.Last("pipe2");
         }
@@ -42,7 +43,7 @@ internal sealed unsafe class HandedDescriptors : IDisposable
                 handed.Add(file.Name, UntrustedFile.Open(file.Path));
             }
 
-            if (options.Kvm && FileCalls.Open("/dev/kvm", FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0) is >= 0 and var kvm)
+            if (options.Kvm && FileCalls.Open("/dev/kvm", LibC.O_RDWR | LibC.O_CLOEXEC, 0) is >= 0 and var kvm)
             {
                 handed.Add("kvm", new FileDescriptor(kvm));
             }
@@ -78,7 +79,7 @@ internal sealed unsafe class HandedDescriptors : IDisposable
 
     private static FileDescriptor OpenDevice(string path)
     {
-        int number = FileCalls.Open(path, FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0);
+        int number = FileCalls.Open(path, LibC.O_RDWR | LibC.O_CLOEXEC, 0);
         return number < 0 ? throw LinuxException.Last("open") : new FileDescriptor(number);
     }
 }

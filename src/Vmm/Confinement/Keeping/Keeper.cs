@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
@@ -45,7 +46,7 @@ internal static unsafe class Keeper
     /// <summary>The program that runs, to be executed again.</summary>
     public static FileDescriptor OpenProgram()
     {
-        int number = FileCalls.Open("/proc/self/exe", FileCalls.O_RDONLY | FileCalls.O_CLOEXEC, 0);
+        int number = FileCalls.Open("/proc/self/exe", LibC.O_RDONLY | LibC.O_CLOEXEC, 0);
         return number < 0 ? throw LinuxException.Last("open") : new FileDescriptor(number);
     }
 
@@ -71,10 +72,10 @@ internal static unsafe class Keeper
 
     private static int Keep(KeeperOptions options)
     {
-        ProcessCalls.NewSession();
-        _ = ProcessCalls.SetFileModeMask(0b000_111_111);
+        LibC.setsid();
+        _ = LibC.umask(0b000_111_111);
         const nint ignore = 1; // SIG_IGN
-        foreach (int signal in (ReadOnlySpan<int>)[ProcessCalls.SIGTERM, ProcessCalls.SIGINT, ProcessCalls.SIGHUP])
+        foreach (int signal in (ReadOnlySpan<int>)[LibC.SIGTERM, LibC.SIGINT, LibC.SIGHUP])
         {
             // What ends the monitor is its own affair; how it ended is to be written down.
             ProcessCalls.SetSignalHandler(signal, ignore);
@@ -145,19 +146,19 @@ internal static unsafe class Keeper
     {
         byte* chunk = stackalloc byte[ChunkSize];
         pollfd* waited = stackalloc pollfd[2];
-        waited[0] = new pollfd { fd = process.Number, events = SocketCalls.POLLIN };
-        waited[1] = new pollfd { fd = output.Number, events = SocketCalls.POLLIN };
+        waited[0] = new pollfd { fd = process.Number, events = LibC.POLLIN };
+        waited[1] = new pollfd { fd = output.Number, events = LibC.POLLIN };
         while (true)
         {
             waited[0].revents = waited[1].revents = 0;
-            if (SocketCalls.Poll(waited, 2, -1) < 0)
+            if (LibC.poll(waited, 2, -1) < 0)
             {
                 continue;
             }
 
             if (waited[1].revents != 0)
             {
-                nint count = FileCalls.Read(output.Number, chunk, ChunkSize);
+                long count = LibC.read(output.Number, chunk, ChunkSize);
                 if (count > 0)
                 {
                     log.Append(new ReadOnlySpan<byte>(chunk, (int)count));
@@ -185,7 +186,7 @@ internal static unsafe class Keeper
         byte[] text = Encoding.UTF8.GetBytes($"webvm-vmm keep: {message}\n");
         fixed (byte* start = text)
         {
-            _ = FileCalls.Write(2, start, (nuint)text.Length);
+            _ = LibC.write(2, start, text.Length);
         }
 
         return code;

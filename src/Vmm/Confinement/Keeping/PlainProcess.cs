@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
@@ -33,7 +34,7 @@ internal static unsafe partial class PlainProcess
         {
             for (int index = 0; index < descriptors.Count; index++)
             {
-                int copy = MemoryCalls.FileControl(descriptors[index].Number, ProcessCalls.F_DUPFD_CLOEXEC, HighDescriptor);
+                int copy = LibC.fcntl(descriptors[index].Number, LibC.F_DUPFD_CLOEXEC, HighDescriptor);
                 high.Add(copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy));
                 _ = AddDuplicate(actions, copy, index);
             }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
@@ -29,7 +30,7 @@ internal sealed unsafe class RunFolder : IDisposable
     /// <exception cref="LinuxException">The folder cannot be written to.</exception>
     public static RunFolder? TryBegin(string path)
     {
-        int number = FileCalls.Open(Path.Combine(path, "lock"), FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_NOFOLLOW | FileCalls.O_CLOEXEC, OwnerOnly);
+        int number = FileCalls.Open(Path.Combine(path, "lock"), LibC.O_RDWR | LibC.O_CREAT | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, OwnerOnly);
         if (number < 0)
         {
             var failure = LinuxException.Last("open");
@@ -38,7 +39,7 @@ internal sealed unsafe class RunFolder : IDisposable
 
         var locked = new FileDescriptor(number);
         // Who looks whether the run is alive holds the lock for an instant.
-        for (int attempt = 0; ProcessCalls.Lock(number, ProcessCalls.LOCK_EX | ProcessCalls.LOCK_NB) != 0; attempt++)
+        for (int attempt = 0; FileCalls.Lock(number, FileCalls.LOCK_EX | FileCalls.LOCK_NB) != 0; attempt++)
         {
             if (attempt == LockTries)
             {
@@ -106,7 +107,7 @@ internal sealed unsafe class RunFolder : IDisposable
 
     private static FileDescriptor Create(string path)
     {
-        int number = FileCalls.Open(path, FileCalls.O_RDWR | FileCalls.O_CREAT | FileCalls.O_TRUNC | FileCalls.O_NOFOLLOW | FileCalls.O_CLOEXEC, OwnerOnly);
+        int number = FileCalls.Open(path, LibC.O_RDWR | LibC.O_CREAT | LibC.O_TRUNC | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, OwnerOnly);
         return number < 0 ? throw LinuxException.Last("open") : new FileDescriptor(number);
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Tmds.Linux;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -28,7 +29,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         Index = index;
         ApicId = apicId;
         _runSize = engine.Device.RunSize;
-        void* mapped = MemoryCalls.Map(null, (nuint)_runSize, MemoryCalls.PROT_READ | MemoryCalls.PROT_WRITE, MemoryCalls.MAP_SHARED, descriptor.Number, 0);
+        void* mapped = LibC.mmap(null, _runSize, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_SHARED, descriptor.Number, 0);
         _run = mapped == (void*)-1 ? throw LinuxException.Last("mmap") : (kvm_run*)mapped;
         _state = engine.CreateState(descriptor.Number);
         TimeStamp = new KvmTimeStamp(descriptor.Number, _state);
@@ -134,7 +135,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
     internal void Unmap()
     {
         Dispose();
-        _ = MemoryCalls.Unmap(_run, (nuint)_runSize);
+        _ = LibC.munmap(_run, _runSize);
     }
 
     internal kvm_lapic_state GetLapic()

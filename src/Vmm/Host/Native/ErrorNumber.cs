@@ -10,21 +10,16 @@ internal static class ErrorNumber
     public const int EINTR = 4;
     public const int EIO = 5;
     public const int ENXIO = 6;
-    public const int E2BIG = 7;
     public const int EAGAIN = 11;
     public const int ENOMEM = 12;
     public const int EACCES = 13;
     public const int EFAULT = 14;
     public const int EEXIST = 17;
-    public const int EXDEV = 18;
     public const int EINVAL = 22;
     public const int ENFILE = 23;
     public const int EMFILE = 24;
     public const int ENOTTY = 25;
     public const int ENOSYS = 38;
     public const int ELOOP = 40;
-    public const int EOPNOTSUPP = 95;
-    public const int EADDRINUSE = 98;
-    public const int ETIMEDOUT = 110;
     public const int ECONNREFUSED = 111;
 }

@@ -1,15 +1,10 @@
-using System.Runtime.InteropServices;
-
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>seccomp(2), userfaultfd(2), io_uring_setup(2), landlock_create_ruleset(2), pidfd_open(2): asked here only whether they are there.</summary>
-[NativeConstants("linux/seccomp.h", "linux/userfaultfd.h", "linux/landlock.h", "sys/syscall.h", "fcntl.h")]
-internal static unsafe partial class SandboxCalls
+/// <summary>Arguments of seccomp(2), userfaultfd(2) and landlock_create_ruleset(2) by which they are asked whether they are there.</summary>
+[NativeConstants("linux/seccomp.h", "linux/userfaultfd.h", "linux/landlock.h")]
+internal static class SandboxCalls
 {
     public const uint SECCOMP_GET_ACTION_AVAIL = 2;
     public const int UFFD_USER_MODE_ONLY = 1;
     public const uint LANDLOCK_CREATE_RULESET_VERSION = 1;
-
-    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
-    public static partial nint Call(nint number, nuint argument1, nuint argument2, nuint argument3);
 }

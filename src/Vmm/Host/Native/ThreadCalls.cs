@@ -2,13 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>gettid(2), tgkill(2), sched_setaffinity(2), sched_setscheduler(2), prctl(2), getrlimit(2).</summary>
-[NativeConstants("sched.h", "sys/prctl.h", "sys/resource.h", "unistd.h", "sys/syscall.h")]
+/// <summary>gettid(2), tgkill(2), sched_setscheduler(2), prctl(2), getrlimit(2).</summary>
+[NativeConstants("sys/prctl.h", "sys/resource.h", "unistd.h", "sys/syscall.h")]
 internal static unsafe partial class ThreadCalls
 {
-    public const int SCHED_FIFO = 1;
-    public const int SCHED_RESET_ON_FORK = 0x40000000;
-    public const int PR_SET_PDEATHSIG = 1;
     public const int PR_SET_NAME = 15;
     public const int PR_GET_SECCOMP = 21;
     public const int PR_SET_NO_NEW_PRIVS = 38;
@@ -16,20 +13,12 @@ internal static unsafe partial class ThreadCalls
     public const int RLIMIT_CORE = 4;
     public const int RLIMIT_NPROC = 6;
     public const int RLIMIT_NOFILE = 7;
-    public const int RLIMIT_MEMLOCK = 8;
-    public const int RLIMIT_AS = 9;
 
     [LibraryImport("libc", EntryPoint = "gettid")]
     public static partial int ThreadId();
 
     [LibraryImport("libc", EntryPoint = "tgkill", SetLastError = true)]
     public static partial int Signal(int process, int thread, int signal);
-
-    [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
-    public static partial int SetAffinity(int thread, nuint bytes, ulong* mask);
-
-    [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
-    public static partial int GetAffinity(int thread, nuint bytes, ulong* mask);
 
     [LibraryImport("libc", EntryPoint = "sched_setscheduler", SetLastError = true)]
     public static partial int SetScheduler(int thread, int policy, sched_param* parameters);
@@ -39,9 +28,6 @@ internal static unsafe partial class ThreadCalls
 
     [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
     public static partial int GetLimit(int resource, rlimit* limit);
-
-    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
-    public static partial int SetLimit(int resource, rlimit* limit);
 }
 
 [NativeType("sched.h")]

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
@@ -22,14 +23,14 @@ internal sealed unsafe class KvmRing3Machine : IRing3Machine
     public KvmRing3Machine()
     {
         Memory = Ring3Layout.Create(_handler);
-        _kvm = new FileDescriptor(FileCalls.Open("/dev/kvm", FileCalls.O_RDWR | FileCalls.O_CLOEXEC, 0));
+        _kvm = new FileDescriptor(FileCalls.Open("/dev/kvm", LibC.O_RDWR | LibC.O_CLOEXEC, 0));
         _vm = new FileDescriptor(KvmCalls.Require(_kvm.Number, KvmRequests.KVM_CREATE_VM, (nuint)0, "KVM_CREATE_VM"));
         KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_TSS_ADDR, (nuint)0xfffbd000, "KVM_SET_TSS_ADDR");
         var slot = new kvm_userspace_memory_region { memory_size = Ring3Layout.MemorySize, userspace_addr = (ulong)Memory.HostBase };
         KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
         _vcpu = new FileDescriptor(KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)0, "KVM_CREATE_VCPU"));
-        _run = (kvm_run*)MemoryCalls.Map(
-            null, RunSize, MemoryCalls.PROT_READ | MemoryCalls.PROT_WRITE, MemoryCalls.MAP_SHARED, _vcpu.Number, 0);
+        _run = (kvm_run*)LibC.mmap(
+            null, RunSize, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_SHARED, _vcpu.Number, 0);
         _xsave = (kvm_xsave*)NativeMemory.AllocZeroed((nuint)sizeof(kvm_xsave));
         OfferHostCpuid();
         PrepareSystemRegisters();
@@ -61,7 +62,7 @@ internal sealed unsafe class KvmRing3Machine : IRing3Machine
 
     public void Dispose()
     {
-        _ = MemoryCalls.Unmap(_run, RunSize);
+        _ = LibC.munmap(_run, RunSize);
         NativeMemory.Free(_xsave);
         _vcpu.Dispose();
         _vm.Dispose();
