@@ -107,6 +107,8 @@ internal static unsafe class Keeper
     {
         using var handed = HandedDescriptors.Open(options);
         using var program = OpenProgram();
+        // Whoever installs monitors sees by it that machines run from this one (scripts/common.sh), also without the right to look into /proc.
+        _ = FileCalls.Lock(program.Number, FileCalls.LOCK_SH | FileCalls.LOCK_NB);
         List<string> arguments = ["webvm-vmm", .. options.Arguments, .. handed.Arguments];
         if (options.Level == IsolationLevel.None)
         {
