@@ -104,6 +104,11 @@ public static class UserEndpoints
         }
 
         var role = change.Role ?? user.Role;
+        if (role == user.Role && (change.Disabled ?? user.Disabled) == user.Disabled && hash is null)
+        {
+            return (user, null);
+        }
+
         bool widens = hash is not null || (user.Disabled && change.Disabled == false) || Scopes.Of(role).Except(Scopes.Of(user.Role)).Any();
         if (widens && Delegation.Refuse(context.User, role) is { } more)
         {
