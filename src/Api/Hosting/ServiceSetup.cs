@@ -23,7 +23,6 @@ using WebVm.Api.Identity;
 using WebVm.Api.Metrics;
 using WebVm.Api.Operations;
 using WebVm.Api.Console;
-using WebVm.Api.Console.MessagePack;
 using WebVm.Api.Hosts;
 using WebVm.Api.Images;
 using WebVm.Api.Persistence;
@@ -259,8 +258,8 @@ public static class ServiceSetup
         {
             signalR.MaximumReceiveMessageSize = 256 * 1024;
             signalR.EnableDetailedErrors = false;
-        }).AddHubOptions<ConsoleHub>(console => console.SupportedProtocols = [MessagePackHubProtocol.ProtocolName]);
-        services.AddSingleton<IHubProtocol, MessagePackHubProtocol>();
+        }).AddHubOptions<ConsoleHub>(console => console.SupportedProtocols = [ConsoleProtocol.ProtocolName]);
+        services.AddSingleton<IHubProtocol, ConsoleProtocol>();
         services.AddSingleton<HubConnections<ConsoleHub>>();
         services.AddSingleton<HubLifetimeManager<ConsoleHub>>(provider => provider.GetRequiredService<HubConnections<ConsoleHub>>());
         services.AddSingleton<MetricsSampler>();

@@ -1,5 +1,4 @@
 using Tmds.Linux;
-using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 

@@ -4,18 +4,19 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.WebSockets;
 using System.Text;
+using MessagePack;
 using Microsoft.AspNetCore.SignalR.Protocol;
-using WebVm.Api.Console.MessagePack;
+using WebVm.Api.Console;
 using Xunit;
 
 namespace WebVm.Api.Tests.Console;
 
-/// <summary>A console hub's client over a bare WebSocket, with our own MessagePack.</summary>
+/// <summary>A console hub's client over a bare WebSocket.</summary>
 internal sealed class HubClient : IAsyncDisposable
 {
     private const byte RecordSeparator = 0x1e;
 
-    private static readonly MessagePackHubProtocol s_protocol = new();
+    private static readonly ConsoleProtocol s_protocol = new();
 
     private readonly ClientWebSocket _socket = new();
     private readonly ConcurrentDictionary<string, TaskCompletionSource<string?>> _calls = new();
@@ -30,7 +31,7 @@ internal sealed class HubClient : IAsyncDisposable
     /// <summary>Connects and shakes hands.</summary>
     /// <param name="cookies">Of a browser that is signed in, instead of a token.</param>
     /// <exception cref="WebSocketException">The service refuses.</exception>
-    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = MessagePackHubProtocol.ProtocolName, string? origin = null, CookieContainer? cookies = null)
+    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = ConsoleProtocol.ProtocolName, string? origin = null, CookieContainer? cookies = null)
     {
         var client = new HubClient();
         if (origin is not null)
@@ -105,7 +106,7 @@ internal sealed class HubClient : IAsyncDisposable
                 pending.Write(buffer.AsSpan(0, part.Count));
                 if (part.EndOfMessage)
                 {
-                    HandleAll(pending.WrittenSpan);
+                    HandleAll(pending.WrittenMemory);
                     pending.Clear();
                 }
             }
@@ -121,7 +122,7 @@ internal sealed class HubClient : IAsyncDisposable
         }
     }
 
-    private void HandleAll(ReadOnlySpan<byte> messages)
+    private void HandleAll(ReadOnlyMemory<byte> messages)
     {
         while (!messages.IsEmpty)
         {
@@ -129,20 +130,20 @@ internal sealed class HubClient : IAsyncDisposable
             int prefix = 0;
             do
             {
-                length |= (messages[prefix] & 0x7f) << (7 * prefix);
+                length |= (messages.Span[prefix] & 0x7f) << (7 * prefix);
             }
-            while ((messages[prefix++] & 0x80) != 0);
+            while ((messages.Span[prefix++] & 0x80) != 0);
             Handle(messages.Slice(prefix, length));
             messages = messages[(prefix + length)..];
         }
     }
 
     // HubProtocol.md: [1, headers, id, target, …] calls us, [3, headers, id, kind, …] completes a call of ours; kind 1 is an error.
-    private void Handle(ReadOnlySpan<byte> message)
+    private void Handle(ReadOnlyMemory<byte> message)
     {
         var reader = new MessagePackReader(message);
         reader.ReadArrayHeader();
-        long type = reader.ReadInteger();
+        int type = reader.ReadInt32();
         if (type is not (1 or 3))
         {
             return;
@@ -156,7 +157,7 @@ internal sealed class HubClient : IAsyncDisposable
         }
         else if (_calls.TryRemove(id!, out var call))
         {
-            call.TrySetResult(reader.ReadInteger() == 1 ? reader.ReadString() : null);
+            call.TrySetResult(reader.ReadInt32() == 1 ? reader.ReadString() : null);
         }
     }
 }

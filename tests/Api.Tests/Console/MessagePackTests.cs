@@ -1,14 +1,14 @@
 using System.Buffers;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.SignalR.Protocol;
-using WebVm.Api.Console.MessagePack;
+using WebVm.Api.Console;
 using Xunit;
 
 namespace WebVm.Api.Tests.Console;
 
 public sealed class MessagePackTests
 {
-    private static readonly MessagePackHubProtocol s_protocol = new();
+    private static readonly ConsoleProtocol s_protocol = new();
 
     // aspnetcore, HubProtocol.md: "Invocation" with the example's bytes, one argument 42.
     private static readonly byte[] s_invocation = [0x96, 0x01, 0x80, 0xa3, 0x78, 0x79, 0x7a, 0xa6, 0x6d, 0x65, 0x74, 0x68, 0x6f, 0x64, 0x91, 0x2a, 0x90];
@@ -39,9 +39,10 @@ public sealed class MessagePackTests
     {
         byte[] large = new byte[70_000];
         new Random(3).NextBytes(large);
-        object[] arguments = ["text", -33L, 1L << 40, true, large, 0.5];
+        var id = Guid.NewGuid();
+        object[] arguments = ["text", -33L, 1L << 40, true, large, 0.5, new[] { "a", "" }, id];
         byte[] bytes = s_protocol.GetMessageBytes(new InvocationMessage("call", arguments)).ToArray();
-        var message = Assert.IsType<InvocationMessage>(Read(bytes, typeof(string), typeof(long), typeof(long), typeof(bool), typeof(byte[]), typeof(double)));
+        var message = Assert.IsType<InvocationMessage>(Read(bytes, typeof(string), typeof(long), typeof(long), typeof(bool), typeof(byte[]), typeof(double), typeof(string[]), typeof(Guid)));
         Assert.Equal(arguments, message.Arguments);
     }
 
@@ -50,6 +51,14 @@ public sealed class MessagePackTests
     {
         var message = Assert.IsType<InvocationBindingFailureMessage>(Read(Frame(s_invocation), typeof(string)));
         Assert.Equal("method", message.Target);
+    }
+
+    [Fact]
+    public void NoTypeIsReadOrWrittenByItsMembers()
+    {
+        Assert.ThrowsAny<Exception>(() => s_protocol.GetMessageBytes(new InvocationMessage("call", [new Random(5)])));
+        Assert.IsType<InvocationBindingFailureMessage>(Read(Frame(s_invocation), typeof(Random)));
+        Assert.IsType<InvocationBindingFailureMessage>(Read(Frame(s_invocation), typeof(object[])));
     }
 
     [Fact]
@@ -76,6 +85,14 @@ public sealed class MessagePackTests
     }
 
     [Fact]
+    public void WhatIsNestedWithoutEndEndsTheConnectionAtMost()
+    {
+        byte[] nested = [.. Enumerable.Repeat((byte)0x91, 200_000)];
+        Assert.IsType<InvocationBindingFailureMessage>(Read(Frame([.. s_invocation[..15], .. nested]), typeof(string)));
+        Assert.Throws<InvalidDataException>(() => Read(Frame([.. s_invocation[..2], .. nested]), typeof(string)));
+    }
+
+    [Fact]
     public void UnknownKindsOfMessageArePassedOverHoweverMany()
     {
         byte[] unknown = Frame([0x91, 0x7f]);
@@ -83,7 +100,9 @@ public sealed class MessagePackTests
         Assert.IsType<PingMessage>(Read(many));
     }
 
-    private static byte[] Frame(byte[] body) => [(byte)body.Length, .. body];
+    private static byte[] Frame(byte[] body) => body.Length < 0x80
+        ? [(byte)body.Length, .. body]
+        : [(byte)(body.Length | 0x80), (byte)(body.Length >> 7 | 0x80), (byte)(body.Length >> 14), .. body];
 
     private static HubMessage? Read(byte[] bytes, params Type[] types)
     {

@@ -7,7 +7,6 @@ using Microsoft.AspNetCore.SignalR.Protocol;
 using Microsoft.Extensions.DependencyInjection;
 using WebVm.Api.Console;
 using WebVm.Api.Console.Display;
-using WebVm.Api.Console.MessagePack;
 
 namespace WebVm.Benchmarks.Console;
 
@@ -29,7 +28,7 @@ internal sealed class FrameHub : IAsyncDisposable
         builder.WebHost.UseKestrelCore().UseUrls("http://127.0.0.1:0");
         builder.Services.AddRoutingCore();
         builder.Services.AddSignalR();
-        builder.Services.AddSingleton<IHubProtocol, MessagePackHubProtocol>();
+        builder.Services.AddSingleton<IHubProtocol, ConsoleProtocol>();
         builder.Services.AddSingleton<HubConnections<WatchHub>>();
         builder.Services.AddSingleton<HubLifetimeManager<WatchHub>>(provider => provider.GetRequiredService<HubConnections<WatchHub>>());
         var joined = new TaskCompletionSource<Viewer>();
@@ -47,7 +46,7 @@ internal sealed class FrameHub : IAsyncDisposable
         await socket.ConnectAsync(new UriBuilder(address) { Scheme = "ws", Path = "/hub" }.Uri, CancellationToken.None);
         await socket.SendAsync(Encoding.ASCII.GetBytes("{\"protocol\":\"messagepack\",\"version\":1}\u001e"), WebSocketMessageType.Binary, true, CancellationToken.None);
         await socket.ReceiveAsync(new byte[64], CancellationToken.None);
-        await socket.SendAsync(new MessagePackHubProtocol().GetMessageBytes(new InvocationMessage("Watch", [])), WebSocketMessageType.Binary, true, CancellationToken.None);
+        await socket.SendAsync(new ConsoleProtocol().GetMessageBytes(new InvocationMessage("Watch", [])), WebSocketMessageType.Binary, true, CancellationToken.None);
         return await _joined.Task.WaitAsync(s_patience);
     }
 

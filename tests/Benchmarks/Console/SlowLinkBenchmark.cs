@@ -2,8 +2,8 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Net.WebSockets;
+using MessagePack;
 using WebVm.Api.Console.Display;
-using WebVm.Api.Console.MessagePack;
 using WebVm.Api.Tests.Console;
 
 namespace WebVm.Benchmarks.Console;
@@ -100,9 +100,9 @@ internal sealed class SlowLinkBenchmark : IBenchmark
             return 0;
         }
 
-        var reader = new MessagePackReader(message.Span[(message.Span.IndexOfAnyInRange((byte)0, (byte)0x7f) + 1)..]);
+        var reader = new MessagePackReader(message[(message.Span.IndexOfAnyInRange((byte)0, (byte)0x7f) + 1)..]);
         reader.ReadArrayHeader();
-        if (reader.ReadInteger() != 1)
+        if (reader.ReadInt32() != 1)
         {
             return 0;
         }
@@ -111,7 +111,7 @@ internal sealed class SlowLinkBenchmark : IBenchmark
         reader.Skip();
         reader.Skip();
         reader.ReadArrayHeader();
-        ReadOnlySpan<byte> frame = reader.ReadBinary();
+        ReadOnlySpan<byte> frame = reader.ReadBytes()!.Value.FirstSpan;
         int at = 16;
         for (int count = BinaryPrimitives.ReadUInt16LittleEndian(frame[12..]); count > 0; count--)
         {

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.SignalR.Protocol;
-using WebVm.Api.Console.MessagePack;
 
 namespace WebVm.Api.Console.Display;
 
@@ -10,7 +9,7 @@ namespace WebVm.Api.Console.Display;
 /// frames and never old ones, and a screen in full motion comes at a pace (<see cref="FramePace"/>). Over a slow link photographs come with loss first, and
 /// without when they stand still (<see cref="LinkMeter"/>, <see cref="ViewedTiles"/>).
 /// </summary>
-internal sealed class Viewer : IMessagePackValue
+internal sealed class Viewer
 {
     private readonly HubConnectionContext _connection;
     private readonly InvocationMessage _message;
@@ -97,5 +96,6 @@ internal sealed class Viewer : IMessagePackValue
         return _frame.Written.Length;
     }
 
-    void IMessagePackValue.WriteTo(MessagePackWriter writer) => writer.WriteBinary(_frame.Written);
+    /// <summary>What is sent, for the argument that the viewer itself is.</summary>
+    public ReadOnlySpan<byte> Frame => _frame.Written;
 }

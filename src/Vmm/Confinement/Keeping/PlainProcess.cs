@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Tmds.Linux;
 using WebVm.Vmm.Host;
-using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Confinement.Keeping;
 
