@@ -48,7 +48,7 @@ passed=0 failed=0 skipped=0
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 # A test project as a whole may not take longer than this (seconds); single tests have limits of their own.
-limit=$([[ $explicit == on ]] && echo 14400 || echo 1200)
+limit=$([[ $explicit == on ]] && echo 14400 || echo 2400)
 
 for project in "$WEBVM_ROOT"/tests/*.Tests; do
     name=$(basename "$project")

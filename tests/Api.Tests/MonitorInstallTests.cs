@@ -21,7 +21,7 @@ public sealed class MonitorInstallTests : IDisposable
         Assert.Equal("first", Symbols(monitor));
     }
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task OfCallsAtOnceOneInstalls()
     {
         _checkout.StandInForTheSdk();
@@ -30,7 +30,7 @@ public sealed class MonitorInstallTests : IDisposable
         Assert.Equal(1, _checkout.Calls);
     }
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task AChangedMonitorGetsAFolderOfItsOwnAndTheOldOneGoesWhenNothingUsesIt()
     {
         _checkout.StandInForTheSdk();
@@ -52,7 +52,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     /// <summary>Killed before the step that is named, with everything that it had started.</summary>
-    [Theory]
+    [Theory(Explicit = true)]
     [InlineData("dotnet")]
     [InlineData("cp")]
     [InlineData("sync")]
@@ -73,7 +73,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     /// <summary>Of the ways to build it those are taken in turn that are to be had, and what is not a native program says so at every start.</summary>
-    [Theory]
+    [Theory(Explicit = true)]
     [InlineData("PublishAot=true", 2)]
     [InlineData("-p:Publish", 3)]
     public async Task WithoutTheNativeCompilerTheOrdinaryBuildIsInstalledAndSaysSo(string missing, int tries)
@@ -125,7 +125,7 @@ public sealed class MonitorInstallTests : IDisposable
         await process.WaitForExitAsync(Rest.Cancellation);
     }
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task PublishingAgainDisturbsNothingThatRuns()
     {
         _checkout.StandInForTheSdk();

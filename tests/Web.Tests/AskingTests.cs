@@ -57,7 +57,8 @@ public sealed class AskingTests(Site site)
         await window.Button("Delete").ClickAsync();
         await Expect(window.Page.Locator("[data-running]")).ToHaveTextAsync($" {prefix}-up is running and is switched off first.");
         await window.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Delete" }).ClickAsync();
-        await Expect(window.Heading("Nothing matches")).ToBeVisibleAsync();
+        await Expect(window.Page.GetByLabel($"Select {prefix}-up")).ToHaveCountAsync(0);
+        await Expect(window.Page.GetByLabel($"Select {prefix}-off")).ToHaveCountAsync(0);
     }
 
     [Fact]

@@ -90,7 +90,7 @@ internal sealed class MachineSession
     {
         if (happened.Kind is MachineEventKind.DeviceFailed or MachineEventKind.Panic)
         {
-            Console.Error.Write($"webvm-vmm: {happened.Kind}: {happened.Text}\r\n");
+            StandardError.Write($"webvm-vmm: {happened.Kind}: {happened.Text}\r\n");
         }
     }
 }
