@@ -214,11 +214,19 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
     }
 
     /// <summary>One line each: the service's account is the superuser, over the socket; nobody else is anybody (PostgreSQL's "Client Authentication").</summary>
+    /// <exception cref="ClusterException">The disk is full, or fails.</exception>
     private void WriteAccess()
     {
         string me = Environment.UserName.Replace("\"", "\"\"", StringComparison.Ordinal);
-        Write(AccessFile, $"local all {Superuser} peer map={Superuser}\n");
-        Write(IdentityFile, $"{Superuser} \"{me}\" {Superuser}\n");
+        try
+        {
+            Write(AccessFile, $"local all {Superuser} peer map={Superuser}\n");
+            Write(IdentityFile, $"{Superuser} \"{me}\" {Superuser}\n");
+        }
+        catch (IOException failure)
+        {
+            throw new ClusterException($"The rules of the database's access could not be written. {SpaceLeft()}{failure.Message}");
+        }
 
         // Its readers are another account where the service is root; that account could write into a file of its own.
         static void Write(string path, string line)
