@@ -23,7 +23,9 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
         _databases = await Databases.CreateAsync(shared.Service, Rest.NewName("agents").Replace('-', '_'));
         var options = Options.Create(new ServiceOptions { Data = _data });
         _files = new VmFiles(options);
-        var services = new VmAgentServices(_databases, _files, new SpecWriter(new ImageStore(options)), new MonitorLauncher(options, new MonitorIsolation(options, NullLogger<MonitorIsolation>.Instance), new MonitorUsers(options)), new HostPaths(options), new MemoryBudget(options), NullLogger<VmAgent>.Instance);
+        var groups = new ControlGroups(options, NullLogger<ControlGroups>.Instance);
+        var launcher = new MonitorLauncher(options, new MonitorIsolation(options, groups, NullLogger<MonitorIsolation>.Instance), new MonitorUsers(options), groups);
+        var services = new VmAgentServices(_databases, _files, new SpecWriter(new ImageStore(options)), launcher, groups, new HostPaths(options), new MemoryBudget(options), NullLogger<VmAgent>.Instance);
         _supervisor = new VmSupervisor(services, new Hurry(new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance)), options, NullLogger<VmSupervisor>.Instance);
     }
 

@@ -1,4 +1,6 @@
 using System.Net;
+using System.Security.Cryptography;
+using System.Text;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence.Entities;
@@ -8,8 +10,6 @@ namespace WebVm.Api.Tests;
 
 public sealed class IdempotencyTests(SharedService shared)
 {
-    private const string Actor = "preset-token";
-
     [Fact]
     public async Task ARepeatedPostGetsTheFirstAnswerWithItsHeaders()
     {
@@ -44,7 +44,7 @@ public sealed class IdempotencyTests(SharedService shared)
     {
         string name = Rest.NewName();
         await using var database = Databases.Of(shared.Service).CreateDbContext();
-        string key = await LeaveAsync(database, name, DateTimeOffset.UtcNow);
+        string key = await LeaveAsync(shared.Client, database, name);
         Assert.Equal(HttpStatusCode.Conflict, (await PostAsync(shared.Client, name, key)).Status);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, (await PostAsync(shared.Client, Rest.NewName(), key)).Status);
         var longAgo = DateTimeOffset.UtcNow - IdempotencyFilter.LongestAnswer - TimeSpan.FromSeconds(1);
@@ -60,7 +60,7 @@ public sealed class IdempotencyTests(SharedService shared)
         string key;
         await using (var database = Databases.Of(service).CreateDbContext())
         {
-            key = await LeaveAsync(database, name, DateTimeOffset.UtcNow);
+            key = await LeaveAsync(service.Client, database, name);
         }
 
         Assert.Equal(HttpStatusCode.Conflict, (await PostAsync(service.Client, name, key)).Status);
@@ -69,19 +69,36 @@ public sealed class IdempotencyTests(SharedService shared)
         Assert.Equal(HttpStatusCode.Created, (await PostAsync(service.Client, name, key)).Status);
     }
 
+    [Fact]
+    public async Task WhatIsKeptOfARequestTellsNothingOfItsPassword()
+    {
+        const string Password = "correct horse battery";
+        string body = $$"""{"name":"{{Rest.NewName()}}","role":"viewer","password":"{{Password}}"}""";
+        string key = Guid.NewGuid().ToString();
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Equal(HttpStatusCode.Created, (await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", body, ("Idempotency-Key", key))).Status);
+        }
+
+        await using var database = Databases.Of(shared.Service).CreateDbContext();
+        var kept = await database.Idempotency.AsNoTracking().SingleAsync(record => record.Key == key, Rest.Cancellation);
+        // Who guesses the password right cannot see it by what is kept.
+        byte[] guess = SHA256.HashData(Encoding.UTF8.GetBytes("POST /api/v1/users\n" + body));
+        Assert.Equal(-1, kept.RequestHash.AsSpan().IndexOf(guess));
+        Assert.DoesNotContain(Password, Encoding.UTF8.GetString(kept.Body!), StringComparison.Ordinal);
+    }
+
     private static Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> PostAsync(HttpClient client, string name, string key) =>
         client.SendAsync(HttpMethod.Post, "/api/v1/vms", $$"""{"name":"{{name}}"}""", ("Idempotency-Key", key));
 
     /// <summary>What a service leaves that is killed while it answers.</summary>
-    private static async Task<string> LeaveAsync(DbContext database, string name, DateTimeOffset at)
+    private static async Task<string> LeaveAsync(HttpClient client, DbContext database, string name)
     {
         string key = Guid.NewGuid().ToString();
-        byte[] hash = System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($$"""
-            POST /api/v1/vms
-            {"name":"{{name}}"}
-            """));
-        database.Add(new IdempotencyRecord { Key = key, Actor = Actor, RequestHash = hash, CreatedAt = at });
-        await database.SaveChangesAsync(Rest.Cancellation);
+        var made = await PostAsync(client, name, key);
+        await client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{made.Body!["id"]}?wait=30");
+        await database.Set<IdempotencyRecord>().Where(record => record.Key == key).ExecuteUpdateAsync(
+            set => set.SetProperty(record => record.Status, (int?)null).SetProperty(record => record.CreatedAt, DateTimeOffset.UtcNow), Rest.Cancellation);
         return key;
     }
 }

@@ -42,7 +42,7 @@ public sealed class IsolationTests : IDisposable
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         Environment.SetEnvironmentVariable("WEBVM_TEST_SECRET", "secret");
         var options = new ServiceOptions { Data = _root, Monitor = program, Isolation = IsolationDemand.Namespaces };
-        var isolation = new MonitorIsolation(Options.Create(options), NullLogger<MonitorIsolation>.Instance);
+        var isolation = new MonitorIsolation(Options.Create(options), new ControlGroups(Options.Create(options), NullLogger<ControlGroups>.Instance), NullLogger<MonitorIsolation>.Instance);
         var refusal = await Assert.ThrowsAsync<OperationFailedException>(isolation.WallsAsync);
         Assert.Equal("No machine starts: WEBVM_ISOLATION demands namespaces, and this host lets the service build \"process\" (landlock:6, seccomp) only.", refusal.Message);
         Assert.Equal(refusal.Message, await isolation.RefusalAsync());

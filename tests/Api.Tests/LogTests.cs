@@ -1,5 +1,7 @@
 using System.Net;
 using Microsoft.EntityFrameworkCore;
+using WebVm.Api.Console;
+using WebVm.Api.Tests.Console;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -38,6 +40,15 @@ public sealed class LogTests
         var (_, user, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = "correct horse battery" });
         var changes = await Task.WhenAll(Enumerable.Range(0, 12).Select(i => client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{user!["id"]}", new { disabled = i % 2 == 0 })));
         Assert.All(changes, answer => Assert.True(answer.Status is HttpStatusCode.OK or HttpStatusCode.PreconditionFailed));
+        string token = (string)(await service.WithTokenAsync(client)).Token["token"]!;
+        for (int i = 0; i < 3; i++)
+        {
+            await using var console = await HubClient.ConnectAsync(service.Address, token);
+            Assert.NotNull(await console.InvokeAsync(nameof(ConsoleHub.OpenSerial), Guid.NewGuid().ToString(), 0L));
+        }
+
+        (_, var import, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=30", new { name, kind = "iso", url = service.Address + "nothing.iso" });
+        Assert.Equal("failed", (string)import!["state"]!);
         Assert.False(service.Output.Contains("fail:", StringComparison.Ordinal), service.Output);
         Assert.DoesNotContain("   at ", service.Output, StringComparison.Ordinal);
 

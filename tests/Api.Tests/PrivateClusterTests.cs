@@ -39,6 +39,31 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task DataWithoutAVersionAreKept()
+    {
+        string precious = Path.Combine(DataFolder, "base", "1", "1259");
+        Directory.CreateDirectory(Path.GetDirectoryName(precious)!);
+        await File.WriteAllTextAsync(precious, "rows", Rest.Cancellation);
+        using var cluster = Cluster();
+        var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
+        Assert.Contains("PG_VERSION is missing", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal("rows", await File.ReadAllTextAsync(precious, Rest.Cancellation));
+    }
+
+    [Fact]
+    public async Task ABeginningThatWasInterruptedIsBegunAgain()
+    {
+        // initdb writes its version first and the rest later.
+        Directory.CreateDirectory(DataFolder + ".new");
+        await File.WriteAllTextAsync(Path.Combine(DataFolder + ".new", "PG_VERSION"), "15\n", Rest.Cancellation);
+        using var cluster = Cluster();
+        await cluster.EnsureRunningAsync(Rest.Cancellation);
+        Assert.True(cluster.LooksAlive());
+        Assert.False(Directory.Exists(DataFolder + ".new"));
+        await cluster.StopAsync(Rest.Cancellation);
+    }
+
+    [Fact]
     public async Task MissingProgramsAreNamed()
     {
         using var cluster = new PrivateCluster(Path.Combine(_folder, "pg"), _folder, NullLogger<PrivateCluster>.Instance);

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Identity;
@@ -12,8 +13,9 @@ namespace WebVm.Api.Conventions;
 /// <summary>
 /// Answers a repeated POST with the answer of the first, when both carry the same Idempotency-Key. The record is taken before the work,
 /// so two at once do the work once; it is dropped when the work ends in a server error or is refused for now, so that a retry can succeed.
+/// Requests hold passwords: what is kept of one is of no use to whoever has a copy of the database alone.
 /// </summary>
-internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases, TimeProvider time) : IEndpointFilter
+internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases, TimeProvider time, IDataProtectionProvider protection) : IEndpointFilter
 {
     public const string Header = "Idempotency-Key";
 
@@ -21,6 +23,8 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(2 * OperationEndpoints.LongestWait);
 
     private const int LongestKey = 255;
+
+    private readonly IDataProtector _requests = protection.CreateProtector("WebVm.Idempotency");
 
     public async ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next)
     {
@@ -66,7 +70,7 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var now = time.GetUtcNow();
-        database.Idempotency.Add(new IdempotencyRecord { Key = key, Actor = actor, RequestHash = hash, CreatedAt = now });
+        database.Idempotency.Add(new IdempotencyRecord { Key = key, Actor = actor, RequestHash = _requests.Protect(hash), CreatedAt = now });
         try
         {
             await database.SaveChangesAsync(cancellation);
@@ -75,8 +79,9 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
         catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             var abandoned = now - LongestAnswer;
+            byte[] kept = _requests.Protect(hash);
             return await database.Idempotency.Where(r => r.Key == key && r.Actor == actor && r.Status == null && r.CreatedAt < abandoned)
-                .ExecuteUpdateAsync(set => set.SetProperty(r => r.CreatedAt, now).SetProperty(r => r.RequestHash, hash), cancellation) == 1;
+                .ExecuteUpdateAsync(set => set.SetProperty(r => r.CreatedAt, now).SetProperty(r => r.RequestHash, kept), cancellation) == 1;
         }
     }
 
@@ -84,12 +89,25 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var record = await database.Idempotency.AsNoTracking().SingleOrDefaultAsync(r => r.Key == key && r.Actor == actor, cancellation);
-        if (record is not null && !CryptographicOperations.FixedTimeEquals(record.RequestHash, hash))
+        if (record is not null && !IsOf(hash, record.RequestHash))
         {
             return Problems.Create(ProblemTypes.KeyReused, $"This {Header} was used with another request.");
         }
 
         return record?.Status is null ? Problems.Conflict($"A request with this {Header} is still being answered.") : new ReplayedAnswer(record);
+    }
+
+    private bool IsOf(byte[] hash, byte[] kept)
+    {
+        try
+        {
+            // Builds before this one kept the hash as it is, for a day at most.
+            return CryptographicOperations.FixedTimeEquals(kept.Length == SHA256.HashSizeInBytes ? kept : _requests.Unprotect(kept), hash);
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
     }
 
     private async Task<object?> AnswerAndRecordAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next, string key, string actor)

@@ -74,6 +74,12 @@ public sealed class ServiceOptions
     /// <summary>Uids, and gids of the same numbers, that a service that is root gives to its monitors, each one of its own.</summary>
     public string MonitorUsers { get; set; } = UserRange.Default;
 
+    /// <summary>
+    /// Folder of a control group (version 2) that is the service's own, in which each monitor gets one; "none" for none. Unset, it is the service's present one
+    /// where systemd delegated it.
+    /// </summary>
+    public string? ControlGroup { get; set; }
+
     /// <summary>"1" leaves monitors open to debuggers, and has their filters log instead of kill.</summary>
     public string? MonitorDebug { get; set; }
 

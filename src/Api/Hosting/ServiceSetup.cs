@@ -239,6 +239,7 @@ public static class ServiceSetup
         services.AddSingleton<MonitorIsolation>();
         services.AddHostedService(provider => provider.GetRequiredService<MonitorIsolation>());
         services.AddSingleton<MonitorUsers>();
+        services.AddSingleton<ControlGroups>();
         services.AddSingleton<MonitorLauncher>();
         services.AddSingleton<MemoryBudget>();
         services.AddSingleton<VmAgentServices>();
@@ -258,7 +259,13 @@ public static class ServiceSetup
         {
             signalR.MaximumReceiveMessageSize = 256 * 1024;
             signalR.EnableDetailedErrors = false;
-        }).AddHubOptions<ConsoleHub>(console => console.SupportedProtocols = [ConsoleProtocol.ProtocolName]);
+        }).AddHubOptions<ConsoleHub>(console =>
+        {
+            console.SupportedProtocols = [ConsoleProtocol.ProtocolName];
+            console.AddFilter<HubFailures>();
+        });
+        services.AddSingleton<HubFailures>();
+        services.AddLogging(logging => logging.AddFilter(HubFailures.Replaced, LogLevel.None));
         services.AddSingleton<IHubProtocol, ConsoleProtocol>();
         services.AddSingleton<HubConnections<ConsoleHub>>();
         services.AddSingleton<HubLifetimeManager<ConsoleHub>>(provider => provider.GetRequiredService<HubConnections<ConsoleHub>>());

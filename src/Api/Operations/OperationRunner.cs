@@ -224,7 +224,14 @@ public sealed partial class OperationRunner(
         {
             operation.State = OperationState.Failed;
             operation.Error = paths.Hide(failure is OperationFailedException ? failure.Message : $"Unexpected: {failure.Message}");
-            LogOperationFailed(log, failure, operation.Kind, operation.Target);
+            if (failure is OperationFailedException)
+            {
+                LogOperationEnded(log, operation.Kind, operation.Target, operation.Error);
+            }
+            else
+            {
+                LogOperationFailed(log, failure, operation.Kind, operation.Target);
+            }
         }
         finally
         {
@@ -279,6 +286,9 @@ public sealed partial class OperationRunner(
             }
         };
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Operation {Kind} on {Target} failed: {Reason}")]
+    private static partial void LogOperationEnded(ILogger log, string kind, string target, string? reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Operation {Kind} on {Target} failed")]
     private static partial void LogOperationFailed(ILogger log, Exception failure, string kind, string target);

@@ -147,18 +147,33 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
 
     private async Task InitializeAsync(string programs, CancellationToken cancellation)
     {
-        LogCreating(log, DataFolder);
-        // An initdb that was interrupted leaves a folder without PG_VERSION, which a new one refuses.
-        if (Directory.Exists(DataFolder))
+        // What has no version is not known to be a cluster: it may be what is left of one.
+        if (Directory.Exists(DataFolder) && Directory.EnumerateFileSystemEntries(DataFolder).Any())
         {
-            Directory.Delete(DataFolder, recursive: true);
+            throw new ClusterException(
+                $"The database in {DataFolder} is damaged: its file PG_VERSION is missing. Nothing was changed; put the folder back from a copy, or move it away to begin with an empty database.");
         }
 
-        var made = await RunAsync(programs, "initdb", ["-D", DataFolder, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject", "--data-checksums"], cancellation);
+        LogCreating(log, DataFolder);
+        // An initdb that was interrupted leaves a folder that neither starts nor can be made anew; only a whole one gets the name.
+        string begun = DataFolder + ".new";
+        if (Directory.Exists(begun))
+        {
+            Directory.Delete(begun, recursive: true);
+        }
+
+        var made = await RunAsync(programs, "initdb", ["-D", begun, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject", "--data-checksums"], cancellation);
         if (made.ExitCode != 0)
         {
             throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{Complaint(made.Output)}");
         }
+
+        if (Directory.Exists(DataFolder))
+        {
+            Directory.Delete(DataFolder);
+        }
+
+        Directory.Move(begun, DataFolder);
     }
 
     // PostgreSQL believes a pid file whose number belongs to any process of its account.

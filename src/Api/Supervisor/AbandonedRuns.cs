@@ -9,7 +9,7 @@ namespace WebVm.Api.Supervisor;
 /// Ends, when the service starts, the runs that no VM has: a service was killed between taking a run off its VM and deleting its folder, or the
 /// VM is gone. A monitor that is still there is killed.
 /// </summary>
-internal sealed partial class AbandonedRuns(IDbContextFactory<WebVmDbContext> databases, VmFiles files, ILogger<AbandonedRuns> log) : BackgroundService
+internal sealed partial class AbandonedRuns(IDbContextFactory<WebVmDbContext> databases, VmFiles files, ControlGroups groups, ILogger<AbandonedRuns> log) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -34,6 +34,7 @@ internal sealed partial class AbandonedRuns(IDbContextFactory<WebVmDbContext> da
             var run = files.Run(runId);
             bool alive = run.IsAlive();
             await MonitorEnd.StopAsync(run, null, cancellation);
+            await groups.EndAsync(run);
             run.Delete();
             LogEnded(log, runId, alive);
         }

@@ -2,7 +2,7 @@ namespace WebVm.Api.Supervisor;
 
 /// <summary>What stands between a monitor and its host.</summary>
 /// <param name="Level">"users" (a uid of its own for each machine), "namespaces", "process" or "none".</param>
-/// <param name="Walls">What stands: user, uid, pid, mount, net, ipc, uts, root, landlock:N, seccomp. What does not is absent.</param>
+/// <param name="Walls">What stands: user, uid, pid, mount, net, ipc, uts, root, cgroup, landlock:N, seccomp. What does not is absent.</param>
 public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
 {
     public const string Users = "users";
@@ -12,6 +12,9 @@ public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
 
     /// <summary>The wall that is a uid of the monitor's own.</summary>
     public const string OwnUser = "uid";
+
+    /// <summary>The wall that is a control group of the monitor's own.</summary>
+    public const string Group = "cgroup";
 
     // The files of the host, its processes and its network are out of reach: what "namespaces" means to who demands it, at either level.
     private static readonly string[] s_namespaces = ["pid", "mount", "net", "root"];

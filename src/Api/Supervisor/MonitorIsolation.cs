@@ -9,11 +9,11 @@ using WebVm.Api.Operations;
 namespace WebVm.Api.Supervisor;
 
 /// <summary>What walls this host lets the service build around its monitors: found out once, at the start, by having the keeper build them.</summary>
-public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, ILogger<MonitorIsolation> log) : IHostedService
+public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, ControlGroups groups, ILogger<MonitorIsolation> log) : IHostedService
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    private readonly Lazy<Task<Isolation>> _best = new(() => Task.Run(() => ProbeAsync(options.Value, log)));
+    private readonly Lazy<Task<Isolation>> _best = new(() => Task.Run(async () => groups.Complete(await ProbeAsync(options.Value, log))));
 
     private SafeFileHandle? _program;
 

@@ -10,7 +10,7 @@ namespace WebVm.Api.Supervisor;
 /// Starts monitors, each by a keeper of its own (<c>webvm-vmm keep</c>, docs/security.md): it opens the monitor's files, builds the walls around
 /// it, writes down which processes there are, and how the monitor ended even when the service is not there to see it.
 /// </summary>
-public sealed class MonitorLauncher(IOptions<ServiceOptions> options, MonitorIsolation isolation, MonitorUsers users)
+public sealed class MonitorLauncher(IOptions<ServiceOptions> options, MonitorIsolation isolation, MonitorUsers users, ControlGroups groups)
 {
     // sysexits.h, EX_TEMPFAIL: the run has begun already, or its folder is gone.
     private const int HasBegun = 75;
@@ -27,6 +27,11 @@ public sealed class MonitorLauncher(IOptions<ServiceOptions> options, MonitorIso
         if (walls.Walls.Contains(Isolation.OwnUser))
         {
             arguments.AddRange(["--user", users.Take(run).ToString(CultureInfo.InvariantCulture)]);
+        }
+
+        if (walls.Level != Isolation.None && groups.Make(run) is { } group)
+        {
+            arguments.AddRange(["--group", group]);
         }
 
         if (input.Kvm)

@@ -614,6 +614,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         _shortage = null;
         services.Memory.Release(id);
         _lastScreen = null;
+        await services.Groups.EndAsync(run);
         run.Delete();
     }
 
@@ -708,4 +709,4 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
 /// <summary>What every agent needs.</summary>
 internal sealed record VmAgentServices(
-    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, HostPaths Paths, MemoryBudget Memory, ILogger<VmAgent> Log);
+    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, ControlGroups Groups, HostPaths Paths, MemoryBudget Memory, ILogger<VmAgent> Log);

@@ -29,6 +29,12 @@ internal static unsafe class ConfinedChild
         }
 
         ResetSignals();
+        if (plan->Group >= 0)
+        {
+            byte self = (byte)'0'; // whoever writes it
+            Check(plan, StartStep.Group, Call(SYS_write, plan->Group, (nint)(&self), 1));
+        }
+
         if (plan->MountPoint != null)
         {
             MakeEmptyRoot(plan);

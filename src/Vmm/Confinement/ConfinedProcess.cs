@@ -26,6 +26,9 @@ internal sealed record ConfinedStart
     /// <summary>Its descriptors 0, 1, 2 …</summary>
     public required IReadOnlyList<FileDescriptor> Descriptors { get; init; }
 
+    /// <summary>The folder of a control group (cgroups(7), version 2) to be in; null to stay in the keeper's.</summary>
+    public string? Group { get; init; }
+
     /// <summary>Held by the init, where there is one.</summary>
     public FileDescriptor? Lock { get; init; }
 }
@@ -73,9 +76,10 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         var (failureRead, failureWrite) = Pipe();
         using (goRead)
         using (failureWrite)
+        using (var group = start.Group is { } folder ? OpenGroup(folder) : null)
         using (var ruleset = landlock > 0 ? LandlockRuleset.Create(start.Program) : null)
         {
-            var plan = Prepare(start, separate, ruleset, goRead, failureWrite, out var held);
+            var plan = Prepare(start, separate, group, ruleset, goRead, failureWrite, out var held);
             int flags = SIGCHLD | CLONE_PIDFD | (separate ? AllNamespaces : 0) | (ownUserNamespace ? CLONE_NEWUSER : 0);
             int handle = -1;
             nint id = RawCalls.Call(SystemCall.SYS_clone, flags, 0, (nint)(&handle));
@@ -153,7 +157,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         _failure.Dispose();
     }
 
-    private static StartPlan* Prepare(ConfinedStart start, bool separate, FileDescriptor? ruleset, FileDescriptor go, FileDescriptor failure, out List<FileDescriptor> held)
+    private static StartPlan* Prepare(ConfinedStart start, bool separate, FileDescriptor? group, FileDescriptor? ruleset, FileDescriptor go, FileDescriptor failure, out List<FileDescriptor> held)
     {
         var plan = (StartPlan*)NativeMemory.AllocZeroed((nuint)sizeof(StartPlan));
         if (start.Descriptors.Count > StartPlan.MostDescriptors)
@@ -174,6 +178,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         plan->Failure = High(failure);
         plan->Program = High(start.Program);
         plan->Lock = start.Lock is { } locked ? High(locked) : -1;
+        plan->Group = group is null ? -1 : High(group);
         plan->Ruleset = ruleset is null ? -1 : High(ruleset);
         plan->DescriptorCount = start.Descriptors.Count;
         for (int index = 0; index < start.Descriptors.Count; index++)
@@ -236,6 +241,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         .. separate ? (string[])["pid", "mount", "net", "ipc", "uts", "root"] : [],
         .. landlock > 0 ? (string[])[$"landlock:{landlock}"] : [],
         "seccomp",
+        .. start.Group is null ? (string[])[] : ["cgroup"],
     ];
 
     /// <summary>One user and one group exist in the namespace, and are the keeper's outside (user_namespaces(7)).</summary>
@@ -258,6 +264,12 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         }
     }
 
+    private static FileDescriptor OpenGroup(string folder)
+    {
+        int number = FileCalls.Open(Path.Combine(folder, "cgroup.procs"), LibC.O_WRONLY | LibC.O_CLOEXEC, 0);
+        return number < 0 ? throw new ConfinementException($"{Describe(StartStep.Group)}: {LinuxException.Last("open").Message}") : new FileDescriptor(number);
+    }
+
     private static (FileDescriptor Read, FileDescriptor Write) Pipe()
     {
         int* ends = stackalloc int[2];
@@ -268,6 +280,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
 
     private static string Describe(StartStep step) => step switch
     {
+        StartStep.Group => "the control group cannot be entered",
         StartStep.Root => "an empty root cannot be made",
         StartStep.HostName => "the host's name cannot be hidden",
         StartStep.Limits => "limits cannot be set",

@@ -23,6 +23,9 @@ internal unsafe struct StartPlan
     /// <summary>Kept open by the init as long as it lives; -1 for none.</summary>
     public int Lock;
 
+    /// <summary>The file cgroup.procs of the monitor's control group, to be written; -1 for none.</summary>
+    public int Group;
+
     /// <summary>A Landlock ruleset; -1 for none.</summary>
     public int Ruleset;
 
@@ -79,7 +82,8 @@ internal struct StartFailure
 
 internal enum StartStep
 {
-    Root = 1,
+    Group = 1,
+    Root,
     HostName,
     Limits,
     User,

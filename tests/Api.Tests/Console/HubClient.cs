@@ -111,9 +111,9 @@ internal sealed class HubClient : IAsyncDisposable
                 }
             }
         }
-        catch (Exception over) when (over is WebSocketException or OperationCanceledException)
+        catch (Exception over) when (over is WebSocketException or OperationCanceledException or ObjectDisposedException)
         {
-            // The connection is over.
+            // The connection is over, by the other end or by Abort, after which a socket counts as disposed.
         }
 
         foreach (var call in _calls.Values)

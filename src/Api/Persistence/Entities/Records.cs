@@ -261,7 +261,7 @@ public sealed class IdempotencyRecord
 
     public required string Actor { get; init; }
 
-    /// <summary>SHA-256 of method, path and body.</summary>
+    /// <summary>SHA-256 of method, path and body, sealed by a key that is not in the database.</summary>
     public required byte[] RequestHash { get; init; }
 
     /// <summary>Null while the first request is still being answered.</summary>

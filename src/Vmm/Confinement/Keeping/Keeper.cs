@@ -130,6 +130,7 @@ internal static unsafe class Keeper
             Level = options.Level,
             User = options.User,
             Folder = options.Folder!,
+            Group = options.Group,
             Program = program,
             Arguments = arguments,
             Environment = MonitorEnvironment(),

@@ -15,6 +15,9 @@ internal sealed class KeeperOptions
 
     public uint? User { get; private set; }
 
+    /// <summary>The folder of the monitor's control group; null for none of its own.</summary>
+    public string? Group { get; private set; }
+
     /// <summary>/dev/kvm is handed over if it opens.</summary>
     public bool Kvm { get; private set; }
 
@@ -59,7 +62,10 @@ internal sealed class KeeperOptions
         switch (name)
         {
             case "--folder":
-                Folder = System.IO.Path.IsPathFullyQualified(value) ? value : throw new FormatException($"'{value}' is not an absolute path");
+                Folder = FullPath(value);
+                break;
+            case "--group":
+                Group = FullPath(value);
                 break;
             case "--level":
                 Level = IsolationLevels.Parse(value) ?? throw new FormatException($"'{value}' is no level; there are none, process, namespaces and users");
@@ -77,6 +83,8 @@ internal sealed class KeeperOptions
                 throw new FormatException($"'{name}' is not understood");
         }
     }
+
+    private static string FullPath(string value) => System.IO.Path.IsPathFullyQualified(value) ? value : throw new FormatException($"'{value}' is not an absolute path");
 
     private KeeperOptions Checked() =>
         Level == IsolationLevel.Users && User is null && !Probes ? throw new FormatException("the level users needs --user")
