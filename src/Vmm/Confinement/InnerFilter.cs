@@ -54,7 +54,7 @@ internal static class InnerFilter
         (uint)KvmRequests.KVM_RUN, (uint)KvmRequests.KVM_CHECK_EXTENSION, (uint)KvmRequests.KVM_SET_USER_MEMORY_REGION, (uint)KvmRequests.KVM_GET_DIRTY_LOG,
         (uint)KvmRequests.KVM_IRQ_LINE, (uint)KvmRequests.KVM_SIGNAL_MSI, (uint)KvmRequests.KVM_SET_GSI_ROUTING, (uint)KvmRequests.KVM_IRQFD,
         (uint)KvmRequests.KVM_IOEVENTFD, (uint)KvmRequests.KVM_GET_IRQCHIP, (uint)KvmRequests.KVM_SET_IRQCHIP, (uint)KvmRequests.KVM_GET_PIT2,
-        (uint)KvmRequests.KVM_SET_PIT2, (uint)KvmRequests.KVM_GET_CLOCK, (uint)KvmRequests.KVM_SET_CLOCK, (uint)KvmRequests.KVM_KVMCLOCK_CTRL,
+        (uint)KvmRequests.KVM_SET_PIT2, (uint)KvmRequests.KVM_REINJECT_CONTROL, (uint)KvmRequests.KVM_GET_CLOCK, (uint)KvmRequests.KVM_SET_CLOCK, (uint)KvmRequests.KVM_KVMCLOCK_CTRL,
         (uint)KvmRequests.KVM_GET_REGS, (uint)KvmRequests.KVM_SET_REGS, (uint)KvmRequests.KVM_GET_SREGS, (uint)KvmRequests.KVM_SET_SREGS,
         (uint)KvmRequests.KVM_GET_SREGS2, (uint)KvmRequests.KVM_SET_SREGS2, (uint)KvmRequests.KVM_TRANSLATE, (uint)KvmRequests.KVM_GET_MSRS,
         (uint)KvmRequests.KVM_SET_MSRS, (uint)KvmRequests.KVM_SET_SIGNAL_MASK, (uint)KvmRequests.KVM_GET_LAPIC, (uint)KvmRequests.KVM_SET_LAPIC,

@@ -1,4 +1,5 @@
 using WebVm.Api.Console.Display.Jpeg;
+using WebVm.Vmm.Tests;
 using Xunit;
 
 namespace WebVm.Api.Tests.Console;
@@ -109,9 +110,7 @@ public sealed class JpegTests
         var picture = new Photograph(Side, Side);
         var strip = new JpegStrip();
         Run();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Run();
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Allocations.UntilNone(Run);
 
         void Run()
         {

@@ -174,16 +174,7 @@ public sealed class TimerServiceTests : IDisposable
         _clock.Start();
         var timers = Enumerable.Range(0, 40).Select(_ => _service.CreateTimer(() => { })).ToArray();
         long far = _clock.Now + 1_000_000_000_000;
-        // Steady state: the runtime allocates once for itself, when a lock is first contended or a method compiled anew.
-        long allocated = long.MaxValue;
-        for (int attempt = 0; attempt < 5 && allocated != 0; attempt++)
-        {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            Exercise(200);
-            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        }
-
-        Assert.Equal(0, allocated);
+        Allocations.UntilNone(() => Exercise(200));
 
         void Exercise(int rounds)
         {
