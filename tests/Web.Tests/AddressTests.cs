@@ -73,6 +73,7 @@ public sealed class AddressTests(Site site)
         await window.Page.GetByLabel("Search machines").FillAsync($"{prefix}-1");
         await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(10);
         await ConsoleWindow.UntilAsync(() => Task.FromResult(!window.Page.Url.Contains("at=", StringComparison.Ordinal)), "the address still tells the old place");
+        Assert.Equal(0, await window.Page.EvaluateAsync<double>("() => scrollY"));
         await Task.WhenAll((await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms?q={prefix}&limit=100")).Body!["items"]!.AsArray().Select(vm => site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm!["id"]}")));
     }
 

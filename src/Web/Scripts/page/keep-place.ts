@@ -5,9 +5,11 @@ const covered = 72;
 
 /**
  * A list whose place in it is part of the page's address: `at` names the first item in view, `shown` how many there are. So the way back, a
- * reload and a bookmark lead to the same items. Items are marked with `data-vm`.
+ * reload and a bookmark lead to the same items. Items are marked with `data-vm`. Another `question` is another list, which begins at its top.
  */
 export class KeepPlace extends HTMLElement {
+  static readonly observedAttributes = ["question"];
+
   private timer = 0;
   private readonly scrolled = (): void => {
     window.clearTimeout(this.timer);
@@ -24,6 +26,12 @@ export class KeepPlace extends HTMLElement {
     window.clearTimeout(this.timer);
     window.removeEventListener("scroll", this.scrolled);
     this.removeEventListener("click", this.leave, true);
+  }
+
+  attributeChangedCallback(_name: string, former: string | null, present: string | null): void {
+    if (former !== null && former !== present) {
+      window.scrollTo(0, 0);
+    }
   }
 
   private restore(): void {
