@@ -56,7 +56,7 @@ public sealed class PageTests(Site site)
         string name = Rest.NewName("still");
         var vm = await site.Api.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(site.Api), name));
         List<Window> windows = [];
-        foreach (string path in (string[])["/", .. new[] { "console", "overview", "graphs", "settings" }.Select(tab => $"/vms/{vm["id"]}/{tab}")])
+        foreach (string path in (string[])[$"/?q={name}", .. new[] { "console", "overview", "graphs", "settings" }.Select(tab => $"/vms/{vm["id"]}/{tab}")])
         {
             var window = await site.OpenAsync(new() { Width = width, Height = height });
             windows.Add(window);
