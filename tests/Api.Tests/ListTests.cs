@@ -4,38 +4,12 @@ using Xunit;
 
 namespace WebVm.Api.Tests;
 
-public sealed class ListTests : IAsyncLifetime
+/// <summary>Lists of ten thousand machines, which all tests of them look at.</summary>
+public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Site>
 {
-    private const int Rows = 10_000;
     private const int PageSize = 1000;
-    private const string ListQuery = "ORDER BY v.name";
 
-    private ServiceProcess _service = null!;
-
-    private string Log => Path.Combine(_service.Data, "postgres", "postgresql.log");
-
-    public async ValueTask InitializeAsync()
-    {
-        _service = await ServiceProcess.StartAsync();
-        await using var database = Databases.Of(_service).CreateDbContext();
-        await database.Database.ExecuteSqlAsync(
-            $$"""
-            INSERT INTO vms (id, name, description, labels, configuration, desired, desired_generation, observed, restart_count, deleting, created_at, updated_at, revision)
-            SELECT gen_random_uuid(), 'vm-' || lpad(n::text, 5, '0'), '', jsonb_build_object('group', (n % 100)::text), '{}', 'Off', 0,
-                   CASE WHEN n % 50 = 0 THEN 'Running' ELSE 'Off' END, 0, false, now(), now(), 1
-            FROM generate_series(1, {{Rows}}) n
-            """, Rest.Cancellation);
-        await database.Database.ExecuteSqlAsync($"ALTER SYSTEM SET log_statement = 'all'", Rest.Cancellation);
-        await database.Database.ExecuteSqlAsync($"SELECT pg_reload_conf()", Rest.Cancellation);
-        // The server's processes read their settings when they get round to it. The service's are among them.
-        for (long start = Stopwatch.GetTimestamp(); Count(await ReadLogAsync(), ListQuery) == 0;)
-        {
-            Assert.True(Stopwatch.GetElapsedTime(start) < Rest.Patience, "The server does not log statements.");
-            await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?limit=1");
-        }
-    }
-
-    public ValueTask DisposeAsync() => _service.DisposeAsync();
+    private ServiceProcess Service => site.Service;
 
     [Fact]
     public async Task TenThousandVmsAreListedPageByPageWithOneQueryEach()
@@ -44,17 +18,17 @@ public sealed class ListTests : IAsyncLifetime
         string? cursor = null;
         do
         {
-            int before = (await ReadLogAsync()).Length;
-            var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}" + (cursor is null ? "" : $"&cursor={cursor}"));
-            string log = (await ReadLogAsync())[before..];
-            Assert.Equal(1, Count(log, ListQuery));
+            int before = (await site.ReadLogAsync()).Length;
+            var (_, page, _) = await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            string log = (await site.ReadLogAsync())[before..];
+            Assert.Equal(1, Count(log, Site.ListQuery));
             // Beside it: what goes on in the background, not something for every row.
             Assert.True(Count(log, "LOG:  execute") < PageSize / 2, log);
             names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
             cursor = (string?)page["nextCursor"];
         }
         while (cursor is not null);
-        Assert.Equal(Enumerable.Range(1, Rows).Select(n => $"vm-{n:00000}"), names);
+        Assert.Equal(Enumerable.Range(1, Site.Rows).Select(n => $"vm-{n:00000}"), names);
     }
 
     [Theory]
@@ -67,7 +41,7 @@ public sealed class ListTests : IAsyncLifetime
     [InlineData("state=running&label=group=50&q=VM-00", 10)]
     public async Task FiltersFindTheirRowsAmongTenThousand(string filter, int expected)
     {
-        var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&{filter}");
+        var (_, page, _) = await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&{filter}");
         var items = page!["items"]!.AsArray();
         Assert.Equal(expected, items.Count);
         Assert.All(items, item => Assert.Equal(["name"], item!.AsObject().Select(member => member.Key)));
@@ -79,10 +53,10 @@ public sealed class ListTests : IAsyncLifetime
     [InlineData("labels @> '{\"group\":\"7\"}'", "ix_vms_labels")]
     public async Task WordsAndLabelsAreFoundByAnIndex(string condition, string index)
     {
-        await using var database = Databases.Of(_service).CreateDbContext();
+        await using var database = Databases.Of(Service).CreateDbContext();
         // Rows that came all at once wait in a list of the index until that is tidied up.
         await database.Database.ExecuteSqlAsync($"VACUUM ANALYZE vms", Rest.Cancellation);
-        await using var connection = new Npgsql.NpgsqlConnection(Databases.Of(_service).ConnectionString);
+        await using var connection = new Npgsql.NpgsqlConnection(Databases.Of(Service).ConnectionString);
         await connection.OpenAsync(Rest.Cancellation);
         await using var explain = new Npgsql.NpgsqlCommand($"EXPLAIN SELECT id FROM vms WHERE {condition} ORDER BY name LIMIT 101", connection);
         await using var reader = await explain.ExecuteReaderAsync(Rest.Cancellation);
@@ -105,18 +79,18 @@ public sealed class ListTests : IAsyncLifetime
         string? cursor = null;
         do
         {
-            var (_, page, _) = await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&sort={sort}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            var (_, page, _) = await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&sort={sort}" + (cursor is null ? "" : $"&cursor={cursor}"));
             names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
             cursor = (string?)page["nextCursor"];
             if (cursor is not null)
             {
                 // A place in one order is none in another.
-                Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await _service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?sort=name&cursor={cursor}")).Status);
+                Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?sort=name&cursor={cursor}")).Status);
             }
         }
         while (cursor is not null);
-        Assert.Equal(Rows, names.Distinct().Count());
-        Assert.Equal(Rows, names.Count);
+        Assert.Equal(Site.Rows, names.Distinct().Count());
+        Assert.Equal(Site.Rows, names.Count);
         Assert.True(first is null || (names[0] == first && names[1] == second));
     }
 
@@ -125,7 +99,7 @@ public sealed class ListTests : IAsyncLifetime
     [InlineData("name=VM-00777", 0)]
     [InlineData("name=vm-0077", 0)]
     public async Task ANameIsFoundExactly(string filter, int expected) =>
-        Assert.Equal(expected, (await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?" + filter)).Body!["items"]!.AsArray().Count);
+        Assert.Equal(expected, (await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?" + filter)).Body!["items"]!.AsArray().Count);
 
     [Theory]
     [InlineData("/api/v1/vms?state=flying")]
@@ -133,14 +107,46 @@ public sealed class ListTests : IAsyncLifetime
     [InlineData("/api/v1/operations?state=0")]
     [InlineData("/api/v1/images?kind=bundle,iso")]
     public async Task AStateThatIsNoneIsRefused(string path) =>
-        Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await _service.Client.SendAsync(HttpMethod.Get, path)).Status);
+        Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await Service.Client.SendAsync(HttpMethod.Get, path)).Status);
 
     private static int Count(string text, string part) => text.Split(part).Length - 1;
 
-    private async Task<string> ReadLogAsync()
+    /// <summary>A service of its own with many machines, whose database logs every statement.</summary>
+    public sealed class Site : IAsyncLifetime
     {
-        await using var file = new FileStream(Log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        using var reader = new StreamReader(file);
-        return await reader.ReadToEndAsync(Rest.Cancellation);
+        public const int Rows = 10_000;
+        public const string ListQuery = "ORDER BY v.name";
+
+        public ServiceProcess Service { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            Service = await ServiceProcess.StartAsync();
+            await using var database = Databases.Of(Service).CreateDbContext();
+            await database.Database.ExecuteSqlAsync(
+                $$"""
+                INSERT INTO vms (id, name, description, labels, configuration, desired, desired_generation, observed, restart_count, deleting, created_at, updated_at, revision)
+                SELECT gen_random_uuid(), 'vm-' || lpad(n::text, 5, '0'), '', jsonb_build_object('group', (n % 100)::text), '{}', 'Off', 0,
+                       CASE WHEN n % 50 = 0 THEN 'Running' ELSE 'Off' END, 0, false, now(), now(), 1
+                FROM generate_series(1, {{Rows}}) n
+                """, Rest.Cancellation);
+            await database.Database.ExecuteSqlAsync($"ALTER SYSTEM SET log_statement = 'all'", Rest.Cancellation);
+            await database.Database.ExecuteSqlAsync($"SELECT pg_reload_conf()", Rest.Cancellation);
+            // The server's processes read their settings when they get round to it. The service's are among them.
+            for (long start = Stopwatch.GetTimestamp(); Count(await ReadLogAsync(), ListQuery) == 0;)
+            {
+                Assert.True(Stopwatch.GetElapsedTime(start) < Rest.Patience, "The server does not log statements.");
+                await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?limit=1");
+            }
+        }
+
+        public ValueTask DisposeAsync() => Service.DisposeAsync();
+
+        public async Task<string> ReadLogAsync()
+        {
+            await using var file = new FileStream(Path.Combine(Service.Data, "postgres", "postgresql.log"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            using var reader = new StreamReader(file);
+            return await reader.ReadToEndAsync(Rest.Cancellation);
+        }
     }
 }
