@@ -7,12 +7,17 @@ using Xunit;
 namespace WebVm.Api.Tests;
 
 /// <summary>A data folder, machines that run and a state that was saved by the last build whose monitors had no keeper.</summary>
-public sealed class UpgradeTests
+public sealed class UpgradeTests : IDisposable
 {
     private const string Commit = "c529bd6";
 
-    /// <summary>Built once on this host, which takes minutes.</summary>
-    private static readonly string s_older = Path.Combine(Path.GetTempPath(), $"webvm-older-{Commit}");
+    /// <summary>Built once on this host, which takes a minute or two, and kept beside the guests' images.</summary>
+    private static readonly string s_older = Path.Combine(Path.GetDirectoryName(Guests.Catalogue)!, $"older-{Commit}");
+
+    /// <summary>That build's monitors run as nobody, who reaches this.</summary>
+    private readonly string _copy = Directory.CreateTempSubdirectory("webvm-older-").FullName;
+
+    public void Dispose() => Directory.Delete(_copy, recursive: true);
 
     [Fact(Explicit = true)]
     public async Task MachinesOfTheLastBuildAreLedUntilTheyEndAndGoOnBehindWalls()
@@ -48,6 +53,16 @@ public sealed class UpgradeTests
             var file = FileIdentity.Of(path)!.Value;
             Assert.Equal((PrivateFolder.Caller, file.IsDirectory ? 0b111_000_000u : 0b110_000_000u), (file.Owner, file.Mode));
         });
+
+        // It is led as it always was.
+        Assert.Equal("R\n", await service.Client.GetStringAsync(running + "/serial", Rest.Cancellation));
+        Assert.Equal("succeeded", await PowerAsync(service, running, "reset"));
+        await AbandonedRunsTests.EventuallyAsync(service, async () => await service.Client.GetStringAsync(running + "/serial", Rest.Cancellation) == "R\nR\n");
+        Assert.Equal("succeeded", await PowerAsync(service, running, "pause"));
+        await AwaitAsync(service, running, "paused");
+        Assert.Equal("succeeded", await PowerAsync(service, running, "resume"));
+        await AwaitAsync(service, running, "running");
+        Assert.NotEmpty(await service.Client.GetByteArrayAsync(running + "/screenshot", Rest.Cancellation));
 
         // It saves as it always did, and the state is the service's own.
         var (_, snapshot, _) = await service.Client.SendAsync(HttpMethod.Post, running + "/snapshots?wait=90", new { name = "older" });
@@ -90,10 +105,10 @@ public sealed class UpgradeTests
         (await service.Client.SendAsync(HttpMethod.Get, vm)).Body is JsonNode body && (string)body["power"]!["state"]! == state && (!started || body["isolation"] is not null));
 
     /// <summary>The program of the older build.</summary>
-    private static async Task<string> BuildAsync()
+    private async Task<string> BuildAsync()
     {
-        string program = Path.Combine(s_older, "src", "Web", "bin", "Release", "net10.0", "webvm");
-        if (!File.Exists(program))
+        const string program = "src/Web/bin/Release/net10.0/webvm";
+        if (!File.Exists(Path.Combine(s_older, program)))
         {
             string source = Checkout.Source();
             Assert.SkipUnless(await RunAsync("git", source, "cat-file", "-e", Commit) == 0, "The older commit is not in this checkout.");
@@ -102,7 +117,9 @@ public sealed class UpgradeTests
             Assert.Equal(0, await RunAsync("dotnet", s_older, "build", "src/Web", "-c", "Release", "-v", "q", "-nologo", "-nodeReuse:false"));
         }
 
-        return program;
+        Assert.Equal(0, await RunAsync("cp", s_older, "-a", ".", _copy));
+        File.SetUnixFileMode(_copy, (UnixFileMode)0b111_101_101);
+        return Path.Combine(_copy, program);
     }
 
     private static async Task<int> RunAsync(string program, string folder, params string[] arguments)
