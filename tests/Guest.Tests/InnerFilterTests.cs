@@ -53,7 +53,7 @@ public sealed class InnerFilterTests : IDisposable
     {
         string spec = Spec("""{"engine":"soft","memory":"256M","cpus":2,"boot":{"kernel":"kernel","initrd":"initrd","commandLine":"console=ttyS0 quiet webvm.bench=poweroff"}}""");
         using var watch = new SystemCallWatch(kvm: true);
-        using var monitor = new HandedMonitor(NativeMonitor.Program, watch.Start, ["serve", "--spec", "spec"],
+        using var monitor = new HandedMonitor(Monitors.Native, watch.Start, ["serve", "--spec", "spec"],
             ("spec", Read(spec)), ("kernel", Read(Images.File("tiny", "vmlinux"))), ("initrd", Read(Images.File("tiny", "initramfs"))), ("control", null));
         string errors = await monitor.Process.StandardError.ReadToEndAsync().WaitAsync(s_limit);
         await monitor.Process.WaitForExitAsync().WaitAsync(s_limit);
@@ -78,7 +78,7 @@ public sealed class InnerFilterTests : IDisposable
         string spec = Spec($$$"""{"engine":"{{{engine}}}","memory":"16M","cpus":2,"display":{"width":640,"height":480},"boot":{"kernel":"kernel"}}""");
         string state = Path.Combine(_folder, "saved");
         (string, FileDescriptor?)[] device = kvm && File.Exists("/dev/kvm") ? [("kvm", SparseFile.Open("/dev/kvm", write: true))] : [];
-        using (var monitor = new HandedMonitor(NativeMonitor.Program, first, ["serve", "--spec", "spec"], [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device]))
+        using (var monitor = new HandedMonitor(Monitors.Native, first, ["serve", "--spec", "spec"], [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device]))
         using (var client = await ConnectAsync(monitor))
         {
             await client.SubscribeSerialAsync(0).WaitAsync(s_limit);
@@ -116,7 +116,7 @@ public sealed class InnerFilterTests : IDisposable
 
         var files = Directory.EnumerateFiles(state).Select(file => ($"state/{Path.GetFileName(file)}", (FileDescriptor?)Read(file)));
         device = device.Length > 0 ? [("kvm", SparseFile.Open("/dev/kvm", write: true))] : [];
-        using (var monitor = new HandedMonitor(NativeMonitor.Program, second, ["serve", "--restore", "state"], [.. files, ("kernel", Read(kernel)), ("control", null), .. device]))
+        using (var monitor = new HandedMonitor(Monitors.Native, second, ["serve", "--restore", "state"], [.. files, ("kernel", Read(kernel)), ("control", null), .. device]))
         using (var client = await ConnectAsync(monitor))
         {
             await Echo.CheckAsync(client, "restored").WaitAsync(s_limit);

@@ -1,3 +1,5 @@
+using Xunit;
+
 namespace WebVm.Guest.Tests;
 
 /// <summary>The monitor's program in its two forms. What both must do is tried on both.</summary>
@@ -8,4 +10,14 @@ internal static class Monitors
 
     /// <summary>The ordinary build, whose code is compiled while it runs.</summary>
     public static string Ordinary => Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+
+    /// <summary>The native program. It takes a minute to make, so without one the test is skipped.</summary>
+    public static string Native
+    {
+        get
+        {
+            Assert.SkipWhen(File.Exists(Installed + ".dll"), "There is no native monitor here: ./webvm test makes one, and WEBVM_MONITOR names it.");
+            return Installed;
+        }
+    }
 }
