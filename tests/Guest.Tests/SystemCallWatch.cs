@@ -10,7 +10,7 @@ namespace WebVm.Guest.Tests;
 
 /// <summary>
 /// Starts a native monitor whose filters log (WEBVM_MONITOR_DEBUG) behind one that asks us about every call but those that any thread may make
-/// (seccomp_unotify(2)): each is held against the lists, and made. What is not in them is named, with arguments and thread.
+/// (seccomp_unotify(2), <see cref="WatchedStart"/>): each is held against the lists, and made. What is not in them is named, with arguments and thread.
 /// </summary>
 internal sealed unsafe class SystemCallWatch : IDisposable
 {
@@ -18,117 +18,76 @@ internal sealed unsafe class SystemCallWatch : IDisposable
     private const uint SendResponse = 0xc0182101; // SECCOMP_IOCTL_NOTIF_SEND
     private const uint Continue = 1; // SECCOMP_USER_NOTIF_FLAG_CONTINUE
 
-    private const long StartingAllocates = 32 << 20;
-
-    private static readonly Lock s_starting = new();
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
-
-    private readonly Func<int, SystemCallFilter> _ofProcess;
-    private readonly Func<ThreadRole, int, SystemCallFilter> _ofRole;
+    private readonly bool _kvm;
+    private readonly int _without;
     private readonly ConcurrentDictionary<string, int> _strangers = new();
     private readonly ConcurrentDictionary<string, int> _seen = new();
     private readonly HashSet<uint> _narrow = [];
-    private readonly ManualResetEventSlim _listening = new();
-    private int _listener = -1;
+    private readonly Dictionary<ThreadRole, SystemCallFilter> _ofRoles = [];
+    private SystemCallFilter _ofProcess = new();
+    private FileDescriptor? _listener;
     private int _process;
     private bool _raised;
 
     /// <param name="kvm">Whether /dev/kvm is handed over.</param>
     /// <param name="without">A call that is taken out of the lists: what it is for must be found then.</param>
-    public SystemCallWatch(bool kvm, int without = -1)
-    {
-        _ofProcess = process => Without(InnerFilter.OfProcess(process, kvm), without);
-        _ofRole = (role, process) => Without(InnerFilter.Of(role, process, kvm), without);
-    }
+    public SystemCallWatch(bool kvm, int without = -1) => (_kvm, _without) = (kvm, without);
 
     /// <summary>Calls that are not in the lists, each with how often it was made.</summary>
     public IReadOnlyDictionary<string, int> Strangers => _strangers;
 
-    /// <summary>Threads that made a call, by role.</summary>
+    /// <summary>Threads that made a call, by their role from when they have one: the call that narrows them is the first.</summary>
     public IReadOnlyDictionary<string, int> Seen => _seen;
 
     public Process Start(ProcessStartInfo information)
     {
-        information.Environment.Clear();
-        information.Environment["WEBVM_MONITOR_DEBUG"] = "1";
-        new Thread(Answer) { Name = "system call watch", IsBackground = true }.Start();
-        Process? process = null;
-        Exception? failure = null;
-        // A filter stays with the thread that put it up and with what that starts, so this is a thread of its own.
-        var starter = new Thread(() =>
+        string folder = Directory.CreateTempSubdirectory("webvm-watch").FullName;
+        try
         {
-            try
+            string socket = Path.Combine(folder, "socket");
+            using var listening = UnixSocket.Listen(socket);
+            string[] arguments = [WatchedStart.Role, socket, information.FileName, .. information.ArgumentList];
+            (information.FileName, information.Arguments) = (Environment.ProcessPath!, "");
+            information.ArgumentList.Clear();
+            Array.ForEach(arguments, information.ArgumentList.Add);
+            var process = Process.Start(information)!;
+            _listener = WatchedStart.Take(listening);
+            _process = process.Id;
+            _ofProcess = Without(InnerFilter.OfProcess(_process, _kvm), _without);
+            foreach (var role in Enum.GetValues<ThreadRole>())
             {
-                PutUp();
-                process = Process.Start(information)!;
-            }
-            catch (Exception wrong)
-            {
-                failure = wrong;
-            }
-        });
-        // A collection on that thread would hold up the one who answers, and ask it about a call.
-        lock (s_starting)
-        {
-            bool quiet = GC.TryStartNoGCRegion(StartingAllocates);
-            starter.Start();
-            bool started = starter.Join(s_patience);
-            if (quiet && System.Runtime.GCSettings.LatencyMode == System.Runtime.GCLatencyMode.NoGCRegion)
-            {
-                GC.EndNoGCRegion();
+                _ofRoles[role] = Without(InnerFilter.Of(role, _process, _kvm), _without);
             }
 
-            if (!started)
-            {
-                throw new InvalidOperationException("The monitor did not start in time.");
-            }
+            new Thread(Answer) { Name = "system call watch", IsBackground = true }.Start();
+            return process;
         }
-
-        return process ?? throw new InvalidOperationException("The monitor was not started.", failure);
-    }
-
-    public void Dispose()
-    {
-        if (_listener >= 0)
+        finally
         {
-            new FileDescriptor(_listener).Dispose();
+            Directory.Delete(folder, recursive: true);
         }
     }
 
-    private void PutUp()
-    {
-        // Memory, locks and the collector's stops of this very process are not asked about: the one who answers needs them.
-        var filter = new SystemCallFilter();
-        foreach (var rule in InnerFilter.Of(ThreadRole.Vcpu, Environment.ProcessId, kvm: false).Rules.Where(rule => rule.Action == SeccompCalls.SECCOMP_RET_ALLOW))
-        {
-            filter.Allow(rule.Number, rule.Reason, rule.Tests);
-        }
+    public void Dispose() => _listener?.Dispose();
 
-        var assembled = filter.Assemble(SeccompCalls.SECCOMP_RET_USER_NOTIF);
-        if (ThreadCalls.ProcessControl(ThreadCalls.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        {
-            throw LinuxException.Last("prctl");
-        }
-
-        fixed (sock_filter* first = assembled)
-        {
-            var program = new sock_fprog { len = (ushort)assembled.Length, filter = first };
-            int listener = (int)LibC.syscall(SystemCall.SYS_seccomp, SeccompCalls.SECCOMP_SET_MODE_FILTER, SeccompCalls.SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-            _listener = listener >= 0 ? listener : throw LinuxException.Last("seccomp");
-            _listening.Set();
-        }
-    }
-
+    /// <summary>Until the last process with the filter has ended.</summary>
     private void Answer()
     {
-        _listening.Wait();
+        using var held = new HandleLease(_listener!);
         while (true)
         {
-            seccomp_notif asked = default;
-            if (KvmCalls.Control(_listener, RecvNotification, &asked) != 0)
+            // A receiver is not woken when there is nobody left to ask.
+            var waited = new pollfd { fd = held.Number, events = LibC.POLLIN };
+            if (LibC.poll(&waited, 1, -1) > 0 && (waited.revents & LibC.POLLIN) == 0)
             {
-                int errno = Marshal.GetLastPInvokeError();
-                if (errno is ErrorNumber.EINTR or ErrorNumber.ENOENT)
+                return;
+            }
+
+            seccomp_notif asked = default;
+            if (KvmCalls.Control(held.Number, RecvNotification, &asked) != 0)
+            {
+                // ENOENT: who asked was interrupted, and asks again.
+                if (Marshal.GetLastPInvokeError() is ErrorNumber.EINTR or ErrorNumber.ENOENT)
                 {
                     continue;
                 }
@@ -138,13 +97,13 @@ internal sealed unsafe class SystemCallWatch : IDisposable
 
             Judge(asked);
             var response = new seccomp_notif_resp { id = asked.id, flags = Continue };
-            _ = KvmCalls.Control(_listener, SendResponse, &response);
+            _ = KvmCalls.Control(held.Number, SendResponse, &response);
         }
     }
 
     private void Judge(in seccomp_notif asked)
     {
-        if (asked.pid == 0 || !TryIdentify(asked.pid, out int process, out string thread) || process == Environment.ProcessId)
+        if (!TryIdentify(asked.pid, out int process, out string thread))
         {
             return;
         }
@@ -159,22 +118,25 @@ internal sealed unsafe class SystemCallWatch : IDisposable
         {
             if (((uint)arguments[1] & SeccompCalls.SECCOMP_FILTER_FLAG_TSYNC) != 0)
             {
-                (_raised, _process) = (true, process);
+                _raised = true;
                 return;
             }
 
             _narrow.Add(asked.pid);
+            Saw(RoleOf(thread).ToString());
         }
         else if (_raised && process == _process)
         {
             ThreadRole? role = _narrow.Contains(asked.pid) ? RoleOf(thread) : null;
-            _seen.AddOrUpdate(role?.ToString() ?? thread, 1, (_, count) => count + 1);
-            if (!Has(_ofProcess(process), asked.data.nr, arguments) || (role is { } narrow && !Has(_ofRole(narrow, process), asked.data.nr, arguments)))
+            Saw(role?.ToString() ?? thread);
+            if (!Has(_ofProcess, asked.data.nr, arguments) || (role is { } narrow && !Has(_ofRoles[narrow], asked.data.nr, arguments)))
             {
                 _strangers.AddOrUpdate($"{thread}: {NameOf(asked.data.nr)}({string.Join(", ", arguments.Select(argument => $"0x{argument:x}"))})", 1, (_, count) => count + 1);
             }
         }
     }
+
+    private void Saw(string thread) => _seen.AddOrUpdate(thread, 1, (_, count) => count + 1);
 
     private static ThreadRole RoleOf(string thread) => thread switch
     {
