@@ -51,6 +51,23 @@ public sealed class MonitorInstallTests : IDisposable
         Assert.Equal([await InstallAsync()], Monitors());
     }
 
+    /// <summary>Services and keepers of other accounts hold its lock; whose program theirs is nobody else reads in /proc.</summary>
+    [Fact]
+    public async Task AMonitorWhoseLockIsHeldStaysAndGoesWhenItIsLetGo()
+    {
+        _checkout.StandInForTheSdk();
+        string held = await InstallAsync();
+        // FileShare.Read takes a shared flock(2).
+        using (File.OpenHandle(held, FileMode.Open, FileAccess.Read, FileShare.Read))
+        {
+            _checkout.Change("second");
+            Assert.Equal(new[] { held, await InstallAsync() }.Order(), Monitors());
+        }
+
+        _checkout.Change("third");
+        Assert.Equal([await InstallAsync()], Monitors());
+    }
+
     /// <summary>Killed before the step that is named, with everything that it had started.</summary>
     [Theory(Explicit = true)]
     [InlineData("dotnet")]
