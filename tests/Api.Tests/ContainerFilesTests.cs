@@ -82,6 +82,10 @@ public sealed partial class ContainerFilesTests
         Assert.Equal(file == "compose.isolated.yaml" ? ["SETUID", "SETGID", "KILL"] : [], added);
     }
 
+    /// <summary>Machines share a uid there, so that none has a limit of its own.</summary>
+    [Fact]
+    public void ThreadsOfTheContainerAreBounded() => Assert.Matches(@"\n    pids_limit: [0-9]+\n", Read("compose.yaml"));
+
     [Fact]
     public async Task SystemdUnderstandsTheUnit()
     {

@@ -10,6 +10,9 @@ internal static unsafe class Endings
 {
     private const int SIGSEGV = 11;
 
+    /// <summary>More than any bound; where there is none the try ends here.</summary>
+    private const int MostThreads = 1000;
+
     public static int End(string how)
     {
         switch (how)
@@ -52,7 +55,7 @@ internal static unsafe class Endings
 
     private static int Threads()
     {
-        for (int count = 0; ; count++)
+        for (int count = 0; count < MostThreads; count++)
         {
             try
             {
@@ -63,6 +66,8 @@ internal static unsafe class Endings
                 return count;
             }
         }
+
+        return MostThreads;
     }
 
     private static void Say(string text)

@@ -6,8 +6,8 @@ namespace WebVm.Api.Supervisor;
 
 /// <summary>
 /// A control group for each monitor, where the service has one that it may divide (cgroups(7), version 2; systemd's Delegate=): all that ever came of a
-/// monitor is in it, is counted there, and ends with it. No controllers are enabled: a group with controllers takes no processes of its own, and
-/// systemd has to start the next service in this one.
+/// monitor is in it, is counted there, and ends with it. In the service's own group no controllers are enabled: a group with controllers takes no processes
+/// of its own, and systemd has to start the next service in this one. In a group that is named, and holds nothing else, a monitor's threads are bounded.
 /// </summary>
 public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILogger<ControlGroups> log)
 {
@@ -19,7 +19,7 @@ public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILog
     private readonly string? _own = options.Value.ControlGroup switch
     {
         "none" => null,
-        { Length: > 0 } folder => folder,
+        { Length: > 0 } folder => WithThreadsCounted(folder),
         _ => Delegated(),
     };
 
@@ -104,6 +104,21 @@ public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILog
 
     // Root may write to all groups, and to be let is to be given only for others.
     private static string? Delegated() => !Environment.IsPrivilegedProcess && File.Exists("/proc/self/cgroup") ? Delegated(File.ReadAllText("/proc/self/cgroup"), Hierarchy) : null;
+
+    /// <summary>Has the groups below bound their threads, for which keepers set the limit. That the host has no such controller is no failure.</summary>
+    private static string WithThreadsCounted(string folder)
+    {
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, "cgroup.subtree_control"), "+pids");
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            // Version 1, another's, or not empty.
+        }
+
+        return folder;
+    }
 
     private string? Folder(RunDirectory run) => _own is null ? null : Path.Combine(_own, Prefix + Path.GetFileName(run.Path));
 

@@ -212,7 +212,10 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         return plan;
     }
 
-    /// <param name="countsThreads">Threads are counted by user, and by user namespace: a limit is the monitor's own only where one of them is.</param>
+    /// <param name="countsThreads">
+    /// Threads are counted by user, and by user namespace: a limit is the monitor's own only where one of them is. Root's are counted and not bound, in
+    /// whatever namespace (kernel/fork.c, copy_process): there a control group does it.
+    /// </param>
     private static void SetLimits(StartPlan* plan, bool countsThreads)
     {
         (int Name, ulong Most)[] limits =
@@ -266,6 +269,13 @@ internal sealed unsafe class ConfinedProcess : IDisposable
 
     private static FileDescriptor OpenGroup(string folder)
     {
+        string threads = Path.Combine(folder, "pids.max");
+        if (File.Exists(threads))
+        {
+            // Where the group has the controller. Beside the monitor's there may be the init's.
+            File.WriteAllText(threads, $"{MostThreads + 1}");
+        }
+
         int number = FileCalls.Open(Path.Combine(folder, "cgroup.procs"), LibC.O_WRONLY | LibC.O_CLOEXEC, 0);
         return number < 0 ? throw new ConfinementException($"{Describe(StartStep.Group)}: {LinuxException.Last("open").Message}") : new FileDescriptor(number);
     }

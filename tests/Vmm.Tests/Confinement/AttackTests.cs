@@ -14,13 +14,11 @@ public sealed class AttackTests
     /// <summary>By design: a monitor maps the memory for the code that it makes before its inner wall stands.</summary>
     private static readonly string[] s_open = ["make memory executable"];
 
-    private static readonly string[] s_account = ["setpriv", "--reuid", $"{AttackedHost.Account}", "--regid", $"{AttackedHost.Account}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
-
     private static readonly (string Level, string[] Prefix, string[] Options)[] s_ways =
     [
         ("users", [], ["--user", "2000001"]),
-        ("namespaces", s_account, []),
-        ("process", [.. s_account, AttackerProgram.Role], []),
+        ("namespaces", AttackedHost.AsAccount, []),
+        ("process", [.. AttackedHost.AsAccount, AttackerProgram.Role], []),
     ];
 
     [Theory]
@@ -58,7 +56,7 @@ public sealed class AttackTests
             "read /proc/self/mem", "execute a shell", "make a process", "signal another process", "signal by a descriptor", "lower another's limits", "make a process in a user namespace",
             "connect to a port of the host's loopback", "connect to a socket of the service", "connect to an abstract socket", "listen on a port", "handle page faults", "use the kernel's keys", "make memory executable",
         ];
-        Assert.DoesNotContain(expected, name => Try(host, "none", s_account, [], "outer", name) != "reached");
+        Assert.DoesNotContain(expected, name => Try(host, "none", AttackedHost.AsAccount, [], "outer", name) != "reached");
     }
 
     private static readonly ConcurrentDictionary<string, Lazy<Task<Dictionary<(string Try, string Level), string>>>> s_done = new();

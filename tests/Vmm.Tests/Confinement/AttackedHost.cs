@@ -11,6 +11,9 @@ internal sealed class AttackedHost : IDisposable
     /// <summary>Of the service where it is not root.</summary>
     public const int Account = 1654;
 
+    /// <summary>What is in front of a program that runs as that account, without capabilities.</summary>
+    public static string[] AsAccount { get; } = ["setpriv", "--reuid", $"{Account}", "--regid", $"{Account}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
+
     private readonly string _folder = Directory.CreateTempSubdirectory("webvm-attacked").FullName;
     private readonly List<Socket> _sockets = [];
     private readonly Process _victim;
