@@ -1,4 +1,5 @@
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Host;
 using Xunit;
 
@@ -40,6 +41,29 @@ public sealed class HandedMonitorTests : IDisposable
         {
             await Echo.CheckAsync(client, "restored");
         }
+    }
+
+    /// <summary>Its time stamp counter runs as KVM's all the same: the guest may go on there.</summary>
+    [Theory]
+    [InlineData("soft")]
+    [InlineData("auto")]
+    [InlineData("kvm")]
+    public async Task A_monitor_keeps_of_kvm_what_its_engine_runs_on(string engine)
+    {
+        Assert.SkipUnless(File.Exists("/dev/kvm") && Environment.IsPrivilegedProcess, "Root looks into a monitor that was handed /dev/kvm.");
+        string kernel = MultibootSample.Assemble(MultibootSample.Echo, _folder);
+        string spec = Path.Combine(_folder, "spec.json");
+        await File.WriteAllTextAsync(spec, $$$"""{"engine":"{{{engine}}}","memory":"16M","boot":{"kernel":"kernel"}}""");
+        using var monitor = new HandedMonitor(["serve", "--engine", engine, "--spec", "spec"],
+            ("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), ("kvm", SparseFile.Open("/dev/kvm", write: true)));
+        using var client = await monitor.ConnectAsync().WaitAsync(s_limit);
+        bool runsOnKvm = (await client.StatusAsync().WaitAsync(s_limit)).Engine == "kvm";
+        Assert.Equal(runsOnKvm, Directory.GetFiles($"/proc/{monitor.Process.Id}/fd").Any(file => new FileInfo(file).LinkTarget?.Contains("kvm", StringComparison.Ordinal) == true));
+        Assert.Equal(engine == "auto" ? HostProbe.ChooseEngine().Engine == "kvm" : engine == "kvm", runsOnKvm);
+
+        string state = Path.Combine(_folder, "saved");
+        await client.SaveAsync(state).WaitAsync(s_limit);
+        Assert.Contains($"\"tscKilohertz\":\"0x{HostKvm.TscKilohertz:x}\"", await File.ReadAllTextAsync(Path.Combine(state, "machine.json")), StringComparison.Ordinal);
     }
 
     [Theory]

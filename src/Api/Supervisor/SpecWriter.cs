@@ -30,16 +30,18 @@ internal sealed class SpecWriter(ImageStore store)
         run.Create();
         PrivateFile.Write(run.Spec, Encoding.UTF8.GetBytes(MachineSpecJson.Write(spec).ToJsonString(s_indented)));
         bool kvm = spec.Engine != EngineChoice.Soft && CanUseKvm();
+        // Said beside the spec, so that a monitor knows before it reads one whether it needs KVM.
+        string[] arguments = ["--engine", MachineSpecJson.Name(spec.Engine)];
         if (saved is null)
         {
             boot.Write(run.Path);
-            return new MonitorInput(["--spec", SpecName], [(SpecName, run.Spec), .. boot.Find(store)], kvm);
+            return new MonitorInput([.. arguments, "--spec", SpecName], [(SpecName, run.Spec), .. boot.Find(store)], kvm);
         }
 
         // A state of an older build names its images itself.
         var before = BootFiles.Read(saved);
         before?.Write(run.Path);
-        return new MonitorInput(["--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
+        return new MonitorInput([.. arguments, "--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
     }
 
     // Whom it does not let in, the monitor has to do without, or says so.

@@ -60,9 +60,21 @@ internal sealed class MachineOptions
             HostStub.Prepare();
             ThreadKick.Prepare();
             PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => { }).Dispose();
-            InnerWall.Raise(HandedFiles.OfProcess.Has(HandedFiles.KvmName));
+            bool kvm = HandedFiles.OfProcess.Has(HandedFiles.KvmName);
+            if (kvm && TakesSoft(parsed.GetValue(_engine)))
+            {
+                // Of the host's KVM the soft engine takes a few numbers: they are asked for now, and nothing of KVM is within a guest's reach.
+                HostKvm.Ask();
+                HandedFiles.OfProcess.Drop(HandedFiles.KvmName);
+                kvm = false;
+            }
+
+            InnerWall.Raise(kvm);
         }
     }
+
+    /// <summary>Whether it is certain that the machine runs on the soft engine. Where no engine is named, the spec may want either.</summary>
+    private static bool TakesSoft(string? engine) => engine is "soft" || (engine is "auto" && HostProbe.ChooseEngine().Engine == "soft");
 
     /// <summary>Makes the machine that the options describe, or the saved one that they name. It has not run yet.</summary>
     /// <exception cref="InvalidSpecException">An option or the spec file is wrong.</exception>

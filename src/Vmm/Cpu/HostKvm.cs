@@ -27,6 +27,9 @@ internal static class HostKvm
 
     public static bool HasInvpcid => s_found.Value.HasInvpcid;
 
+    /// <summary>Finds it out now: later there may be no KVM for this process. But for <see cref="Offer"/>, which only machines on KVM go by.</summary>
+    public static void Ask() => _ = s_found.Value;
+
     private static readonly Lazy<CpuOffer?> s_offer = new(FindOffer);
 
     /// <summary>The processors that this host's KVM can show guests; null where there is no KVM. Asked of KVM, and of a guest of a few instructions.</summary>

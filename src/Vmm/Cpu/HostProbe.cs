@@ -46,8 +46,10 @@ public sealed record HostProbe
         };
     }
 
-    /// <summary>The engine for "auto", with the reason; takes a few milliseconds.</summary>
-    public static (string Engine, string Reason) ChooseEngine() => Choose(KvmProbe.Measure());
+    private static readonly Lazy<(string Engine, string Reason)> s_choice = new(() => Choose(KvmProbe.Measure()));
+
+    /// <summary>The engine for "auto", with the reason; takes a few milliseconds, once.</summary>
+    public static (string Engine, string Reason) ChooseEngine() => s_choice.Value;
 
     private static (string Engine, string Reason) Choose(KvmProbe kvm)
     {

@@ -92,7 +92,7 @@ public static class MachineSpecJson
         return root;
     }
 
-    private static string Name(EngineChoice engine) => engine.ToString().ToLowerInvariant();
+    public static string Name(EngineChoice engine) => engine.ToString().ToLowerInvariant();
 
     public static string Name(ClockChoice clock) => clock == ClockChoice.CatchUp ? "catch-up" : "stopped";
 
