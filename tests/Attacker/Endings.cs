@@ -13,10 +13,14 @@ internal static unsafe class Endings
     /// <summary>More than any bound; where there is none the try ends here.</summary>
     private const int MostThreads = 1000;
 
-    public static int End(string how)
+    public static int End(string how, string[] arguments)
     {
         switch (how)
         {
+            case var _ when Faults.All.TryGetValue(how, out var fault):
+                Faults.Report(arguments);
+                fault();
+                return Environment.ExitCode;
             case "abort":
                 Environment.FailFast("a defect");
                 return 0;

@@ -22,6 +22,9 @@ namespace WebVm.Api.Supervisor;
 /// <param name="dismiss">Asked when the VM is at rest; true when the agent has gone, closed.</param>
 internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<Guid> gone, Func<VmAgent, bool> dismiss) : IAsyncDisposable
 {
+    /// <summary>Bytes of a failed monitor's log that go into the service's: the stack of a fault.</summary>
+    private const int CrashWords = 4096;
+
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
@@ -530,7 +533,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         await HearOutAsync(cancellation);
         if (end.Crashed)
         {
-            LogCrashed(services.Log, id, end.Reason, run.LogTail());
+            LogCrashed(services.Log, id, end.Reason, run.LogTail(CrashWords));
         }
 
         end = end with { Reason = services.Paths.Hide(end.Reason) };

@@ -56,10 +56,15 @@ internal sealed class MachineOptions
         HandedFiles.Adopt(parsed.GetValue(_handed) ?? []);
         if (HandedFiles.OfProcess.Confined)
         {
-            // What the filters would refuse later: executable memory, a signal's disposition, and the pipe and thread of the runtime's that signals come by.
+            // What the filters would refuse later: executable memory, signals' dispositions, and the pipe and thread of the runtime's that signals come by.
             HostStub.Prepare();
             ThreadKick.Prepare();
             PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => { }).Dispose();
+            if (InnerWall.CanBeNarrow)
+            {
+                FaultReporter.Begin(HandedFiles.OfProcess.Has(FaultReporter.HandedName) ? HandedFiles.OfProcess.Create(FaultReporter.HandedName) : null);
+            }
+
             bool kvm = HandedFiles.OfProcess.Has(HandedFiles.KvmName);
             if (kvm && TakesSoft(parsed.GetValue(_engine)))
             {

@@ -136,6 +136,7 @@ internal static class InnerFilter
         .Allow(SYS_tgkill, "the collector's stops, a vCPU's kick, abort: its own threads alone", ArgumentTest.IsOneOf(0, (uint)process))
         .Allow(SYS_getpid, "abort, and who a message is of")
         .Allow(SYS_gettid, "a thread's number to the kernel")
+        .Allow(SYS_prctl, "a fault's report names its thread", ArgumentTest.IsOneOf(0, ThreadCalls.PR_GET_NAME))
         .Allow(SYS_set_robust_list, "a thread's beginning")
         .Allow(SYS_rseq, "the same")
         .Allow(SYS_set_tid_address, "the same")

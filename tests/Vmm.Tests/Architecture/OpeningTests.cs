@@ -34,6 +34,7 @@ public sealed class OpeningTests
         [typeof(SandboxFeatures)] = "is asked by probe and by the service; a monitor that is locked in does not",
         [typeof(Keeper)] = "is outside of the walls, and opens the program",
         [typeof(HandedDescriptors)] = "is outside of the walls, and opens what is handed",
+        [typeof(ProgramImage)] = "is outside of the walls, and reads the program's symbols when a monitor has faulted",
         [typeof(RunFolder)] = "is outside of the walls, and keeps the run's folder",
         [typeof(ConfinedProcess)] = "is outside of the walls, and maps the user of a namespace",
         [typeof(CheckedFile)] = "is the service's",
@@ -100,7 +101,7 @@ public sealed class OpeningTests
         Type[] callers =
         [
             typeof(FileCalls), typeof(OwnProcess), typeof(ProcessHandle), typeof(SandboxFeatures), typeof(InnerWall), typeof(LandlockRuleset), typeof(ExecGate),
-            typeof(ConfinedProcess), typeof(ConfinedChild), typeof(Keeper),
+            typeof(ConfinedProcess), typeof(ConfinedChild), typeof(Keeper), typeof(FaultReporter),
         ];
         Assert.Equal(callers.Select(type => type.Name).Order(), s_types.Where(type => TypeUses.CallsOf(type).Any(IsByNumber)).Select(type => Outermost(type).Name)
             .Where(name => name != nameof(RawCalls)).Distinct().Order());

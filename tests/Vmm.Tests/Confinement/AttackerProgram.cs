@@ -49,6 +49,7 @@ internal static class AttackerProgram
         string copy = System.IO.Path.Combine(folder, "attacker");
         File.Copy(path, copy);
         File.SetUnixFileMode(copy, (UnixFileMode)0b111_101_101);
+        File.Copy(path + ".dbg", copy + ".dbg");
         return copy;
     }
 }

@@ -5,12 +5,12 @@ using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Confinement.Keeping;
 
-/// <summary>What a monitor is given instead of names: its files, its listening socket, /dev/kvm, and a pipe for what it prints.</summary>
+/// <summary>What a monitor is given instead of names: its files, its listening socket, /dev/kvm, and pipes for what it prints and for its faults.</summary>
 internal sealed unsafe class HandedDescriptors : IDisposable
 {
     private readonly List<FileDescriptor> _descriptors = [];
 
-    private HandedDescriptors(FileDescriptor output) => Output = output;
+    private HandedDescriptors(FileDescriptor output, FileDescriptor faults) => (Output, Faults) = (output, faults);
 
     /// <summary>The monitor's 0, 1, 2 …</summary>
     public IReadOnlyList<FileDescriptor> Descriptors => _descriptors;
@@ -21,19 +21,17 @@ internal sealed unsafe class HandedDescriptors : IDisposable
     /// <summary>What the monitor prints comes out here.</summary>
     public FileDescriptor Output { get; }
 
+    /// <summary>Here comes what it writes when a fault ends it (<see cref="FaultRecord"/>). Neither end waits.</summary>
+    public FileDescriptor Faults { get; }
+
     /// <exception cref="InvalidDataException">A file is not one, or cannot be opened.</exception>
     public static HandedDescriptors Open(KeeperOptions options)
     {
-        int* ends = stackalloc int[2];
-        if (LibC.pipe2(ends, LibC.O_CLOEXEC) != 0)
-        {
-            throw LinuxException.Last("pipe2");
-        }
-
-        var handed = new HandedDescriptors(new FileDescriptor(ends[0]));
+        var (output, print) = Pipe(0);
+        var (faults, fault) = Pipe(LibC.O_NONBLOCK);
+        var handed = new HandedDescriptors(output, faults);
         try
         {
-            var print = new FileDescriptor(ends[1]);
             handed._descriptors.Add(OpenDevice("/dev/null"));
             handed._descriptors.Add(print);
             handed._descriptors.Add(print.Duplicate());
@@ -47,6 +45,8 @@ internal sealed unsafe class HandedDescriptors : IDisposable
             {
                 handed.Add("kvm", new FileDescriptor(kvm));
             }
+
+            handed.Add(FaultReporter.HandedName, fault);
 
             return handed;
         }
@@ -68,6 +68,7 @@ internal sealed unsafe class HandedDescriptors : IDisposable
     {
         Release();
         Output.Dispose();
+        Faults.Dispose();
     }
 
     private void Add(string name, FileDescriptor descriptor)
@@ -75,6 +76,12 @@ internal sealed unsafe class HandedDescriptors : IDisposable
         Arguments.Add("--handed");
         Arguments.Add(string.Create(CultureInfo.InvariantCulture, $"{_descriptors.Count}={name}"));
         _descriptors.Add(descriptor);
+    }
+
+    private static (FileDescriptor Read, FileDescriptor Write) Pipe(int flags)
+    {
+        int* ends = stackalloc int[2];
+        return LibC.pipe2(ends, LibC.O_CLOEXEC | flags) == 0 ? (new FileDescriptor(ends[0]), new FileDescriptor(ends[1])) : throw LinuxException.Last("pipe2");
     }
 
     private static FileDescriptor OpenDevice(string path)

@@ -116,7 +116,7 @@ internal static unsafe class Keeper
             folder.RecordProcess(null, process, options.Level, null);
             handed.Release();
             using var handle = OpenProcess(process);
-            Follow(handed.Output, handle, log);
+            Follow(handed, handle, log);
             return ConfinedProcess.Wait(process);
         }
 
@@ -140,39 +140,55 @@ internal static unsafe class Keeper
         folder.RecordProcess(confined, confined.Id, options.Level, options.User);
         confined.Release();
         handed.Release();
-        Follow(handed.Output, confined.Handle, log);
+        Follow(handed, confined.Handle, log);
         return confined.Wait();
     }
 
-    /// <summary>Takes down what the monitor prints, until it has ended.</summary>
-    private static void Follow(FileDescriptor output, FileDescriptor process, BoundedLog log)
+    /// <summary>Takes down what the monitor prints, until it has ended, and then what it reported of a fault.</summary>
+    private static void Follow(HandedDescriptors handed, FileDescriptor process, BoundedLog log)
     {
         byte* chunk = stackalloc byte[ChunkSize];
-        pollfd* waited = stackalloc pollfd[2];
+        pollfd* waited = stackalloc pollfd[3];
         waited[0] = new pollfd { fd = process.Number, events = LibC.POLLIN };
-        waited[1] = new pollfd { fd = output.Number, events = LibC.POLLIN };
+        waited[1] = new pollfd { fd = handed.Output.Number, events = LibC.POLLIN };
+        waited[2] = new pollfd { fd = handed.Faults.Number, events = LibC.POLLIN };
+        var fault = new FaultReport();
         while (true)
         {
-            waited[0].revents = waited[1].revents = 0;
-            if (LibC.poll(waited, 2, -1) < 0)
+            waited[0].revents = waited[1].revents = waited[2].revents = 0;
+            if (LibC.poll(waited, 3, -1) < 0)
             {
                 continue;
             }
 
-            if (waited[1].revents != 0)
+            bool heard = false;
+            for (int stream = 1; stream <= 2; stream++)
             {
-                long count = LibC.read(output.Number, chunk, ChunkSize);
-                if (count > 0)
+                if (waited[stream].revents != 0)
                 {
-                    log.Append(new ReadOnlySpan<byte>(chunk, (int)count));
-                    continue;
-                }
+                    long count = LibC.read(waited[stream].fd, chunk, ChunkSize);
+                    if (count <= 0)
+                    {
+                        waited[stream].fd = -1; // closed at the other end
+                        continue;
+                    }
 
-                waited[1].fd = -1; // closed at the other end
+                    heard = true;
+                    var text = new ReadOnlySpan<byte>(chunk, (int)count);
+                    if (stream == 1)
+                    {
+                        log.Append(text);
+                    }
+                    else
+                    {
+                        fault.Append(text);
+                    }
+                }
             }
 
-            if (waited[0].revents != 0)
+            if (!heard && waited[0].revents != 0)
             {
+                log.Append(Encoding.UTF8.GetBytes(fault.Describe(Environment.ProcessPath!)));
                 return;
             }
         }

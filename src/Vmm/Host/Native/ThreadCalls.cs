@@ -7,6 +7,7 @@ namespace WebVm.Vmm.Host.Native;
 internal static unsafe partial class ThreadCalls
 {
     public const int PR_SET_NAME = 15;
+    public const int PR_GET_NAME = 16;
     public const int PR_GET_SECCOMP = 21;
     public const int PR_SET_NO_NEW_PRIVS = 38;
     public const int PR_GET_NO_NEW_PRIVS = 39;
