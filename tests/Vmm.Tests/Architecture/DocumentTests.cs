@@ -25,7 +25,7 @@ public sealed partial class DocumentTests
     {
         string[] texts = [Path.Combine(Source(), "webvm"), .. Directory.GetFiles(Path.Combine(Source(), "scripts")), .. Documents().Select(row => Path.Combine(Source(), row.Data))];
         Assert.True(texts.Length > 20);
-        Assert.Empty(texts.Where(path => File.ReadLines(path).Any(line => ConflictMark().IsMatch(line))));
+        Assert.DoesNotContain(texts, path => File.ReadLines(path).Any(line => ConflictMark().IsMatch(line)));
     }
 
     /// <summary>Indexes of the rows that have another number of cells than their table's head.</summary>
