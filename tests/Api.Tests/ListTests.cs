@@ -99,6 +99,8 @@ public sealed class ListTests : IAsyncLifetime
     [InlineData("-name", "vm-10000", "vm-09999")]
     [InlineData("createdAt", null, null)]
     [InlineData("-createdAt", null, null)]
+    [InlineData("updatedAt", null, null)]
+    [InlineData("-updatedAt", null, null)]
     public async Task EveryOrderIsPagedWithoutGapOrRepetition(string sort, string? first, string? second)
     {
         var names = new List<string>();
@@ -118,6 +120,30 @@ public sealed class ListTests : IAsyncLifetime
         Assert.Equal(Rows, names.Distinct().Count());
         Assert.Equal(Rows, names.Count);
         Assert.True(first is null || (names[0] == first && names[1] == second));
+    }
+
+    [Fact]
+    public async Task WhatWasChangedLastComesFirstWhereThatIsAskedFor()
+    {
+        var vm = (await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?name=vm-05000")).Body!["items"]![0]!;
+        await _service.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "changed" });
+        Assert.Equal("vm-05000", (string)(await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?sort=-updatedAt&limit=1")).Body!["items"]![0]!["name"]!);
+    }
+
+    [Fact]
+    public async Task TheSummaryKnowsTheLabelsInUse()
+    {
+        Assert.Equal(Enumerable.Range(0, 100).Select(n => $"group={n}").Order(StringComparer.Ordinal), await LabelsAsync());
+        var vm = await _service.Client.CreateVmAsync(new { name = "labelled", labels = new Dictionary<string, string> { ["alone"] = "", ["group"] = "7", ["z"] = "1" } });
+        Assert.Equal("alone", (await LabelsAsync())[0]);
+        Assert.Equal("z=1", (await LabelsAsync())[^1]);
+        await _service.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { labels = new Dictionary<string, string?> { ["alone"] = null, ["z"] = "2" } });
+        Assert.Equal("group=0", (await LabelsAsync())[0]);
+        Assert.Equal("z=2", (await LabelsAsync())[^1]);
+        await _service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?wait=60");
+        Assert.Equal(100, (await LabelsAsync()).Count);
+
+        async Task<List<string>> LabelsAsync() => [.. (await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms/summary")).Body!["labels"]!.AsArray().Select(label => (string)label!)];
     }
 
     [Theory]
