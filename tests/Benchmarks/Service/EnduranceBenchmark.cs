@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using WebVm.Api.Console;
 using WebVm.Api.Tests;
-using WebVm.Api.Tests.Console;
 
 namespace WebVm.Benchmarks.Service;
 
@@ -40,7 +38,7 @@ internal sealed class EnduranceBenchmark : IBenchmark
         {
             round++;
             string[] vms = await Task.WhenAll(Enumerable.Range(0, MachinesOfARound).Select(i => MakeAsync(service, kernel, $"round-{round}-{i}")));
-            var viewers = await Task.WhenAll(vms.Append(stays).Select(vm => WatchAsync(service, vm)));
+            var viewers = await Task.WhenAll(vms.Append(stays).Select(vm => ConsoleViewer.WatchAsync(service, vm)));
             for (int i = 0; i < ReadsOfARound; i++)
             {
                 await service.SendAsync(HttpMethod.Get, "/api/v1/vms?limit=1000");
@@ -75,12 +73,6 @@ internal sealed class EnduranceBenchmark : IBenchmark
         string vm = await service.CreateAsync(new { name, engine = "soft", memory = 64L << 20, labels = new { round = name }, boot = new { kernel } });
         await service.PowerAsync(vm, "on");
         return vm;
-    }
-
-    private static async Task<HubClient> WatchAsync(BenchService service, string vm)
-    {
-        var viewer = await HubClient.ConnectAsync(service.Address, ServiceProcess.AdminToken);
-        return await viewer.InvokeAsync(nameof(ConsoleHub.OpenDisplay), vm, true) is { } refused ? throw new InvalidOperationException(refused) : viewer;
     }
 
     private static async Task FollowAsync(BenchService service, CancellationToken over)
