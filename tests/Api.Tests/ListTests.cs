@@ -73,6 +73,8 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [InlineData("-name", "vm-10000", "vm-09999")]
     [InlineData("createdAt", null, null)]
     [InlineData("-createdAt", null, null)]
+    [InlineData("updatedAt", null, null)]
+    [InlineData("-updatedAt", null, null)]
     public async Task EveryOrderIsPagedWithoutGapOrRepetition(string sort, string? first, string? second)
     {
         var names = new List<string>();
@@ -92,6 +94,32 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         Assert.Equal(Site.Rows, names.Distinct().Count());
         Assert.Equal(Site.Rows, names.Count);
         Assert.True(first is null || (names[0] == first && names[1] == second));
+    }
+
+    [Fact]
+    public async Task WhatWasChangedLastComesFirstWhereThatIsAskedFor()
+    {
+        await using var database = Databases.Of(_service).CreateDbContext();
+        await database.Database.ExecuteSqlAsync($"UPDATE vms SET updated_at = now() WHERE name = 'vm-05000'", Rest.Cancellation);
+        Assert.Equal("vm-05000", (string)(await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?sort=-updatedAt&limit=1")).Body!["items"]![0]!["name"]!);
+    }
+
+    [Fact]
+    public async Task TheSummaryKnowsTheLabelsInUse()
+    {
+        Assert.Equal(Enumerable.Range(0, 100).Select(n => $"group={n}").Order(StringComparer.Ordinal), await LabelsAsync());
+        await using var database = Databases.Of(_service).CreateDbContext();
+        await SetLabelsAsync("vm-00001", """{"alone":"","group":"1","z":"1"}""");
+        Assert.Equal("alone", (await LabelsAsync())[0]);
+        Assert.Equal("z=1", (await LabelsAsync())[^1]);
+        await SetLabelsAsync("vm-00001", """{"group":"1","z":"2"}""");
+        Assert.Equal("group=0", (await LabelsAsync())[0]);
+        Assert.Equal("z=2", (await LabelsAsync())[^1]);
+        await database.Vms.Where(vm => vm.Name == "vm-00001").ExecuteDeleteAsync(Rest.Cancellation);
+        Assert.Equal(100, (await LabelsAsync()).Count);
+
+        Task SetLabelsAsync(string name, string labels) => database.Database.ExecuteSqlAsync($"UPDATE vms SET labels = {labels}::jsonb WHERE name = {name}", Rest.Cancellation);
+        async Task<List<string>> LabelsAsync() => [.. (await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms/summary")).Body!["labels"]!.AsArray().Select(label => (string)label!)];
     }
 
     [Theory]

@@ -74,25 +74,53 @@ public sealed class OperationTests
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await AbandonedRunsTests.RunAsync(service);
-        // The guest does not hear the button: whatever comes now waits for the deadline.
+        // The guest does not hear the button; but a deletion has the machine switched off at once, and so ends the wait for its shutdown.
+        // That end cannot be written down while the row is locked: whatever comes now waits for its turn.
         var first = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 600 })).Body!;
-        var snapshot = (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{id}/snapshots", new { name = "never" })).Body!;
-        var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!;
-        foreach (var operation in (JsonNode[])[deletion, snapshot, first])
+        await AbandonedRunsTests.EventuallyAsync(service, async () => (await OperationAsync(service, first))["progress"]!.GetValue<int>() == 10);
+        await using var database = Databases.Of(service).CreateDbContext();
+        await using (var transaction = await database.Database.BeginTransactionAsync(Rest.Cancellation))
         {
-            Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{operation["id"]}/cancel")).Status);
+            Assert.Equal(1, await database.Database.ExecuteSqlAsync($"UPDATE operations SET progress = progress WHERE id = {(Guid)first["id"]!}", Rest.Cancellation));
+            var snapshot = (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{id}/snapshots", new { name = "never" })).Body!;
+            var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!;
+            await AbandonedRunsTests.EventuallyAsync(service, async () => await AbandonedRunsTests.StateAsync(service, power) == "off");
+            JsonNode[] waiting = [deletion, snapshot];
+            foreach (var operation in waiting)
+            {
+                Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{operation["id"]}/cancel")).Status);
+            }
+
+            await transaction.RollbackAsync(Rest.Cancellation);
+            foreach (var operation in waiting)
+            {
+                Assert.Equal("cancelled", (string)(await OperationAsync(service, operation, wait: 60))["state"]!);
+            }
         }
 
-        foreach (var operation in (JsonNode[])[snapshot, deletion])
-        {
-            var ended = (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{operation["id"]}?wait=60")).Body!;
-            Assert.Equal("cancelled", (string)ended["state"]!);
-        }
-
+        Assert.Equal("succeeded", (string)(await OperationAsync(service, first))["state"]!);
         Assert.Empty((await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}/snapshots")).Body!["items"]!.AsArray());
-        await AbandonedRunsTests.EventuallyAsync(service, async () => await AbandonedRunsTests.StateAsync(service, power) == "off");
         var again = (await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" })).Body!;
         Assert.Equal("succeeded", (string)again["state"]!);
+    }
+
+    [Fact]
+    public async Task OperationsOnAVmAreCarriedOutAsTheyWereAskedFor()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        var vm = await service.Client.CreateVmAsync(new { name = Rest.NewName("order") });
+        await using var database = Databases.Of(service).CreateDbContext();
+        Guid[] asked = [.. Enumerable.Range(0, OperationRunner.MostForOneVm).Select(_ => Guid.CreateVersion7())];
+        foreach (var id in asked.Order())
+        {
+            database.Operations.Add(new() { Id = id, Kind = Kind, Target = "/", VmId = (Guid)vm["id"]!, Input = "{}" });
+        }
+
+        await database.SaveChangesAsync(Rest.Cancellation);
+        await service.StopAsync();
+        await service.StartAgainAsync();
+        await AbandonedRunsTests.EventuallyAsync(service, () => database.Operations.AllAsync(o => o.Kind != Kind || o.FinishedAt != null, Rest.Cancellation));
+        Assert.Equal(asked.Order(), await database.Operations.Where(o => o.Kind == Kind).OrderBy(o => o.StartedAt).Select(o => o.Id).ToListAsync(Rest.Cancellation));
     }
 
     [Fact]
@@ -120,6 +148,9 @@ public sealed class OperationTests
         Assert.StartsWith("R", await all.WaitAsync(TimeSpan.FromMinutes(2), Rest.Cancellation), StringComparison.Ordinal);
         Assert.False(Directory.Exists(Path.Combine(service.Data, "vms", id.ToString("N"))));
     }
+
+    private static async Task<JsonNode> OperationAsync(ServiceProcess service, JsonNode operation, int wait = 0) =>
+        (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{operation["id"]}?wait={wait}")).Body!;
 
     private static async Task AddAsync(DbContext database, int count, Guid? vm) =>
         await database.Database.ExecuteSqlAsync(

@@ -21,6 +21,9 @@ public sealed class SchemaTests(SharedService shared)
     // What a model cannot say: the text that VMs are searched in, and its index.
     private const string Searched = "search_text";
 
+    // What the database keeps by itself: the labels in use, two columns, two indexes, two constraints.
+    private const string Labels = "vm_labels";
+
     [Fact]
     public async Task TheMigrationsMakeTheSchemaThatTheModelDescribes()
     {
@@ -29,6 +32,7 @@ public sealed class SchemaTests(SharedService shared)
         Assert.True(expected.Count > 50);
         var migrated = await ReadAsync(Databases.Of(shared.Service).ConnectionString);
         Assert.Equal(2, migrated.RemoveAll(line => line.Contains(Searched, StringComparison.Ordinal)));
+        Assert.Equal(6, migrated.RemoveAll(line => line.Contains(Labels, StringComparison.Ordinal)));
         Assert.Equal(expected, migrated);
     }
 

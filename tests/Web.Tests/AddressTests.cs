@@ -46,6 +46,25 @@ public sealed class AddressTests(Site site)
     }
 
     [Fact]
+    public async Task The_order_of_the_machines_lives_in_the_address()
+    {
+        string name = Rest.NewName("order");
+        await site.Api.CreateVmAsync(new { name = name + "-a" });
+        await site.Api.CreateVmAsync(new { name = name + "-b" });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/?q={name}");
+        await Expect(window.Page.Locator("[data-vm]").First).ToHaveAttributeAsync("data-vm", name + "-a");
+        await window.Page.GetByRole(AriaRole.Combobox, new() { Name = "Order" }).SelectOptionAsync("-createdAt");
+        await Expect(window.Page.Locator("[data-vm]").First).ToHaveAttributeAsync("data-vm", name + "-b");
+        await ConsoleWindow.UntilAsync(() => Task.FromResult(Has(window, "sort=-createdAt")), "the address does not tell");
+        await window.Page.ReloadAsync();
+        await window.InteractiveAsync();
+        await Expect(window.Page.Locator("[data-vm]").First).ToHaveAttributeAsync("data-vm", name + "-b");
+        await Expect(window.Page.GetByRole(AriaRole.Combobox, new() { Name = "Order" })).ToHaveValueAsync("-createdAt");
+        Assert.Empty(window.Errors);
+    }
+
+    [Fact]
     public async Task The_place_in_a_long_list_is_found_again()
     {
         string prefix = Rest.NewName("place");

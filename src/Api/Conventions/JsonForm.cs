@@ -1,10 +1,18 @@
 using System.Globalization;
 using System.Numerics;
+using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 
 namespace WebVm.Api.Conventions;
+
+/// <summary>Types that answers show and whose fields may be sent back with a change: what cannot be set is passed over.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+internal sealed class ShownAsAttribute(Type view) : Attribute
+{
+    public Type View { get; } = view;
+}
 
 /// <summary>
 /// Compares JSON with the form that a type has and names every fault at once, where a serializer ends at the first. What is sound is kept: it can be looked at
@@ -15,15 +23,16 @@ internal static class JsonForm
     private const string Missing = "is required";
     private const string Unknown = "is not a known field";
 
-    /// <summary>Reads what is sound of a document.</summary>
-    /// <param name="shown">A type whose fields are passed over, as far as the read one has not got them: what an answer shows may be sent back.</param>
+    /// <summary>Reads what is sound of a document. Fields of the type that answers show it as (<see cref="ShownAsAttribute"/>) are passed over.</summary>
     /// <returns>A value in which unsound parts have their defaults; null when nothing is left.</returns>
-    public static object? Read(JsonElement json, Type type, Type? shown, List<FieldFault> faults)
+    public static T? Read<T>(JsonElement json, List<FieldFault> faults)
+        where T : class
     {
-        var node = Keep(json, ApiJson.Options.GetTypeInfo(type), shown is null ? null : ApiJson.Options.GetTypeInfo(shown), "", faults);
+        var shown = typeof(T).GetCustomAttribute<ShownAsAttribute>()?.View;
+        var node = Keep(json, ApiJson.Options.GetTypeInfo(typeof(T)), shown is null ? null : ApiJson.Options.GetTypeInfo(shown), "", faults);
         try
         {
-            return node?.Deserialize(type, ApiJson.Options);
+            return node?.Deserialize<T>(ApiJson.Options);
         }
         catch (Exception left) when (left is JsonException or InvalidOperationException && faults.Count > 0)
         {

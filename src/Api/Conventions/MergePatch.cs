@@ -19,7 +19,7 @@ public static class MergePatch
         }
         catch (JsonException)
         {
-            return (T?)JsonForm.Read(merged, typeof(T), typeof(T).GetCustomAttributes(typeof(ShownAsAttribute), false).OfType<ShownAsAttribute>().FirstOrDefault()?.View, faults);
+            return JsonForm.Read<T>(merged, faults);
         }
     }
 

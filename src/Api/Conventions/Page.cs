@@ -112,6 +112,9 @@ internal abstract class ListOrder<T>(string name)
     /// <summary>Ids are UUIDs of version 7: their order is that of creation (RFC 9562 §5.7).</summary>
     public static ListOrder<T> ById(string name, Expression<Func<T, Guid>> key, bool descending = false) => new IdOrder(name, key, descending);
 
+    /// <summary>By a time that rows may share; those that do go by their ids.</summary>
+    public static ListOrder<T> ByTime(string name, Expression<Func<T, DateTimeOffset>> time, Expression<Func<T, Guid>> id, bool descending = false) => new TimeOrder(name, time, id, descending);
+
     public static ListOrder<T> ByNumber(string name, Expression<Func<T, long>> key, bool descending = false) => new NumberOrder(name, key, descending);
 
     private abstract class Keyed<TKey>(string name, Expression<Func<T, TKey>> key, bool descending) : ListOrder<T>(name)
@@ -129,11 +132,12 @@ internal abstract class ListOrder<T>(string name)
             return query.Where(Expression.Lambda<Func<T, bool>>(descending ? Expression.LessThan(compared, zero) : Expression.GreaterThan(compared, zero), key.Parameters));
         }
 
-        /// <summary>A value that becomes a parameter of the statement.</summary>
-        protected static MemberExpression Parameter<TValue>(TValue value) => Expression.Property(Expression.Constant(new Holder<TValue>(value)), nameof(Holder<>.Value));
-
-        private sealed record Holder<TValue>(TValue Value);
     }
+
+    /// <summary>A value that becomes a parameter of the statement.</summary>
+    private static MemberExpression Parameter<TValue>(TValue value) => Expression.Property(Expression.Constant(new Holder<TValue>(value)), nameof(Holder<>.Value));
+
+    private sealed record Holder<TValue>(TValue Value);
 
     private sealed class TextOrder(string name, Expression<Func<T, string>> key, bool descending) : Keyed<string>(name, key, descending)
     {
@@ -150,5 +154,39 @@ internal abstract class ListOrder<T>(string name)
     {
         public override IQueryable<T>? After(IQueryable<T> query, string key) =>
             long.TryParse(key, out long number) ? Beyond(query, body => Expression.Call(body, typeof(long).GetMethod(nameof(long.CompareTo), [typeof(long)])!, Parameter(number))) : null;
+    }
+
+    private sealed class TimeOrder(string name, Expression<Func<T, DateTimeOffset>> time, Expression<Func<T, Guid>> id, bool descending) : ListOrder<T>(name)
+    {
+        private readonly Func<T, DateTimeOffset> _time = time.Compile();
+        private readonly Func<T, Guid> _id = id.Compile();
+
+        public override IQueryable<T> Sorted(IQueryable<T> query) => descending ? query.OrderByDescending(time).ThenByDescending(id) : query.OrderBy(time).ThenBy(id);
+
+        public override string KeyOf(T item) => FormattableString.Invariant($"{_time(item).UtcTicks}/{_id(item)}");
+
+        // Not before its time, which the index finds, and of the same time those behind its id.
+        public override IQueryable<T>? After(IQueryable<T> query, string key)
+        {
+            if (key.Split('/') is not [var ticks, var last] || !long.TryParse(ticks, out long count) || count < 0 || count > DateTimeOffset.MaxValue.Ticks || !Guid.TryParse(last, out var lastId))
+            {
+                return null;
+            }
+
+            var at = Parameter(new DateTimeOffset(count, TimeSpan.Zero));
+            var sameId = new OneParameter(id.Parameters[0], time.Parameters[0]).Visit(id.Body);
+            var order = Expression.Call(sameId, typeof(Guid).GetMethod(nameof(Guid.CompareTo), [typeof(Guid)])!, Parameter(lastId));
+            var zero = Expression.Constant(0);
+            var beyond = descending
+                ? Expression.AndAlso(Expression.LessThanOrEqual(time.Body, at), Expression.OrElse(Expression.LessThan(time.Body, at), Expression.LessThan(order, zero)))
+                : Expression.AndAlso(Expression.GreaterThanOrEqual(time.Body, at), Expression.OrElse(Expression.GreaterThan(time.Body, at), Expression.GreaterThan(order, zero)));
+            return query.Where(Expression.Lambda<Func<T, bool>>(beyond, time.Parameters));
+        }
+
+        /// <summary>Two lambdas of one item become one.</summary>
+        private sealed class OneParameter(ParameterExpression theirs, ParameterExpression ours) : ExpressionVisitor
+        {
+            protected override Expression VisitParameter(ParameterExpression node) => node == theirs ? ours : node;
+        }
     }
 }

@@ -77,6 +77,7 @@ public static class ServiceSetup
         ForeignPages.Add(services, ForeignPages.Parse(options.CorsOrigins));
 
         services.AddHostedService<Housekeeper>();
+        services.AddHostedService<SpareMemory>();
         services.AddSingleton<EventFeed>();
         services.AddHostedService(provider => provider.GetRequiredService<EventFeed>());
         services.AddSingleton<OperationRunner>();

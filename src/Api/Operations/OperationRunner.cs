@@ -17,7 +17,7 @@ namespace WebVm.Api.Operations;
 
 /// <summary>
 /// Runs operations in the background. Every step is in the database before it is believed: operations that a killed service left
-/// pending or running are taken up at the next start. Operations on one VM run one after the other.
+/// pending or running are taken up at the next start. Operations on one VM run one after the other, as they were asked for.
 /// </summary>
 public sealed partial class OperationRunner(
     IDbContextFactory<WebVmDbContext> databases,
@@ -36,7 +36,7 @@ public sealed partial class OperationRunner(
     private static readonly TimeSpan WaitRecheck = TimeSpan.FromSeconds(1);
 
     private readonly Dictionary<string, IOperationHandler> _handlers = handlers.ToDictionary(handler => handler.Kind, StringComparer.Ordinal);
-    private readonly Channel<Guid> _queue = Channel.CreateUnbounded<Guid>();
+    private readonly Channel<Waiting> _queue = Channel.CreateUnbounded<Waiting>();
     private readonly ConcurrentDictionary<Guid, CancellationTokenSource> _running = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource> _waiters = new();
     private readonly Turns _turns = new();
@@ -72,7 +72,7 @@ public sealed partial class OperationRunner(
         return refusal;
     }
 
-    public void Enqueue(Operation operation) => _queue.Writer.TryWrite(operation.Id);
+    public void Enqueue(Operation operation) => _queue.Writer.TryWrite(new(operation.Id, operation.VmId, operation.Target));
 
     /// <summary>Waits until the operation has ended, the time is over or the service stops, and returns how it stands.</summary>
     public async Task<Operation?> WaitAsync(Guid id, TimeSpan time, CancellationToken cancellation)
@@ -118,18 +118,18 @@ public sealed partial class OperationRunner(
     {
         await using (var database = await databases.CreateDbContextAsync(stoppingToken))
         {
-            foreach (var id in await database.Operations.Where(o => o.FinishedAt == null).OrderBy(o => o.Id).Select(o => o.Id).ToListAsync(stoppingToken))
+            foreach (var left in await database.Operations.Where(o => o.FinishedAt == null).OrderBy(o => o.Id).Select(o => new Waiting(o.Id, o.VmId, o.Target)).ToListAsync(stoppingToken))
             {
-                _queue.Writer.TryWrite(id);
+                _queue.Writer.TryWrite(left);
             }
         }
 
         var active = new ConcurrentDictionary<Guid, Task>();
         try
         {
-            await foreach (var id in _queue.Reader.ReadAllAsync(stoppingToken))
+            await foreach (var waiting in _queue.Reader.ReadAllAsync(stoppingToken))
             {
-                _ = active.GetOrAdd(id, key => RunOneAsync(key, stoppingToken).ContinueWith(_ => active.TryRemove(key, out var _), TaskScheduler.Default));
+                _ = active.GetOrAdd(waiting.Id, key => RunOneAsync(waiting, stoppingToken).ContinueWith(_ => active.TryRemove(key, out var _), TaskScheduler.Default));
             }
         }
         catch (OperationCanceledException)
@@ -138,12 +138,23 @@ public sealed partial class OperationRunner(
         }
     }
 
-    private async Task RunOneAsync(Guid id, CancellationToken stopping)
+    private async Task RunOneAsync(Waiting waiting, CancellationToken stopping)
     {
-        while (!await TryRunAsync(id, stopping))
+        try
         {
-            // The database is away. Handlers look at what is done already.
-            await Task.Delay(RetryDelay, stopping).ContinueWith(_ => { }, TaskScheduler.Default);
+            // Before anything that is waited for: whoever is called first stands first in line.
+            using (await _turns.TakeAsync(waiting.Thing, stopping))
+            {
+                while (!await TryRunAsync(waiting.Id, stopping))
+                {
+                    // The database is away. Handlers look at what is done already.
+                    await Task.Delay(RetryDelay, stopping);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Taken up again at the next start.
         }
     }
 
@@ -154,12 +165,7 @@ public sealed partial class OperationRunner(
         {
             await using var database = await databases.CreateDbContextAsync(stopping);
             var operation = await database.Operations.SingleOrDefaultAsync(o => o.Id == id, stopping);
-            if (operation is null or { FinishedAt: not null })
-            {
-                return true;
-            }
-
-            using (await _turns.TakeAsync(operation.VmId?.ToString() ?? operation.Target, stopping))
+            if (operation is { FinishedAt: null })
             {
                 await RunAsync(database, operation, stopping);
             }
@@ -285,6 +291,13 @@ public sealed partial class OperationRunner(
                 // Long work is not lost for a report: the next one tells as much.
             }
         };
+    }
+
+    /// <summary>An operation in line.</summary>
+    private readonly record struct Waiting(Guid Id, Guid? VmId, string Target)
+    {
+        /// <summary>What it works on, which one operation does at a time.</summary>
+        public string Thing => VmId?.ToString() ?? Target;
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Operation {Kind} on {Target} failed: {Reason}")]

@@ -23,7 +23,9 @@ public static class VmEndpoints
         ListOrder<Vm>.ByName("name", vm => vm.Name),
         ListOrder<Vm>.ByName("-name", vm => vm.Name, descending: true),
         ListOrder<Vm>.ById("createdAt", vm => vm.Id),
-        ListOrder<Vm>.ById("-createdAt", vm => vm.Id, descending: true));
+        ListOrder<Vm>.ById("-createdAt", vm => vm.Id, descending: true),
+        ListOrder<Vm>.ByTime("updatedAt", vm => vm.UpdatedAt, vm => vm.Id),
+        ListOrder<Vm>.ByTime("-updatedAt", vm => vm.UpdatedAt, vm => vm.Id, descending: true));
 
     public static void MapVms(this IEndpointRouteBuilder api)
     {

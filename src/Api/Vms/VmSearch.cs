@@ -24,10 +24,14 @@ internal static class VmSearch
     public static async Task<VmSummary> SummarizeAsync(this WebVmDbContext database, CancellationToken cancellation)
     {
         var states = await database.CountByStateAsync(cancellation);
+        // From each label to the next one by the index: what it costs goes with the labels, not with the VMs.
         var labels = await database.Database.SqlQuery<string>(
             $"""
-            SELECT DISTINCT CASE WHEN l.value = '' THEN l.key ELSE l.key || '=' || l.value END AS "Value"
-            FROM vms v, jsonb_each_text(v.labels) l ORDER BY 1 LIMIT {MostLabels}
+            WITH RECURSIVE used AS (
+                (SELECT label FROM vm_labels ORDER BY label LIMIT 1)
+                UNION ALL
+                SELECT (SELECT next.label FROM vm_labels next WHERE next.label > used.label ORDER BY next.label LIMIT 1) FROM used WHERE used.label IS NOT NULL)
+            SELECT label AS "Value" FROM used WHERE label IS NOT NULL LIMIT {MostLabels}
             """).ToListAsync(cancellation);
         return new(states.Values.Sum(), states, labels);
     }

@@ -201,6 +201,9 @@ public sealed partial class LocalApic : IDisposable
         }
     }
 
+    /// <summary>Its timer, for a vCPU that sleeps.</summary>
+    internal LocalApicTimer Timer => _timer;
+
     internal void Unhalt() => _owner.Unhalt();
 
     /// <summary>Whether a message with that destination is for this APIC (SDM Vol. 3A §11.6.2, §11.12.9, §11.12.10).</summary>

@@ -24,6 +24,9 @@ internal sealed class LocalApicTimer : IDisposable
     private long _deadline;
     private ulong _tscDeadline;
 
+    /// <summary>The vCPU sleeps and looks at the clock itself.</summary>
+    private bool _kept;
+
     /// <param name="expired">Called on the timer thread or the vCPU's, without a lock.</param>
     public LocalApicTimer(ITimerService timers, Action expired)
     {
@@ -217,6 +220,32 @@ internal sealed class LocalApicTimer : IDisposable
         }
     }
 
+    /// <summary>The vCPU goes to sleep and wakes up for the deadline by itself: no other thread has to wake first.</summary>
+    public void Keep()
+    {
+        lock (_lock)
+        {
+            _kept = true;
+            _timer.Withdraw();
+        }
+    }
+
+    /// <summary>The deadline of a kept timer may have come. On the vCPU's thread.</summary>
+    public void Expire() => TimerFired();
+
+    /// <summary>The vCPU is awake: somebody else has to look at the clock.</summary>
+    public void Leave()
+    {
+        lock (_lock)
+        {
+            _kept = false;
+            if (_deadline != 0)
+            {
+                _timer.Arm(_deadline);
+            }
+        }
+    }
+
     public void Dispose() => _timer.Dispose();
 
     private long Period => (long)_initialCount << _shift;
@@ -236,7 +265,10 @@ internal sealed class LocalApicTimer : IDisposable
     private void Arm(long deadline)
     {
         _deadline = deadline;
-        _timer.Arm(deadline);
+        if (!_kept)
+        {
+            _timer.Arm(deadline);
+        }
     }
 
     private void Stop()

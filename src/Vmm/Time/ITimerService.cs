@@ -25,6 +25,11 @@ public interface IVirtualTimer : IDisposable
     void Cancel();
 
     /// <summary>
+    /// <see cref="Cancel"/>, and the timers' thread does not wake for the deadline that was, which <see cref="Cancel"/> finds cheaper than a system call.
+    /// </summary>
+    void Withdraw();
+
+    /// <summary>
     /// <see cref="Cancel"/>, and no callback runs when it returns (unless called by the callback). The caller holds no lock that
     /// the callback takes. For a device's Stop.
     /// </summary>

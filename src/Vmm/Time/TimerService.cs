@@ -10,7 +10,7 @@ namespace WebVm.Vmm.Time;
 public sealed class TimerService : ITimerService, IDisposable
 {
     /// <summary>Longest sleep; keeps deadlines far in the future (a guest may ask for any) away from overflow.</summary>
-    private const long LongestSleep = 3_600_000_000_000;
+    internal const long LongestSleep = 3_600_000_000_000;
 
     private readonly Lock _lock = new();
     private readonly TimerDescriptor _descriptor = TimerDescriptor.Create();
@@ -135,6 +135,19 @@ public sealed class TimerService : ITimerService, IDisposable
             // Rare (a device stops) and short (a callback is): waiting by yielding needs no signal on the hot path. The callback
             // may arm its timer again, hence the loop.
             spinner.SpinOnce();
+        }
+    }
+
+    private void Withdraw(VirtualTimer timer)
+    {
+        lock (_lock)
+        {
+            bool first = timer.Place == 0;
+            Remove(timer);
+            if (first)
+            {
+                Program(onlyEarlier: false);
+            }
         }
     }
 
@@ -300,6 +313,8 @@ public sealed class TimerService : ITimerService, IDisposable
         public void Arm(long deadline) => service.Arm(this, deadline);
 
         public void Cancel() => service.Cancel(this, wait: false, dispose: false);
+
+        public void Withdraw() => service.Withdraw(this);
 
         public void CancelAndWait() => service.Cancel(this, wait: true, dispose: false);
 

@@ -100,7 +100,7 @@ public sealed class OpeningTests
     {
         Type[] callers =
         [
-            typeof(FileCalls), typeof(OwnProcess), typeof(ProcessHandle), typeof(SandboxFeatures), typeof(InnerWall), typeof(LandlockRuleset), typeof(ExecGate),
+            typeof(FileCalls), typeof(FutexCalls), typeof(OwnProcess), typeof(ProcessHandle), typeof(SandboxFeatures), typeof(InnerWall), typeof(LandlockRuleset), typeof(ExecGate),
             typeof(ConfinedProcess), typeof(ConfinedChild), typeof(Keeper), typeof(FaultReporter),
         ];
         Assert.Equal(callers.Select(type => type.Name).Order(), s_types.Where(type => TypeUses.CallsOf(type).Any(IsByNumber)).Select(type => Outermost(type).Name)

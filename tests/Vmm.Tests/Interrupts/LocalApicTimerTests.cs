@@ -204,6 +204,52 @@ public sealed class LocalApicTimerTests
         }
     }
 
+    [Fact]
+    public void While_its_processor_sleeps_nobody_else_waits_for_its_deadline()
+    {
+        _apic.WriteMmio(LvtTimer, 4, 0x40);
+        _apic.WriteMmio(InitialCount, 4, 500_000);
+        Assert.Equal(1_500_000, _timers.Next);
+        _apic.Timer.Keep();
+        Assert.Null(_timers.Next);
+        Assert.Equal(1_500_000, _apic.Timer.Deadline);
+        _apic.Timer.Leave();
+        Assert.Equal(1_500_000, _timers.Next);
+        _timers.Advance(500_000);
+        Assert.Equal(0x40, Take());
+    }
+
+    [Fact]
+    public void A_processor_that_wakes_too_early_for_its_deadline_gets_no_interrupt()
+    {
+        _apic.WriteMmio(LvtTimer, 4, 0x40);
+        _apic.WriteMmio(InitialCount, 4, 500_000);
+        _apic.Timer.Keep();
+        _timers.Stall(499_999);
+        _apic.Timer.Expire();
+        Assert.Equal(-1, _apic.Acknowledge());
+        _timers.Stall(1);
+        _apic.Timer.Expire();
+        Assert.Equal(0x40, Take());
+        _apic.Timer.Leave();
+        Assert.Null(_timers.Next);
+    }
+
+    [Fact]
+    public void A_periodic_timer_goes_on_while_its_processor_sleeps_and_when_it_wakes()
+    {
+        _apic.WriteMmio(LvtTimer, 4, 0x40 | Periodic);
+        _apic.WriteMmio(InitialCount, 4, 500_000);
+        _apic.Timer.Keep();
+        _timers.Stall(500_000);
+        _apic.Timer.Expire();
+        Assert.Equal(0x40, Take());
+        Assert.Null(_timers.Next);
+        Assert.Equal(2_000_000, _apic.Timer.Deadline);
+        _apic.Timer.Leave();
+        Assert.Equal(2_000_000, _timers.Next);
+    }
+
     private int Take()
     {
         int vector = _apic.Acknowledge();

@@ -61,6 +61,8 @@ internal sealed class ManualTimers : ITimerService
 
         public void Cancel() => Deadline = null;
 
+        public void Withdraw() => Deadline = null;
+
         public void CancelAndWait() => Deadline = null;
 
         public void Dispose() => Deadline = null;

@@ -102,6 +102,24 @@ public sealed class TimerServiceTests : IDisposable
     }
 
     [Fact]
+    public void A_timer_that_is_withdrawn_does_not_fire_and_those_behind_it_do()
+    {
+        _clock.Start();
+        bool fired = false;
+        using var later = new ManualResetEventSlim();
+        var first = _service.CreateTimer(() => fired = true);
+        first.Arm(_clock.Now + 1_000_000_000_000);
+        first.Withdraw();
+        _clock.Stop();
+        first.Arm(1);
+        _service.CreateTimer(later.Set).Arm(_clock.Now);
+        first.Withdraw();
+        _clock.Start();
+        Assert.True(later.Wait(Patience));
+        Assert.False(fired);
+    }
+
+    [Fact]
     public void Cancelling_and_waiting_outlasts_a_callback_that_arms_itself_again()
     {
         _clock.Start();

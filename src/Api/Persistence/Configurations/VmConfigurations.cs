@@ -21,6 +21,7 @@ internal sealed class VmTable : IEntityTypeConfiguration<Vm>
         table.Property(vm => vm.Revision).IsConcurrencyToken();
         // For ?label=; the index that words are looked for by has no form in a model (M0005).
         table.HasIndex(vm => vm.Labels).HasMethod("gin");
+        table.HasIndex(vm => new { vm.UpdatedAt, vm.Id });
     }
 }
 

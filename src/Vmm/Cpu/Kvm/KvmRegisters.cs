@@ -9,6 +9,7 @@ internal static unsafe class KvmRegisters
     private const byte ExternalInterrupt = 0;
     private const byte NonMaskable = 2;
     private const byte HardwareException = 3;
+    private const byte Debug = 1;
     private const byte SoftwareInterrupt = 4;
     private const ushort Valid = 0x100;
 
@@ -112,6 +113,7 @@ internal static unsafe class KvmRegisters
         to->NmiBlocked = from.nmi.masked;
         to->NmiPending = from.nmi.pending;
         to->PendingInit = from.smi.latched_init;
+        to->PendingDebug = 0;
         to->PendingEvent = 0;
         to->PendingEventType = 0;
         to->PendingEventHasErrorCode = 0;
@@ -135,6 +137,12 @@ internal static unsafe class KvmRegisters
         }
     }
 
+    /// <summary>DR6 as KVM is to have it: with the conditions of a debug exception that it is given to deliver.</summary>
+    public static ulong DebugStatus(CpuState* from) => InjectsDebug(from) ? (from->Dr[6] & ~0xfUL) | from->PendingDebug : from->Dr[6];
+
+    /// <summary>KVM has no place for debug conditions that wait: they are delivered at once, unless another event was on its way, which ends them.</summary>
+    private static bool InjectsDebug(CpuState* from) => from->PendingDebug != 0 && (from->PendingEvent & Valid) == 0;
+
     public static void ToKvm(CpuState* from, out kvm_vcpu_events to)
     {
         to = default;
@@ -151,6 +159,13 @@ internal static unsafe class KvmRegisters
         {
             to.flags |= KvmFlags.KVM_VCPUEVENT_VALID_SIPI_VECTOR;
             to.sipi_vector = (byte)from->PendingSipi;
+        }
+
+        if (InjectsDebug(from))
+        {
+            to.exception.injected = 1;
+            to.exception.nr = Debug;
+            return;
         }
 
         if ((from->PendingEvent & Valid) == 0)

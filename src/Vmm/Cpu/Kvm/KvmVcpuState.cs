@@ -103,7 +103,7 @@ internal sealed unsafe class KvmVcpuState : IDisposable
             debug.db[i] = from->Dr[i];
         }
 
-        debug.dr6 = from->Dr[6];
+        debug.dr6 = KvmRegisters.DebugStatus(from);
         debug.dr7 = from->Dr[7];
         Require(KvmRequests.KVM_SET_DEBUGREGS, &debug, nameof(KvmRequests.KVM_SET_DEBUGREGS));
     }

@@ -80,12 +80,6 @@ internal unsafe struct CpuContext
     /// <summary>DR7 has data breakpoints enabled: every access takes the slow path.</summary>
     public byte DataBreakpoints;
 
-    /// <summary>
-    /// DR6 bits of debug conditions that were met and trap before the next instruction, or behind it if a load of SS holds them back. Whoever
-    /// delivers #DB takes them along, and any other fault drops them: see <see cref="Exceptions.EventDelivery"/>.
-    /// </summary>
-    public uint PendingDebug;
-
     /// <summary>Ticks of the time stamp counter per nanosecond of VM time, with 32 bits of fraction.</summary>
     public ulong TscMultiplier;
 

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace WebVm.Vmm.Cpu.Soft;
 
 /// <content>
@@ -21,8 +23,8 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>It waits for an event.</summary>
     public bool Asleep => _asleep;
 
-    /// <summary>How long to sleep before there is something to give back.</summary>
-    private TimeSpan IdlePatience => Blocks.Used > IdleBlocks ? IdleWindow : Timeout.InfiniteTimeSpan;
+    /// <summary>CLOCK_MONOTONIC until which to sleep before there is something to give back.</summary>
+    private long IdlePatience => Blocks.Used > IdleBlocks ? Stopwatch.GetTimestamp() + (long)IdleWindow.TotalNanoseconds : long.MaxValue;
 
     /// <summary>On the processor's own thread, between blocks.</summary>
     private void GiveBackWhenIdle()

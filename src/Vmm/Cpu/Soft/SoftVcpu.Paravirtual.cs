@@ -7,7 +7,7 @@ namespace WebVm.Vmm.Cpu.Soft;
 /// <content>What KVM's paravirtual interfaces need of the run loop.</content>
 internal sealed unsafe partial class SoftVcpu
 {
-    /// <summary>Stopwatch ticks (nanoseconds) between two looks at the scheduler's statistics.</summary>
+    /// <summary>Nanoseconds, sleep not counted, between two looks at the scheduler's statistics.</summary>
     private const long StealInterval = 5_000_000;
 
     private readonly StealTime _stealTime = new();

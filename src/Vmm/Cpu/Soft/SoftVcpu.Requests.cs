@@ -2,6 +2,7 @@ using System.Diagnostics;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Cpu.Soft;
 
@@ -51,7 +52,7 @@ internal sealed unsafe partial class SoftVcpu
         Interlocked.Or(ref _cpu->Requests, (int)request);
         if (_asleep)
         {
-            _wake.Set();
+            _parker.Wake();
         }
     }
 
@@ -176,15 +177,25 @@ internal sealed unsafe partial class SoftVcpu
 
         Counters.Instructions = (long)_cpu->Instructions;
         LeaveGuest();
-        _asleep = true;
-        Interlocked.MemoryBarrier();
+        FallAsleep();
         GiveBackWhenIdle();
         long asleep = Stopwatch.GetTimestamp();
+        var timer = Clock is { Running: true } ? Apic?.Timer : null;
+        timer?.Keep();
         while (Volatile.Read(ref _cpu->Requests) == 0)
         {
-            if (_wake.Wait(IdlePatience))
+            long due = HostTimeOf(timer?.Deadline ?? 0);
+            if (_parker.Park(Math.Min(due, IdlePatience)))
             {
-                _wake.Reset();
+                continue;
+            }
+
+            if (Stopwatch.GetTimestamp() >= due)
+            {
+                // What it asks for is asked of this thread, which need not be woken.
+                _asleep = false;
+                timer!.Expire();
+                FallAsleep();
             }
             else
             {
@@ -192,10 +203,32 @@ internal sealed unsafe partial class SoftVcpu
             }
         }
 
-        _stealTime.Waited(Stopwatch.GetTimestamp() - asleep);
-
+        timer?.Leave();
+        long slept = Stopwatch.GetTimestamp() - asleep;
+        _stealTime.Waited(slept);
+        _stealUpdated += slept;
         _asleep = false;
         EnterGuest();
+    }
+
+    /// <summary>From here on whoever asks for something wakes this thread: look once more at what was asked before.</summary>
+    private void FallAsleep()
+    {
+        _asleep = true;
+        Interlocked.MemoryBarrier();
+    }
+
+    /// <summary>CLOCK_MONOTONIC when VM time has come so far; never for 0.</summary>
+    private long HostTimeOf(long deadline)
+    {
+        if (deadline == 0)
+        {
+            return long.MaxValue;
+        }
+
+        // The later reading is the one added: waking a little early means sleeping again.
+        long remaining = (long)Int128.Clamp((Int128)deadline - Clock!.Now, 0, TimerService.LongestSleep);
+        return Stopwatch.GetTimestamp() + remaining;
     }
 
     /// <summary>

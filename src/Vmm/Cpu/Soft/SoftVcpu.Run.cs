@@ -5,6 +5,7 @@ using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
@@ -14,7 +15,7 @@ namespace WebVm.Vmm.Cpu.Soft;
 /// <content>Running as a vCPU: requests from other threads, events between instructions, sleep.</content>
 internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 {
-    private readonly ManualResetEventSlim _wake = new(initialState: false, spinCount: 0);
+    private readonly ThreadParker _parker = new();
     private IVirtualTimer? _deadlineTimer;
 
     /// <summary>The deadline that <see cref="_deadlineTimer"/> was last set for; 0 for none.</summary>
@@ -107,7 +108,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
             if (_cpu->State.InterruptShadow == 0)
             {
                 // Traps of the instruction before come first (SDM Vol. 3A §6.9, table 6-2).
-                if (_cpu->PendingDebug != 0)
+                if (_cpu->State.PendingDebug != 0)
                 {
                     if (!TryDeliverPendingDebug())
                     {
@@ -155,7 +156,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     private bool TryExecute()
     {
         bool trapFlag = (_cpu->State.Rflags & RflagsBits.Tf) != 0;
-        bool single = trapFlag || _codeBreakpoints || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0 || _cpu->PendingDebug != 0;
+        bool single = trapFlag || _codeBreakpoints || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0 || _cpu->State.PendingDebug != 0;
         Outcome outcome;
         if (!single)
         {
@@ -271,7 +272,6 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     {
         _deadlineTimer?.Dispose();
         _stealTime.Dispose();
-        _wake.Dispose();
         Apic?.Dispose();
     }
 }

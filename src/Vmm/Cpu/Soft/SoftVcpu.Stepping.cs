@@ -93,7 +93,7 @@ internal sealed unsafe partial class SoftVcpu
             return true;
         }
 
-        _cpu->PendingDebug |= steps ? DebugRegisters.SingleStep : 0;
-        return _cpu->PendingDebug == 0 || TryDeliverPendingDebug();
+        _cpu->State.PendingDebug |= steps ? DebugRegisters.SingleStep : 0;
+        return _cpu->State.PendingDebug == 0 || TryDeliverPendingDebug();
     }
 }

@@ -96,7 +96,7 @@ internal sealed unsafe partial class SoftVcpu
         _cpu->State.Xsave.Mxcsr &= 0xffff;
         _cpu->State.Xsave.Pkru = (uint)_cpu->State.Xsave.Pkru;
         _cpu->State.Msr.Pkrs = (uint)_cpu->State.Msr.Pkrs;
-        _cpu->PendingDebug = 0;
+        _cpu->State.PendingDebug &= DebugRegisters.Conditions;
         LoadRunState();
         StateReplaced();
     }

@@ -85,8 +85,14 @@ public unsafe struct CpuState
     public byte PendingEventHasErrorCode;
     public uint PendingEventErrorCode;
 
+    /// <summary>
+    /// DR6 bits of debug conditions that were met and trap before the next instruction, or behind it if a load of SS holds them back (SDM Vol. 3A §6.8.3).
+    /// Whoever delivers #DB takes them along, and any other fault drops them.
+    /// </summary>
+    public ulong PendingDebug;
+
     /// <summary>Brings <see cref="Xsave"/> to a multiple of 64.</summary>
-    private fixed ulong _padding[6];
+    private fixed ulong _padding[5];
 
     /// <summary>x87, MXCSR and vector state as XSAVE's standard format stores it (SDM Vol. 1 §13.4). 64-byte aligned.</summary>
     public XsaveArea Xsave;

@@ -68,6 +68,7 @@ internal static unsafe class VcpuStateJson
     [
         ("pkru", static state => ref state->Xsave.Pkru),
         ("pkrs", static state => ref state->Msr.Pkrs),
+        ("pendingDebug", static state => ref state->PendingDebug),
     ];
 
     public static JsonObject Write(CpuState* state)

@@ -219,6 +219,52 @@ public sealed unsafe class ModeTests
         Assert.Equal(0x48, machine.Cpu->State.Segments[SegmentIndex.Tr].Selector);
     }
 
+    /// <summary>
+    /// A hardware task switch and a data breakpoint that waits behind a load of SS: it traps before the task's first instruction, together with the task's own T flag
+    /// (SDM Vol. 3A §6.8.3, Vol. 3B §17.3.1.5).
+    /// </summary>
+    [Theory]
+    [InlineData("", 0, -1, 0x0)]
+    [InlineData("", 1, 1, 0x8000)]
+    [InlineData("mov ss, [0x600]", 0, 1, 0x1)]
+    [InlineData("mov ss, [0x600]", 1, 1, 0x8001)]
+    [InlineData("pop ss", 0, 1, 0x1)]
+    [InlineData("pop ss", 1, 1, 0x8001)]
+    public void A_task_switch_takes_waiting_debug_conditions_along_to_the_tasks_first_instruction(string first, int trap, int vector, int conditions)
+    {
+        using var machine = new LongModeProcessor();
+        Start(machine, Protected + $"""
+                mov dword [other + 32], task
+                mov dword [other + 36], 2
+                mov dword [other + 56], 0x9c00
+                mov dword [other + 72], 0x20
+                mov dword [other + 76], 0x18
+                mov dword [other + 80], 0x20
+                mov dword [other + 84], 0x20
+                mov word [other + 100], {trap}
+                mov word [0x600], 0x20
+                mov esp, 0x600
+                mov eax, 0x600
+                mov dr0, eax
+                mov eax, 0x701
+                or eax, 0x70000
+                mov dr7, eax
+                {first}
+                call 0x50:0
+                hlt
+            task:
+                mov dword [0x500], 0x77
+                hlt
+            stop:
+                hlt
+            """ + Tables("dq 0", "dw stop, 0x18, 0xee00, 0"));
+        Assert.Equal(VcpuExit.Kicked, machine.RunToHalt());
+        Assert.Equal(0x50, machine.Cpu->State.Segments[SegmentIndex.Tr].Selector);
+        Assert.Equal((ulong)conditions, machine.Cpu->State.Dr[6] & 0xe00f);
+        Assert.Equal(vector == 1 ? 0u : 0x77u, machine.Read<uint>(0x500));
+        Assert.Equal(vector == 1 ? 1u : 0x20u, Vector(machine));
+    }
+
     /// <summary>Limits, rights and expand-down segments in protected mode.</summary>
     [Theory]
     [InlineData("mov ax, 0x60\nmov ds, ax\nmov eax, [0xffd]", 13)]

@@ -1,8 +1,11 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Machine.Saving;
 using static Iced.Intel.AssemblerRegisters;
 using Xunit;
 
@@ -151,6 +154,17 @@ public sealed unsafe class PendingDebugTests
         Assert.Equal(0UL, run.Dr6(0) & 0xf);
     }
 
+    [Theory]
+    [InlineData("MOV SS")]
+    [InlineData("POP SS")]
+    public void A_condition_that_waits_is_kept_when_the_processor_is_saved_at_that_moment(string first)
+    {
+        using var run = new Run(first, "NOP") { SavedAfterFirst = true };
+        run.BreakOnSelector();
+        Assert.Equal([(1, run.Third)], run.Events(1));
+        Assert.Equal(1UL, run.Dr6(0) & 0xf);
+    }
+
     [Fact]
     public void A_fault_ends_the_shadow_of_a_load_of_SS()
     {
@@ -208,6 +222,9 @@ public sealed unsafe class PendingDebugTests
 
         public bool TrapFlag { get; init; }
 
+        /// <summary>Behind the first instruction the processor is saved and goes on from what was written.</summary>
+        public bool SavedAfterFirst { get; init; }
+
         public ulong StackPointer { get; set; } = UserStack;
 
         public byte ShadowAtEnd => _machine.Cpu->State.InterruptShadow;
@@ -260,7 +277,26 @@ public sealed unsafe class PendingDebugTests
                 a.push((int)UserCode);
                 a.iretq();
             });
+            if (SavedAfterFirst)
+            {
+                const int StepsToSecond = 7;
+                Assert.Equal(StepsToSecond, _machine.Vcpu.Step(StepsToSecond, out _));
+                Assert.Equal(Second, Cpu->State.Rip);
+                SaveAndLoad();
+            }
+
             Assert.Equal(VcpuExit.Kicked, _machine.RunToHalt());
+        }
+
+        private void SaveAndLoad()
+        {
+            var state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+            _machine.Vcpu.Save(state);
+            string saved = VcpuStateJson.Write(state).ToJsonString();
+            NativeMemory.Clear(state, (nuint)sizeof(CpuState));
+            VcpuStateJson.Read(JsonSerializer.Deserialize<JsonElement>(saved), state);
+            _machine.Vcpu.Load(state);
+            NativeMemory.AlignedFree(state);
         }
 
         private static ulong Length(Action<Assembler> code, ulong at)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Iced.Intel;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
@@ -7,6 +8,7 @@ using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
@@ -120,6 +122,49 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
         thread.Join();
         Assert.Equal(3, Read(0x500));
         Assert.True(cpu.Counters.HaltExits >= 3);
+    }
+
+    [Fact]
+    public void ASleepingGuestsOwnTimerNeedsNoOtherThread()
+    {
+        // Nobody fires them.
+        var timers = new SilentTimers();
+        using var engine = new SoftEngine(_memory, this, timers);
+        using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
+        const int Rounds = 20;
+        Assert.True(_memory.TryWrite<uint>(new GuestPhysicalAddress(0x40 * 4), 0x0000_0600));
+        Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x600), Code(0x600, a =>
+        {
+            a.inc(__byte_ptr[0x500]);
+            WriteMsr(a, 0x80b, 0);
+            a.iret();
+        })));
+        Begin(cpu, Code(0x7000, a =>
+        {
+            // An x2APIC with a one-shot timer of vector 0x40.
+            WriteMsr(a, 0x1b, 0xfee0_0d00);
+            WriteMsr(a, 0x80f, 0x1ff);
+            WriteMsr(a, 0x83e, 0xb);
+            WriteMsr(a, 0x832, 0x40);
+            a.mov(bx, Rounds);
+            var again = a.CreateLabel();
+            a.Label(ref again);
+            WriteMsr(a, 0x838, 100_000);
+            a.sti();
+            a.hlt();
+            a.dec(bx);
+            a.jne(again);
+            a.mov(__byte_ptr[0x501], 1);
+            a.cli();
+            a.hlt();
+        }));
+        var thread = new Thread(() => cpu.Run()) { IsBackground = true };
+        thread.Start();
+        Assert.True(SpinWait.SpinUntil(() => Read(0x501) == 1, Patience), Describe(cpu));
+        cpu.Kick();
+        thread.Join();
+        Assert.Equal(Rounds, Read(0x500));
+        Assert.Equal(Rounds, timers.Armed);
     }
 
     [Fact]
@@ -242,6 +287,54 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
         state->Gpr[4] = 0x6ff0;
         cpu.Load(state);
         System.Runtime.InteropServices.NativeMemory.AlignedFree(state);
+    }
+
+    private static byte[] Code(ulong at, Action<Assembler> code)
+    {
+        var assembler = new Assembler(16);
+        code(assembler);
+        using var stream = new MemoryStream();
+        assembler.Assemble(new StreamCodeWriter(stream), at);
+        return stream.ToArray();
+    }
+
+    private static void WriteMsr(Assembler a, uint msr, uint value)
+    {
+        a.mov(ecx, msr);
+        a.mov(eax, value);
+        a.xor(edx, edx);
+        a.wrmsr();
+    }
+
+    /// <summary>A running clock whose timers remember how often they were armed, and never fire.</summary>
+    private sealed class SilentTimers : ITimerService
+    {
+        public VirtualClock Clock { get; } = VirtualClock.OfHost();
+
+        public int Armed { get; private set; }
+
+        public IVirtualTimer CreateTimer(Action expired) => new Silent(this);
+
+        private sealed class Silent(SilentTimers timers) : IVirtualTimer
+        {
+            public void Arm(long deadline) => timers.Armed++;
+
+            public void Cancel()
+            {
+            }
+
+            public void Withdraw()
+            {
+            }
+
+            public void CancelAndWait()
+            {
+            }
+
+            public void Dispose()
+            {
+            }
+        }
     }
 
     private static void WritePic(PicPair pics)

@@ -79,8 +79,8 @@ internal static unsafe class EventDelivery
             return;
         }
 
-        uint waiting = cpu->PendingDebug;
-        cpu->PendingDebug = 0;
+        ulong waiting = cpu->State.PendingDebug;
+        cpu->State.PendingDebug = 0;
         bool isException = guestEvent is { Kind: EventKind.Exception, Vector: (byte)ExceptionVector.Debug };
         if (isException || (guestEvent.Kind == EventKind.PrivilegedSoftware && waiting != 0))
         {

@@ -15,6 +15,12 @@ internal static unsafe class DebugRegisters
     /// <summary>DR6.BS.</summary>
     public const uint SingleStep = 1 << 14;
 
+    /// <summary>DR6.BT.</summary>
+    public const uint TaskSwitch = 1 << 15;
+
+    /// <summary>What can wait to be reported: B0-B3, BS, BT.</summary>
+    public const uint Conditions = 0xf | SingleStep | TaskSwitch;
+
     /// <summary>Whether DR7 enables any data breakpoint.</summary>
     public static bool HasData(CpuContext* cpu) => Any(cpu, data: true);
 
@@ -37,7 +43,7 @@ internal static unsafe class DebugRegisters
             ulong start = cpu->State.Dr[i] & ~(length - 1);
             if (linear < start + length && start < linear + size)
             {
-                cpu->PendingDebug |= 1u << i;
+                cpu->State.PendingDebug |= 1u << i;
                 Interlocked.Or(ref cpu->Requests, (int)CpuRequests.Debug);
             }
         }

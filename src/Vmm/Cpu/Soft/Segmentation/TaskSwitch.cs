@@ -131,7 +131,7 @@ internal static unsafe class TaskSwitch
         if (wide && (*(ushort*)(image + 100) & 1) != 0)
         {
             // The T flag: a debug trap before the first instruction (DR6.BT).
-            cpu->PendingDebug |= 1 << 15;
+            cpu->State.PendingDebug |= DebugRegisters.TaskSwitch;
         }
 
         return TaskSwitchResult.Switched;

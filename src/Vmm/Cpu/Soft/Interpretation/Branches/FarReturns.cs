@@ -108,7 +108,7 @@ internal static unsafe class FarReturns
     {
         SoftVcpu.Of(cpu).ModeChanged();
         bool due = (cpu->State.Rflags & RflagsBits.Tf) != 0 || ((cpu->State.Rflags & RflagsBits.If) != 0 && cpu->InterruptLatched != 0)
-            || (cpu->State.NmiPending != 0 && cpu->State.NmiBlocked == 0) || cpu->PendingDebug != 0;
+            || (cpu->State.NmiPending != 0 && cpu->State.NmiBlocked == 0) || cpu->State.PendingDebug != 0;
         if (!due)
         {
             return BlockChain.Jump(cpu, rip);

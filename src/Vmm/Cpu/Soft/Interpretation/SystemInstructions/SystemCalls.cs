@@ -91,7 +91,7 @@ internal static unsafe class SystemCalls
         if ((flags & RflagsBits.Tf) != 0 && (cpu->Requests & (int)CpuRequests.Step) == 0)
         {
             // The trap that SYSCALL's masking put off comes before the next instruction.
-            cpu->PendingDebug |= DebugRegisters.SingleStep;
+            cpu->State.PendingDebug |= DebugRegisters.SingleStep;
         }
 
         return Enter(cpu, to64 && canonical, to64 ? state.Gpr[1] : (uint)state.Gpr[1], 3);
