@@ -1,8 +1,9 @@
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
-using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Devices.Debugging.Exit;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;

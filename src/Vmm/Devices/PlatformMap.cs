@@ -1,3 +1,9 @@
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Devices.Debugging.Exit;
+using WebVm.Vmm.Devices.Debugging.Panic;
+using WebVm.Vmm.Devices.Power.FixedHardware;
+using WebVm.Vmm.Devices.Power.ResetRegister;
+
 namespace WebVm.Vmm.Devices;
 
 /// <summary>Where everything of the machine lies: one place for devices, firmware tables and boot protocols to agree on.</summary>

@@ -1,4 +1,6 @@
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Devices.Debugging.Panic;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware;

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices.Display.Bochs;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Memory;
 

@@ -47,7 +47,7 @@ public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPort
 
     public int SchemaVersion => 1;
 
-    public JsonTypeInfo<State> StateJson => FwCfgStateJson.Strict.FwCfg;
+    public JsonTypeInfo<State> StateJson => FwCfgStateJson.Strict.State;
 
     public FwCfgItems Items { get; } = items;
 

@@ -1,5 +1,7 @@
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices;
-using WebVm.Vmm.Firmware.Aml;
+using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Firmware.Acpi;
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Memory;
 

@@ -4,6 +4,8 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
@@ -11,7 +13,7 @@ using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
-using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Settings;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Machine.Assembly;

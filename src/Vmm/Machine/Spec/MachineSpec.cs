@@ -1,6 +1,8 @@
 using System.Text;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Machine.Spec;
 

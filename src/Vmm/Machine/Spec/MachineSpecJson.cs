@@ -2,6 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Machine.Spec;
 

@@ -1,6 +1,9 @@
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
-using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Devices.Power.FixedHardware;
+using WebVm.Vmm.Devices.Power.ResetRegister;
+using WebVm.Vmm.Devices.Power.SystemControl;
+using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using WebVm.Vmm.Tests.Interrupts;
 using Xunit;
@@ -146,12 +149,12 @@ public sealed class AcpiPowerManagementTests : IDisposable
         Assert.False(a20.Enabled);
         port92.WritePort(0, 1, 3);
         port92.WritePort(0, 1, 3);
-        var pvpanic = new WebVm.Vmm.Devices.Debugging.Pvpanic(_signals);
+        var pvpanic = new WebVm.Vmm.Devices.Debugging.Panic.Pvpanic(_signals);
         Assert.Equal(3u, pvpanic.ReadPort(0, 1));
         pvpanic.WritePort(0, 1, 1);
         pvpanic.WritePort(0, 1, 2);
         pvpanic.WritePort(0, 1, 4);
-        new WebVm.Vmm.Devices.Debugging.DebugExit(_signals).WritePort(0, 4, 21);
+        new WebVm.Vmm.Devices.Debugging.Exit.DebugExit(_signals).WritePort(0, 4, 21);
         Assert.Equal(["reset ResetControl", "reset SystemControlPort", "panic Panicked", "panic CrashLoaded", "exit 43"], _signals.Log);
     }
 
