@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace WebVm.Vmm.Settings;
 
 /// <summary>A JSON object of a spec, read field by field: what has the wrong type or is unknown becomes a fault with its pointer.</summary>
-internal sealed class SpecObject
+public sealed class SpecObject
 {
     private const int MaximumElements = 1024;
 
@@ -85,6 +85,22 @@ internal sealed class SpecObject
         return otherwise;
     }
 
+    public long? Number(string field)
+    {
+        if (Find(field) is not { } value)
+        {
+            return null;
+        }
+
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out long number))
+        {
+            return number;
+        }
+
+        Fault(field, $"an integer is expected, not {Describe(value)}");
+        return null;
+    }
+
     public bool Flag(string field, bool otherwise)
     {
         if (Find(field) is not { } value)
@@ -138,6 +154,9 @@ internal sealed class SpecObject
         Fault(field, $"'{text}'; there are {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}");
         return otherwise;
     }
+
+    /// <summary>What the field holds, whatever it is; it lives on when the document is gone.</summary>
+    public JsonElement? Element(string field) => Find(field)?.Clone();
 
     public SpecObject? Object(string field) => Find(field) is { } value ? new SpecObject(value, $"{_pointer}/{field}", _faults) : null;
 

@@ -54,22 +54,18 @@ public sealed class AcpiTableSet
     {
         platform.Validate();
         var control = FixedHardwareTables.CreateControlStructure();
-        var namespaceTable = DifferentiatedDescription.Create(platform);
+        var devices = platform.DescribeDevices().Acpi;
+        var namespaceTable = DifferentiatedDescription.Create(platform, devices);
         List<AcpiTable> listed =
         [
-            FixedHardwareTables.Create(platform, control, namespaceTable),
-            InterruptControllerTable.Create(platform),
-            PciConfigurationTable.Create(),
+            FixedHardwareTables.Create(devices.FixedHardware, control, namespaceTable),
+            InterruptControllerTable.Create(platform, devices),
+            .. devices.Tables,
         ];
         if (platform.NodeCount > 0)
         {
             listed.Add(AffinityTables.CreateAffinity(platform));
             listed.Add(AffinityTables.CreateDistances(platform));
-        }
-
-        if (platform.Hpet)
-        {
-            listed.Add(EventTimerTable.Create());
         }
 
         var root = AcpiTable.Create("XSDT", 1, new byte[listed.Count * 8]);

@@ -1,4 +1,6 @@
 using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
@@ -14,8 +16,16 @@ namespace WebVm.Vmm.Devices.Chipset.Clock;
 /// no interrupt is enabled: time and flags are computed when somebody looks. Periodic ticks that pass before register C is read are one, as
 /// on the chip, whose PF is a single bit, and as QEMU has it unless told otherwise: none are made up for later.
 /// </remarks>
-public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, ISavedState<RealTimeClock.State>, IDisposable
+public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, ISavedState<RealTimeClock.State>, IDisposable
 {
+    /// <summary>The index port; data are at the next.</summary>
+    public const ushort Port = 0x70;
+
+    public const int Gsi = 8;
+
+    /// <summary>Index and data.</summary>
+    internal const int PortCount = 2;
+
     private const int Size = 128;
     private const long SecondTicks = TimeSpan.TicksPerSecond;
     private const long NanosecondsPerTick = 100;
@@ -60,7 +70,7 @@ public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, ISavedSt
         DescribeMachine(lowMemory, highMemory);
     }
 
-    public string Name => "rtc";
+    public string Name { get; init; } = "rtc";
 
     public string Schema => "mc146818";
 
@@ -68,7 +78,7 @@ public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, ISavedSt
 
     public JsonTypeInfo<State> StateJson => RealTimeClockStateJson.Strict.State;
 
-    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(PlatformMap.Rtc, 2, this) { Width = 1 }];
+    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, PortCount, this) { Width = 1 }];
 
     /// <summary>Bit 7 of port 0x70: the machine's NMI sources are cut off.</summary>
     public bool NmiMasked => _nmiMasked;
@@ -85,6 +95,12 @@ public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, ISavedSt
                 UpdateLine();
             }
         }
+    }
+
+    public void Describe(FirmwareDescription firmware)
+    {
+        firmware.Acpi.SystemBus.Add(AmlDevices.Create("RTC", "PNP0B00", new AmlIoPort(Port, PortCount), new AmlIrq(Gsi)));
+        firmware.Acpi.FixedHardware.CenturyIndex = R.Century;
     }
 
     /// <summary>The RESET pin: interrupts off, time and memory kept.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
 
@@ -9,8 +10,11 @@ namespace WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 /// High precision event timers (IA-PC HPET Specification 1.0a): a 64-bit counter of 100 MHz and three comparators, all of them
 /// periodic; no message interrupts.
 /// </summary>
-public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpet.State>, IDisposable
+public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, IFirmwareVisible, ISavedState<Hpet.State>, IDisposable
 {
+    /// <summary>Guest physical address of the registers.</summary>
+    public const ulong Base = 0xfed0_0000;
+
     public const int TimerCount = 3;
 
     /// <summary>Nanoseconds in a tick of the counter.</summary>
@@ -19,7 +23,8 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
     /// <summary>Revision 1, vendor 0x8086, legacy replacement, 64 bits, three timers; period in femtoseconds.</summary>
     private const ulong Capabilities = 0x8086_a201 | (Period * 1_000_000UL << 32);
 
-    private const int WindowSize = 0x400;
+    /// <summary>The counter, its capability register and three comparators.</summary>
+    internal const int WindowSize = 0x400;
     private const int ConfigurationOffset = 0x10;
     private const int StatusOffset = 0x20;
     private const int CounterOffset = 0xf0;
@@ -51,7 +56,7 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
         Initialize();
     }
 
-    public string Name => "hpet";
+    public string Name { get; init; } = "hpet";
 
     public string Schema => "hpet";
 
@@ -59,7 +64,9 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, ISavedState<Hpe
 
     public JsonTypeInfo<State> StateJson => HpetStateJson.Strict.State;
 
-    public IReadOnlyList<MmioWindow> MmioWindows => [new MmioWindow(new(PlatformMap.Hpet), WindowSize, this)];
+    public IReadOnlyList<MmioWindow> MmioWindows => [new MmioWindow(new(Base), WindowSize, this)];
+
+    public void Describe(FirmwareDescription firmware) => HpetDescription.AddTo(firmware.Acpi);
 
     public void Reset()
     {

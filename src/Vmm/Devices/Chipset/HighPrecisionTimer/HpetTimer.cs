@@ -1,3 +1,5 @@
+using WebVm.Vmm.Devices.Chipset.Clock;
+using WebVm.Vmm.Devices.Chipset.IntervalTimer;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
 
@@ -51,8 +53,8 @@ internal sealed class HpetTimer : IDisposable
         // Legacy replacement (§2.4.4.1): comparator 0 takes the PIT's interrupt, comparator 1 the RTC's.
         _legacy = index switch
         {
-            0 => line(PlatformMap.PitGsi).CreateSource(),
-            1 => line(PlatformMap.RtcGsi).CreateSource(),
+            0 => line(PitPorts.Gsi).CreateSource(),
+            1 => line(RealTimeClock.Gsi).CreateSource(),
             _ => null,
         };
     }

@@ -1,24 +1,34 @@
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Chipset.IoInterrupts;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Devices.Chipset.LegacyInterrupts;
 
-/// <summary>The ports of the soft engine's 8259A pair; see <see cref="IoApicWindow"/> for whose the chips are.</summary>
-public sealed class PicPorts(PicPair chips) : IDevice, IPortMapped
+/// <summary>The ports of the 8259A pair. The chips belong to the engine, which resets and saves them with its other interrupt controllers.</summary>
+/// <param name="chips">Null for an engine that answers their accesses by itself.</param>
+public sealed class PicPorts(PicPair? chips) : IDevice, IPortMapped, IFirmwareVisible
 {
-    private const ushort Primary = 0x20;
-    private const ushort Secondary = 0xa0;
-    private const ushort Trigger = 0x4d0;
+    internal const ushort Primary = 0x20;
+    internal const ushort Secondary = 0xa0;
+    internal const ushort Trigger = 0x4d0;
+    internal const int PortCount = 2;
 
-    public string Name => "pic";
+    /// <summary>The primary chip's input that the secondary hangs on.</summary>
+    private const int CascadeIrq = 2;
 
-    public IReadOnlyList<PortWindow> PortWindows =>
+    public string Name { get; init; } = "pic";
+
+    public IReadOnlyList<PortWindow> PortWindows => chips is null ? [] :
     [
-        new PortWindow(Primary, 2, new Chip(chips, secondary: false)) { Width = 1 },
-        new PortWindow(Secondary, 2, new Chip(chips, secondary: true)) { Width = 1 },
-        new PortWindow(Trigger, 2, new TriggerControl(chips)) { Width = 1 },
+        new PortWindow(Primary, PortCount, new Chip(chips, secondary: false)) { Width = 1 },
+        new PortWindow(Secondary, PortCount, new Chip(chips, secondary: true)) { Width = 1 },
+        new PortWindow(Trigger, PortCount, new TriggerControl(chips)) { Width = 1 },
     ];
+
+    public void Describe(FirmwareDescription firmware) => firmware.Acpi.SystemBus.Add(AmlDevices.Create(
+        "PIC", "PNP0000", new AmlIoPort(Primary, PortCount), new AmlIoPort(Secondary, PortCount), new AmlIoPort(Trigger, PortCount), new AmlIrq(CascadeIrq)));
 
     public void Reset()
     {

@@ -5,9 +5,13 @@ namespace WebVm.Vmm.Devices.Debugging.Exit;
 /// <summary>isa-debug-exit: a test guest writes a value and the VMM ends with (value &lt;&lt; 1) | 1, so never with 0.</summary>
 public sealed class DebugExit(IMachineSignals signals) : IDevice, IPortMapped, IPortHandler
 {
-    public string Name => "debug-exit";
+    public const ushort Port = 0xf4;
 
-    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(PlatformMap.DebugExit, 4, this)];
+    internal const int PortCount = 4;
+
+    public string Name { get; init; } = "debug-exit";
+
+    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, PortCount, this)];
 
     public void Reset()
     {

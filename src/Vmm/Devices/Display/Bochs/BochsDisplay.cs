@@ -11,7 +11,7 @@ namespace WebVm.Vmm.Devices.Display.Bochs;
 /// A linear framebuffer compatible with QEMU's bochs-display (PCI 1234:1111): BAR 0 is its memory, BAR 2 its registers: EDID at 0, VGA ports
 /// at 0x400, the Bochs display interface at 0x500, QEMU's extension at 0x600.
 /// </summary>
-public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISavedState<BochsDisplay.State>
+public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDisplay, IFirmwareSetUp, ISavedState<BochsDisplay.State>
 {
     /// <summary>Bytes of display memory: that of other displays of this kind, or more where the preferred mode needs it.</summary>
     public const ulong SmallestMemory = 16 << 20;
@@ -28,14 +28,20 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
     private const ulong BytesPerPixel = 4;
 
     private readonly Lock _lock = new();
+    private readonly GuestMemory _memory;
+    private readonly int _width;
+    private readonly int _height;
     private readonly ushort[] _registers = new ushort[DispiRegister.Count];
     private byte[] _edid;
     private int _modeVersion;
 
-    /// <param name="preferredWidth">The mode that the monitor asks for.</param>
+    /// <param name="preferredWidth">The mode that the monitor asks for, and that firmware switches on.</param>
     public BochsDisplay(GuestMemory memory, int preferredWidth = 1024, int preferredHeight = 768)
     {
         ulong size = Math.Max(SmallestMemory, BitOperations.RoundUpToPowerOf2((ulong)preferredWidth * (ulong)preferredHeight * BytesPerPixel));
+        _memory = memory;
+        _width = preferredWidth;
+        _height = preferredHeight;
         Memory = memory.CreateRegion("vram", GuestMemoryKind.Device, size);
         MemoryRegions = [Memory];
         _edid = Edid.Create(preferredWidth, preferredHeight, size);
@@ -51,7 +57,7 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
         Function.AddExpressCapability();
     }
 
-    public string Name => "display";
+    public string Name { get; init; } = "display";
 
     public string Schema => "bochs-display";
 
@@ -61,7 +67,6 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
 
     public PciFunction Function { get; }
 
-    /// <summary>The pixels.</summary>
     public GuestMemoryRegion Memory { get; }
 
     public IReadOnlyList<GuestMemoryRegion> MemoryRegions { get; }
@@ -70,7 +75,6 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
 
     public int PreferredHeight { get; private set; }
 
-    /// <summary>Where the guest finds the pixels now: for the boot protocols' description of the screen.</summary>
     public GuestPhysicalAddress? FramebufferAddress => Function.AddressOf(0) is { } address ? new GuestPhysicalAddress(address) : null;
 
     /// <summary>Advances with every change of a register that can change the mode.</summary>
@@ -97,6 +101,12 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, ISav
         }
 
         Function.Reset();
+    }
+
+    public void SetUp()
+    {
+        _memory.Clear(Memory);
+        SetMode(_width, _height);
     }
 
     /// <summary>Switches the display on as firmware does, 32 bits a pixel, for a kernel that takes the screen as it finds it.</summary>

@@ -1,4 +1,6 @@
 using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Interrupts;
@@ -9,9 +11,13 @@ namespace WebVm.Vmm.Devices.Input.Ps2;
 /// The PS/2 keyboard controller with a keyboard and a mouse behind it (IBM PS/2 technical reference, "Keyboard and auxiliary device
 /// controller"). Its output port resets the machine and gates A20.
 /// </summary>
-public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput, ISavedState<I8042.State>
+public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInput, IPointerInput, ISavedState<I8042.State>
 {
-    private const ushort CommandPort = PlatformMap.Keyboard + 4;
+    public const ushort DataPort = 0x60;
+    public const ushort CommandPort = DataPort + 4;
+    public const int KeyboardGsi = 1;
+    public const int MouseGsi = 12;
+
     private const int ReplyCapacity = 16;
 
     [Flags]
@@ -72,13 +78,13 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
         _signals = signals;
         PortWindows =
         [
-            new PortWindow(PlatformMap.Keyboard, 1, new DataHandler(this)),
+            new PortWindow(DataPort, 1, new DataHandler(this)),
             new PortWindow(CommandPort, 1, new CommandHandler(this)),
         ];
         Reset();
     }
 
-    public string Name => "i8042";
+    public string Name { get; init; } = "i8042";
 
     public string Schema => "i8042";
 
@@ -98,6 +104,14 @@ public sealed class I8042 : IDevice, IPortMapped, IKeyboardInput, IPointerInput,
                 return _keyboard.Leds;
             }
         }
+    }
+
+    public void Describe(FirmwareDescription firmware)
+    {
+        firmware.Acpi.SystemBus.Add(AmlDevices.Create("KBD", "PNP0303", new AmlIoPort(DataPort, 1), new AmlIoPort(CommandPort, 1), new AmlIrq(KeyboardGsi)));
+        firmware.Acpi.SystemBus.Add(AmlDevices.Create("MOU", "PNP0F13", new AmlIrq(MouseGsi)));
+        firmware.Acpi.FixedHardware.KeyboardController = true;
+        firmware.PointingDevice = true;
     }
 
     public void Reset()

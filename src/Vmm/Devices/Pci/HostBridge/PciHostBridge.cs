@@ -10,9 +10,11 @@ namespace WebVm.Vmm.Devices.Pci.HostBridge;
 /// The root complex: bus 0, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0 §3.2.2.3.2, and ECAM of PCI Express Base
 /// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx.
 /// </summary>
-public sealed class PciHostBridge : IPciDevice, IDeviceConnector, IPortMapped, IMemoryMapped, ISavedState<PciHostBridge.State>
+public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IFirmwareVisible, IFirmwareSetUp, ISavedState<PciHostBridge.State>
 {
-    private const int ConfigPorts = 8;
+    public const ushort ConfigAddress = 0xcf8;
+
+    internal const int ConfigPorts = 8;
     private const int AddressPort = 0;
     private const int ResetPort = 1;
     private const int DataPort = 4;
@@ -23,7 +25,7 @@ public sealed class PciHostBridge : IPciDevice, IDeviceConnector, IPortMapped, I
     private readonly PciWindows _windows;
     private uint _configAddress;
 
-    /// <param name="intx">The four lines that INTx# is wired to: GSI <see cref="PlatformMap.PciIntxGsi"/> and the three after it.</param>
+    /// <param name="intx">The four lines that INTx# is wired to: GSI <see cref="PciInterrupts.FirstGsi"/> and the three after it.</param>
     /// <param name="reset">The reset control register, which lies among the configuration ports.</param>
     public PciHostBridge(SystemBus bus, GuestMemory memory, IInterruptRouter router, IReadOnlyList<InterruptLine> intx, IPortHandler reset)
     {
@@ -33,12 +35,12 @@ public sealed class PciHostBridge : IPciDevice, IDeviceConnector, IPortMapped, I
         _windows = new PciWindows(bus, memory);
         // Red Hat's identity for a generic PCI Express host bridge: nothing in it needs a driver or a quirk.
         Function = new PciFunction(new PciIdentity { Vendor = 0x1b36, Device = 0x0008, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 });
-        PortWindows = [new PortWindow(PlatformMap.PciConfigAddress, ConfigPorts, new ConfigPortHandler(this, reset))];
+        PortWindows = [new PortWindow(ConfigAddress, ConfigPorts, new ConfigPortHandler(this, reset))];
         MmioWindows = [new MmioWindow(new GuestPhysicalAddress(PlatformMap.Ecam), (ulong)PlatformMap.EcamBuses << 20, new EcamHandler(this)) { Width = 4 }];
         Add(new PciSlot(0, 0), Function);
     }
 
-    public string Name => "pci";
+    public string Name { get; init; } = "pci";
 
     public string Schema => "pci-host-bridge";
 
@@ -59,8 +61,16 @@ public sealed class PciHostBridge : IPciDevice, IDeviceConnector, IPortMapped, I
     {
         RootBus.Add(slot, function);
         int pin = function.Identity.InterruptPin;
-        function.Attach(RootBus.RequesterOf(slot), pin == 0 ? null : _intx[PciInterrupts.GsiOf(slot, pin) - PlatformMap.PciIntxGsi], _router);
+        function.Attach(RootBus.RequesterOf(slot), pin == 0 ? null : _intx[PciInterrupts.GsiOf(slot, pin) - PciInterrupts.FirstGsi], _router);
     }
+
+    public void Attach(IDevice device, ulong place) => Add(
+        PciSlot.FromNumber((byte)place),
+        device is IPciDevice { Function: var function } ? function : throw new ArgumentException($"Device '{device.Name}' is no PCI function.", nameof(device)));
+
+    public void SetUp() => PciResources.Assign(RootBus);
+
+    public void Describe(FirmwareDescription firmware) => PciRootDescription.AddTo(firmware.Acpi);
 
     public void Connect(IDevice device)
     {

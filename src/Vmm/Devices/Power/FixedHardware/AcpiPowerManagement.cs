@@ -1,4 +1,6 @@
 using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
@@ -9,13 +11,10 @@ namespace WebVm.Vmm.Devices.Power.FixedHardware;
 /// ACPI fixed hardware (ACPI 6.5 §4.8): PM1 event and control registers, the PM timer, one block of general-purpose events, the SMI command
 /// port that switches ACPI mode, and the SCI that all of them raise.
 /// </summary>
-public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<AcpiPowerManagement.State>, IDisposable
+public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible, IPowerButton, ISavedState<AcpiPowerManagement.State>, IDisposable
 {
     private const int EnableOffset = 2;
-    private const int Pm1EventLength = 4;
-    private const int Pm1ControlLength = 2;
-    private const int TimerLength = 4;
-    private const int GpeHalf = PlatformMap.Gpe0Length / 2;
+    private const int GpeHalf = AcpiPorts.Gpe0Length / 2;
 
     private readonly Lock _lock = new();
     private readonly VirtualClock _clock;
@@ -41,15 +40,15 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
         _signals = signals;
         PortWindows =
         [
-            new PortWindow(PlatformMap.Pm1Event, Pm1EventLength, new Handler(ReadEvent, WriteEvent)) { Width = 2 },
-            new PortWindow(PlatformMap.Pm1Control, Pm1ControlLength, new Handler(ReadControl, WriteControl)) { Width = 2 },
-            new PortWindow(PlatformMap.PmTimer, TimerLength, new Handler((offset, size) => PmTimer.Read(_clock) >> (offset * 8), (_, _, _) => { })),
-            new PortWindow(PlatformMap.Gpe0, PlatformMap.Gpe0Length, new Handler(ReadGpe, WriteGpe)) { Width = 1 },
-            new PortWindow(PlatformMap.SmiCommand, 2, new Handler(ReadSmi, WriteSmi)) { Width = 1 },
+            new PortWindow(AcpiPorts.Pm1Event, AcpiPorts.Pm1EventLength, new Handler(ReadEvent, WriteEvent)) { Width = 2 },
+            new PortWindow(AcpiPorts.Pm1Control, AcpiPorts.Pm1ControlLength, new Handler(ReadControl, WriteControl)) { Width = 2 },
+            new PortWindow(AcpiPorts.Timer, AcpiPorts.TimerLength, new Handler((offset, size) => PmTimer.Read(_clock) >> (offset * 8), (_, _, _) => { })),
+            new PortWindow(AcpiPorts.Gpe0, AcpiPorts.Gpe0Length, new Handler(ReadGpe, WriteGpe)) { Width = 1 },
+            new PortWindow(AcpiPorts.SmiCommand, AcpiPorts.SmiLength, new Handler(ReadSmi, WriteSmi)) { Width = 1 },
         ];
     }
 
-    public string Name => "acpi-pm";
+    public string Name { get; init; } = "acpi-pm";
 
     public string Schema => "acpi-pm";
 
@@ -69,6 +68,24 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
                 return (_control & Pm1ControlBits.SciEnable) != 0;
             }
         }
+    }
+
+    public void Describe(FirmwareDescription firmware)
+    {
+        var hardware = firmware.Acpi.FixedHardware;
+        hardware.SciInterrupt = AcpiPorts.SciGsi;
+        hardware.SmiCommand = AcpiPorts.SmiCommand;
+        hardware.AcpiEnable = AcpiPorts.AcpiEnable;
+        hardware.AcpiDisable = AcpiPorts.AcpiDisable;
+        hardware.Pm1Event = AcpiPorts.Pm1Event;
+        hardware.Pm1Control = AcpiPorts.Pm1Control;
+        hardware.PmTimer = AcpiPorts.Timer;
+        hardware.PmTimerHas32Bits = AcpiPorts.TimerBits == 32;
+        hardware.Gpe0 = AcpiPorts.Gpe0;
+        hardware.Gpe0Length = AcpiPorts.Gpe0Length;
+        firmware.Acpi.InterruptOverrides.Add(new(AcpiPorts.SciGsi, AcpiPorts.SciGsi, AcpiInterruptOverride.ActiveHighLevel));
+        // Values for SLP_TYP of the PM1a and PM1b control registers (§7.4.2).
+        firmware.Acpi.Root.Add(new AmlName("\\_S5", new AmlPackage(SleepTypes.S5, SleepTypes.S5, 0, 0)));
     }
 
     public void Reset()
@@ -98,7 +115,6 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
 
     public void Stop() => _timer.CancelAndWait();
 
-    /// <summary>The user pressed the power button. What happens is up to the guest.</summary>
     public void PressPowerButton() => RaiseEvent(Pm1Events.PowerButton);
 
     public void PressSleepButton() => RaiseEvent(Pm1Events.SleepButton);
@@ -257,13 +273,13 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
     {
         switch (type)
         {
-            case PlatformMap.SleepTypeS5:
+            case SleepTypes.S5:
                 _signals.PowerOff();
                 break;
-            case PlatformMap.SleepTypeS3:
+            case SleepTypes.S3:
                 _signals.Sleep(SleepState.S3);
                 break;
-            case PlatformMap.SleepTypeS4:
+            case SleepTypes.S4:
                 _signals.Sleep(SleepState.S4);
                 break;
             default:
@@ -317,11 +333,11 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, ISavedState<Acpi
 
             // There is no system management mode: what its handler would do to the registers happens here.
             _smiCommand = (byte)value;
-            if (_smiCommand == PlatformMap.AcpiEnable)
+            if (_smiCommand == AcpiPorts.AcpiEnable)
             {
                 _control |= Pm1ControlBits.SciEnable;
             }
-            else if (_smiCommand == PlatformMap.AcpiDisable)
+            else if (_smiCommand == AcpiPorts.AcpiDisable)
             {
                 _control = (ushort)(_control & ~Pm1ControlBits.SciEnable);
             }

@@ -7,21 +7,32 @@ namespace WebVm.Vmm.Devices.Power.ResetRegister;
 /// The reset control register 0xcf9 (Intel ICH9 data sheet §13.7.5). It lies inside the PCI configuration address register, which only
 /// takes 32-bit accesses; so the PCI host bridge owns the ports and hands byte accesses of this one on.
 /// </summary>
-public sealed class ResetControl(IMachineSignals signals) : IDevice, IPortHandler, ISavedState<ResetControl.State>
+public sealed class ResetControl(IMachineSignals signals) : IDevice, IPortHandler, IFirmwareVisible, ISavedState<ResetControl.State>
 {
+    public const ushort Port = 0xcf9;
+
+    /// <summary>Written to <see cref="Port"/>: system reset, CPU reset.</summary>
+    public const byte ResetValue = SystemReset | ResetProcessor;
+
     private const byte SystemReset = 1 << 1;
     private const byte ResetProcessor = 1 << 2;
     private const byte FullReset = 1 << 3;
 
     private volatile byte _value;
 
-    public string Name => "reset-control";
+    public string Name { get; init; } = "reset-control";
 
     public string Schema => "reset-control";
 
     public int SchemaVersion => 1;
 
     public JsonTypeInfo<State> StateJson => ResetControlStateJson.Strict.State;
+
+    public void Describe(FirmwareDescription firmware)
+    {
+        firmware.Acpi.FixedHardware.ResetPort = Port;
+        firmware.Acpi.FixedHardware.ResetValue = ResetValue;
+    }
 
     public void Reset() => _value = 0;
 

@@ -7,12 +7,14 @@ namespace WebVm.Vmm.Devices.Power.SystemControl;
 /// <summary>System control port A (0x92) of the PS/2: bit 0 resets, bit 1 gates A20.</summary>
 public sealed class SystemControlPort(A20Gate a20, IMachineSignals signals) : IDevice, IPortMapped, IPortHandler, ISavedState<SystemControlPort.State>
 {
+    public const ushort Port = 0x92;
+
     private const byte FastReset = 1 << 0;
     private const byte A20 = 1 << 1;
 
     private volatile byte _value;
 
-    public string Name => "port92";
+    public string Name { get; init; } = "port92";
 
     public string Schema => "system-control-a";
 
@@ -20,7 +22,7 @@ public sealed class SystemControlPort(A20Gate a20, IMachineSignals signals) : ID
 
     public JsonTypeInfo<State> StateJson => SystemControlPortStateJson.Strict.State;
 
-    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(PlatformMap.SystemControlA, 1, this)];
+    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, 1, this)];
 
     public void Reset()
     {

@@ -1,4 +1,6 @@
 using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 
@@ -12,7 +14,7 @@ namespace WebVm.Vmm.Devices.Serial.Uart;
 /// As the line is infinitely fast, it has always been idle for four character times when the guest looks: received data below
 /// the trigger level raises the character timeout interrupt at once.
 /// </remarks>
-public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort, ISavedState<UartState>
+public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort, IFirmwareVisible, IMeasured, ISavedState<UartState>
 {
     private const int FifoDepth = 16;
     private const byte DivisorLatchAccess = 1 << 7;
@@ -37,6 +39,8 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
     private bool _carrier = true;
     private bool _refusedInput;
     private volatile bool _started;
+    private long _bytesSent;
+    private long _bytesReceived;
 
     /// <param name="backend">The far end, or null for a port with nothing connected.</param>
     public Uart16550(string name, ushort port, InterruptLine line, ISerialBackend? backend)
@@ -57,6 +61,17 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
 
     public JsonTypeInfo<UartState> StateJson => UartStateJson.Strict.State;
 
+    public IReadOnlyList<DeviceMetric> Metrics
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [new("bytesReceived", _bytesReceived), new("bytesSent", _bytesSent)];
+            }
+        }
+    }
+
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(_port, UartRegisters.Count, this) { Width = 1 }];
 
     private bool FifosEnabled => (_fifoControl & UartFifoControl.Enable) != 0;
@@ -66,6 +81,12 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
     private bool Loopback => (_modemControl & UartModemControl.Loopback) != 0;
 
     private int TriggerLevel => FifosEnabled ? ((byte)_fifoControl >> 6) switch { 0 => 1, 1 => 4, 2 => 8, _ => 14 } : 1;
+
+    public void Describe(FirmwareDescription firmware)
+    {
+        int number = firmware.AddSerialPort(_port);
+        firmware.Acpi.SystemBus.Add(AmlDevices.Create($"COM{number:X}", "PNP0501", number, new AmlIoPort(_port, UartRegisters.Count), new AmlIrq(_interrupt.Gsi)));
+    }
 
     public void Reset()
     {
@@ -215,6 +236,7 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
             {
                 int room = (FifosEnabled ? FifoDepth : 1) - _received.Count;
                 taken = _received.Push(data[..Math.Min(data.Length, Math.Max(room, 0))]);
+                _bytesReceived += taken;
                 UpdateInterrupt();
             }
 
@@ -393,6 +415,7 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
             }
 
             _transmitting.Drop(taken);
+            _bytesSent += taken;
         }
 
         _transmitterInterrupt = true;

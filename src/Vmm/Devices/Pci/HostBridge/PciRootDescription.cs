@@ -1,14 +1,11 @@
+using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
-using WebVm.Vmm.Devices;
 
-namespace WebVm.Vmm.Firmware.Acpi;
+namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
-/// <summary>The PCI Express root in the namespace: windows, interrupt routing, negotiation of features.</summary>
-internal static class PciRootBridge
+/// <summary>The PCI Express root in the namespace (windows, interrupt routing, negotiation of features), and where its configuration window lies.</summary>
+internal static class PciRootDescription
 {
-    private const int Slots = 32;
-    private const int Pins = 4;
-
     /// <summary>The _OSC of a PCI Express root (PCI Firmware 3.3 §4.5.1).</summary>
     private static readonly Guid s_hostBridgeFeatures = new("33db4d5b-1ff7-401c-9657-7441c03dd766");
 
@@ -20,7 +17,14 @@ internal static class PciRootBridge
     private const ulong UnrecognizedRevision = 1 << 3;
     private const ulong CapabilitiesMasked = 1 << 4;
 
-    public static AmlDevice Describe(PlatformDescription platform) => new("PCI0",
+    public static void AddTo(AcpiDescription acpi)
+    {
+        acpi.SystemBus.Add(Root(acpi.NodeCount > 0));
+        acpi.SystemBus.Add(ConfigurationReservation());
+        acpi.Tables.Add(ConfigurationTable());
+    }
+
+    private static AmlDevice Root(bool hasNodes) => new("PCI0",
     [
         new AmlName("_HID", new AmlEisaId("PNP0A08")),
         new AmlName("_CID", new AmlEisaId("PNP0A03")),
@@ -28,29 +32,29 @@ internal static class PciRootBridge
         new AmlName("_SEG", 0),
         new AmlName("_BBN", 0),
         new AmlName("_CCA", 1),
-        new AmlName("_CRS", Windows(platform)),
+        new AmlName("_CRS", Windows()),
         new AmlName("_PRT", InterruptRouting()),
         NegotiateFeatures(),
         // The root hangs on the first node; without this Linux complains that the bus has none.
-        .. (platform.NodeCount > 0 ? [new AmlName("_PXM", 0)] : Array.Empty<AmlTerm>()),
+        .. (hasNodes ? [new AmlName("_PXM", 0)] : Array.Empty<AmlTerm>()),
     ]);
 
-    private static AmlResourceTemplate Windows(PlatformDescription platform) => new(
+    private static AmlResourceTemplate Windows() => new(
         new AmlWindow(AmlRangeKind.BusNumber, 16, 0, PlatformMap.EcamBuses - 1),
-        new AmlIoPort(PlatformMap.PciConfigAddress, 8),
-        new AmlWindow(AmlRangeKind.Io, 16, 0, PlatformMap.PciConfigAddress - 1),
+        new AmlIoPort(PciHostBridge.ConfigAddress, PciHostBridge.ConfigPorts),
+        new AmlWindow(AmlRangeKind.Io, 16, 0, PciHostBridge.ConfigAddress - 1),
         new AmlWindow(AmlRangeKind.Io, 16, PlatformMap.PciIoBase, PlatformMap.PciIoEnd),
-        new AmlWindow(AmlRangeKind.Memory, 32, platform.PciMemory32.First, platform.PciMemory32.Last),
-        new AmlWindow(AmlRangeKind.Memory, 64, platform.PciMemory64.First, platform.PciMemory64.Last, AmlCaching.Cacheable));
+        new AmlWindow(AmlRangeKind.Memory, 32, PlatformMap.PciMemory32, PlatformMap.PciMemory32End - 1),
+        new AmlWindow(AmlRangeKind.Memory, 64, PlatformMap.PciMemory64, PlatformMap.PciMemory64End - 1, AmlCaching.Cacheable));
 
     /// <summary>INTA#-INTD# of every slot on I/O APIC pins 16-19, rotated by slot (§6.2.13).</summary>
     private static AmlPackage InterruptRouting() => new(
         [
-            .. Enumerable.Range(0, Slots * Pins).Select(i => (Slot: i / Pins, Pin: i % Pins)).Select(wire => new AmlPackage(
+            .. Enumerable.Range(0, PciSlot.Devices * PciInterrupts.Pins).Select(i => (Slot: i / PciInterrupts.Pins, Pin: i % PciInterrupts.Pins)).Select(wire => new AmlPackage(
                 ((ulong)wire.Slot << 16) | 0xffff,
                 (ulong)wire.Pin,
                 0,
-                (ulong)(PlatformMap.PciIntxGsi + ((wire.Slot + wire.Pin) % Pins)))),
+                (ulong)PciInterrupts.GsiOf(new PciSlot(wire.Slot, 0), wire.Pin + 1))),
         ]);
 
     private static AmlMethod NegotiateFeatures()
@@ -73,5 +77,22 @@ internal static class PciRootBridge
                 ],
                 [new AmlBinary(AmlOperator.Or, status, UnrecognizedUuid, status)]),
             new AmlReturn(capabilities));
+    }
+
+    /// <summary>Motherboard resources: the firmware, not a device, owns the configuration window (PCI Firmware 3.3 §4.1.2).</summary>
+    private static AmlDevice ConfigurationReservation() => AmlDevices.Create(
+        "MBRD", "PNP0C02", 1, new AmlMemory32Fixed((uint)PlatformMap.Ecam, (uint)PlatformMap.EcamBuses << 20, Writable: true));
+
+    /// <summary>MCFG (PCI Firmware 3.3 §4.1.2).</summary>
+    private static AcpiTable ConfigurationTable()
+    {
+        var body = new AmlWriter();
+        body.QuadWord(0);
+        body.QuadWord(PlatformMap.Ecam);
+        body.Word(0);
+        body.Byte(0);
+        body.Byte(PlatformMap.EcamBuses - 1);
+        body.DoubleWord(0);
+        return AcpiTable.Create("MCFG", 1, body.ToArray());
     }
 }
