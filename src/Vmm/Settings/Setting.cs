@@ -103,7 +103,7 @@ public sealed class IntegerSetting(string name, string help) : Setting<long>(nam
             return true;
         }
 
-        json.Fault(Name, $"{number}; there may be {Takes}");
+        json.Fault(Name, $"{number}; it takes {Takes}");
         return false;
     }
 }
@@ -136,7 +136,7 @@ public sealed class SizeSetting(string name, string help) : Setting<ulong>(name,
             return true;
         }
 
-        json.Fault(Name, $"{ByteSize.Format(size)}; there may be {Takes}");
+        json.Fault(Name, $"{ByteSize.Format(size)}; it takes {Takes}");
         return false;
     }
 }
@@ -167,7 +167,7 @@ public sealed class TextSetting(string name, string help) : Setting<string>(name
             return true;
         }
 
-        json.Fault(Name, $"there may be {Takes}, none of them a control character");
+        json.Fault(Name, $"it takes {Takes}, none of them a control character");
         return false;
     }
 }
@@ -197,7 +197,7 @@ public sealed class ChoiceSetting<T>(string name, string help, params IReadOnlyL
             }
         }
 
-        json.Fault(Name, $"'{text}'; there may be {Takes}");
+        json.Fault(Name, $"'{text}'; it takes {Takes}");
         return false;
     }
 }

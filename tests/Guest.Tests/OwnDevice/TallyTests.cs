@@ -51,5 +51,5 @@ public sealed class TallyTests
     }
 
     private static int Count(GuestSession session) =>
-        int.Parse(session.Run("dd if=/dev/port bs=1 skip=$((0x334)) count=1 2>/dev/null | od -An -tu1").Trim(), CultureInfo.InvariantCulture);
+        int.Parse(session.Run("dd if=/dev/port bs=1 skip=$((0x334)) count=1 2>/dev/null | hexdump -e '1/1 \"%d\"'"), CultureInfo.InvariantCulture);
 }

@@ -8,7 +8,7 @@ public sealed partial class NamespacesTests
     [Fact]
     public void Namespaces_follow_folders()
     {
-        string sources = Path.Combine(Repository(), "src", "Vmm");
+        string sources = Path.Combine(Repository.Root, "src", "Vmm");
         var wrong = Directory.EnumerateFiles(sources, "*.cs", SearchOption.AllDirectories)
             .Where(file => !file.Contains("/obj/", StringComparison.Ordinal) && !file.Contains("/bin/", StringComparison.Ordinal))
             .Select(file => (file, Expected: Expected(sources, file), Actual: NamespaceLine().Match(File.ReadAllText(file)) is { Success: true } match ? match.Groups[1].Value : null))
@@ -22,17 +22,6 @@ public sealed partial class NamespacesTests
     {
         string folder = Path.GetRelativePath(sources, Path.GetDirectoryName(file)!);
         return folder == "." ? "WebVm.Vmm" : "WebVm.Vmm." + folder.Replace('/', '.');
-    }
-
-    private static string Repository()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "WebVm.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new InvalidOperationException("The tests do not run inside the repository.");
     }
 
     [GeneratedRegex(@"^namespace ([\w.]+)[;\s]", RegexOptions.Multiline)]

@@ -2,6 +2,7 @@ using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Catalogue;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Machine.Consoles;

@@ -44,7 +44,8 @@ internal sealed class WholePlatform : IDisposable
         _engine = new SoftEngine(Memory, Bus, _timers);
         _engine.CreateVcpu(0, CpuPlace.Alone);
         var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec() };
-        Tree = spec.PlanDevices(null, []).Make(new MachineParts
+        Plan = spec.PlanDevices(null, []);
+        Parts = new MachineParts
         {
             Memory = Memory,
             Bus = Bus,
@@ -52,7 +53,8 @@ internal sealed class WholePlatform : IDisposable
             Interrupts = _engine.Interrupts,
             Signals = Signals,
             Facts = new MachineFacts(RamSize, 0),
-        }.With<ICpuEngine>(_engine).With<ISerialBackend>(Serial));
+        }.With<ICpuEngine>(_engine).With<ISerialBackend>(Serial);
+        Tree = Plan.Make(Parts);
         Bridge = (PciHostBridge)Tree.Find("pci")!.Device;
         AddWhatTheMachineDoesNotHave();
         Tree.DeviceFailed += failure => _faults.Enqueue($"{failure} {failure.Cause}");
@@ -71,6 +73,11 @@ internal sealed class WholePlatform : IDisposable
     public RecordingSignals Signals { get; } = new();
 
     public SerialConsole Serial { get; } = new();
+
+    /// <summary>The devices that the machine itself has.</summary>
+    public DevicePlan Plan { get; }
+
+    public MachineParts Parts { get; }
 
     public DeviceTree Tree { get; }
 
