@@ -9,7 +9,6 @@ using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Power.FixedHardware;
 using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Devices.Serial.Uart;
-using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
@@ -32,7 +31,8 @@ internal sealed class BusBenchmark : IBenchmark
         var bus = new SystemBus();
         using var engine = new SoftEngine(memory, bus, timers);
         engine.CreateVcpu(0, CpuPlace.Alone);
-        using var tree = new MachineSpec { Display = new DisplaySpec() }.PlanDevices(null, []).Make(new MachineParts
+        new MachineSpec { Display = new DisplaySpec() }.Expanded(null, out var plan);
+        using var tree = plan.Make(new MachineParts
         {
             Memory = memory,
             Bus = bus,

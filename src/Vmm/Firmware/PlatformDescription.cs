@@ -1,6 +1,4 @@
 using WebVm.Vmm.Devices.Framework;
-using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
-using WebVm.Vmm.Devices.Debugging.Panic;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware;

@@ -1,5 +1,4 @@
 using System.Text;
-using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Settings;
 using Xunit;

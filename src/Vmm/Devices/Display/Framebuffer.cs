@@ -1,4 +1,3 @@
-using WebVm.Vmm.Devices.Display.Bochs;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Memory;
 

@@ -1,5 +1,3 @@
-using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
-
 namespace WebVm.Vmm.Devices.FirmwareConfig;
 
 /// <summary>Selector values of fw_cfg items with a fixed place (linux/qemu_fw_cfg.h).</summary>

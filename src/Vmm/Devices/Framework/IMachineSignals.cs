@@ -1,7 +1,3 @@
-using WebVm.Vmm.Devices.Debugging.Exit;
-using WebVm.Vmm.Devices.Power.ResetRegister;
-using WebVm.Vmm.Devices.Power.SystemControl;
-
 namespace WebVm.Vmm.Devices.Framework;
 
 /// <summary>What made the machine reset.</summary>

@@ -1,5 +1,3 @@
-using WebVm.Vmm.Devices.Pci.HostBridge;
-
 namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>

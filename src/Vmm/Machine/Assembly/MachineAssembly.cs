@@ -2,11 +2,9 @@ using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Catalogue;
-using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Devices.Framework;
@@ -34,7 +32,7 @@ public static class MachineAssembly
     /// <param name="known">The processor that a saved guest goes on with.</param>
     internal static VirtualMachine Assemble(MachineSpec spec, CpuDescription? known, DeviceCatalogue? catalogue)
     {
-        spec = spec.Expanded(catalogue);
+        spec = spec.Expanded(catalogue, out var plan);
         var clock = new VirtualClock();
         var timers = new TimerService(clock, () => InnerWall.Narrow(ThreadRole.Timers));
         var memory = new GuestMemory();
@@ -45,7 +43,7 @@ public static class MachineAssembly
             var engine = EngineSelection.Create(spec, memory, bus, timers, known);
             var signals = new MachineSignals();
             var serial = new SerialConsole();
-            var devices = spec.PlanDevices(catalogue, []).Make(new MachineParts
+            var devices = plan.Make(new MachineParts
             {
                 Memory = memory,
                 Bus = bus,

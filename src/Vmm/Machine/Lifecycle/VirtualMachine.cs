@@ -1,5 +1,4 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;

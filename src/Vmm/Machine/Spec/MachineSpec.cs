@@ -79,7 +79,21 @@ public sealed record MachineSpec
 
     /// <summary>Every fault of the spec; none when a machine can be made of it.</summary>
     /// <param name="catalogue">Kinds of device; null for those of this build.</param>
-    public IReadOnlyList<SpecFault> Validate(DeviceCatalogue? catalogue = null)
+    public IReadOnlyList<SpecFault> Validate(DeviceCatalogue? catalogue = null) => Check(catalogue, out _);
+
+    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
+    public MachineSpec Validated(DeviceCatalogue? catalogue = null) => Check(catalogue, out _) is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
+
+    /// <summary>The same machine with all its devices in <see cref="Devices"/>, each with its place and all settings, and no short form.</summary>
+    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
+    public MachineSpec Expanded(DeviceCatalogue? catalogue = null) => Expanded(catalogue, out _);
+
+    /// <param name="plan">What the devices are made of.</param>
+    internal MachineSpec Expanded(DeviceCatalogue? catalogue, out DevicePlan plan) => Check(catalogue, out plan) is { Count: > 0 } faults
+        ? throw new InvalidSpecException(faults)
+        : this with { Devices = [.. plan.Devices.Select(device => device.Spec)], Display = null, Hpet = false };
+
+    private List<SpecFault> Check(DeviceCatalogue? catalogue, out DevicePlan plan)
     {
         var faults = new List<SpecFault>();
         if (Name.Length is 0 or > 64 || Name.Any(character => !char.IsAsciiLetterOrDigit(character) && character is not ('-' or '_' or '.')))
@@ -104,23 +118,9 @@ public sealed record MachineSpec
         faults.AddRange(Cpu.Faults().Select(fault => new SpecFault($"/cpu/features/{fault.Feature}", fault.Fault)));
         NumaValidation.Check(this, faults);
         Boot?.Check(faults);
-        PlanDevices(catalogue, faults);
+        plan = (catalogue ?? BuiltInDevices.Catalogue).Plan(DeviceExpansion.Of(this), faults);
         return faults;
     }
-
-    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
-    public MachineSpec Validated(DeviceCatalogue? catalogue = null) => Validate(catalogue) is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
-
-    /// <summary>The same machine with all its devices in <see cref="Devices"/>, each with its place and all settings, and no short form.</summary>
-    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
-    public MachineSpec Expanded(DeviceCatalogue? catalogue = null)
-    {
-        var plan = Validated(catalogue).PlanDevices(catalogue, []);
-        return this with { Devices = [.. plan.Devices.Select(device => device.Spec)], Display = null, Hpet = false };
-    }
-
-    /// <summary>What devices are made of.</summary>
-    internal DevicePlan PlanDevices(DeviceCatalogue? catalogue, List<SpecFault> faults) => (catalogue ?? BuiltInDevices.Catalogue).Plan(DeviceExpansion.Of(this), faults);
 }
 
 /// <summary>One virtual NUMA node (ACPI 6.5 §5.2.16).</summary>

@@ -124,7 +124,8 @@ public sealed class CatalogueTests
         {
             Devices = [new("leaf", "example.bus") { At = "sub:c" }, new("sub", "example.bus") { At = "root:b" }, new("root", "example.root")],
         };
-        using var tree = spec.PlanDevices(s_catalogue, []).Make(platform.Parts);
+        spec.Expanded(s_catalogue, out var plan);
+        using var tree = plan.Make(platform.Parts);
         Assert.Equal(["root", "sub", "leaf"], tree.Nodes.Select(node => node.Name));
         Assert.Equal(["1:sub"], ((ExampleDevice)tree.Find("root")!.Device).Attached);
         Assert.Equal(["2:leaf"], ((ExampleDevice)tree.Find("sub")!.Device).Attached);

@@ -28,7 +28,8 @@ internal static class PcDevices
         using var memory = new GuestMemory();
         var bus = new SystemBus();
         using var engine = new SoftEngine(memory, bus, timers);
-        using var tree = spec.PlanDevices(null, []).Make(new MachineParts
+        spec.Expanded(null, out var plan);
+        using var tree = plan.Make(new MachineParts
         {
             Memory = memory,
             Bus = bus,

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Memory;

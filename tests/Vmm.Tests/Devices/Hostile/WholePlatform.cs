@@ -1,21 +1,13 @@
 using System.Collections.Concurrent;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
-using WebVm.Vmm.Devices.Display;
-using WebVm.Vmm.Devices.Display.Bochs;
 using WebVm.Vmm.Devices.Framework;
-using WebVm.Vmm.Devices.Input;
-using WebVm.Vmm.Devices.Input.Ps2;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Devices.Pci.HostBridge;
 using WebVm.Vmm.Devices.Serial;
-using WebVm.Vmm.Devices.Wires;
-using WebVm.Vmm.Interrupts;
-using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
@@ -44,7 +36,8 @@ internal sealed class WholePlatform : IDisposable
         _engine = new SoftEngine(Memory, Bus, _timers);
         _engine.CreateVcpu(0, CpuPlace.Alone);
         var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec() };
-        Plan = spec.PlanDevices(null, []);
+        spec.Expanded(null, out var plan);
+        Plan = plan;
         Parts = new MachineParts
         {
             Memory = Memory,

@@ -1,4 +1,3 @@
-using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Power.FixedHardware;
 using WebVm.Vmm.Devices.Power.ResetRegister;

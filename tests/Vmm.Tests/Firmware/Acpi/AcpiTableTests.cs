@@ -3,8 +3,6 @@ using System.Text;
 using System.Text.RegularExpressions;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Devices;
-using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
-using WebVm.Vmm.Devices.Serial.Uart;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Memory;

@@ -1,5 +1,3 @@
-using WebVm.Vmm.Devices.Chipset.Clock;
-using WebVm.Vmm.Devices.Chipset.IntervalTimer;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
 
@@ -22,6 +20,10 @@ internal sealed class HpetTimer : IDisposable
     private const int FirstRoute = 20;
     private const int LastRoute = 23;
     private const ulong RouteCapable = 0x00f0_0000UL << 32;
+
+    /// <summary>Where the interrupts of PIT and RTC arrive (§2.4.4.1).</summary>
+    private const int LegacyTimerGsi = 2;
+    private const int LegacyClockGsi = 8;
 
     private const int ConfigurationOffset = 0x00;
     private const int ComparatorOffset = 0x08;
@@ -53,8 +55,8 @@ internal sealed class HpetTimer : IDisposable
         // Legacy replacement (§2.4.4.1): comparator 0 takes the PIT's interrupt, comparator 1 the RTC's.
         _legacy = index switch
         {
-            0 => line(PitPorts.Gsi).CreateSource(),
-            1 => line(RealTimeClock.Gsi).CreateSource(),
+            0 => line(LegacyTimerGsi).CreateSource(),
+            1 => line(LegacyClockGsi).CreateSource(),
             _ => null,
         };
     }

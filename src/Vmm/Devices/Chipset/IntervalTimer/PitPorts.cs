@@ -1,6 +1,5 @@
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
-using WebVm.Vmm.Devices.Chipset.IoInterrupts;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 

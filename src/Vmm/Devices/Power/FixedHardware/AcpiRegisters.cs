@@ -1,5 +1,3 @@
-using WebVm.Vmm.Devices.Chipset.Clock;
-
 namespace WebVm.Vmm.Devices.Power.FixedHardware;
 
 /// <summary>PM1 status and enable bits (ACPI 6.5 §4.8.4.1, tables 4.10 and 4.11).</summary>
