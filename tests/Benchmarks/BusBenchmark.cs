@@ -1,9 +1,14 @@
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
-using WebVm.Vmm.Devices.Power;
-using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Devices.Catalogue;
+using WebVm.Vmm.Devices.Chipset.IoInterrupts;
+using WebVm.Vmm.Devices.Debugging.Exit;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Power.FixedHardware;
+using WebVm.Vmm.Devices.Serial;
+using WebVm.Vmm.Devices.Serial.Uart;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
@@ -26,15 +31,23 @@ internal sealed class BusBenchmark : IBenchmark
         var bus = new SystemBus();
         using var engine = new SoftEngine(memory, bus, timers);
         engine.CreateVcpu(0, CpuPlace.Alone);
-        var spec = new MachineSpec { Display = new DisplaySpec() };
-        using var tree = StandardDevices.Create(spec, memory, bus, engine, timers, new Deaf(), new SerialConsole()).Tree;
+        new MachineSpec { Display = new DisplaySpec() }.Expanded(null, out var plan);
+        using var tree = plan.Make(new MachineParts
+        {
+            Memory = memory,
+            Bus = bus,
+            Timers = timers,
+            Interrupts = engine.Interrupts,
+            Signals = new Deaf(),
+            Facts = new MachineFacts(0, 0),
+        }.With<ICpuEngine>(engine).With<ISerialBackend>(new SerialConsole()));
         tree.PowerUp();
         tree.Start();
 
         (string What, Action<int> Loop)[] accesses =
         [
-            ("port read, UART line status", count => Ports(count, PlatformMap.Com1 + 5, 1)),
-            ("port read, ACPI timer", count => Ports(count, PlatformMap.PmTimer, 4)),
+            ("port read, UART line status", count => Ports(count, ComPorts.Com1 + 5, 1)),
+            ("port read, ACPI timer", count => Ports(count, AcpiPorts.Timer, 4)),
             ("port write, nobody there (0x80)", count =>
             {
                 for (int i = 0; i < count; i++)
@@ -42,9 +55,9 @@ internal sealed class BusBenchmark : IBenchmark
                     bus.WritePort(0x80, 1, 0);
                 }
             }),
-            ("MMIO read, I/O APIC", count => Mmio(count, PlatformMap.IoApic, 4, 0)),
+            ("MMIO read, I/O APIC", count => Mmio(count, IoApicWindow.Base, 4, 0)),
             ("MMIO read, PCI configuration by ECAM", count => Mmio(count, PlatformMap.Ecam, 4, 0)),
-            ("MMIO read, two devices in turn", count => Mmio(count, PlatformMap.Ecam, 4, PlatformMap.IoApic ^ PlatformMap.Ecam)),
+            ("MMIO read, two devices in turn", count => Mmio(count, PlatformMap.Ecam, 4, IoApicWindow.Base ^ PlatformMap.Ecam)),
             ("MMIO read, nobody there", count => Mmio(count, PlatformMap.PciMemory64, 1, 0)),
         ];
         foreach (var (what, loop) in accesses)

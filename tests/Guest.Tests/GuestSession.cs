@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
@@ -57,9 +58,9 @@ internal sealed class GuestSession : IAsyncDisposable
     }
 
     /// <param name="seconds">Limit of each wait: generous, as the machine that runs the tests may be busy.</param>
-    public static async Task<GuestSession> Start(MachineSpec spec, int seconds = 300)
+    public static async Task<GuestSession> Start(MachineSpec spec, int seconds = 300, DeviceCatalogue? catalogue = null)
     {
-        var session = new GuestSession(MachineAssembly.Assemble(spec), TimeSpan.FromSeconds(seconds));
+        var session = new GuestSession(MachineAssembly.Assemble(spec, catalogue), TimeSpan.FromSeconds(seconds));
         try
         {
             await session.Machine.Start().WaitAsync(session._limit);
@@ -72,9 +73,9 @@ internal sealed class GuestSession : IAsyncDisposable
         }
     }
 
-    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300, ClockChoice? clock = null)
+    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300, ClockChoice? clock = null, DeviceCatalogue? catalogue = null)
     {
-        var session = new GuestSession(await StateRestorer.Restore(directory, engine, clock), TimeSpan.FromSeconds(seconds));
+        var session = new GuestSession(await StateRestorer.Restore(directory, engine, clock, catalogue), TimeSpan.FromSeconds(seconds));
         await session.Machine.Resume().WaitAsync(session._limit);
         return session;
     }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 using Xunit;
 
 namespace WebVm.Guest.Tests;

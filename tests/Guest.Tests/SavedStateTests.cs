@@ -3,6 +3,7 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 using Xunit;
 
 namespace WebVm.Guest.Tests;

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
 

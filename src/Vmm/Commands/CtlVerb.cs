@@ -17,6 +17,7 @@ internal static class CtlVerb
         command.Arguments.Add(path);
         Add("status", "What the machine is and does.", async client => Print(await client.StatusAsync(), ControlJson.Default.MachineStatus));
         Add("metrics", "Running totals.", async client => Print(await client.MetricsAsync(), ControlJson.Default.MachineMetrics));
+        Add("devices", "What the machine is made of, and how each device does.", async client => Print(await client.DevicesAsync(), ControlJson.Default.MachineDevices));
         Add("enlightenments", "What the guest was offered and took of the interfaces for guests that know they are virtual.", async client => Print(await client.EnlightenmentsAsync(), ControlJson.Default.MachineEnlightenments));
         Add("pause", "Let the guest stand still.", client => client.PauseAsync());
         Add("resume", "Let a paused guest go on.", client => client.ResumeAsync());

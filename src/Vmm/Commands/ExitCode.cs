@@ -2,7 +2,7 @@ using WebVm.Vmm.Control;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
-using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Commands;
 

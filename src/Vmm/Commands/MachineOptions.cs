@@ -1,15 +1,18 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using WebVm.Vmm.Confinement;
-using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Commands;
 
@@ -33,6 +36,8 @@ internal sealed class MachineOptions
     private readonly Option<string?> _clock = new("--clock") { Description = "what becomes of the time in which the machine was paused or saved: catch-up (the guest's clocks jump ahead) or stopped", HelpName = "catch-up|stopped" };
     private readonly Option<string[]> _handed = new("--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME", Hidden = true };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
+
+    private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static readonly SpecFault[] NothingToBoot =
     [
@@ -97,6 +102,12 @@ internal sealed class MachineOptions
         var clock = ReadClock(parsed.GetValue(_clock), faults);
         return faults.Count == 0 ? StateRestorer.Restore(directory, engine, clock).GetAwaiter().GetResult() : throw new InvalidSpecException(faults);
     }
+
+    /// <summary>The machine that the options describe as a complete spec.</summary>
+    /// <exception cref="InvalidSpecException">An option or the spec file is wrong.</exception>
+    public string Describe(ParseResult parsed) => parsed.GetValue(_restore) is null
+        ? MachineSpecJson.Write(Read(parsed).Expanded()).ToJsonString(s_readable)
+        : throw new InvalidSpecException("--describe", "a saved state describes its machine itself, in machine.json");
 
     private MachineSpec Read(ParseResult parsed)
     {

@@ -1,7 +1,11 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Devices.BuiltIn;
+using WebVm.Vmm.Devices.Catalogue;
 
 namespace WebVm.Vmm.Commands;
 
@@ -11,10 +15,18 @@ internal static class ProbeVerb
     public static Command Create()
     {
         var json = new Option<bool>("--json") { Description = "as JSON" };
+        var devices = new Option<bool>("--devices") { Description = "tell instead which kinds of device this build makes, with their settings" };
         var command = new Command("probe", "Measure what this host offers and say which engine auto takes.");
         command.Options.Add(json);
+        command.Options.Add(devices);
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(devices))
+            {
+                Print(BuiltInDevices.Catalogue, parsed.GetValue(json));
+                return ExitCode.Success;
+            }
+
             var probe = HostProbe.Measure();
             if (parsed.GetValue(json))
             {
@@ -28,6 +40,25 @@ internal static class ProbeVerb
             return ExitCode.Success;
         });
         return command;
+    }
+
+    private static void Print(DeviceCatalogue catalogue, bool json)
+    {
+        if (json)
+        {
+            var kinds = new JsonArray([.. catalogue.Kinds.Select(DeviceKindJson.Write)]);
+            Console.WriteLine(kinds.ToJsonString(new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+            return;
+        }
+
+        foreach (var kind in catalogue.Kinds)
+        {
+            Console.WriteLine($"{kind.Name,-22} {kind.Help}{(kind.Placement is { } placement ? $"; at {placement.Connection.Example}" : "")}");
+            foreach (var setting in kind.Settings)
+            {
+                Console.WriteLine($"{"",-22}   {setting.Name}: {setting.Help} ({setting.Takes}{(setting.DefaultJson is { } initial ? $"; {initial.ToJsonString()}" : setting.IsRequired ? "; required" : "")})");
+            }
+        }
     }
 
     private static void Print(HostProbe probe)

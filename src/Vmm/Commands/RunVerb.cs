@@ -12,12 +12,20 @@ internal static class RunVerb
         var control = new Option<string?>("--control") { Description = "serve a control socket there (see ctl)", HelpName = "PATH" };
         var screenshot = new Option<string?>("--screenshot-on-exit") { Description = "write the last screen there as PNG", HelpName = "FILE.png" };
         var command = new Command("run", "Run a virtual machine until it ends. Exit code: 0 powered off, 2 bad input, 4 host failed, 6 guest crashed.");
+        var describe = new Option<bool>("--describe") { Description = "print the machine as a spec, with every device, its place and its settings, and do not run it" };
         machine.AddTo(command);
         command.Options.Add(serial);
         command.Options.Add(control);
         command.Options.Add(screenshot);
+        command.Options.Add(describe);
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(describe))
+            {
+                Console.WriteLine(machine.Describe(parsed));
+                return ExitCode.Success;
+            }
+
             machine.LockIn(parsed);
             var session = new MachineSession
             {

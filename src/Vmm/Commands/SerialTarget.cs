@@ -1,7 +1,7 @@
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
-using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Commands;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using WebVm.Vmm.Host;
-using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Commands;
 

@@ -130,6 +130,9 @@ public sealed class ControlClient : IDisposable
 
     public Task<MachineMetrics> MetricsAsync() => Call("metrics", ControlJson.Default.MachineMetrics);
 
+    /// <summary>What the machine is made of, and how each device does.</summary>
+    public Task<MachineDevices> DevicesAsync() => Call("devices", ControlJson.Default.MachineDevices);
+
     /// <summary>What the guest was offered and took of the paravirtual interfaces.</summary>
     public Task<MachineEnlightenments> EnlightenmentsAsync() => Call("enlightenments", ControlJson.Default.MachineEnlightenments);
 

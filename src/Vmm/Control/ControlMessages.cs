@@ -99,6 +99,29 @@ public sealed record MachineMetrics
 
 public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions);
 
+/// <summary>What the machine is made of beside processors and memory, in the order of its spec.</summary>
+public sealed record MachineDevices(IReadOnlyList<MachineDevice> Items);
+
+/// <summary>A device and how it does.</summary>
+public sealed record MachineDevice
+{
+    public required string Id { get; init; }
+
+    public required string Kind { get; init; }
+
+    /// <summary>"bus:place"; absent for a kind that has one place.</summary>
+    public string? At { get; init; }
+
+    /// <summary>An object; absent for a kind that has none.</summary>
+    public JsonElement? Settings { get; init; }
+
+    /// <summary>Why the device was lost; absent while it is well.</summary>
+    public string? Failure { get; init; }
+
+    /// <summary>What the device counts since power-on, by name; absent for one that counts nothing.</summary>
+    public IReadOnlyDictionary<string, long>? Metrics { get; init; }
+}
+
 /// <summary>What a guest that knows it is virtual was offered, and what it took.</summary>
 public sealed record MachineEnlightenments(IReadOnlyList<EnlightenmentStatus> Items);
 
@@ -173,6 +196,7 @@ public sealed record TextEvent(string Text);
 [JsonSerializable(typeof(ControlMessage))]
 [JsonSerializable(typeof(MachineStatus))]
 [JsonSerializable(typeof(MachineMetrics))]
+[JsonSerializable(typeof(MachineDevices))]
 [JsonSerializable(typeof(MachineEnlightenments))]
 [JsonSerializable(typeof(SaveParameters))]
 [JsonSerializable(typeof(SaveFilesResult))]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
@@ -27,6 +28,7 @@ internal sealed partial class ControlMethods
             ["status"] = (_, _) => Value(Status(), ControlJson.Default.MachineStatus),
             ["spec"] = (_, _) => new ControlResult(JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec), ControlJson.Default.JsonObject), []),
             ["metrics"] = (_, _) => Value(Metrics(), ControlJson.Default.MachineMetrics),
+            ["devices"] = (_, _) => Value(Devices(), ControlJson.Default.MachineDevices),
             ["enlightenments"] = (_, _) => Value(new MachineEnlightenments(machine.Enlightenments().GetAwaiter().GetResult()), ControlJson.Default.MachineEnlightenments),
             ["pause"] = (_, _) => Await(machine.Pause()),
             ["resume"] = (_, _) => Await(machine.Resume()),
@@ -106,6 +108,20 @@ internal sealed partial class ControlMethods
         UnclaimedPorts = _machine.Platform.Bus.UnclaimedPorts,
         UnclaimedMmio = _machine.Platform.Bus.UnclaimedMmio,
     };
+
+    private MachineDevices Devices() => new([.. (_machine.Spec.Devices ?? []).Select(device =>
+    {
+        var node = _machine.Platform.Devices.Find(device.Id);
+        return new MachineDevice
+        {
+            Id = device.Id,
+            Kind = device.Kind,
+            At = device.At,
+            Settings = device.Settings,
+            Failure = node?.Failure?.Reason,
+            Metrics = (node?.Device as IMeasured)?.Metrics.ToDictionary(metric => metric.Name, metric => metric.Value),
+        };
+    })]);
 
     private ControlResult SaveFiles() =>
         Value(new SaveFilesResult([.. StateSaver.FilesOf(_machine).Select(file => new SaveFile(file.Key, file.Value))]), ControlJson.Default.SaveFilesResult);

@@ -18,6 +18,9 @@ public interface ICpuEngine : IDisposable
     /// <summary>Where the VM's devices send interrupts.</summary>
     IInterruptRouter Interrupts { get; }
 
+    /// <summary>Interrupt controllers and PIT, where the machine's bus leads to them; null for an engine that answers their accesses by itself.</summary>
+    InterruptChips? Chips { get; }
+
     /// <summary>Creates the vCPU with that index, at that place of the machine's <see cref="CpuTopology"/>. All are created before the first runs, or later when hot-added. Index 0 is the boot processor; others wait for INIT/SIPI.</summary>
     IVirtualCpu CreateVcpu(int index, CpuPlace place);
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Firmware.Boot;
 
 namespace WebVm.Vmm.Firmware;
@@ -22,17 +23,17 @@ internal static class BiosDataArea
     private const int SerialCountShift = 9;
     private const ushort PointingDevice = 1 << 2;
 
-    public static byte[] Create(PlatformDescription platform)
+    public static byte[] Create(FirmwareDescription devices)
     {
         byte[] area = new byte[Size];
-        int ports = Math.Min(platform.SerialPorts.Count, SerialPortsMax);
+        int ports = Math.Min(devices.SerialPorts.Count, SerialPortsMax);
         for (int i = 0; i < ports; i++)
         {
-            UInt16(SerialPorts + (i * 2), platform.SerialPorts[i].Port);
+            UInt16(SerialPorts + (i * 2), devices.SerialPorts[i]);
         }
 
         UInt16(ExtendedSegment, (ushort)(MemoryMap.ExtendedBiosData >> 4));
-        UInt16(Equipment, (ushort)((ports << SerialCountShift) | (platform.KeyboardController ? PointingDevice : 0)));
+        UInt16(Equipment, (ushort)((ports << SerialCountShift) | (devices.PointingDevice ? PointingDevice : 0)));
         UInt16(BaseMemory, (ushort)(MemoryMap.ExtendedBiosData >> 10));
         return area;
 

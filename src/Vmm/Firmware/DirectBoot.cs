@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Firmware.Smbios;
@@ -38,7 +39,7 @@ public static class DirectBoot
             new MemoryMapEntry(block, AcpiTableSet.SharedSize, MemoryMapType.AcpiNvs),
             new MemoryMapEntry(block + AcpiTableSet.SharedSize, size - AcpiTableSet.SharedSize, MemoryMapType.AcpiReclaimable),
         ]);
-        Write(memory, new(BiosDataArea.Address), BiosDataArea.Create(platform));
+        Write(memory, new(BiosDataArea.Address), BiosDataArea.Create(platform.DescribeDevices()));
         Write(memory, new(MemoryMap.ExtendedBiosData), BiosDataArea.CreateExtended());
         Write(memory, block, tables.Build(block));
         Write(memory, new(AcpiRootPointer), tables.BuildRootPointer(block));

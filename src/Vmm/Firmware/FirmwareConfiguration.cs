@@ -17,8 +17,13 @@ public static class FirmwareConfiguration
 
     /// <param name="map">Without the ranges that the firmware will take for its tables.</param>
     /// <exception cref="ArgumentException">The description contradicts itself.</exception>
-    public static void Fill(FwCfgItems items, PlatformDescription platform, MemoryMap map)
+    /// <param name="hasDisplay">The machine has a screen.</param>
+    public static void Fill(FwCfgItems items, PlatformDescription platform, MemoryMap map, bool hasDisplay)
     {
+        items.Add(FwCfgKey.RamSize, platform.Memory.Aggregate(0UL, (sum, range) => sum + range.Length));
+        items.Add(FwCfgKey.CpuCount, (ushort)platform.Cpus.Count);
+        items.Add(FwCfgKey.MaximumCpus, (ushort)platform.Cpus.Count);
+        items.Add(FwCfgKey.NoGraphic, (ushort)(hasDisplay ? 0 : 1));
         byte[] entries = new byte[map.Entries.Count * LinuxBootParameters.MapEntrySize];
         for (int i = 0; i < map.Entries.Count; i++)
         {

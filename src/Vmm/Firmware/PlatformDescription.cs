@@ -1,4 +1,4 @@
-using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware;
@@ -12,12 +12,6 @@ public sealed record PlatformCpu(uint Uid, uint ApicId, int Node = 0, bool Enabl
 /// <summary>A range of memory in one virtual NUMA node.</summary>
 /// <param name="HotPluggable">Reserved for memory that may come and go; what is there at power-on says the memory map.</param>
 public sealed record PlatformMemory(GuestPhysicalAddress Base, ulong Length, int Node = 0, bool HotPluggable = false);
-
-/// <summary>A 16550 at a legacy place.</summary>
-public sealed record PlatformSerialPort(ushort Port, int Irq);
-
-/// <summary>Guest physical or port addresses that the PCI root passes on; the last one inclusive.</summary>
-public sealed record PlatformWindow(ulong First, ulong Last);
 
 /// <summary>What a guest's inventory shows of the machine: strings of printable ASCII, up to 64 characters.</summary>
 public sealed record PlatformIdentity
@@ -39,9 +33,7 @@ public sealed record PlatformIdentity
         text => text.Length <= MaximumLength && text.All(c => c is >= ' ' and <= '~'));
 }
 
-/// <summary>
-/// Everything that firmware tables say about a machine. What is not listed here is fixed by <see cref="PlatformMap"/>.
-/// </summary>
+/// <summary>Everything that firmware tables say about a machine.</summary>
 public sealed record PlatformDescription
 {
     public const int MaximumCpus = 4096;
@@ -65,20 +57,10 @@ public sealed record PlatformDescription
 
     public PlatformIdentity Identity { get; init; } = new();
 
-    public bool Hpet { get; init; }
+    /// <summary>The devices that tables tell of.</summary>
+    public IReadOnlyList<IFirmwareVisible> Devices { get; init; } = [];
 
-    public IReadOnlyList<PlatformSerialPort> SerialPorts { get; init; } = [new(PlatformMap.Com1, PlatformMap.Com1Gsi)];
-
-    /// <summary>The i8042 with keyboard and mouse.</summary>
-    public bool KeyboardController { get; init; } = true;
-
-    public bool Pvpanic { get; init; } = true;
-
-    public bool FwCfg { get; init; } = true;
-
-    public PlatformWindow PciMemory32 { get; init; } = new(PlatformMap.PciMemory32, PlatformMap.PciMemory32End - 1);
-
-    public PlatformWindow PciMemory64 { get; init; } = new(PlatformMap.PciMemory64, PlatformMap.PciMemory64End - 1);
+    public FirmwareDescription DescribeDevices() => FirmwareDescription.Of(Devices, NodeCount);
 
     public byte Distance(int from, int to) => Distances is { } rows ? rows[from][to] : from == to ? LocalDistance : RemoteDistance;
 
@@ -95,7 +77,6 @@ public sealed record PlatformDescription
         Require(Memory.All(range => range.Node >= 0 && range.Node < nodes), "memory belongs to a node that does not exist");
         Require(Memory.All(range => range.Length > 0 && range.Base.Value < GuestMemory.AddressSpaceSize
             && range.Length <= GuestMemory.AddressSpaceSize - range.Base.Value), "a memory range is empty or leaves the address space");
-        Require(SerialPorts.All(port => port.Irq is >= 0 and <= 15), "a serial port has an interrupt above 15");
         Require(Identity.IsValid, $"the identity has a string that is not printable ASCII of at most {PlatformIdentity.MaximumLength} characters");
         if (Distances is { } rows)
         {

@@ -20,6 +20,22 @@ public sealed class FloorsTests
     }
 
     [Fact]
+    public void A_device_uses_what_devices_stand_on_and_no_other_device()
+    {
+        var violations = s_types
+            .Where(type => Rooms.DeviceRoomOf(type) is not null)
+            .SelectMany(user => TypeUses.Of(user)
+                .Where(used => Rooms.DeviceRoomOf(used) is { } room && !Rooms.DeviceRoomMayUse(Rooms.DeviceRoomOf(user)!, room))
+                .Select(used => $"{user.FullName} uses {used.FullName}"))
+            .Distinct().Order().ToList();
+        Assert.True(violations.Count == 0, string.Join(Environment.NewLine, violations));
+        Assert.False(Rooms.DeviceRoomMayUse("Chipset.Clock", "Chipset.HighPrecisionTimer"));
+        Assert.False(Rooms.DeviceRoomMayUse("Pci", "Pci.HostBridge"));
+        Assert.False(Rooms.DeviceRoomMayUse("Display", "Display.Bochs"));
+        Assert.True(Rooms.DeviceRoomMayUse("Display.Bochs", "Display"));
+    }
+
+    [Fact]
     public void Every_namespace_is_a_room_of_the_house()
     {
         var strangers = s_types.Where(type => type.Namespace is not null && Rooms.Of(type) is { } room && !Rooms.Names.Contains(room)

@@ -8,11 +8,12 @@ public sealed partial class NamespacesTests
     [Fact]
     public void Namespaces_follow_folders()
     {
-        string sources = Path.Combine(Repository(), "src", "Vmm");
+        string sources = Path.Combine(Repository.Root, "src", "Vmm");
         var wrong = Directory.EnumerateFiles(sources, "*.cs", SearchOption.AllDirectories)
             .Where(file => !file.Contains("/obj/", StringComparison.Ordinal) && !file.Contains("/bin/", StringComparison.Ordinal))
             .Select(file => (file, Expected: Expected(sources, file), Actual: NamespaceLine().Match(File.ReadAllText(file)) is { Success: true } match ? match.Groups[1].Value : null))
-            .Where(entry => entry.Actual is not null && entry.Actual != entry.Expected)
+            // A type that the compiler looks for by its name is where the framework would have it.
+            .Where(entry => entry.Actual is not null && entry.Actual != entry.Expected && !entry.Actual.StartsWith("System.", StringComparison.Ordinal))
             .Select(entry => $"{Path.GetRelativePath(sources, entry.file)}: {entry.Actual}, not {entry.Expected}").ToList();
         Assert.True(wrong.Count == 0, string.Join(Environment.NewLine, wrong));
     }
@@ -21,17 +22,6 @@ public sealed partial class NamespacesTests
     {
         string folder = Path.GetRelativePath(sources, Path.GetDirectoryName(file)!);
         return folder == "." ? "WebVm.Vmm" : "WebVm.Vmm." + folder.Replace('/', '.');
-    }
-
-    private static string Repository()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "WebVm.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new InvalidOperationException("The tests do not run inside the repository.");
     }
 
     [GeneratedRegex(@"^namespace ([\w.]+)[;\s]", RegexOptions.Multiline)]

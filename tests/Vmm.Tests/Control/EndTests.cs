@@ -1,5 +1,6 @@
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Devices.Debugging.Exit;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;

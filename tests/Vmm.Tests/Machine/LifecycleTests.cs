@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Memory;
 using Xunit;

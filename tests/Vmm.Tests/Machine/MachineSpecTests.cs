@@ -1,6 +1,6 @@
 using System.Text;
-using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Settings;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Machine;

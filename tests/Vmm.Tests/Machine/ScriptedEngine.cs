@@ -20,6 +20,8 @@ internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
 
     public IInterruptRouter Interrupts => this;
 
+    public InterruptChips? Chips => null;
+
     public IReadOnlyList<ScriptedCpu> Cpus => _cpus;
 
     public int Resets => Volatile.Read(ref _resets);

@@ -82,6 +82,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     public IInterruptRouter Interrupts => _interrupts;
 
+    public InterruptChips? Chips => null;
+
     /// <summary>The router with what only KVM has: descriptors that raise interrupts.</summary>
     internal KvmInterrupts KernelInterrupts => _interrupts;
 

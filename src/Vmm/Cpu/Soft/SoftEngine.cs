@@ -50,6 +50,8 @@ public sealed class SoftEngine : ICpuEngine
     /// <summary>The interrupt controllers and the PIT, whose registers the machine puts on its bus.</summary>
     public SoftInterruptRouter Controllers { get; }
 
+    public InterruptChips? Chips => new(Controllers.Pics, Controllers.Pit, Controllers.IoApic);
+
     public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
         var vcpu = new SoftVcpu(index, place, _memory, _map, _bus, _profile) { Clock = _timers.Clock, DeadlineTimers = _deadlines };

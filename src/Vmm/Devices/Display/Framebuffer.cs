@@ -10,13 +10,13 @@ namespace WebVm.Vmm.Devices.Display;
 public sealed unsafe class Framebuffer : IDisposable
 {
     private readonly GuestMemory _memory;
-    private readonly BochsDisplay _display;
+    private readonly IDisplay _display;
     private readonly AddressReservation _mapping;
     private readonly Lock _lock = new();
     private GuestPhysicalAddress? _collectedAt;
     private bool _disposed;
 
-    public Framebuffer(GuestMemory memory, BochsDisplay display)
+    public Framebuffer(GuestMemory memory, IDisplay display)
     {
         _memory = memory;
         _display = display;

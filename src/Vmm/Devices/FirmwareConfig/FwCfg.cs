@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
 
@@ -9,13 +11,16 @@ namespace WebVm.Vmm.Devices.FirmwareConfig;
 /// The fw_cfg device: firmware and kernels read what the machine is made of, byte by byte or by DMA (QEMU docs/specs/fw_cfg). Items are
 /// read-only to the guest.
 /// </summary>
-public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPortMapped, IPortHandler, ISavedState<FwCfg.State>
+public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, ISavedState<FwCfg.State>
 {
+    public const ushort Port = 0x510;
+
+    internal const int PortCount = 12;
+
     private const int SelectorPort = 0;
     private const int DataPort = 1;
     private const int DmaHighPort = 4;
     private const int DmaLowPort = 8;
-    private const int PortCount = 12;
 
     /// <summary>Reads as "QEMU CFG" from the DMA address register, most significant byte first.</summary>
     private const ulong DmaSignature = 0x51454d5520434647;
@@ -41,17 +46,19 @@ public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPort
     private uint _offset;
     private uint _dmaHigh;
 
-    public string Name => "fw-cfg";
+    public string Name { get; init; } = "fw-cfg";
 
     public string Schema => "fw-cfg";
 
     public int SchemaVersion => 1;
 
-    public JsonTypeInfo<State> StateJson => FwCfgStateJson.Strict.FwCfg;
+    public JsonTypeInfo<State> StateJson => FwCfgStateJson.Strict.State;
 
     public FwCfgItems Items { get; } = items;
 
-    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(PlatformMap.FwCfg, PortCount, this)];
+    public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, PortCount, this)];
+
+    public void Describe(FirmwareDescription firmware) => firmware.Acpi.SystemBus.Add(AmlDevices.CreateHidden("FWCF", "QEMU0002", new AmlIoPort(Port, PortCount)));
 
     public void Reset()
     {

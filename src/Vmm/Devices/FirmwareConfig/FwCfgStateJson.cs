@@ -3,9 +3,9 @@ using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Devices.FirmwareConfig;
 
-/// <summary>How the states of fw_cfg are read and written, generated when this is compiled.</summary>
+/// <summary>How the state of fw_cfg is read and written, generated when this is compiled.</summary>
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
-[JsonSerializable(typeof(FwCfg.State), TypeInfoPropertyName = nameof(FwCfg))]
+[JsonSerializable(typeof(FwCfg.State), TypeInfoPropertyName = "State")]
 internal sealed partial class FwCfgStateJson : JsonSerializerContext
 {
     public static FwCfgStateJson Strict { get; } = new(DeviceStateJson.NewOptions());

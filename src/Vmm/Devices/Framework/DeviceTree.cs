@@ -34,10 +34,13 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     }
 
     /// <summary>Memory regions owned by devices.</summary>
-    public IEnumerable<GuestMemoryRegion> MemoryRegions => Nodes.Select(node => node.Device).OfType<IDeviceMemory>().SelectMany(device => device.MemoryRegions);
+    public IEnumerable<GuestMemoryRegion> MemoryRegions => All<IDeviceMemory>().SelectMany(device => device.MemoryRegions);
 
     /// <summary>Adds a device; it stays off until <see cref="PowerUp"/> or <see cref="Plug"/>.</summary>
-    public DeviceNode Add(IDevice device, params IReadOnlyList<string> dependsOn)
+    public DeviceNode Add(IDevice device, params IReadOnlyList<string> dependsOn) => Add(device, dependsOn, []);
+
+    /// <param name="more">What connects this device, beside what connects all.</param>
+    public DeviceNode Add(IDevice device, IReadOnlyList<string> dependsOn, IReadOnlyList<IDeviceConnector> more)
     {
         lock (_lock)
         {
@@ -46,7 +49,7 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
                 throw new ArgumentException($"There is a device '{device.Name}' already.", nameof(device));
             }
 
-            var node = new DeviceNode(device, dependsOn, connectors, failure => DeviceFailed?.Invoke(failure));
+            var node = new DeviceNode(device, dependsOn, [.. connectors, .. more], failure => DeviceFailed?.Invoke(failure));
             _nodes.Add(node);
             _ordered = null;
             return node;
@@ -54,6 +57,9 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     }
 
     public DeviceNode? Find(string name) => Nodes.FirstOrDefault(node => node.Name == name);
+
+    /// <summary>The devices that can do what <typeparamref name="T"/> says, in dependency order.</summary>
+    public IEnumerable<T> All<T>() => Nodes.Select(node => node.Device).OfType<T>();
 
     /// <summary>Powers up what is off.</summary>
     public void PowerUp()

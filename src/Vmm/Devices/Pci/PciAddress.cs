@@ -3,7 +3,9 @@ namespace WebVm.Vmm.Devices.Pci;
 /// <summary>Device and function number on one bus: 5 and 3 bits (PCI Local Bus 3.0 §3.2.2.3.4).</summary>
 public readonly record struct PciSlot
 {
-    public const int Count = 256;
+    public const int Devices = 32;
+    public const int Functions = 8;
+    public const int Count = Devices * Functions;
 
     public PciSlot(int device, int function)
     {

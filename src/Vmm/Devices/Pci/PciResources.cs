@@ -40,7 +40,7 @@ public static class PciResources
         {
             if (function.Identity.InterruptPin is > 0 and var pin)
             {
-                function.WriteConfig(PciRegister.InterruptLine, 1, (uint)PciHostBridge.GsiOf(slot, pin));
+                function.WriteConfig(PciRegister.InterruptLine, 1, (uint)PciInterrupts.GsiOf(slot, pin));
             }
 
             function.EnableDecoding();

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware.Acpi;
@@ -53,22 +54,18 @@ public sealed class AcpiTableSet
     {
         platform.Validate();
         var control = FixedHardwareTables.CreateControlStructure();
-        var namespaceTable = DifferentiatedDescription.Create(platform);
+        var devices = platform.DescribeDevices().Acpi;
+        var namespaceTable = DifferentiatedDescription.Create(platform, devices);
         List<AcpiTable> listed =
         [
-            FixedHardwareTables.Create(platform, control, namespaceTable),
-            InterruptControllerTable.Create(platform),
-            PciConfigurationTable.Create(),
+            FixedHardwareTables.Create(devices.FixedHardware, control, namespaceTable),
+            InterruptControllerTable.Create(platform, devices),
+            .. devices.Tables,
         ];
         if (platform.NodeCount > 0)
         {
             listed.Add(AffinityTables.CreateAffinity(platform));
             listed.Add(AffinityTables.CreateDistances(platform));
-        }
-
-        if (platform.Hpet)
-        {
-            listed.Add(EventTimerTable.Create());
         }
 
         var root = AcpiTable.Create("XSDT", 1, new byte[listed.Count * 8]);

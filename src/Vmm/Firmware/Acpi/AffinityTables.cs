@@ -1,4 +1,5 @@
-using WebVm.Vmm.Firmware.Aml;
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 
 namespace WebVm.Vmm.Firmware.Acpi;
 

@@ -1,5 +1,6 @@
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices;
-using WebVm.Vmm.Firmware.Aml;
 
 namespace WebVm.Vmm.Firmware.Acpi;
 
@@ -17,13 +18,9 @@ internal static class InterruptControllerTable
     /// <summary>xAPIC identifiers are below this; 255 is the broadcast (§5.2.12.12).</summary>
     private const uint FirstX2Apic = 255;
 
-    // MPS INTI flags (§5.2.12.5, table 5.26): polarity and trigger mode; 0 is what the bus says.
-    private const ushort ConformsToBus = 0;
-    private const ushort ActiveHighLevel = 0x000d;
-
     private const byte NmiPin = 1;
 
-    public static AcpiTable Create(PlatformDescription platform)
+    public static AcpiTable Create(PlatformDescription platform, AcpiDescription devices)
     {
         var body = new AmlWriter();
         body.DoubleWord((uint)PlatformMap.LocalApic);
@@ -48,24 +45,33 @@ internal static class InterruptControllerTable
             }
         }
 
-        Header(body, 1, 12);
-        body.Byte(0);
-        body.Byte(0);
-        body.DoubleWord((uint)PlatformMap.IoApic);
-        body.DoubleWord(0);
+        foreach (var ioApic in devices.IoApics)
+        {
+            Header(body, 1, 12);
+            body.Byte(ioApic.Id);
+            body.Byte(0);
+            body.DoubleWord(ioApic.Address);
+            body.DoubleWord(ioApic.FirstGsi);
+        }
 
-        SourceOverride(body, PlatformMap.PitIrq, PlatformMap.PitGsi, ConformsToBus);
-        SourceOverride(body, PlatformMap.SciGsi, PlatformMap.SciGsi, ActiveHighLevel);
+        foreach (var source in devices.InterruptOverrides.OrderBy(source => source.Irq))
+        {
+            Header(body, 2, 10);
+            body.Byte(0);
+            body.Byte(source.Irq);
+            body.DoubleWord(source.Gsi);
+            body.Word(source.Flags);
+        }
 
         // LINT1 is the NMI input of every processor.
         Header(body, 4, 6);
         body.Byte(0xff);
-        body.Word(ConformsToBus);
+        body.Word(AcpiInterruptOverride.ConformsToBus);
         body.Byte(NmiPin);
         if (platform.Cpus.Any(UsesX2Apic))
         {
             Header(body, 10, 12);
-            body.Word(ConformsToBus);
+            body.Word(AcpiInterruptOverride.ConformsToBus);
             body.DoubleWord(uint.MaxValue);
             body.Byte(NmiPin);
             body.Byte(0);
@@ -77,15 +83,6 @@ internal static class InterruptControllerTable
 
     /// <summary>Whether a processor needs the entries with 32-bit identifiers.</summary>
     public static bool UsesX2Apic(PlatformCpu cpu) => cpu.ApicId >= FirstX2Apic || cpu.Uid >= FirstX2Apic;
-
-    private static void SourceOverride(AmlWriter body, int irq, int gsi, ushort flags)
-    {
-        Header(body, 2, 10);
-        body.Byte(0);
-        body.Byte((byte)irq);
-        body.DoubleWord((uint)gsi);
-        body.Word(flags);
-    }
 
     private static void Header(AmlWriter body, byte type, byte length)
     {

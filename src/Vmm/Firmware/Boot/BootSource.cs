@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware.Boot;

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using WebVm.Vmm.Firmware.Acpi;
+using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware.Smbios;

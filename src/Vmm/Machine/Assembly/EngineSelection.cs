@@ -6,6 +6,7 @@ using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.Settings;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Machine.Assembly;

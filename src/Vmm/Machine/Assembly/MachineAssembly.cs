@@ -2,16 +2,21 @@ using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.FirmwareConfig;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
-using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Settings;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Machine.Assembly;
@@ -19,14 +24,15 @@ namespace WebVm.Vmm.Machine.Assembly;
 /// <summary>Makes a virtual machine of its spec: memory, engine, devices and firmware, tied together.</summary>
 public static class MachineAssembly
 {
+    /// <param name="catalogue">Kinds of device; null for those of this build.</param>
     /// <exception cref="InvalidSpecException">The spec has faults.</exception>
     /// <exception cref="EngineUnavailableException">The engine does not work on this host.</exception>
-    public static VirtualMachine Assemble(MachineSpec spec) => Assemble(spec, null);
+    public static VirtualMachine Assemble(MachineSpec spec, DeviceCatalogue? catalogue = null) => Assemble(spec, null, catalogue);
 
     /// <param name="known">The processor that a saved guest goes on with.</param>
-    internal static VirtualMachine Assemble(MachineSpec spec, CpuDescription? known)
+    internal static VirtualMachine Assemble(MachineSpec spec, CpuDescription? known, DeviceCatalogue? catalogue)
     {
-        spec = spec.Validated();
+        spec = spec.Expanded(catalogue, out var plan);
         var clock = new VirtualClock();
         var timers = new TimerService(clock, () => InnerWall.Narrow(ThreadRole.Timers));
         var memory = new GuestMemory();
@@ -37,9 +43,22 @@ public static class MachineAssembly
             var engine = EngineSelection.Create(spec, memory, bus, timers, known);
             var signals = new MachineSignals();
             var serial = new SerialConsole();
-            var devices = StandardDevices.Create(spec, memory, bus, engine, timers, signals, serial);
-            FirmwareConfiguration.Fill(devices.Configuration, Describe(spec), MemoryMap.Of(memory, []));
-            var framebuffer = devices.Display is { } display ? new Framebuffer(memory, display) : null;
+            var devices = plan.Make(new MachineParts
+            {
+                Memory = memory,
+                Bus = bus,
+                Timers = timers,
+                Interrupts = engine.Interrupts,
+                Signals = signals,
+                Facts = FactsOf(spec),
+            }.With<ICpuEngine>(engine).With<ISerialBackend>(serial));
+            var display = devices.All<IDisplay>().FirstOrDefault();
+            foreach (var configuration in devices.All<FwCfg>())
+            {
+                FirmwareConfiguration.Fill(configuration.Items, Describe(spec, devices), MemoryMap.Of(memory, []), display is not null);
+            }
+
+            var framebuffer = display is null ? null : new Framebuffer(memory, display);
             return new VirtualMachine(new Platform
             {
                 Spec = spec,
@@ -47,16 +66,16 @@ public static class MachineAssembly
                 Clock = clock,
                 Timers = timers,
                 Bus = bus,
-                Devices = devices.Tree,
+                Devices = devices,
                 Engine = engine,
                 Signals = signals,
                 Serial = serial,
-                Keyboard = devices.Input,
-                Pointer = devices.Input,
+                Keyboard = devices.All<IKeyboardInput>().FirstOrDefault(),
+                Pointer = devices.All<IPointerInput>().FirstOrDefault(),
                 Framebuffer = framebuffer,
                 DisplayPublisher = framebuffer is null ? null : new DisplayPublisher(framebuffer),
                 PowerOn = states => PowerOn(spec, memory, engine, devices, states),
-                PowerButton = devices.PowerManagement.PressPowerButton,
+                PowerButton = () => devices.All<IPowerButton>().FirstOrDefault()?.PressPowerButton(),
             });
         }
         catch
@@ -65,6 +84,12 @@ public static class MachineAssembly
             memory.Dispose();
             throw;
         }
+    }
+
+    internal static MachineFacts FactsOf(MachineSpec spec)
+    {
+        ulong low = Math.Min(spec.Memory, PlatformMap.LowMemoryEnd);
+        return new MachineFacts(low, spec.Memory - low);
     }
 
     /// <exception cref="BootException">A file cannot be read.</exception>
@@ -87,7 +112,7 @@ public static class MachineAssembly
         }
     }
 
-    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, ICpuEngine engine, StandardDevices devices, CpuStateBuffer states)
+    private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, ICpuEngine engine, DeviceTree devices, CpuStateBuffer states)
     {
         foreach (var region in memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram))
         {
@@ -104,18 +129,26 @@ public static class MachineAssembly
 
         // Read anew at every reset: kernels are large, and resets are rare.
         using var source = spec.Boot is { } boot ? ReadBoot(boot) : throw new InvalidSpecException("/boot", "nothing to boot is given");
-        var plan = DirectBoot.Prepare(memory, Describe(spec), source, devices.PrepareForBoot(memory));
+        foreach (var device in devices.All<IFirmwareSetUp>())
+        {
+            device.SetUp();
+        }
+
+        var plan = DirectBoot.Prepare(memory, Describe(spec, devices), source, ScreenOf(devices));
         plan.Apply(states[0]);
     }
 
-    internal static PlatformDescription Describe(MachineSpec spec) => new()
+    /// <summary>The display as a kernel may draw on it from the start; null where there is none, or it is off.</summary>
+    private static LinearFramebuffer? ScreenOf(DeviceTree devices) =>
+        devices.All<IDisplay>().FirstOrDefault() is { FramebufferAddress: { } address, Mode: { } mode } ? new LinearFramebuffer(address, mode.Width, mode.Height, mode.Stride) : null;
+
+    private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices) => new()
     {
         Cpus = Processors(spec),
         Memory = [.. MemoryLayout.Of(spec).Select(range => new PlatformMemory(range.Base, range.Size, range.Node))],
         NodeCount = spec.Numa.Count,
         Distances = Distances(spec),
-        Hpet = spec.Hpet,
-        SerialPorts = [new(PlatformMap.Com1, PlatformMap.Com1Gsi)],
+        Devices = [.. devices.All<IFirmwareVisible>()],
     };
 
     private static PlatformCpu[] Processors(MachineSpec spec)

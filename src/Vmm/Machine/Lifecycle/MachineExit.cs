@@ -1,3 +1,5 @@
+using WebVm.Vmm.Devices.Debugging.Exit;
+
 namespace WebVm.Vmm.Machine.Lifecycle;
 
 public enum MachineState

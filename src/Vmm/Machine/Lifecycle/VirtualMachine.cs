@@ -1,8 +1,7 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
-using WebVm.Vmm.Devices.Power;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Interrupts;
@@ -15,19 +16,20 @@ public static class StateRestorer
 {
     /// <param name="engine">Engine to go on with; null for what the spec says.</param>
     /// <param name="clock">What becomes of the time since the save; null for what the spec says.</param>
+    /// <param name="catalogue">Kinds of device; null for those of this build.</param>
     /// <returns>The machine, paused.</returns>
     /// <exception cref="InvalidDataException">The directory holds no state that this build can read.</exception>
-    public static async Task<VirtualMachine> Restore(string directory, EngineChoice? engine = null, ClockChoice? clock = null)
+    public static async Task<VirtualMachine> Restore(string directory, EngineChoice? engine = null, ClockChoice? clock = null, DeviceCatalogue? catalogue = null)
     {
         var saved = Read(directory);
-        var spec = MachineSpecJson.Read(saved.Spec, out var faults)
+        var spec = MachineSpecJson.Read(saved.Spec, out var faults, catalogue)
             ?? throw new InvalidDataException($"The spec in '{directory}' has faults:{Environment.NewLine}{string.Join(Environment.NewLine, faults)}");
         if (saved.Vcpus.Count != spec.Cpus)
         {
             throw new InvalidDataException($"The state in '{directory}' has {saved.Vcpus.Count} vCPUs, its spec {spec.Cpus}.");
         }
 
-        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine, Clock = clock ?? spec.Clock }, saved.Cpu ?? EarlierProcessor.Of(saved.Engine, spec));
+        var machine = MachineAssembly.Assemble(spec with { Engine = engine ?? spec.Engine, Clock = clock ?? spec.Clock }, saved.Cpu ?? EarlierProcessor.Of(saved.Engine, spec), catalogue);
         try
         {
             await machine.Restore(vcpus => Load(machine, vcpus, saved, directory)).ConfigureAwait(false);

@@ -1,6 +1,10 @@
 using System.Text;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.BuiltIn;
+using WebVm.Vmm.Devices.Catalogue;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Machine.Spec;
 
@@ -62,16 +66,34 @@ public sealed record MachineSpec
     /// <summary>What is started; null only for a machine that is restored.</summary>
     public BootSpec? Boot { get; init; }
 
-    /// <summary>The framebuffer, or null for a machine without display.</summary>
+    /// <summary>What the machine is made of beside processors and memory; null for the list of the profile pc. Short forms add to it.</summary>
+    public IReadOnlyList<DeviceSpec>? Devices { get; init; }
+
+    /// <summary>Short form of a display device; null adds none.</summary>
     public DisplaySpec? Display { get; init; }
 
     public ClockChoice Clock { get; init; } = ClockChoice.CatchUp;
 
-    /// <summary>High precision event timer.</summary>
+    /// <summary>Short form of a high precision event timer.</summary>
     public bool Hpet { get; init; }
 
     /// <summary>Every fault of the spec; none when a machine can be made of it.</summary>
-    public IReadOnlyList<SpecFault> Validate()
+    /// <param name="catalogue">Kinds of device; null for those of this build.</param>
+    public IReadOnlyList<SpecFault> Validate(DeviceCatalogue? catalogue = null) => Check(catalogue, out _);
+
+    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
+    public MachineSpec Validated(DeviceCatalogue? catalogue = null) => Check(catalogue, out _) is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
+
+    /// <summary>The same machine with all its devices in <see cref="Devices"/>, each with its place and all settings, and no short form.</summary>
+    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
+    public MachineSpec Expanded(DeviceCatalogue? catalogue = null) => Expanded(catalogue, out _);
+
+    /// <param name="plan">What the devices are made of.</param>
+    internal MachineSpec Expanded(DeviceCatalogue? catalogue, out DevicePlan plan) => Check(catalogue, out plan) is { Count: > 0 } faults
+        ? throw new InvalidSpecException(faults)
+        : this with { Devices = [.. plan.Devices.Select(device => device.Spec)], Display = null, Hpet = false };
+
+    private List<SpecFault> Check(DeviceCatalogue? catalogue, out DevicePlan plan)
     {
         var faults = new List<SpecFault>();
         if (Name.Length is 0 or > 64 || Name.Any(character => !char.IsAsciiLetterOrDigit(character) && character is not ('-' or '_' or '.')))
@@ -96,12 +118,9 @@ public sealed record MachineSpec
         faults.AddRange(Cpu.Faults().Select(fault => new SpecFault($"/cpu/features/{fault.Feature}", fault.Fault)));
         NumaValidation.Check(this, faults);
         Boot?.Check(faults);
-        Display?.Check(faults);
+        plan = (catalogue ?? BuiltInDevices.Catalogue).Plan(DeviceExpansion.Of(this), faults);
         return faults;
     }
-
-    /// <exception cref="InvalidSpecException">The spec has faults.</exception>
-    public MachineSpec Validated() => Validate() is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
 }
 
 /// <summary>One virtual NUMA node (ACPI 6.5 §5.2.16).</summary>
@@ -159,24 +178,5 @@ public sealed record BootSpec
     }
 }
 
-/// <summary>Resolution at power-on; 32 bits a pixel.</summary>
-public sealed record DisplaySpec(int Width = 1024, int Height = 768)
-{
-    public const int MinimumWidth = 320;
-    public const int MinimumHeight = 200;
-    public const int MaximumWidth = 3840;
-    public const int MaximumHeight = 2160;
-
-    internal void Check(List<SpecFault> faults)
-    {
-        if (Width is < MinimumWidth or > MaximumWidth || Width % 8 != 0)
-        {
-            faults.Add(new("/display/width", $"{Width}; a width is a multiple of 8 from {MinimumWidth} to {MaximumWidth}"));
-        }
-
-        if (Height is < MinimumHeight or > MaximumHeight)
-        {
-            faults.Add(new("/display/height", $"{Height}; a height is {MinimumHeight} to {MaximumHeight}"));
-        }
-    }
-}
+/// <summary>Short form of a display device: its resolution at power-on. What there may be says the device.</summary>
+public sealed record DisplaySpec(int Width = 1024, int Height = 768);

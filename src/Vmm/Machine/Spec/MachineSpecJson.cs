@@ -2,6 +2,9 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Devices.Catalogue;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Machine.Spec;
 
@@ -12,7 +15,8 @@ public static class MachineSpecJson
     public const int MaximumLength = 256 * 1024;
 
     /// <summary>Reads and validates. Null, with every fault listed, when the document is no sound spec.</summary>
-    public static MachineSpec? Read(ReadOnlyMemory<byte> json, out IReadOnlyList<SpecFault> faults)
+    /// <param name="catalogue">Kinds of device; null for those of this build.</param>
+    public static MachineSpec? Read(ReadOnlyMemory<byte> json, out IReadOnlyList<SpecFault> faults, DeviceCatalogue? catalogue = null)
     {
         if (json.Length > MaximumLength)
         {
@@ -29,7 +33,7 @@ public static class MachineSpecJson
         try
         {
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 16 });
-            return Read(document.RootElement, out faults);
+            return Read(document.RootElement, out faults, catalogue);
         }
         catch (JsonException malformed)
         {
@@ -38,7 +42,8 @@ public static class MachineSpecJson
         }
     }
 
-    public static MachineSpec? Read(JsonElement json, out IReadOnlyList<SpecFault> faults)
+    /// <inheritdoc cref="Read(ReadOnlyMemory{byte}, out IReadOnlyList{SpecFault}, DeviceCatalogue?)"/>
+    public static MachineSpec? Read(JsonElement json, out IReadOnlyList<SpecFault> faults, DeviceCatalogue? catalogue = null)
     {
         var found = new List<SpecFault>();
         var root = new SpecObject(json, "", found);
@@ -46,7 +51,7 @@ public static class MachineSpecJson
         // A field that could not be read has its default; what follows from that would only confuse.
         if (found.Count == 0)
         {
-            found.AddRange(spec.Validate());
+            found.AddRange(spec.Validate(catalogue));
         }
 
         faults = found;
@@ -62,8 +67,12 @@ public static class MachineSpecJson
             ["engine"] = Name(spec.Engine),
             ["cpus"] = spec.Cpus,
             ["memory"] = ByteSize.Format(spec.Memory),
-            ["hpet"] = spec.Hpet,
         };
+        if (spec.Hpet)
+        {
+            root["hpet"] = true;
+        }
+
         if (WriteCpu(spec.Cpu) is { Count: > 0 } cpu)
         {
             root["cpu"] = cpu;
@@ -87,6 +96,11 @@ public static class MachineSpecJson
         if (spec.Display is { } display)
         {
             root["display"] = new JsonObject { ["width"] = display.Width, ["height"] = display.Height };
+        }
+
+        if (spec.Devices is { } devices)
+        {
+            root["devices"] = new JsonArray([.. devices.Select(WriteDevice)]);
         }
 
         return root;
@@ -128,6 +142,22 @@ public static class MachineSpecJson
         return result;
     }
 
+    private static JsonObject WriteDevice(DeviceSpec device)
+    {
+        var result = new JsonObject { ["id"] = device.Id, ["kind"] = device.Kind };
+        if (device.At is { } at)
+        {
+            result["at"] = at;
+        }
+
+        if (device.Settings is { } settings)
+        {
+            result["settings"] = JsonNode.Parse(settings.GetRawText());
+        }
+
+        return result;
+    }
+
     private static MachineSpec ReadMachine(SpecObject root)
     {
         int schema = root.Integer("schema", MachineSpec.Schema);
@@ -149,6 +179,7 @@ public static class MachineSpecJson
             Clock = ReadClock(root),
             Hpet = root.Flag("hpet", initial.Hpet),
             Boot = root.Object("boot") is { } boot ? ReadBoot(boot) : null,
+            Devices = root.Has("devices") ? [.. root.Array("devices").Select(ReadDevice)] : null,
             Display = root.Object("display") is { } display ? ReadDisplay(display) : null,
         };
         root.RefuseOthers();
@@ -233,6 +264,18 @@ public static class MachineSpecJson
 
         var result = new BootSpec { Kernel = kernel ?? "", Initrd = boot.Text("initrd"), CommandLine = boot.Text("commandLine") ?? "" };
         boot.RefuseOthers();
+        return result;
+    }
+
+    private static DeviceSpec ReadDevice(SpecObject device)
+    {
+        foreach (string field in (string[])["id", "kind"])
+        {
+            device.Missing(field);
+        }
+
+        var result = new DeviceSpec(device.Text("id") ?? "", device.Text("kind") ?? "") { At = device.Text("at"), Settings = device.Element("settings") };
+        device.RefuseOthers();
         return result;
     }
 

@@ -1,3 +1,5 @@
+using WebVm.Vmm.Settings;
+
 namespace WebVm.Vmm.Machine.Spec;
 
 /// <summary>Whether the NUMA nodes of a spec share out its vCPUs and memory exactly.</summary>

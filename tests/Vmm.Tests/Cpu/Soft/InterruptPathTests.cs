@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Interrupts;
-using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,4 +1,6 @@
-using WebVm.Vmm.Devices.Chipset;
+using WebVm.Vmm.Devices.Chipset.IntervalTimer;
+using WebVm.Vmm.Devices.Chipset.IoInterrupts;
+using WebVm.Vmm.Devices.Chipset.LegacyInterrupts;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Tests.Interrupts;
 using Xunit;

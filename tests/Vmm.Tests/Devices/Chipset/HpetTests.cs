@@ -1,4 +1,4 @@
-using WebVm.Vmm.Devices.Chipset;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Tests.Interrupts;
 using Xunit;

@@ -1,5 +1,8 @@
 using WebVm.Vmm.Devices.Bus;
-using WebVm.Vmm.Devices.Chipset;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
+using WebVm.Vmm.Devices.Chipset.IntervalTimer;
+using WebVm.Vmm.Devices.Chipset.IoInterrupts;
+using WebVm.Vmm.Devices.Chipset.LegacyInterrupts;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Display.Bochs;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Memory;
 using Xunit;

@@ -1,4 +1,5 @@
-using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Devices.Debugging.Exit;
+using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Tests.Devices.Doubles;
 

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Memory;
@@ -10,7 +9,7 @@ namespace WebVm.Vmm.Tests.Devices.FirmwareConfig;
 
 public sealed class FwCfgTests : IDisposable
 {
-    private const ushort Selector = PlatformMap.FwCfg, Data = PlatformMap.FwCfg + 1, DmaHigh = PlatformMap.FwCfg + 4, DmaLow = PlatformMap.FwCfg + 8;
+    private const ushort Selector = FwCfg.Port, Data = FwCfg.Port + 1, DmaHigh = FwCfg.Port + 4, DmaLow = FwCfg.Port + 8;
     private readonly GuestMemory _memory = new();
     private readonly FwCfgItems _items = new();
     private readonly SystemBus _bus = new();

@@ -1,7 +1,9 @@
 using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Display.Bochs;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
-using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Devices.Input.Ps2;
+using WebVm.Vmm.Devices.Power.FixedHardware;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Devices.Hostile;

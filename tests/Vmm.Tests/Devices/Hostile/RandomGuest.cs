@@ -1,5 +1,6 @@
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Tests.Devices.Hostile;
@@ -114,6 +115,6 @@ internal sealed class RandomGuest(WholePlatform platform, int seed)
 
         ulong address = (ulong)_random.NextInt64((long)WholePlatform.RamSize - 8);
         platform.Memory.TryWrite(new GuestPhysicalAddress(address), descriptor);
-        platform.Bus.WritePort(PlatformMap.FwCfg + 8, 4, System.Buffers.Binary.BinaryPrimitives.ReverseEndianness((uint)address));
+        platform.Bus.WritePort(FwCfg.Port + 8, 4, System.Buffers.Binary.BinaryPrimitives.ReverseEndianness((uint)address));
     }
 }

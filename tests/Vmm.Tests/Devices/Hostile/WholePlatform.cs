@@ -1,15 +1,13 @@
 using System.Collections.Concurrent;
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Devices;
+using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices.Bus;
-using WebVm.Vmm.Devices.Display;
+using WebVm.Vmm.Devices.Catalogue;
+using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Devices.Framework;
-using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Pci;
-using WebVm.Vmm.Devices.Power;
-using WebVm.Vmm.Interrupts;
-using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Devices.Pci.HostBridge;
+using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
@@ -38,7 +36,18 @@ internal sealed class WholePlatform : IDisposable
         _engine = new SoftEngine(Memory, Bus, _timers);
         _engine.CreateVcpu(0, CpuPlace.Alone);
         var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec() };
-        Tree = StandardDevices.Create(spec, Memory, Bus, _engine, _timers, Signals, Serial).Tree;
+        spec.Expanded(null, out var plan);
+        Plan = plan;
+        Parts = new MachineParts
+        {
+            Memory = Memory,
+            Bus = Bus,
+            Timers = _timers,
+            Interrupts = _engine.Interrupts,
+            Signals = Signals,
+            Facts = new MachineFacts(RamSize, 0),
+        }.With<ICpuEngine>(_engine).With<ISerialBackend>(Serial);
+        Tree = Plan.Make(Parts);
         Bridge = (PciHostBridge)Tree.Find("pci")!.Device;
         AddWhatTheMachineDoesNotHave();
         Tree.DeviceFailed += failure => _faults.Enqueue($"{failure} {failure.Cause}");
@@ -57,6 +66,11 @@ internal sealed class WholePlatform : IDisposable
     public RecordingSignals Signals { get; } = new();
 
     public SerialConsole Serial { get; } = new();
+
+    /// <summary>The devices that the machine itself has.</summary>
+    public DevicePlan Plan { get; }
+
+    public MachineParts Parts { get; }
 
     public DeviceTree Tree { get; }
 
@@ -85,23 +99,9 @@ internal sealed class WholePlatform : IDisposable
 
     private void AddWhatTheMachineDoesNotHave()
     {
-        if (!Tree.Nodes.Any(node => node.Device is BochsDisplay))
-        {
-            var display = new BochsDisplay(Memory);
-            Tree.Add(display, Bridge.Name);
-            Bridge.Add(new PciSlot(1, 0), display.Function);
-        }
-
-        if (!Tree.Nodes.Any(node => node.Device is I8042))
-        {
-            Tree.Add(new I8042(Line(PlatformMap.KeyboardGsi), Line(PlatformMap.MouseGsi), new A20Gate(), Signals));
-        }
-
         // A device with every kind of BAR and of interrupt, as the machine has none yet.
         var everything = new TestPciDevice("everything", Memory, msix: 8);
-        Tree.Add(everything, Bridge.Name);
-        Bridge.Add(new PciSlot(9, 0), everything.Function);
+        Tree.Add(everything, [Bridge.Name], [Bridge]);
+        Bridge.Attach(everything, new PciSlot(9, 0).Number);
     }
-
-    private InterruptLine Line(int gsi) => new(_engine.Interrupts, gsi);
 }

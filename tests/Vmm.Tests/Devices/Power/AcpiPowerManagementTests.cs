@@ -1,6 +1,8 @@
-using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
-using WebVm.Vmm.Devices.Power;
+using WebVm.Vmm.Devices.Power.FixedHardware;
+using WebVm.Vmm.Devices.Power.ResetRegister;
+using WebVm.Vmm.Devices.Power.SystemControl;
+using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using WebVm.Vmm.Tests.Interrupts;
 using Xunit;
@@ -17,7 +19,7 @@ public sealed class AcpiPowerManagementTests : IDisposable
 
     public AcpiPowerManagementTests()
     {
-        _pm = new AcpiPowerManagement(_timers, _router.Line(PlatformMap.SciGsi), _signals);
+        _pm = new AcpiPowerManagement(_timers, _router.Line(AcpiPorts.SciGsi), _signals);
         _pm.Reset();
         foreach (var window in _pm.PortWindows)
         {
@@ -32,15 +34,15 @@ public sealed class AcpiPowerManagementTests : IDisposable
     {
         _pm.PressPowerButton();
         Assert.False(_router[9]);
-        _bus.WritePort(PlatformMap.Pm1Event + 2, 2, 0x0100);
+        _bus.WritePort(AcpiPorts.Pm1Event + 2, 2, 0x0100);
         Assert.False(_router[9]);
         EnterAcpiMode();
         Assert.True(_pm.InAcpiMode);
         Assert.True(_router[9]);
-        Assert.Equal(0x0100u, _bus.ReadPort(PlatformMap.Pm1Event, 2));
+        Assert.Equal(0x0100u, _bus.ReadPort(AcpiPorts.Pm1Event, 2));
 
-        _bus.WritePort(PlatformMap.Pm1Event, 2, 0x0100);
-        Assert.Equal(0u, _bus.ReadPort(PlatformMap.Pm1Event, 2));
+        _bus.WritePort(AcpiPorts.Pm1Event, 2, 0x0100);
+        Assert.Equal(0u, _bus.ReadPort(AcpiPorts.Pm1Event, 2));
         Assert.False(_router[9]);
     }
 
@@ -48,30 +50,30 @@ public sealed class AcpiPowerManagementTests : IDisposable
     public void ACPI_mode_ends_by_the_SMI_command_only()
     {
         EnterAcpiMode();
-        _bus.WritePort(PlatformMap.Pm1Control, 2, 0);
+        _bus.WritePort(AcpiPorts.Pm1Control, 2, 0);
         Assert.True(_pm.InAcpiMode);
-        _bus.WritePort(PlatformMap.SmiCommand, 1, PlatformMap.AcpiDisable);
+        _bus.WritePort(AcpiPorts.SmiCommand, 1, AcpiPorts.AcpiDisable);
         Assert.False(_pm.InAcpiMode);
-        Assert.Equal(0u, _bus.ReadPort(PlatformMap.Pm1Control, 2) & 1);
+        Assert.Equal(0u, _bus.ReadPort(AcpiPorts.Pm1Control, 2) & 1);
     }
 
     [Theory]
-    [InlineData(PlatformMap.SleepTypeS5, "power off")]
-    [InlineData(PlatformMap.SleepTypeS3, "sleep S3")]
-    [InlineData(PlatformMap.SleepTypeS4, "sleep S4")]
+    [InlineData(SleepTypes.S5, "power off")]
+    [InlineData(SleepTypes.S3, "sleep S3")]
+    [InlineData(SleepTypes.S4, "sleep S4")]
     public void A_sleep_type_with_SLP_EN_puts_the_machine_to_sleep(byte type, string expected)
     {
-        _bus.WritePort(PlatformMap.Pm1Control, 2, (uint)type << 10);
+        _bus.WritePort(AcpiPorts.Pm1Control, 2, (uint)type << 10);
         Assert.Empty(_signals.Log);
-        _bus.WritePort(PlatformMap.Pm1Control, 2, ((uint)type << 10) | (1 << 13));
+        _bus.WritePort(AcpiPorts.Pm1Control, 2, ((uint)type << 10) | (1 << 13));
         Assert.Equal([expected], _signals.Log);
-        Assert.Equal((uint)type << 10, _bus.ReadPort(PlatformMap.Pm1Control, 2));
+        Assert.Equal((uint)type << 10, _bus.ReadPort(AcpiPorts.Pm1Control, 2));
     }
 
     [Fact]
     public void Sleeping_works_with_byte_writes_too()
     {
-        _bus.WritePort(PlatformMap.Pm1Control + 1, 1, (PlatformMap.SleepTypeS5 << 2) | (1 << 5));
+        _bus.WritePort(AcpiPorts.Pm1Control + 1, 1, (SleepTypes.S5 << 2) | (1 << 5));
         Assert.Equal(["power off"], _signals.Log);
     }
 
@@ -79,22 +81,22 @@ public sealed class AcpiPowerManagementTests : IDisposable
     public void The_timer_counts_at_3_579545_MHz()
     {
         _timers.Advance(1_000_000_000);
-        Assert.Equal(3_579_545u, _bus.ReadPort(PlatformMap.PmTimer, 4));
+        Assert.Equal(3_579_545u, _bus.ReadPort(AcpiPorts.Timer, 4));
         _timers.Advance(3_600_000_000_000);
-        Assert.Equal(unchecked((uint)(3_579_545L * 3601)), _bus.ReadPort(PlatformMap.PmTimer, 4));
+        Assert.Equal(unchecked((uint)(3_579_545L * 3601)), _bus.ReadPort(AcpiPorts.Timer, 4));
     }
 
     [Fact]
     public void The_timer_reports_every_change_of_its_top_bit()
     {
         EnterAcpiMode();
-        _bus.WritePort(PlatformMap.Pm1Event + 2, 2, 1);
+        _bus.WritePort(AcpiPorts.Pm1Event + 2, 2, 1);
         _timers.Advance(599_000_000_000);
         Assert.False(_router[9]);
         _timers.Advance(2_000_000_000);
         Assert.True(_router[9]);
-        Assert.Equal(0x8000_0000u, _bus.ReadPort(PlatformMap.PmTimer, 4) & 0x8000_0000);
-        _bus.WritePort(PlatformMap.Pm1Event, 2, 1);
+        Assert.Equal(0x8000_0000u, _bus.ReadPort(AcpiPorts.Timer, 4) & 0x8000_0000);
+        _bus.WritePort(AcpiPorts.Pm1Event, 2, 1);
         Assert.False(_router[9]);
         _timers.Advance(600_000_000_000);
         Assert.True(_router[9]);
@@ -105,11 +107,11 @@ public sealed class AcpiPowerManagementTests : IDisposable
     {
         EnterAcpiMode();
         _pm.RaiseGpe(17);
-        Assert.Equal(2u, _bus.ReadPort(PlatformMap.Gpe0 + 2, 1));
+        Assert.Equal(2u, _bus.ReadPort(AcpiPorts.Gpe0 + 2, 1));
         Assert.False(_router[9]);
-        _bus.WritePort(PlatformMap.Gpe0 + 8 + 2, 1, 2);
+        _bus.WritePort(AcpiPorts.Gpe0 + 8 + 2, 1, 2);
         Assert.True(_router[9]);
-        _bus.WritePort(PlatformMap.Gpe0 + 2, 1, 2);
+        _bus.WritePort(AcpiPorts.Gpe0 + 2, 1, 2);
         Assert.False(_router[9]);
     }
 
@@ -117,8 +119,8 @@ public sealed class AcpiPowerManagementTests : IDisposable
     public void State_survives_save_and_load()
     {
         EnterAcpiMode();
-        _bus.WritePort(PlatformMap.Pm1Event + 2, 2, 0x0121);
-        _bus.WritePort(PlatformMap.Gpe0 + 8, 1, 0x55);
+        _bus.WritePort(AcpiPorts.Pm1Event + 2, 2, 0x0121);
+        _bus.WritePort(AcpiPorts.Gpe0 + 8, 1, 0x55);
         _pm.PressPowerButton();
         _pm.RaiseGpe(3);
         var state = _pm.Save();
@@ -146,14 +148,14 @@ public sealed class AcpiPowerManagementTests : IDisposable
         Assert.False(a20.Enabled);
         port92.WritePort(0, 1, 3);
         port92.WritePort(0, 1, 3);
-        var pvpanic = new WebVm.Vmm.Devices.Debugging.Pvpanic(_signals);
+        var pvpanic = new WebVm.Vmm.Devices.Debugging.Panic.Pvpanic(_signals);
         Assert.Equal(3u, pvpanic.ReadPort(0, 1));
         pvpanic.WritePort(0, 1, 1);
         pvpanic.WritePort(0, 1, 2);
         pvpanic.WritePort(0, 1, 4);
-        new WebVm.Vmm.Devices.Debugging.DebugExit(_signals).WritePort(0, 4, 21);
+        new WebVm.Vmm.Devices.Debugging.Exit.DebugExit(_signals).WritePort(0, 4, 21);
         Assert.Equal(["reset ResetControl", "reset SystemControlPort", "panic Panicked", "panic CrashLoaded", "exit 43"], _signals.Log);
     }
 
-    private void EnterAcpiMode() => _bus.WritePort(PlatformMap.SmiCommand, 1, PlatformMap.AcpiEnable);
+    private void EnterAcpiMode() => _bus.WritePort(AcpiPorts.SmiCommand, 1, AcpiPorts.AcpiEnable);
 }

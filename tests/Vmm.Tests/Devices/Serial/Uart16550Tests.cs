@@ -1,5 +1,6 @@
 using System.Text;
 using WebVm.Vmm.Devices.Serial;
+using WebVm.Vmm.Devices.Serial.Uart;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 

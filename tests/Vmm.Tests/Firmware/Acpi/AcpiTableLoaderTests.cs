@@ -4,6 +4,7 @@ using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Firmware.Acpi;
@@ -15,7 +16,7 @@ public sealed class AcpiTableLoaderTests
         Cpus = [new(0, 0, 0), new(1, 1, 1)],
         Memory = [new(new(0), 1 << 28, 0), new(new(1 << 28), 1 << 28, 1)],
         NodeCount = 2,
-        Hpet = true,
+        Devices = PcDevices.Create(hpet: true),
     };
 
     [Fact]
@@ -80,7 +81,7 @@ public sealed class AcpiTableLoaderTests
     {
         var items = new FwCfgItems();
         var map = MemoryMap.Create([(new(0), 1 << 29)], MemoryMap.PlatformReservations);
-        FirmwareConfiguration.Fill(items, s_machine, map);
+        FirmwareConfiguration.Fill(items, s_machine, map, hasDisplay: true);
 
         string[] files = ["etc/e820", "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/smbios/smbios-tables", "etc/smbios/smbios-anchor"];
         foreach (string file in files)

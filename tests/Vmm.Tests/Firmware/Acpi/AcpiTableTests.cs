@@ -1,10 +1,12 @@
 using System.Buffers.Binary;
 using System.Text;
 using System.Text.RegularExpressions;
+using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Firmware.Acpi;
@@ -66,7 +68,7 @@ public sealed partial class AcpiTableTests
             }
         }
 
-        string[] expected = [.. new[] { "FACP", "APIC", "MCFG" }, .. nodes > 0 ? ["SRAT", "SLIT"] : Array.Empty<string>(), .. hpet ? ["HPET"] : Array.Empty<string>()];
+        string[] expected = [.. new[] { "FACP", "APIC", "MCFG" }, .. hpet ? ["HPET"] : Array.Empty<string>(), .. nodes > 0 ? ["SRAT", "SLIT"] : Array.Empty<string>()];
         Assert.Equal(expected, found);
     }
 
@@ -130,8 +132,7 @@ public sealed partial class AcpiTableTests
         Cpus = [.. Enumerable.Range(0, cpus).Select(i => new PlatformCpu((uint)i, (uint)i, i % Math.Max(nodes, 1)))],
         Memory = [.. Enumerable.Range(0, Math.Max(nodes, 1)).Select(i => new PlatformMemory(new((ulong)i << 28), 1 << 28, i))],
         NodeCount = nodes,
-        Hpet = hpet,
-        SerialPorts = [new(PlatformMap.Com1, PlatformMap.Com1Gsi), new(PlatformMap.Com2, PlatformMap.Com2Gsi)],
+        Devices = PcDevices.Create(hpet, serialPorts: 2),
     };
 
     private static byte[] Resolve(PlatformDescription machine, string signature)

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Firmware.Boot;
 using Xunit;
 

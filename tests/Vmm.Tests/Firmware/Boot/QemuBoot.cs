@@ -5,6 +5,7 @@ using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Firmware.Boot;
@@ -43,6 +44,7 @@ internal sealed unsafe class QemuBoot : IDisposable
     {
         Cpus = [.. Enumerable.Range(0, cpus).Select(i => new PlatformCpu((uint)i, (uint)i))],
         Memory = [new(new(0), ram)],
+        Devices = PcDevices.Create(),
     };
 
     /// <summary>Runs until the serial line shows the text, the machine ends, or the time is over; returns what was on the line.</summary>

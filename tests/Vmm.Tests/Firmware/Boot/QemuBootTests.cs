@@ -1,6 +1,7 @@
 using System.Text;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Firmware.Boot;
@@ -67,6 +68,7 @@ public sealed class QemuBootTests
                 Cpus = [new(0, 0, 0), new(1, 1, 1)],
                 Memory = [new(new(0), ram / 4, 0), new(new(ram / 4), ram - (ram / 4), 1)],
                 NodeCount = 2,
+                Devices = PcDevices.Create(),
                 Distances = [[10, 31], [31, 10]],
             },
             cpus: 2);

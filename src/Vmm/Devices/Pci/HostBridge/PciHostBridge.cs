@@ -1,0 +1,166 @@
+using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Memory;
+
+namespace WebVm.Vmm.Devices.Pci.HostBridge;
+
+/// <summary>
+/// The root complex: bus 0, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0 §3.2.2.3.2, and ECAM of PCI Express Base
+/// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx.
+/// </summary>
+public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IFirmwareVisible, IFirmwareSetUp, ISavedState<PciHostBridge.State>
+{
+    public const ushort ConfigAddress = 0xcf8;
+
+    internal const int ConfigPorts = 8;
+    private const int AddressPort = 0;
+    private const int ResetPort = 1;
+    private const int DataPort = 4;
+    private const uint ConfigEnable = 1u << 31;
+
+    private readonly IInterruptRouter _router;
+    private readonly IReadOnlyList<InterruptLine> _intx;
+    private readonly PciWindows _windows;
+    private uint _configAddress;
+
+    /// <param name="intx">The four lines that INTx# is wired to: GSI <see cref="PciInterrupts.FirstGsi"/> and the three after it.</param>
+    /// <param name="reset">The reset control register, which lies among the configuration ports.</param>
+    public PciHostBridge(SystemBus bus, GuestMemory memory, IInterruptRouter router, IReadOnlyList<InterruptLine> intx, IPortHandler reset)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(intx.Count, PciInterrupts.Pins);
+        _router = router;
+        _intx = intx;
+        _windows = new PciWindows(bus, memory);
+        // Red Hat's identity for a generic PCI Express host bridge: nothing in it needs a driver or a quirk.
+        Function = new PciFunction(new PciIdentity { Vendor = 0x1b36, Device = 0x0008, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 });
+        PortWindows = [new PortWindow(ConfigAddress, ConfigPorts, new ConfigPortHandler(this, reset))];
+        MmioWindows = [new MmioWindow(new GuestPhysicalAddress(PlatformMap.Ecam), (ulong)PlatformMap.EcamBuses << 20, new EcamHandler(this)) { Width = 4 }];
+        Add(new PciSlot(0, 0), Function);
+    }
+
+    public string Name { get; init; } = "pci";
+
+    public string Schema => "pci-host-bridge";
+
+    public int SchemaVersion => 1;
+
+    public JsonTypeInfo<State> StateJson => PciHostBridgeStateJson.Strict.State;
+
+    public PciFunction Function { get; }
+
+    public PciBus RootBus { get; } = new();
+
+    public IReadOnlyList<PortWindow> PortWindows { get; }
+
+    public IReadOnlyList<MmioWindow> MmioWindows { get; }
+
+    /// <summary>Puts a function into a slot of bus 0. The guest sees it once its device is started.</summary>
+    public void Add(PciSlot slot, PciFunction function)
+    {
+        RootBus.Add(slot, function);
+        int pin = function.Identity.InterruptPin;
+        function.Attach(RootBus.RequesterOf(slot), pin == 0 ? null : _intx[PciInterrupts.GsiOf(slot, pin) - PciInterrupts.FirstGsi], _router);
+    }
+
+    public void Attach(IDevice device, ulong place) => Add(
+        PciSlot.FromNumber((byte)place),
+        device is IPciDevice { Function: var function } ? function : throw new ArgumentException($"Device '{device.Name}' is no PCI function.", nameof(device)));
+
+    public void SetUp() => PciResources.Assign(RootBus);
+
+    public void Describe(FirmwareDescription firmware) => PciRootDescription.AddTo(firmware.Acpi);
+
+    public void Connect(IDevice device)
+    {
+        if (device is IPciDevice pci)
+        {
+            pci.Function.Connect(_windows, device.Name);
+        }
+    }
+
+    public void Disconnect(IDevice device)
+    {
+        if (device is IPciDevice pci)
+        {
+            pci.Function.Disconnect();
+        }
+    }
+
+    public void Reset()
+    {
+        Volatile.Write(ref _configAddress, 0);
+        Function.Reset();
+    }
+
+    public State Save() => new(Volatile.Read(ref _configAddress), Function.Save());
+
+    public void Load(State state)
+    {
+        Function.Load(state.Function);
+        Volatile.Write(ref _configAddress, state.ConfigAddress);
+    }
+
+    /// <summary>Bus, slot and register of an access; nobody answers where no function is.</summary>
+    private uint ReadConfig(int bus, byte slot, int register, int size) =>
+        bus == RootBus.Number && RootBus.Find(slot) is { } function ? function.ReadConfig(register, size) : (uint)OpenBus.Read(size);
+
+    private void WriteConfig(int bus, byte slot, int register, int size, uint value)
+    {
+        if (bus == RootBus.Number && RootBus.Find(slot) is { } function)
+        {
+            function.WriteConfig(register, size, value);
+        }
+    }
+
+    public sealed record State(uint ConfigAddress, PciFunctionState Function);
+
+    private sealed class ConfigPortHandler(PciHostBridge bridge, IPortHandler reset) : IPortHandler
+    {
+        public uint ReadPort(int offset, int size)
+        {
+            switch (offset, size)
+            {
+                case (AddressPort, 4):
+                    return Volatile.Read(ref bridge._configAddress);
+                case (ResetPort, 1):
+                    return reset.ReadPort(0, 1);
+                default:
+                    uint address = Volatile.Read(ref bridge._configAddress);
+                    return offset >= DataPort && (address & ConfigEnable) != 0
+                        ? bridge.ReadConfig((int)(address >> 16) & 0xff, (byte)(address >> 8), (int)(address & 0xfc) + offset - DataPort, size)
+                        : (uint)OpenBus.Read(size);
+            }
+        }
+
+        public void WritePort(int offset, int size, uint value)
+        {
+            switch (offset, size)
+            {
+                case (AddressPort, 4):
+                    Volatile.Write(ref bridge._configAddress, value & 0x80ff_fffc);
+                    break;
+                case (ResetPort, 1):
+                    reset.WritePort(0, 1, value);
+                    break;
+                default:
+                    uint address = Volatile.Read(ref bridge._configAddress);
+                    if (offset >= DataPort && (address & ConfigEnable) != 0)
+                    {
+                        bridge.WriteConfig((int)(address >> 16) & 0xff, (byte)(address >> 8), (int)(address & 0xfc) + offset - DataPort, size, value);
+                    }
+
+                    break;
+            }
+        }
+    }
+
+    private sealed class EcamHandler(PciHostBridge bridge) : IMmioHandler
+    {
+        public ulong ReadMmio(ulong offset, int size) => bridge.ReadConfig((int)(offset >> 20), (byte)(offset >> 12), (int)(offset & 0xfff), size);
+
+        public void WriteMmio(ulong offset, int size, ulong value) =>
+            bridge.WriteConfig((int)(offset >> 20), (byte)(offset >> 12), (int)(offset & 0xfff), size, (uint)value);
+    }
+}

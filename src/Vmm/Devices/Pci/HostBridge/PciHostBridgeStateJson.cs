@@ -1,0 +1,12 @@
+using System.Text.Json.Serialization;
+using WebVm.Vmm.Devices.Framework;
+
+namespace WebVm.Vmm.Devices.Pci.HostBridge;
+
+/// <summary>How the state of the host bridge is read and written, generated when this is compiled.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(PciHostBridge.State), TypeInfoPropertyName = "State")]
+internal sealed partial class PciHostBridgeStateJson : JsonSerializerContext
+{
+    public static PciHostBridgeStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+}

@@ -1,0 +1,98 @@
+using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Acpi.Aml;
+
+namespace WebVm.Vmm.Devices.Pci.HostBridge;
+
+/// <summary>The PCI Express root in the namespace (windows, interrupt routing, negotiation of features), and where its configuration window lies.</summary>
+internal static class PciRootDescription
+{
+    /// <summary>The _OSC of a PCI Express root (PCI Firmware 3.3 §4.5.1).</summary>
+    private static readonly Guid s_hostBridgeFeatures = new("33db4d5b-1ff7-401c-9657-7441c03dd766");
+
+    /// <summary>Granted to the guest: native hot-plug, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
+    private const ulong GrantedControls = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4);
+
+    // Status bits in the first double word of _OSC (ACPI 6.5 §6.2.11).
+    private const ulong UnrecognizedUuid = 1 << 2;
+    private const ulong UnrecognizedRevision = 1 << 3;
+    private const ulong CapabilitiesMasked = 1 << 4;
+
+    public static void AddTo(AcpiDescription acpi)
+    {
+        acpi.SystemBus.Add(Root(acpi.NodeCount > 0));
+        acpi.SystemBus.Add(ConfigurationReservation());
+        acpi.Tables.Add(ConfigurationTable());
+    }
+
+    private static AmlDevice Root(bool hasNodes) => new("PCI0",
+    [
+        new AmlName("_HID", new AmlEisaId("PNP0A08")),
+        new AmlName("_CID", new AmlEisaId("PNP0A03")),
+        new AmlName("_UID", 0),
+        new AmlName("_SEG", 0),
+        new AmlName("_BBN", 0),
+        new AmlName("_CCA", 1),
+        new AmlName("_CRS", Windows()),
+        new AmlName("_PRT", InterruptRouting()),
+        NegotiateFeatures(),
+        // The root hangs on the first node; without this Linux complains that the bus has none.
+        .. (hasNodes ? [new AmlName("_PXM", 0)] : Array.Empty<AmlTerm>()),
+    ]);
+
+    private static AmlResourceTemplate Windows() => new(
+        new AmlWindow(AmlRangeKind.BusNumber, 16, 0, PlatformMap.EcamBuses - 1),
+        new AmlIoPort(PciHostBridge.ConfigAddress, PciHostBridge.ConfigPorts),
+        new AmlWindow(AmlRangeKind.Io, 16, 0, PciHostBridge.ConfigAddress - 1),
+        new AmlWindow(AmlRangeKind.Io, 16, PlatformMap.PciIoBase, PlatformMap.PciIoEnd),
+        new AmlWindow(AmlRangeKind.Memory, 32, PlatformMap.PciMemory32, PlatformMap.PciMemory32End - 1),
+        new AmlWindow(AmlRangeKind.Memory, 64, PlatformMap.PciMemory64, PlatformMap.PciMemory64End - 1, AmlCaching.Cacheable));
+
+    /// <summary>INTA#-INTD# of every slot on I/O APIC pins 16-19, rotated by slot (§6.2.13).</summary>
+    private static AmlPackage InterruptRouting() => new(
+        [
+            .. Enumerable.Range(0, PciSlot.Devices * PciInterrupts.Pins).Select(i => (Slot: i / PciInterrupts.Pins, Pin: i % PciInterrupts.Pins)).Select(wire => new AmlPackage(
+                ((ulong)wire.Slot << 16) | 0xffff,
+                (ulong)wire.Pin,
+                0,
+                (ulong)PciInterrupts.GsiOf(new PciSlot(wire.Slot, 0), wire.Pin + 1))),
+        ]);
+
+    private static AmlMethod NegotiateFeatures()
+    {
+        AmlTerm status = new AmlPath("CDW1");
+        AmlTerm control = new AmlPath("CDW3");
+        AmlTerm capabilities = new AmlArgument(3);
+        AmlTerm granted = new AmlLocal(0);
+        return new AmlMethod("_OSC", 4, Serialized: true,
+            new AmlCreateDoubleWordField(capabilities, 0, "CDW1"),
+            new AmlIf(new AmlBinary(AmlOperator.Equal, new AmlArgument(0), new AmlUuid(s_hostBridgeFeatures)),
+                [
+                    new AmlCreateDoubleWordField(capabilities, 8, "CDW3"),
+                    new AmlBinary(AmlOperator.And, control, GrantedControls, granted),
+                    new AmlIf(new AmlBinary(AmlOperator.NotEqual, new AmlArgument(1), 1),
+                        [new AmlBinary(AmlOperator.Or, status, UnrecognizedRevision, status)]),
+                    new AmlIf(new AmlBinary(AmlOperator.NotEqual, control, granted),
+                        [new AmlBinary(AmlOperator.Or, status, CapabilitiesMasked, status)]),
+                    new AmlStore(granted, control),
+                ],
+                [new AmlBinary(AmlOperator.Or, status, UnrecognizedUuid, status)]),
+            new AmlReturn(capabilities));
+    }
+
+    /// <summary>Motherboard resources: the firmware, not a device, owns the configuration window (PCI Firmware 3.3 §4.1.2).</summary>
+    private static AmlDevice ConfigurationReservation() => AmlDevices.Create(
+        "MBRD", "PNP0C02", 1, new AmlMemory32Fixed((uint)PlatformMap.Ecam, (uint)PlatformMap.EcamBuses << 20, Writable: true));
+
+    /// <summary>MCFG (PCI Firmware 3.3 §4.1.2).</summary>
+    private static AcpiTable ConfigurationTable()
+    {
+        var body = new AmlWriter();
+        body.QuadWord(0);
+        body.QuadWord(PlatformMap.Ecam);
+        body.Word(0);
+        body.Byte(0);
+        body.Byte(PlatformMap.EcamBuses - 1);
+        body.DoubleWord(0);
+        return AcpiTable.Create("MCFG", 1, body.ToArray());
+    }
+}

@@ -1,0 +1,36 @@
+using System.Globalization;
+using WebVm.Vmm.Devices.Catalogue;
+
+namespace WebVm.Vmm.Devices.Pci;
+
+/// <summary>Slots of a PCI bus, written as device and function: "pci:02.0".</summary>
+public sealed class PciConnection : Connection
+{
+    public static readonly PciConnection Instance = new();
+
+    private PciConnection()
+        : base("pci")
+    {
+    }
+
+    public override string Example => "pci:02.0";
+
+    /// <summary>Function 0 of every device, as software looks for others only where there is one.</summary>
+    public override IEnumerable<ulong> Places => Enumerable.Range(0, PciSlot.Devices).Select(device => (ulong)new PciSlot(device, 0).Number);
+
+    public override bool TryParse(string text, out ulong place)
+    {
+        string[] parts = text.Split('.');
+        place = 0;
+        if (parts.Length != 2 || !byte.TryParse(parts[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte device)
+            || !byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out byte function) || device >= PciSlot.Devices || function >= PciSlot.Functions)
+        {
+            return false;
+        }
+
+        place = new PciSlot(device, function).Number;
+        return true;
+    }
+
+    public override string Format(ulong place) => PciSlot.FromNumber((byte)place).ToString();
+}

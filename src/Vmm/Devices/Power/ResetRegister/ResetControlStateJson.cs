@@ -1,0 +1,12 @@
+using System.Text.Json.Serialization;
+using WebVm.Vmm.Devices.Framework;
+
+namespace WebVm.Vmm.Devices.Power.ResetRegister;
+
+/// <summary>How the state of the reset control register is read and written, generated when this is compiled.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(ResetControl.State), TypeInfoPropertyName = "State")]
+internal sealed partial class ResetControlStateJson : JsonSerializerContext
+{
+    public static ResetControlStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+}

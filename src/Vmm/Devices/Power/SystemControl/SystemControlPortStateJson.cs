@@ -1,0 +1,12 @@
+using System.Text.Json.Serialization;
+using WebVm.Vmm.Devices.Framework;
+
+namespace WebVm.Vmm.Devices.Power.SystemControl;
+
+/// <summary>How the state of system control port A is read and written, generated when this is compiled.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(SystemControlPort.State), TypeInfoPropertyName = "State")]
+internal sealed partial class SystemControlPortStateJson : JsonSerializerContext
+{
+    public static SystemControlPortStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+}
