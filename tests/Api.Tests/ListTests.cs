@@ -99,27 +99,30 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [Fact]
     public async Task WhatWasChangedLastComesFirstWhereThatIsAskedFor()
     {
-        await using var database = Databases.Of(_service).CreateDbContext();
+        await using var database = Databases.Of(Service).CreateDbContext();
         await database.Database.ExecuteSqlAsync($"UPDATE vms SET updated_at = now() WHERE name = 'vm-05000'", Rest.Cancellation);
-        Assert.Equal("vm-05000", (string)(await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?sort=-updatedAt&limit=1")).Body!["items"]![0]!["name"]!);
+        Assert.Equal("vm-05000", (string)(await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?sort=-updatedAt&limit=1")).Body!["items"]![0]!["name"]!);
     }
 
     [Fact]
     public async Task TheSummaryKnowsTheLabelsInUse()
     {
         Assert.Equal(Enumerable.Range(0, 100).Select(n => $"group={n}").Order(StringComparer.Ordinal), await LabelsAsync());
-        await using var database = Databases.Of(_service).CreateDbContext();
+        await using var database = Databases.Of(Service).CreateDbContext();
         await SetLabelsAsync("vm-00001", """{"alone":"","group":"1","z":"1"}""");
         Assert.Equal("alone", (await LabelsAsync())[0]);
         Assert.Equal("z=1", (await LabelsAsync())[^1]);
         await SetLabelsAsync("vm-00001", """{"group":"1","z":"2"}""");
         Assert.Equal("group=0", (await LabelsAsync())[0]);
         Assert.Equal("z=2", (await LabelsAsync())[^1]);
-        await database.Vms.Where(vm => vm.Name == "vm-00001").ExecuteDeleteAsync(Rest.Cancellation);
+        await SetLabelsAsync("vm-00001", """{"group":"1"}""");
+        string passing = (string)(await Service.Client.CreateVmAsync(new { name = "passing", labels = new { passing = "yes" } }))["id"]!;
+        Assert.Contains("passing=yes", await LabelsAsync());
+        await Service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{passing}?wait=60");
         Assert.Equal(100, (await LabelsAsync()).Count);
 
         Task SetLabelsAsync(string name, string labels) => database.Database.ExecuteSqlAsync($"UPDATE vms SET labels = {labels}::jsonb WHERE name = {name}", Rest.Cancellation);
-        async Task<List<string>> LabelsAsync() => [.. (await _service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms/summary")).Body!["labels"]!.AsArray().Select(label => (string)label!)];
+        async Task<List<string>> LabelsAsync() => [.. (await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms/summary")).Body!["labels"]!.AsArray().Select(label => (string)label!)];
     }
 
     [Theory]

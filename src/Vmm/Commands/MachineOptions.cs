@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using WebVm.Vmm.Confinement;
+using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
 using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
