@@ -1,3 +1,5 @@
+using System.Reflection;
+using Microsoft.AspNetCore.Components;
 using Microsoft.Playwright;
 using WebVm.Api.Tests;
 using Xunit;
@@ -101,6 +103,34 @@ public sealed class AddressTests(Site site)
             // Others look for theirs on the first page.
             await Task.WhenAll((await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms?q={prefix}&limit=100")).Body!["items"]!.AsArray().Select(vm => site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm!["id"]}?wait=60")));
         }
+    }
+
+    /// <summary>What the first rendering handed over is set once more, when parameters come for the second time.</summary>
+    [Fact]
+    public async Task What_came_since_a_page_was_loaded_stays_when_its_address_changes()
+    {
+        string name = Rest.NewName("since");
+        await site.Api.CreateVmAsync(new { name });
+        await using var window = await site.OpenAsync();
+        await window.GoAsync($"/?q={name}");
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(1);
+        await site.Api.CreateVmAsync(new { name = name + "-2" });
+        await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(2);
+        foreach (string view in (string[])["Tiles", "Rows", "Tiles"])
+        {
+            await window.Button(view).ClickAsync();
+            await ConsoleWindow.UntilAsync(() => Task.FromResult(Has(window, "view=tiles") == (view == "Tiles")), "the address does not tell the view");
+        }
+
+        await Expect(window.Page.Locator(".tiles [data-vm]")).ToHaveCountAsync(2);
+    }
+
+    [Fact]
+    public void What_a_page_shows_is_never_what_it_hands_over()
+    {
+        var handed = typeof(WebVm.Web.Live.LivePage).Assembly.GetTypes().SelectMany(type => type.GetProperties()).Where(property => property.IsDefined(typeof(PersistentStateAttribute), false)).ToList();
+        Assert.NotEmpty(handed);
+        Assert.All(handed, property => Assert.NotNull(property.DeclaringType!.GetProperty(property.Name["First".Length..], BindingFlags.Instance | BindingFlags.NonPublic)));
     }
 
     [Fact]

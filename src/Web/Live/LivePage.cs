@@ -4,7 +4,11 @@ using WebVm.Web.InProcess;
 
 namespace WebVm.Web.Live;
 
-/// <summary>A page that loads from the API and loads again when something happens that it shows.</summary>
+/// <summary>
+/// A page that loads from the API and loads again when something happens that it shows. What its first rendering, on the server alone, found
+/// it hands over to the interactive one by [PersistentState]. The framework sets such a property to that once more when parameters
+/// arrive for the second time, whatever it is by then (PersistentValueProviderComponentSubscription), so what a page shows is another property.
+/// </summary>
 public abstract class LivePage : ComponentBase, IDisposable
 {
     // Events come in bursts; one look after the burst is enough.
