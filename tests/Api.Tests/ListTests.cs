@@ -116,9 +116,14 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         Assert.Equal("group=0", (await LabelsAsync())[0]);
         Assert.Equal("z=2", (await LabelsAsync())[^1]);
         await SetLabelsAsync("vm-00001", """{"group":"1"}""");
-        string passing = (string)(await Service.Client.CreateVmAsync(new { name = "passing", labels = new { passing = "yes" } }))["id"]!;
+        await database.Database.ExecuteSqlAsync(
+            $$"""
+            INSERT INTO vms (id, name, description, labels, configuration, desired, desired_generation, observed, restart_count, deleting, created_at, updated_at, revision)
+            SELECT gen_random_uuid(), 'passing', description, '{"passing":"yes"}'::jsonb, configuration, desired, desired_generation, observed, restart_count, deleting, created_at, updated_at, revision
+            FROM vms WHERE name = 'vm-00001'
+            """, Rest.Cancellation);
         Assert.Contains("passing=yes", await LabelsAsync());
-        await Service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{passing}?wait=60");
+        await database.Vms.Where(vm => vm.Name == "passing").ExecuteDeleteAsync(Rest.Cancellation);
         Assert.Equal(100, (await LabelsAsync()).Count);
 
         Task SetLabelsAsync(string name, string labels) => database.Database.ExecuteSqlAsync($"UPDATE vms SET labels = {labels}::jsonb WHERE name = {name}", Rest.Cancellation);
