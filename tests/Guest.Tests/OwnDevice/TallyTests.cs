@@ -21,8 +21,9 @@ public sealed class TallyTests
         var spec = new MachineSpec
         {
             Engine = Enum.Parse<EngineChoice>(engine, ignoreCase: true),
-            Memory = 256 << 20,
-            Boot = Images.Linux("tiny", "console=ttyS0 quiet"),
+            Memory = 512 << 20,
+            // The cloud kernel has no /dev/port.
+            Boot = Images.Linux("generic", "console=ttyS0 quiet"),
             Devices = [.. Profile.Pc, new DeviceSpec("tally", "example.tally") { At = "port:334" }.WithSettings("""{"first":40}""")],
         };
         Assert.Equal(["/devices/13/kind"], spec.Validate().Select(fault => fault.Pointer));
