@@ -220,20 +220,26 @@ public sealed class MachineTests(Site site)
             ids.Add((string)vm["id"]!);
         }
 
-        await using var window = await site.OpenAsync();
-        await window.GoAsync("/");
-        var rows = window.Page.Locator("[data-vm]");
-        await window.Page.GetByLabel("Search machines").FillAsync($"{prefix} LAST");
-        await Expect(rows).ToHaveCountAsync(1);
-        await Expect(window.Page.Locator($"[data-vm={prefix}-64]")).ToBeVisibleAsync();
-        await window.Page.GetByLabel("Search machines").FillAsync(prefix);
-        await Expect(rows).ToHaveCountAsync(60);
-        await rows.Last.ScrollIntoViewIfNeededAsync();
-        await Expect(rows).ToHaveCountAsync(65);
-        await Expect(window.Button("Show more")).ToHaveCountAsync(0);
-        foreach (string id in ids)
+        try
         {
-            await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}");
+            await using var window = await site.OpenAsync();
+            await window.GoAsync("/");
+            var rows = window.Page.Locator("[data-vm]");
+            await window.Page.GetByLabel("Search machines").FillAsync($"{prefix} LAST");
+            await Expect(rows).ToHaveCountAsync(1);
+            await Expect(window.Page.Locator($"[data-vm={prefix}-64]")).ToBeVisibleAsync();
+            await window.Page.GetByLabel("Search machines").FillAsync(prefix);
+            await Expect(rows).ToHaveCountAsync(60);
+            await rows.Last.ScrollIntoViewIfNeededAsync();
+            await Expect(rows).ToHaveCountAsync(65);
+            await Expect(window.Button("Show more")).ToHaveCountAsync(0);
+        }
+        finally
+        {
+            foreach (string id in ids)
+            {
+                await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}");
+            }
         }
     }
 
