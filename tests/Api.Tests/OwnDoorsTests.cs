@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using WebVm.Api.Hosting;
 using WebVm.Vmm.Host;
 using Xunit;
 
@@ -73,6 +74,14 @@ public sealed class OwnDoorsTests(SharedService shared)
         Assert.Equal(0b110_000_000u, FileIdentity.Of(journal)!.Value.Mode);
         await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?wait=60");
     }
+
+    [Theory]
+    [InlineData("Host=database;Username=webvm;Database=webvm", false)]
+    [InlineData("Host=database;Username=webvm;Password=", false)]
+    [InlineData("Host=database;Username=webvm;Password=secret", true)]
+    [InlineData("host=database;pwd=secret", true)]
+    [InlineData("postgres://webvm:secret@database/webvm", true)]
+    public void AConnectionStringIsASecretIfItHasAPassword(string connection, bool secret) => Assert.Equal(secret, SecretFiles.HasPassword(connection));
 
     [Fact]
     public async Task SecretsComeFromFiles()

@@ -19,6 +19,7 @@ public sealed class RunEndTests
     [Theory]
     [InlineData(159, "The monitor made a forbidden system call.")]
     [InlineData(137, "The monitor was killed by signal 9.")]
+    [InlineData(143, "The monitor was asked to end, as by a host that shuts down.")]
     public void ASignalIsNamedByWhatItMeans(int code, string reason) => Assert.Equal(new RunEnd(true, false, reason), RunEnd.From(code, "anything"));
 
     [Fact]

@@ -163,7 +163,7 @@ public sealed class CommandLineTests : IDisposable
 
         using var kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
         Assert.True(process.WaitForExit(s_limit));
-        Assert.Equal(0, process.ExitCode);
+        Assert.Equal(128 + 15, process.ExitCode);
         Assert.False(File.Exists(Path.Combine(_folder, "control")));
     }
 

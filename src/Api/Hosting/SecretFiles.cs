@@ -1,4 +1,5 @@
 using System.Text;
+using Npgsql;
 
 namespace WebVm.Api.Hosting;
 
@@ -10,6 +11,7 @@ internal static class SecretFiles
 {
     private const int MostBytes = 64 * 1024;
     private const string DockerFolder = "/run/secrets";
+    private const string DatabaseVariable = "WEBVM_DATABASE";
 
     private static readonly Secret[] s_all =
     [
@@ -44,12 +46,26 @@ internal static class SecretFiles
     }
 
     /// <summary>Takes secrets out of the environment, so that no program that the service starts has them.</summary>
-    /// <returns>The names of those that stood there.</returns>
+    /// <returns>The names of those that stood there, but of a connection string without a password, which keeps no secret.</returns>
     public static IReadOnlyList<string> TakeFromEnvironment()
     {
         string[] there = [.. s_all.Select(secret => secret.Variable).Where(name => Environment.GetEnvironmentVariable(name) is { Length: > 0 })];
+        string[] secret = [.. there.Where(name => name != DatabaseVariable || HasPassword(Environment.GetEnvironmentVariable(name)!))];
         Array.ForEach(there, name => Environment.SetEnvironmentVariable(name, null));
-        return there;
+        return secret;
+    }
+
+    /// <summary>Whether a connection string has a password. One that cannot be read may have one.</summary>
+    internal static bool HasPassword(string connection)
+    {
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(connection).Password is { Length: > 0 };
+        }
+        catch (ArgumentException)
+        {
+            return true;
+        }
     }
 
     private static string? Found(Secret secret)

@@ -14,6 +14,9 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     private const int BadInput = 2;
     private const int FirstSignal = 128;
 
+    // SIGTERM, signal(7): what a host that shuts down sends to all that still runs.
+    private const int AskedToEnd = FirstSignal + 15;
+
     // SIGSYS, signal(7): the answer of a system call filter.
     private const int ForbiddenCall = FirstSignal + 31;
 
@@ -28,6 +31,7 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
         GuestCrash => new(true, false, Crash(log)),
         HostFailure => new(true, false, WithLog("The host failed the machine", log)),
         ForbiddenCall => new(true, false, "The monitor made a forbidden system call."),
+        AskedToEnd => new(true, false, "The monitor was asked to end, as by a host that shuts down."),
         > FirstSignal => new(true, false, $"The monitor was killed by signal {exitCode - FirstSignal}."),
         _ when (exitCode & 1) == 1 => new(false, false, $"The guest ended with code {exitCode} through its debug-exit port."),
         _ => new(true, false, WithLog($"The monitor ended with code {exitCode}", log)),

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Lifecycle;
@@ -83,8 +84,16 @@ internal sealed class MachineSession
     {
         // The process ends by itself once the machine has stopped and the terminal is as it was.
         context.Cancel = true;
-        machine.Stop();
+        machine.Stop(MachineExit.Signalled(Number(context.Signal)));
     }
+
+    /// <summary>signal(7).</summary>
+    private static int Number(PosixSignal signal) => signal switch
+    {
+        PosixSignal.SIGHUP => LibC.SIGHUP,
+        PosixSignal.SIGINT => LibC.SIGINT,
+        _ => LibC.SIGTERM,
+    };
 
     private static void Report(MachineEvent happened)
     {

@@ -13,7 +13,7 @@ public sealed record SandboxFeatures
     /// <summary>Version of Landlock's interface; 0 when absent.</summary>
     public required int Landlock { get; init; }
 
-    /// <summary>Users without privileges may make user namespaces (user_namespaces(7)).</summary>
+    /// <summary>Users without privileges may make user namespaces (user_namespaces(7)), and no filter around this process refuses it, as a container's does.</summary>
     public required bool UserNamespaces { get; init; }
 
     public required bool NetworkNamespaces { get; init; }
@@ -36,7 +36,7 @@ public sealed record SandboxFeatures
     {
         Seccomp = HasSeccompAction(SeccompCalls.SECCOMP_RET_KILL_PROCESS),
         Landlock = Math.Max(0, (int)LibC.syscall(SystemCall.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
-        UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0,
+        UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0 && IsLetThrough(ProcessCalls.CLONE_NEWUSER),
         NetworkNamespaces = File.Exists("/proc/self/ns/net"),
         Userfaultfd = Descriptor((int)LibC.syscall(SystemCall.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | LibC.O_CLOEXEC)),
         // With no parameters the call fails with EFAULT where it exists and may be used.
@@ -46,6 +46,13 @@ public sealed record SandboxFeatures
         VhostVsock = CanOpen("/dev/vhost-vsock"),
         DescriptorLimit = LimitOfDescriptors(),
     };
+
+    /// <summary>Whether filters let unshare(2) of that namespace through. Beside a flag that it does not have, it does nothing but to fail with EINVAL, in the kernel.</summary>
+    private static bool IsLetThrough(int flag)
+    {
+        const int notAFlag = 1;
+        return (int)LibC.syscall(SystemCall.SYS_unshare, flag | notAFlag) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EINVAL;
+    }
 
     /// <summary>Whether a device node opens for reading and writing.</summary>
     public static bool CanOpen(string path) => Descriptor(FileCalls.Open(path, LibC.O_RDWR | LibC.O_CLOEXEC | LibC.O_NONBLOCK, 0));

@@ -137,7 +137,10 @@ public sealed class VirtualMachine : IDisposable
     });
 
     /// <summary>Ends the machine, whatever the guest does.</summary>
-    public Task Stop() => Run(() => End(MachineExit.Stopped));
+    public Task Stop() => Stop(MachineExit.Stopped);
+
+    /// <param name="exit">Who asked for it, and the code that the process ends with.</param>
+    internal Task Stop(MachineExit exit) => Run(() => End(exit));
 
     /// <summary>Which of the paravirtual interfaces the guest is offered, and which vCPUs' guests took them. The machine runs on meanwhile.</summary>
     public unsafe Task<IReadOnlyList<EnlightenmentStatus>> Enlightenments() => _thread.Run(() =>
