@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Tmds.Linux;
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -33,8 +32,8 @@ public sealed class SandboxFeaturesTests
         fixed (sock_filter* first = program)
         {
             var installed = new sock_fprog { len = (ushort)program.Length, filter = first };
-            return (int)LibC.syscall(SystemCall.SYS_prctl, ThreadCalls.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-                && (int)LibC.syscall(SystemCall.SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, 0, (nint)(&installed)) == 0;
+            return RawCalls.Call(SystemCall.SYS_prctl, ThreadCalls.PR_SET_NO_NEW_PRIVS, 1) == 0
+                && RawCalls.Call(SystemCall.SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, 0, (nint)(&installed)) == 0;
         }
     }
 }
