@@ -74,6 +74,10 @@ internal sealed unsafe class KvmControllerState
         {
             pit.flags = flags;
             SetPit(pit);
+            if (!connected)
+            {
+                ForgetMissedTicks();
+            }
         }
     }
 
@@ -207,13 +211,14 @@ internal sealed unsafe class KvmControllerState
         return state;
     }
 
+    private void SetPit(kvm_pit_state2 state) => KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_PIT2, &state, nameof(KvmRequests.KVM_SET_PIT2));
+
     /// <summary>
-    /// Ticks that the guest has missed so far belong to the state before: KVM would deliver them late, also of a PIT that makes none any more. It
-    /// forgets them when it begins to count them anew.
+    /// KVM delivers ticks late that the guest has missed, also of a PIT that makes none any more. It forgets them when its timer is set, which it is not while an
+    /// HPET replaces it, or when it begins to count them anew.
     /// </summary>
-    private void SetPit(kvm_pit_state2 state)
+    private void ForgetMissedTicks()
     {
-        KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_PIT2, &state, nameof(KvmRequests.KVM_SET_PIT2));
         for (byte reinject = 0; reinject <= 1; reinject++)
         {
             var control = new kvm_reinject_control { pit_reinject = reinject };

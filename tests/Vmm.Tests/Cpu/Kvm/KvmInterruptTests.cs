@@ -212,7 +212,8 @@ public sealed class KvmInterruptTests
         };
         guest.Engine.LoadInterruptControllers(state);
         var after = guest.Engine.SaveInterruptControllers();
-        Assert.Equal(state.PrimaryPic, after.PrimaryPic);
+        // KVM's PIT counts from then on, and may have ticked.
+        Assert.Equal(state.PrimaryPic, after.PrimaryPic with { InterruptRequest = (byte)(after.PrimaryPic.InterruptRequest & ~1) });
         Assert.Equal(state.SecondaryPic, after.SecondaryPic);
         Assert.Equal(state.IoApic.Redirection, after.IoApic.Redirection);
         Assert.Equal(state.IoApic.Id, after.IoApic.Id);
