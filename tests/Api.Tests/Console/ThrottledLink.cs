@@ -90,9 +90,9 @@ internal sealed class ThrottledLink : IAsyncDisposable
                 await service.ConnectAsync(_service, _end.Token);
                 await Task.WhenAll(CopyAsync(client, service, throttled: false), CopyAsync(service, client, throttled: true));
             }
-            catch (Exception over) when (over is OperationCanceledException or SocketException)
+            catch (Exception over) when (over is OperationCanceledException or SocketException or ObjectDisposedException)
             {
-                // One of the two has hung up, or the test is over.
+                // One of the two has hung up, so that the other way's end closed both, or the test is over.
             }
         }
     }
