@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 
 begin_monitor "$folder/monitors"
 note "building"
-if ! dotnet publish "$WEBVM_ROOT/src/Web/Web.csproj" -c Release -o "$work/program" -v q -clp:ErrorsOnly -nodeReuse:false >"$work/log" 2>&1; then
+if ! dotnet publish "$WEBVM_ROOT/src/Web/Web.csproj" -c Release -p:RunAnalyzers=false -o "$work/program" -v q -clp:ErrorsOnly -nodeReuse:false >"$work/log" 2>&1; then
     build_failed src/Web/Web.csproj "$work/log"
     exit 4
 fi
