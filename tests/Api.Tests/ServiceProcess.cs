@@ -177,6 +177,9 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     /// <summary>The process of a run that executes the guest.</summary>
     public static int MonitorOf(string run) => Recorded(run, "monitor").SelectMany(WithChildren).Last();
 
+    /// <summary>Those of all runs, without their keepers.</summary>
+    public int[] Monitors() => Directory.Exists(Path.Combine(Data, "run")) ? [.. Directory.GetDirectories(Path.Combine(Data, "run")).Select(MonitorOf)] : [];
+
     /// <summary>kill -9 of the private cluster's postmaster; its children follow it.</summary>
     public Task KillDatabaseAsync() => SignalIfOursAsync("KILL", Path.Combine(Data, "postgres", "data", "postmaster.pid"), "");
 

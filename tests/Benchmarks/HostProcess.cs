@@ -40,10 +40,6 @@ internal static class HostProcess
         }
     }
 
-    /// <summary>All processes whose first argument is this and one of whose others contains the text.</summary>
-    public static int[] Running(string program, string argument) => [.. All().Where(process =>
-        Read($"/proc/{process}/cmdline").Split('\0') is [var first, .. var others] && first == program && others.Any(other => other.Contains(argument, StringComparison.Ordinal)))];
-
     /// <summary>Resident and private bytes; of mappings whose name contains a text, if one is given.</summary>
     public static (double Resident, double Private) Memory(int process, string? mapping = null)
     {

@@ -60,10 +60,9 @@ public sealed class EnduranceTests(Site site, ITestOutputHelper output)
 
     private async Task<(BootedMachine Machine, int Monitor)> BootAsync()
     {
-        string program = Environment.GetEnvironmentVariable("WEBVM_MONITOR") ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
-        int[] before = HostProcess.Running(program, site.Service.Data);
+        int[] before = site.Service.Monitors();
         var machine = await BootedMachine.BootAsync(site.Api);
-        return (machine, HostProcess.Running(program, site.Service.Data).Except(before).Single());
+        return (machine, site.Service.Monitors().Except(before).Single());
     }
 
     /// <summary>Both outputs are really shown, to the end.</summary>

@@ -26,7 +26,11 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private const int CrashWords = 4096;
 
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
+
+    // A native monitor listens 7 ms after its launch, and its guest runs 4 ms later; others, and those of a busy host, may take their time.
+    private static readonly TimeSpan QuickStart = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan QuickPoll = TimeSpan.FromMilliseconds(4);
+    private static readonly TimeSpan SlowPoll = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(10);
 
@@ -122,6 +126,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             _serial?.Dispose();
         }
     }
+
+    private TimeSpan StartPoll => Stopwatch.GetElapsedTime(_launchedAt) < QuickStart ? QuickPoll : SlowPoll;
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 

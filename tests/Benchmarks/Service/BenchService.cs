@@ -66,8 +66,8 @@ internal sealed partial class BenchService : IAsyncDisposable
         return name;
     }
 
-    /// <summary>Process ids of the monitors.</summary>
-    public int[] Monitors() => HostProcess.Running(TinyLinux.Monitor, _process.Data);
+    /// <summary>Process ids of the monitors, without their keepers.</summary>
+    public int[] Monitors() => _process.Monitors();
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
