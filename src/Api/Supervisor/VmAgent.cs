@@ -26,11 +26,11 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private const int CrashWords = 4096;
 
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
 
-    // A native monitor listens 7 ms after its launch, and its guest runs 4 ms later; others, and those of a busy host, may take their time.
+    // A native monitor's socket is there 7 ms after its launch; others, and those of a busy host, may take their time.
     private static readonly TimeSpan QuickStart = TimeSpan.FromMilliseconds(200);
-    private static readonly TimeSpan QuickPoll = TimeSpan.FromMilliseconds(4);
-    private static readonly TimeSpan SlowPoll = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan QuickPoll = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(10);
 
@@ -126,8 +126,6 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             _serial?.Dispose();
         }
     }
-
-    private TimeSpan StartPoll => Stopwatch.GetElapsedTime(_launchedAt) < QuickStart ? QuickPoll : SlowPoll;
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -305,6 +303,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
                 var input = await services.Specs.PrepareAsync(run, vm, Directory.Exists(saved) ? saved : null, database, cancellation);
                 _launch = await services.Launcher.LaunchAsync(run, input);
                 _launchedAt = Stopwatch.GetTimestamp();
+                while (!File.Exists(run.Control) && Stopwatch.GetElapsedTime(_launchedAt) < QuickStart)
+                {
+                    await Task.Delay(QuickPoll, cancellation);
+                }
+
+                return File.Exists(run.Control) ? TimeSpan.Zero : StartPoll;
             }
         }
         catch (OperationFailedException failure)
