@@ -74,7 +74,7 @@ public sealed class LiveRightsTests(SharedService shared)
         }
 
         await open.EndAsync();
-        Assert.False(others.HasEnded);
+        Assert.False(others.HasLostSome);
     }
 
     public enum SessionEnding
@@ -112,7 +112,14 @@ public sealed class LiveRightsTests(SharedService shared)
             _ => shared.Client.SendAsync(HttpMethod.Patch, path, new { disabled = true }),
         });
         await open.EndAsync();
-        Assert.Equal(ending == SessionEnding.UserDisabled, others.HasEnded);
+        if (ending == SessionEnding.UserDisabled)
+        {
+            await others.EndAsync();
+        }
+        else
+        {
+            Assert.False(others.HasLostSome);
+        }
     }
 
     [Fact]
@@ -173,7 +180,7 @@ public sealed class LiveRightsTests(SharedService shared)
             _ends = [.. hubs.Select(hub => hub.Closed), .. streams.Select(DrainAsync), upload.Ended];
         }
 
-        public bool HasEnded => _ends.All(end => end.IsCompleted);
+        public bool HasLostSome => _ends.Any(end => end.IsCompleted);
 
         public Task EndAsync() => Task.WhenAll(_ends).WaitAsync(TimeSpan.FromMinutes(1), Rest.Cancellation);
 
