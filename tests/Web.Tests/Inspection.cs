@@ -67,7 +67,8 @@ internal static class Inspection
           const inTerminal = ({ node }) => (node?.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest?.('.xterm');
           for (const entry of list.getEntries().filter(entry => !entry.hadRecentInput && !(entry.sources.length > 0 && entry.sources.every(inTerminal)))) {
             window.shifted += entry.value;
-            window.shifts.push(...entry.sources.map(source => (source.node?.outerHTML ?? source.node?.textContent ?? '').slice(0, 120)));
+            const place = ({ x, y, width, height }) => `${x},${y} ${width}×${height}`;
+            window.shifts.push(...entry.sources.map(source => `${place(source.previousRect)} → ${place(source.currentRect)}: ${(source.node?.outerHTML ?? source.node?.textContent ?? '').slice(0, 120)}`));
           }
         }).observe({ type: 'layout-shift', buffered: true });
         """;
