@@ -20,6 +20,7 @@ public enum PointerButtons : byte
     Middle = 1 << 2,
     Back = 1 << 3,
     Forward = 1 << 4,
+    All = Left | Right | Middle | Back | Forward,
 }
 
 /// <summary>A relative pointer as the host's side uses it. Callable from any thread.</summary>
