@@ -14,7 +14,7 @@ namespace WebVm.Vmm.Tests.Control;
 /// <summary>A machine's process that was taken over says what it likes, hands over what it likes, and reads when it likes: its client has to outlive that.</summary>
 public sealed class HostileMonitorTests : IDisposable
 {
-    private const int HugePages = 4; // MFD_HUGETLB
+    private const uint HugePages = 4; // MFD_HUGETLB
     private const ulong HugePage = 2 << 20;
     private const string Metrics = """{"vcpus":[?],"unclaimedPorts":0,"unclaimedMmio":0}""";
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(1);
@@ -167,9 +167,9 @@ public sealed class HostileMonitorTests : IDisposable
 
     private Task<ControlClient>? _connecting;
 
-    private static FileDescriptor? Memory(ulong size, int flags)
+    private static FileDescriptor? Memory(ulong size, uint flags)
     {
-        int number = MemoryCalls.CreateMemoryFile("hostile", (uint)(LibC.MFD_CLOEXEC | LibC.MFD_ALLOW_SEALING | flags));
+        int number = MemoryCalls.CreateMemoryFile("hostile", LibC.MFD_CLOEXEC | LibC.MFD_ALLOW_SEALING | flags);
         if (number < 0)
         {
             return null;

@@ -18,8 +18,6 @@ internal static unsafe partial class FileCalls
     /// <summary>What memory files are of, unless of huge pages (memfd_create(2)).</summary>
     public const long TMPFS_MAGIC = 0x01021994;
 
-    private const int StatusOfFileSystem = 120; // sizeof(struct statfs)
-
     public static int Open(string path, int flags, uint mode)
     {
         using var name = new CText(path, stackalloc byte[CText.BufferSize]);
@@ -60,7 +58,8 @@ internal static unsafe partial class FileCalls
     /// <summary>The kind of file system that a file is of (statfs(2), f_type); -1 where that cannot be told.</summary>
     public static long FileSystemOf(int descriptor)
     {
-        byte* status = stackalloc byte[StatusOfFileSystem];
+        const int size = 120; // sizeof(struct statfs)
+        byte* status = stackalloc byte[size];
         return (int)LibC.syscall(SystemCall.SYS_fstatfs, descriptor, status) == 0 ? *(long*)status : -1;
     }
 
