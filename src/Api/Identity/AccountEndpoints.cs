@@ -54,14 +54,15 @@ public static class AccountEndpoints
         }
 
         var request = body.Value;
-        // Whoever sits down at somebody's open browser must not find the password by trying.
-        if (!limits.TrySignIn(null, key.ToString(), out var retryAfter))
+        var id = context.User.UserId();
+        // Whoever sits down at somebody's open browser must not find the password by trying. A token makes others at will: all of a user's are one.
+        string guesser = key.Kind == RightKind.Token ? $"tokens of {id}" : key.ToString();
+        if (!limits.TrySignIn(null, guesser, out var retryAfter))
         {
             GuessLimits.SetRetryAfter(context.Response, retryAfter);
             return Problems.TooMany("There were too many wrong passwords.");
         }
 
-        var id = context.User.UserId();
         string? known = await database.Users.Where(u => u.Id == id).Select(u => u.PasswordHash).SingleOrDefaultAsync(cancellation);
         var since = time.GetUtcNow() - SignInLinks.Lifetime;
         bool byLink = key.Kind == RightKind.Session && await database.Sessions.AnyAsync(s => s.Id == key.Id && s.ByLink && s.CreatedAt > since, cancellation);
@@ -76,7 +77,7 @@ public static class AccountEndpoints
             return Problems.Invalid("/current", "is not the password");
         }
 
-        limits.WasRight(null, key.ToString());
+        limits.WasRight(null, guesser);
         string hash = Secrets.HashPassword(request.Password);
         var own = Own(context.User);
         using var change = live.Changing(context);
