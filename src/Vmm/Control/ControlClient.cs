@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
-using WebVm.Vmm.Machine.Saving;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Control;
 
