@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.IO.Compression;
 using System.Text.Json.Nodes;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Host;
@@ -22,6 +23,8 @@ public sealed class GoldenStateTests : IDisposable
 
     public static TheoryData<string> Folders => GoldenStates.Folders;
 
+    public static TheoryData<string> Streams => GoldenStates.Streams;
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Theory]
@@ -29,6 +32,16 @@ public sealed class GoldenStateTests : IDisposable
     public async Task A_golden_state_goes_on(string name)
     {
         await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockChoice.Stopped);
+        Assert.InRange(CheckCounting(guest), 16u, 256u);
+        await CheckTyping(guest);
+    }
+
+    [Theory]
+    [MemberData(nameof(Streams))]
+    public async Task A_golden_stream_goes_on(string name)
+    {
+        await using var stream = new GZipStream(File.OpenRead(GoldenStates.StreamOf(name)), CompressionMode.Decompress);
+        await using var guest = await GuestSession.Restore(new StreamSource(stream), EngineChoice.Soft, clock: ClockChoice.Stopped);
         Assert.InRange(CheckCounting(guest), 16u, 256u);
         await CheckTyping(guest);
     }

@@ -1,6 +1,7 @@
 using System.IO.Compression;
-using WebVm.Vmm.Control;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Machine.Saving;
+using WebVm.Vmm.State;
 using Xunit;
 
 namespace WebVm.Guest.Tests.Golden;
@@ -28,7 +29,7 @@ public sealed class GoldenWriter : IDisposable
     public async Task A_golden_state_is_written()
     {
         string? name = Environment.GetEnvironmentVariable("WEBVM_GOLDEN");
-        Assert.SkipWhen(name is null, "WEBVM_GOLDEN=name makes tests/Guest.Tests/Golden/name.zip of this build.");
+        Assert.SkipWhen(name is null, "WEBVM_GOLDEN=name makes tests/Guest.Tests/Golden/name.zip and name.stream.gz of this build.");
         string spec = Path.Combine(_folder, "spec.json");
         await File.WriteAllTextAsync(spec, Spec);
         string kernel = MultibootSample.Assemble(CountingGuest.Body, _folder);
@@ -41,11 +42,16 @@ public sealed class GoldenWriter : IDisposable
         }
 
         await client.SaveAsync(state).WaitAsync(s_limit);
-        string file = Path.Combine(GoldenStates.Source, name + ".zip");
-        Assert.False(File.Exists(file), $"{file} is there; what was once a golden state remains one.");
-        await ZipFile.CreateFromDirectoryAsync(state, file, CompressionLevel.SmallestSize, includeBaseDirectory: false);
-        Assert.InRange(new FileInfo(file).Length, 1, 100_000);
+        string folder = GoldenStates.FolderOf(name!);
+        string stream = GoldenStates.StreamOf(name!);
+        Assert.False(File.Exists(folder) || File.Exists(stream), $"{folder} is there; what was once a golden state remains one.");
+        await ZipFile.CreateFromDirectoryAsync(state, folder, CompressionLevel.SmallestSize, includeBaseDirectory: false);
+        using (var machine = await StateRestorer.Restore(state))
+        await using (var packed = new GZipStream(File.Create(stream), CompressionLevel.SmallestSize))
+        {
+            await StateSaver.Save(machine, new StreamSink(packed));
+        }
+
+        Assert.All([folder, stream], file => Assert.InRange(new FileInfo(file).Length, 1, 100_000));
     }
-
-
 }

@@ -28,7 +28,7 @@ internal static class RecordShape
     }
 
     private static bool IsRequired(JsonPropertyInfo property) =>
-        property.IsRequired || (property.Options.RespectRequiredConstructorParameters && property.AssociatedParameter is { HasDefaultValue: false });
+        property.IsRequired || (property.Options.RespectRequiredConstructorParameters && property.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false });
 
     private static IEnumerable<string> Members(JsonObject sample, string indent) => sample.OrderBy(member => member.Key, StringComparer.Ordinal).SelectMany(member => member.Value switch
     {
