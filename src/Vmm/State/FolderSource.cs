@@ -18,7 +18,8 @@ public sealed class FolderSource(string directory, Func<JsonElement, IReadOnlyLi
             using var document = UntrustedJson.Parse(json, StrictJson.MaximumDepth);
             var root = document.RootElement;
             // The version first: another one may look different in every other way.
-            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("schema", out var schema) || schema.ValueKind != JsonValueKind.Number || !schema.TryGetInt32(out int version))
+            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("schema", out var schema)
+                || schema.ValueKind != JsonValueKind.Number || !schema.TryGetInt32(out int version))
             {
                 throw new InvalidDataException("It does not say which schema it follows.");
             }
@@ -31,7 +32,7 @@ public sealed class FolderSource(string directory, Func<JsonElement, IReadOnlyLi
             return version switch
             {
                 1 => earlier(root.Clone()),
-                FolderDescription.CurrentSchema => root.Deserialize(StateSectionJson.Strict.FolderDescription)?.Sections ?? throw new InvalidDataException("It is empty."),
+                FolderDescription.CurrentSchema => root.Deserialize(StateSectionJson.Strict.FolderDescription)!.Sections,
                 _ => throw new InvalidDataException($"It follows schema {version}; this build reads schemas 1 to {FolderDescription.CurrentSchema}."),
             };
         }

@@ -2,7 +2,9 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace WebVm.Vmm.State;
 
-/// <summary>Takes the sections of a state one by one. What is wrong with any is put beside the others' faults: whoever reads a state hears of all at once.</summary>
+/// <summary>
+/// Takes the sections of a state one by one. What is wrong with any is put beside the others' faults: whoever reads a state hears of all at once.
+/// </summary>
 public sealed class SectionReader
 {
     private readonly List<string> _faults;

@@ -4,7 +4,9 @@ using System.Text.Json.Serialization.Metadata;
 
 namespace WebVm.Vmm.State;
 
-/// <summary>One step from a version of a schema to the next: changes the body of a section in place. The body may be anybody's: what it lacks is no surprise.</summary>
+/// <summary>
+/// One step from a version of a schema to the next: changes the body of a section in place. The body may be anybody's: what it lacks is no surprise.
+/// </summary>
 public delegate void StateUpgrade(JsonObject body);
 
 /// <summary>
@@ -31,7 +33,9 @@ public abstract class StateSchema
     public abstract JsonTypeInfo Json { get; }
 
     /// <summary>The record of a section, brought to this build's version.</summary>
-    /// <exception cref="InvalidDataException">Another schema, an unknown version, or not such a record. The message names the unit, what was found and what is known.</exception>
+    /// <exception cref="InvalidDataException">
+    /// Another schema, an unknown version, or not such a record. The message names the unit, what was found and what is known.
+    /// </exception>
     public abstract object ReadRecord(StateSection section);
 
     public abstract StateSection WriteRecord(string unit, object record);
@@ -46,7 +50,8 @@ public abstract class StateSchema
 
         if (section.Version < 1 || section.Version > Version)
         {
-            throw new InvalidDataException($"The state of '{section.Unit}' follows version {section.Version} of schema '{Name}'; this build reads {(Version == 1 ? "version 1" : $"versions 1 to {Version}")}.");
+            string known = Version == 1 ? "version 1" : $"versions 1 to {Version}";
+            throw new InvalidDataException($"The state of '{section.Unit}' follows version {section.Version} of schema '{Name}'; this build reads {known}.");
         }
 
         if (section.Body.ValueKind != JsonValueKind.Object)
@@ -78,7 +83,8 @@ public abstract class StateSchema
         catch (Exception failure) when (failure is not OutOfMemoryException)
         {
             // Steps reach for what a sound state has. Whatever comes of one that is not says that it is not.
-            throw new InvalidDataException($"The state of '{section.Unit}' cannot be brought from version {version} of schema '{Name}' to {version + 1}{(failure is InvalidDataException ? $": {failure.Message}" : ".")}", failure);
+            string reason = failure is InvalidDataException ? $": {failure.Message}" : ".";
+            throw new InvalidDataException($"The state of '{section.Unit}' cannot be brought from version {version} of schema '{Name}' to {version + 1}{reason}", failure);
         }
     }
 }

@@ -9,7 +9,9 @@ internal enum StreamFrame : uint
     /// <summary>The contents of a region of memory begin: its size (8 bytes), its name.</summary>
     Contents = 2,
 
-    /// <summary>Some of them: their offset (8 bytes), at most 1 MiB of whole pages. Each begins where the one before ended, or later; what lies between is zero.</summary>
+    /// <summary>
+    /// Some of them: their offset (8 bytes), at most 1 MiB of whole pages. Each begins where the one before ended, or later; what lies between is zero.
+    /// </summary>
     Data = 3,
 
     /// <summary>The end: how many sections (8 bytes) and how many bytes of contents (8 bytes) there were.</summary>

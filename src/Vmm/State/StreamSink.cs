@@ -5,7 +5,10 @@ using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.State;
 
-/// <summary>Writes a state to a stream, one piece after the other: a pipe, a socket, a file. Sections come first, so that whoever reads knows what is needed before memory comes.</summary>
+/// <summary>
+/// Writes a state to a stream, one piece after the other: a pipe, a socket, a file. Sections come first, so that whoever reads knows what is needed
+/// before memory comes.
+/// </summary>
 /// <param name="stream">Still the caller's.</param>
 public sealed class StreamSink(Stream stream) : IStateSink
 {
@@ -50,7 +53,8 @@ public sealed class StreamSink(Stream stream) : IStateSink
         int length = first.Length + second.Length;
         int whole = StreamFormat.HeaderLength + length;
         // Of a frame that is larger than any of memory's there is one at most: a section of a very large machine.
-        var frame = whole + StreamFormat.ChecksumLength <= _frame.Length ? _frame.AsSpan(0, whole + StreamFormat.ChecksumLength) : new byte[whole + StreamFormat.ChecksumLength];
+        int size = whole + StreamFormat.ChecksumLength;
+        var frame = size <= _frame.Length ? _frame.AsSpan(0, size) : new byte[size];
         BinaryPrimitives.WriteUInt32LittleEndian(frame, (uint)kind);
         BinaryPrimitives.WriteInt32LittleEndian(frame[4..], length);
         first.CopyTo(frame[StreamFormat.HeaderLength..]);

@@ -5,7 +5,10 @@ using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.State;
 
-/// <summary>Reads a state from a stream that anybody may write: what it claims is bounded before room is made for it, and nothing counts before its checksum fits.</summary>
+/// <summary>
+/// Reads a state from a stream that anybody may write: what it claims is bounded before room is made for it, and nothing counts before its
+/// checksum fits.
+/// </summary>
 /// <param name="stream">Still the caller's, as is how long it may take.</param>
 public sealed class StreamSource(Stream stream, string name = "the stream") : IStateSource
 {
@@ -68,7 +71,8 @@ public sealed class StreamSource(Stream stream, string name = "the stream") : IS
         {
             var data = Payload[StreamFormat.OffsetLength..];
             ulong offset = BinaryPrimitives.ReadUInt64LittleEndian(Payload);
-            if (offset < end || offset % StreamFormat.PageSize != 0 || data.Length % StreamFormat.PageSize != 0 || offset > contents.Size || (ulong)data.Length > contents.Size - offset)
+            bool whole = offset % StreamFormat.PageSize == 0 && data.Length % StreamFormat.PageSize == 0;
+            if (!whole || offset < end || offset > contents.Size || (ulong)data.Length > contents.Size - offset)
             {
                 throw Refused($"it has {data.Length} bytes at {offset} of memory '{contents.Name}', where they cannot be");
             }

@@ -143,7 +143,8 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         {
             if (StateUnits.DeviceOf(state.Unit) is not { } name || !wanted.TryGetValue(name, out var schema))
             {
-                faults.Add($"There is no device for '{state.Unit}' in this machine to take the saved state, which follows version {state.Version} of schema '{state.Schema}'.");
+                faults.Add($"There is no device for '{state.Unit}' in this machine to take the saved state, "
+                    + $"which follows version {state.Version} of schema '{state.Schema}'.");
                 continue;
             }
 
@@ -160,7 +161,7 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
             }
         }
 
-        faults.AddRange(wanted.Keys.Select(StateUnits.Device).Where(unit => states.All(state => state.Unit != unit)).Select(unit => $"There is no saved state of '{unit}'."));
+        faults.AddRange(wanted.Keys.Select(StateUnits.Device).Except(states.Select(state => state.Unit)).Select(unit => $"There is no saved state of '{unit}'."));
         return records;
     }
 

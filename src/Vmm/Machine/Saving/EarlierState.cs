@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.State;
 
@@ -40,17 +41,16 @@ internal sealed record EarlierState
         var saved = root.Deserialize(SavedRecordsJson.Strict.EarlierState) ?? throw new InvalidDataException("It is empty.");
         var json = SavedRecordsJson.Strict;
         var controllers = saved.InterruptControllers;
-        List<StateSection> sections =
-        [
-            First(StateUnits.Machine, SavedRecords.Machine, JsonSerializer.SerializeToElement(new MachineRecord(saved.Engine, saved.SavedAt, saved.Spec), json.MachineRecord)),
-        ];
+        var machine = new MachineRecord(saved.Engine, saved.SavedAt, saved.Spec);
+        var clock = new ClockRecord(saved.Clock, saved.ClockStoppedAt ?? saved.SavedAt);
+        List<StateSection> sections = [First(StateUnits.Machine, SavedRecords.Machine, JsonSerializer.SerializeToElement(machine, json.MachineRecord))];
         if (saved.Cpu is { } cpu)
         {
             sections.Add(First(StateUnits.Cpu, SavedRecords.Cpu, JsonSerializer.SerializeToElement(cpu, json.CpuDescription)));
         }
 
         sections.Add(First(StateUnits.Memory, SavedRecords.Memory, JsonSerializer.SerializeToElement(new EarlierMemory(saved.Memory), json.EarlierMemory)));
-        sections.Add(First(StateUnits.Clock, SavedRecords.Clock, JsonSerializer.SerializeToElement(new ClockRecord(saved.Clock, saved.ClockStoppedAt ?? saved.SavedAt), json.ClockRecord)));
+        sections.Add(First(StateUnits.Clock, SavedRecords.Clock, JsonSerializer.SerializeToElement(clock, json.ClockRecord)));
         sections.AddRange(saved.Vcpus.Select((vcpu, index) => First(StateUnits.Vcpu(index), SavedRecords.Vcpu, vcpu)));
         sections.Add(First(StateUnits.Pics, SavedRecords.Pics, Pair(controllers.PrimaryPic, controllers.SecondaryPic)));
         sections.Add(First(StateUnits.IoApic, SavedRecords.IoApic, controllers.IoApic));
@@ -65,10 +65,11 @@ internal sealed record EarlierState
     private static JsonElement Pair(JsonElement primary, JsonElement secondary) => JsonSerializer.SerializeToElement(
         new() { ["primary"] = Node(primary), ["secondary"] = Node(secondary) }, SavedRecordsJson.Strict.JsonObject);
 
-    private static System.Text.Json.Nodes.JsonNode? Node(JsonElement element) => System.Text.Json.Nodes.JsonNode.Parse(element.GetRawText());
+    private static JsonNode? Node(JsonElement element) => JsonNode.Parse(element.GetRawText());
 }
 
-internal sealed record EarlierControllers(JsonElement PrimaryPic, JsonElement SecondaryPic, JsonElement IoApic, JsonElement Pit, IReadOnlyList<JsonElement> LocalApics);
+internal sealed record EarlierControllers(
+    JsonElement PrimaryPic, JsonElement SecondaryPic, JsonElement IoApic, JsonElement Pit, IReadOnlyList<JsonElement> LocalApics);
 
 internal sealed record EarlierDevice(string Device, string Schema, int Version, JsonElement State);
 

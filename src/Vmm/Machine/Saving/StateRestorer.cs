@@ -18,7 +18,9 @@ public static class StateRestorer
     /// <param name="clock">What becomes of the time since the save; null for what the spec says.</param>
     /// <param name="catalogue">Kinds of device; null for those of this build.</param>
     /// <returns>The machine, paused.</returns>
-    /// <exception cref="InvalidDataException">There is no state that this build can read, or that can go on here. Every reason that shows is named, before any machine is made.</exception>
+    /// <exception cref="InvalidDataException">
+    /// There is no state that this build can read, or that can go on here. Every reason that shows is named, before any machine is made.
+    /// </exception>
     public static async Task<VirtualMachine> Restore(IStateSource source, EngineChoice? engine = null, ClockChoice? clock = null, DeviceCatalogue? catalogue = null)
     {
         using var saved = SavedMachine.Read(source, spec => spec with { Engine = engine ?? spec.Engine, Clock = clock ?? spec.Clock }, catalogue);

@@ -116,7 +116,8 @@ public static class StateSaver
         var sections = new StateSection[vcpus.Count];
         for (int index = 0; index < sections.Length; index++)
         {
-            sections[index] = SavedRecords.Vcpu.Write(StateUnits.Vcpu(index), JsonSerializer.SerializeToElement(VcpuStateJson.Write(states[index]), SavedRecordsJson.Strict.JsonObject));
+            var registers = JsonSerializer.SerializeToElement(VcpuStateJson.Write(states[index]), SavedRecordsJson.Strict.JsonObject);
+            sections[index] = SavedRecords.Vcpu.Write(StateUnits.Vcpu(index), registers);
         }
 
         return sections;
