@@ -4,8 +4,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
-using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Control;
 

@@ -1,3 +1,5 @@
+using WebVm.Vmm.State;
+
 namespace WebVm.Vmm.Devices.Framework;
 
 /// <summary>
@@ -113,17 +115,17 @@ public sealed class DeviceNode
     }
 
     /// <summary>The state of a quiesced device, or null if it has none or cannot tell. A lost device tells too: restored, it is well again.</summary>
-    internal DeviceState? Save()
+    internal StateSection? Save()
     {
         if (_started || _state == DeviceLifecycle.Off || Device is not ISavedState saved)
         {
             return null;
         }
 
-        DeviceState? state = null;
+        StateSection? state = null;
         var before = _state;
         _state = DeviceLifecycle.SavingState;
-        AttemptAlways(() => state = DeviceStateJson.Write(Name, saved));
+        AttemptAlways(() => state = saved.Schema.WriteRecord(StateUnits.Device(Name), saved.SaveState()));
         _state = before;
         return state;
     }

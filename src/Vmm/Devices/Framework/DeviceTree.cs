@@ -1,4 +1,5 @@
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Framework;
 
@@ -100,9 +101,9 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
 
     /// <summary>The state of all (stopped) devices that have some.</summary>
     /// <exception cref="InvalidOperationException">A device could not save its state; nothing is lost by going on.</exception>
-    public IReadOnlyList<DeviceState> Save()
+    public IReadOnlyList<StateSection> Save()
     {
-        var states = new List<DeviceState>();
+        var states = new List<StateSection>();
         foreach (var node in Nodes)
         {
             if (node.Save() is { } state)
@@ -120,43 +121,54 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
 
     /// <summary>Puts the (powered up, not started) devices into the saved state. Everything is checked before the first device is changed.</summary>
     /// <exception cref="InvalidDataException">The states are not those of these devices, or one contradicts itself. Each fault is named.</exception>
-    public void Load(IReadOnlyList<DeviceState> states)
+    public void Load(IReadOnlyList<StateSection> states)
     {
         var faults = new List<string>();
-        var wanted = Nodes.Where(node => node.Device is ISavedState).ToDictionary(node => node.Name);
-        var records = new Dictionary<string, object>();
-        foreach (var state in states)
-        {
-            if (state is not { Device: { } name, Schema: not null })
-            {
-                faults.Add("A saved device state has no name or no schema.");
-            }
-            else if (!wanted.TryGetValue(name, out var node))
-            {
-                faults.Add($"There is no device '{name}' in this machine to take the saved state.");
-            }
-            else
-            {
-                try
-                {
-                    if (!records.TryAdd(name, DeviceStateJson.Read(state, (ISavedState)node.Device)))
-                    {
-                        faults.Add($"There is more than one saved state of device '{name}'.");
-                    }
-                }
-                catch (InvalidDataException exception)
-                {
-                    faults.Add(exception.InnerException is { } inner ? $"{exception.Message} {inner.Message}" : exception.Message);
-                }
-            }
-        }
-
-        faults.AddRange(wanted.Keys.Where(name => states.All(state => state?.Device != name)).Select(name => $"There is no saved state of device '{name}'."));
+        var records = Read(states, faults);
         if (faults.Count > 0)
         {
             throw new InvalidDataException(string.Join(Environment.NewLine, faults));
         }
 
+        Load(records);
+    }
+
+    /// <summary>The records of all devices that have state, by their names. Nothing is changed.</summary>
+    /// <param name="faults">Gets what is wrong.</param>
+    public IReadOnlyDictionary<string, object> Read(IReadOnlyList<StateSection> states, List<string> faults)
+    {
+        var wanted = Nodes.Where(node => node.Device is ISavedState).ToDictionary(node => node.Name, node => ((ISavedState)node.Device).Schema);
+        var records = new Dictionary<string, object>();
+        foreach (var state in states)
+        {
+            if (StateUnits.DeviceOf(state.Unit) is not { } name || !wanted.TryGetValue(name, out var schema))
+            {
+                faults.Add($"There is no device for '{state.Unit}' in this machine to take the saved state, "
+                    + $"which follows version {state.Version} of schema '{state.Schema}'.");
+                continue;
+            }
+
+            try
+            {
+                if (!records.TryAdd(name, schema.ReadRecord(state)))
+                {
+                    faults.Add($"There is more than one saved state of '{state.Unit}'.");
+                }
+            }
+            catch (InvalidDataException fault)
+            {
+                faults.Add(fault.Message);
+            }
+        }
+
+        faults.AddRange(wanted.Keys.Select(StateUnits.Device).Except(states.Select(state => state.Unit)).Select(unit => $"There is no saved state of '{unit}'."));
+        return records;
+    }
+
+    /// <param name="records">As <see cref="Read"/> gave them.</param>
+    /// <exception cref="InvalidDataException">One contradicts itself.</exception>
+    public void Load(IReadOnlyDictionary<string, object> records)
+    {
         foreach (var node in Nodes)
         {
             if (records.TryGetValue(node.Name, out object? record))

@@ -1,4 +1,4 @@
-using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Framework;
 
@@ -40,14 +40,8 @@ public interface IPowerable
 /// <summary>A device with state that survives save and restore. Non-generic view of <see cref="ISavedState{TState}"/>.</summary>
 public interface ISavedState
 {
-    /// <summary>Name of the state's schema, such as "16550".</summary>
-    string Schema { get; }
-
-    /// <summary>Version of the schema; a reader refuses what it does not know.</summary>
-    int SchemaVersion { get; }
-
-    /// <summary>How the state is read and written; strict (<see cref="DeviceStateJson.NewOptions"/>).</summary>
-    JsonTypeInfo StateJson { get; }
+    /// <summary>What the state is called, how it is written and read, and how that of earlier builds is brought to this one's.</summary>
+    StateSchema Schema { get; }
 
     object SaveState();
 
@@ -59,9 +53,9 @@ public interface ISavedState
 public interface ISavedState<TState> : ISavedState
     where TState : class
 {
-    new JsonTypeInfo<TState> StateJson { get; }
+    new StateSchema<TState> Schema { get; }
 
-    JsonTypeInfo ISavedState.StateJson => StateJson;
+    StateSchema ISavedState.Schema => Schema;
 
     TState Save();
 

@@ -143,7 +143,7 @@ public sealed class CatalogueTests
                 "reset-control: reset-control 1", "rtc: mc146818 1", "uart0: 16550 1",
             ],
             platform.Plan.Devices.Select(device => platform.Tree.Find(device.Id)!.Device).OfType<ISavedState>()
-                .Select(device => $"{((IDevice)device).Name}: {device.Schema} {device.SchemaVersion}").Order(StringComparer.Ordinal));
+                .Select(device => $"{((IDevice)device).Name}: {device.Schema.Name} {device.Schema.Version}").Order(StringComparer.Ordinal));
     }
 
     [Fact]

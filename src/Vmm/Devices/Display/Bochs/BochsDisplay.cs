@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Numerics;
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Display.Bochs;
 
@@ -59,11 +59,7 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
 
     public string Name { get; init; } = "display";
 
-    public string Schema => "bochs-display";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => BochsDisplayStateJson.Strict.State;
+    public StateSchema<State> Schema => BochsDisplayStateJson.Schema;
 
     public PciFunction Function { get; }
 

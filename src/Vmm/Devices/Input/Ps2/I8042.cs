@@ -1,9 +1,9 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Input.Ps2;
 
@@ -86,11 +86,7 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public string Name { get; init; } = "i8042";
 
-    public string Schema => "i8042";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => I8042StateJson.Strict.State;
+    public StateSchema<State> Schema => I8042StateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
 

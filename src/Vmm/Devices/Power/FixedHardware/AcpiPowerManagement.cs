@@ -1,8 +1,8 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Devices.Power.FixedHardware;
@@ -50,11 +50,7 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
 
     public string Name { get; init; } = "acpi-pm";
 
-    public string Schema => "acpi-pm";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => AcpiPowerManagementStateJson.Strict.State;
+    public StateSchema<State> Schema => AcpiPowerManagementStateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
 

@@ -1,8 +1,8 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Serial.Uart;
 
@@ -55,11 +55,7 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
 
     public string Name { get; }
 
-    public string Schema => "16550";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<UartState> StateJson => UartStateJson.Strict.State;
+    public StateSchema<UartState> Schema => UartStateJson.Schema;
 
     public IReadOnlyList<DeviceMetric> Metrics
     {
