@@ -27,8 +27,7 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
         Memory = new GuestMemory();
         var region = Memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
         Memory.TryMap(region, new GuestPhysicalAddress(0));
-        Map = SoftInterpreter.CreateMap(Memory);
-        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, Map, this, profile);
+        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, this, profile);
         Write(PageTables, (PageTables + 0x1000) | 7);
         Write(PageTables + 0x1000, (PageTables + 0x2000) | 7);
         for (ulong i = 0; i < MemorySize >> 21; i++)
@@ -65,8 +64,6 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
     }
 
     public GuestMemory Memory { get; }
-
-    public PhysicalMap Map { get; }
 
     public SoftVcpu Vcpu { get; }
 
