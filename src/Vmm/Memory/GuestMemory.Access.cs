@@ -6,33 +6,43 @@ namespace WebVm.Vmm.Memory;
 /// <content>Checked accesses by guest-physical address.</content>
 public sealed unsafe partial class GuestMemory
 {
-    /// <summary>The one conversion of guest-physical addresses to what the guest has there.</summary>
+    /// <summary>The one conversion of guest-physical addresses to what the guest has there. Whose contents come late has them when this returns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Backing Resolve(GuestPhysicalAddress address) => View.Find(address);
-
-    /// <summary>Whether all of the range is memory.</summary>
-    public bool Contains(GuestPhysicalAddress address, ulong length)
+    public Backing Resolve(GuestPhysicalAddress address)
     {
-        while (length > 0)
+        var backing = View.Find(address);
+        if (AbsentPages != 0 && backing.Kind != BackingKind.Bus)
         {
-            if (View.Find(address, length, out ulong run).Kind == BackingKind.Bus)
-            {
-                return false;
-            }
-
-            address += run;
-            length -= run;
+            FillIfAbsent(backing.Address.Page);
         }
 
-        return true;
+        return backing;
     }
+
+    /// <summary>The same for a range: how much of it, at most <paramref name="length"/> bytes, is of one kind and one piece.</summary>
+    private Backing Resolve(GuestPhysicalAddress address, ulong length, out ulong run)
+    {
+        var backing = View.Find(address, length, out run);
+        if (AbsentPages != 0 && backing.Kind != BackingKind.Bus)
+        {
+            FillAbsent(backing.Address, run);
+        }
+
+        return backing;
+    }
+
+    /// <summary>Whether all of the range is memory.</summary>
+    public bool Contains(GuestPhysicalAddress address, ulong length) => Covers(address, length, writable: false);
+
+    /// <summary>Whether all of the range is memory that takes stores.</summary>
+    public bool IsWritable(GuestPhysicalAddress address, ulong length) => Covers(address, length, writable: true);
 
     /// <summary>Copies guest memory out. False, and <paramref name="destination"/> unspecified, unless all of the range is mapped.</summary>
     public bool TryRead(GuestPhysicalAddress address, Span<byte> destination)
     {
         while (destination.Length > 0)
         {
-            var backing = View.Find(address, (ulong)destination.Length, out ulong run);
+            var backing = Resolve(address, (ulong)destination.Length, out ulong run);
             if (backing.Kind == BackingKind.Bus)
             {
                 return false;
@@ -56,7 +66,7 @@ public sealed unsafe partial class GuestMemory
 
         while (source.Length > 0)
         {
-            var backing = View.Find(address, (ulong)source.Length, out ulong run);
+            var backing = Resolve(address, (ulong)source.Length, out ulong run);
             if (backing.Kind == BackingKind.Bus)
             {
                 return false;
@@ -125,7 +135,7 @@ public sealed unsafe partial class GuestMemory
 
         while (length > 0)
         {
-            var backing = View.Find(address, length, out ulong run);
+            var backing = Resolve(address, length, out ulong run);
             if (backing.Kind == BackingKind.Bus)
             {
                 return false;
@@ -133,6 +143,23 @@ public sealed unsafe partial class GuestMemory
 
             NativeMemory.Fill(Host(backing.Address), (nuint)run, value);
             ObserveRange(backing.Address, run);
+            address += run;
+            length -= run;
+        }
+
+        return true;
+    }
+
+    private bool Covers(GuestPhysicalAddress address, ulong length, bool writable)
+    {
+        while (length > 0)
+        {
+            var kind = View.Find(address, length, out ulong run).Kind;
+            if (kind == BackingKind.Bus || (writable && kind != BackingKind.Memory))
+            {
+                return false;
+            }
+
             address += run;
             length -= run;
         }

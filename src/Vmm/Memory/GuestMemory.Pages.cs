@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Memory;
@@ -56,54 +55,6 @@ public sealed unsafe partial class GuestMemory
         return version;
     }
 
-    /// <summary>Switches dirty tracking of a region; when on, pages written before the first collection are not reported.</summary>
-    public void SetDirtyTracking(GuestMemoryRegion region, bool enabled)
-    {
-        lock (_mapLock)
-        {
-            if (region.DirtyTracking == enabled)
-            {
-                return;
-            }
-
-            region.DirtyTracking = enabled;
-            if (enabled)
-            {
-                MarkClean(region);
-            }
-
-            foreach (var listener in _listeners)
-            {
-                listener.DirtyTrackingChanged(region);
-            }
-        }
-    }
-
-    /// <summary>
-    /// Sets in <paramref name="bitmap"/> the bit of every page of the region written since the last call, and starts anew. Read
-    /// the pages after this returns.
-    /// </summary>
-    /// <param name="bitmap">Bit n is page n of the region: at least <see cref="GuestMemoryRegion.PageCount"/> bits.</param>
-    public void CollectDirty(GuestMemoryRegion region, Span<ulong> bitmap)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(bitmap.Length, (region.PageCount + 63) / 64);
-        lock (_mapLock)
-        {
-            if (region.DirtyTracking)
-            {
-                if (CollectWritten(region.System.Page.Number, region.PageCount, bitmap))
-                {
-                    Interlocked.MemoryBarrierProcessWide();
-                }
-
-                foreach (var listener in _listeners)
-                {
-                    listener.CollectDirty(region, bitmap);
-                }
-            }
-        }
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void ObserveRange(SystemPhysicalAddress address, ulong length)
     {
@@ -121,51 +72,10 @@ public sealed unsafe partial class GuestMemory
         }
     }
 
-    private void MarkClean(GuestMemoryRegion region)
-    {
-        ulong first = region.System.Page.Number;
-        for (ulong page = first; page < first + (ulong)region.PageCount; page++)
-        {
-            ChangeFlags(new SystemPage(page), clear: Memory.PageFlags.None, set: Memory.PageFlags.Clean);
-        }
-
-        Interlocked.MemoryBarrierProcessWide();
-    }
-
-    /// <summary>Finds the pages without the clean flag, sets their bits and the flag.</summary>
-    /// <returns>False if there are none: no flag has been set, so stores on their way find theirs, and no barrier is needed.</returns>
-    private bool CollectWritten(ulong first, int count, Span<ulong> bitmap)
-    {
-        var clean = Vector256.Create((byte)Memory.PageFlags.Clean);
-        bool found = false;
-        for (int page = 0; page < count;)
-        {
-            // Most pages of a display are not written between two looks: they are passed over by the dozen.
-            if (count - page >= Vector256<byte>.Count && (Vector256.Load(PageFlags + first + (ulong)page) & clean) == clean)
-            {
-                page += Vector256<byte>.Count;
-                continue;
-            }
-
-            for (int end = Math.Min(count, page + Vector256<byte>.Count); page < end; page++)
-            {
-                if ((Volatile.Read(ref PageFlags[first + (ulong)page]) & (byte)Memory.PageFlags.Clean) == 0)
-                {
-                    bitmap[page >> 6] |= 1UL << (page & 63);
-                    ChangeFlags(new SystemPage(first + (ulong)page), clear: Memory.PageFlags.None, set: Memory.PageFlags.Clean);
-                    found = true;
-                }
-            }
-        }
-
-        return found;
-    }
-
     /// <summary>Changes one flag byte atomically, by a compare-exchange on the aligned word that holds it.</summary>
     private void ChangeFlags(SystemPage page, PageFlags clear, PageFlags set)
     {
-        ref int word = ref Unsafe.AsRef<int>(PageFlags + (page.Number & ~3UL));
-        int shift = (int)(page.Number & 3) * 8;
+        ref int word = ref FlagWord(page, out int shift);
         int seen = Volatile.Read(ref word);
         while (true)
         {
@@ -178,5 +88,12 @@ public sealed unsafe partial class GuestMemory
 
             seen = before;
         }
+    }
+
+    /// <summary>The aligned word that holds a page's flags, and where in it they are.</summary>
+    private ref int FlagWord(SystemPage page, out int shift)
+    {
+        shift = (int)(page.Number & 3) * 8;
+        return ref Unsafe.AsRef<int>(PageFlags + (page.Number & ~3UL));
     }
 }

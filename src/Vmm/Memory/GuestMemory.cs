@@ -154,6 +154,7 @@ public sealed unsafe partial class GuestMemory : IDisposable
         lock (_mapLock)
         {
             _listeners.Add(listener);
+            FillWhatIsNotSeen();
             if (_mappings is { Length: > 0 } mappings)
             {
                 listener.MapChanged(new MapChange(mappings[0].At, mappings[^1].End - mappings[0].At, [], mappings));
@@ -170,7 +171,10 @@ public sealed unsafe partial class GuestMemory : IDisposable
     }
 
     /// <summary>The region that the guest sees at the address, or null.</summary>
-    public GuestMemoryRegion? Find(GuestPhysicalAddress address)
+    public GuestMemoryRegion? Find(GuestPhysicalAddress address) => TryFind(address, out var mapping) ? mapping.Region : null;
+
+    /// <summary>What is mapped at the address. For what an access does there, <see cref="Resolve"/>.</summary>
+    public bool TryFind(GuestPhysicalAddress address, out GuestMapping mapping)
     {
         var mappings = _mappings;
         int low = 0, high = mappings.Length - 1;
@@ -187,16 +191,19 @@ public sealed unsafe partial class GuestMemory : IDisposable
             }
             else
             {
-                return mappings[middle].Region;
+                mapping = mappings[middle];
+                return true;
             }
         }
 
-        return null;
+        mapping = default;
+        return false;
     }
 
     /// <summary>Makes all of the region zero by giving its pages back to the host, as at power-on. Only while no vCPU runs.</summary>
     public void Clear(GuestMemoryRegion region)
     {
+        ForgetSource(region);
         SparseFile.PunchHole(region.File.Descriptor, 0, (long)region.Size);
         ObserveRange(region.System, region.Size);
     }
@@ -233,7 +240,12 @@ public sealed unsafe partial class GuestMemory : IDisposable
         }
 
         Show(at, size, mappings);
-        var change = new MapChange(at, size, removed, added);
+        FillWhatIsNotSeen();
+        Tell(new MapChange(at, size, removed, added));
+    }
+
+    private void Tell(MapChange change)
+    {
         foreach (var listener in _listeners)
         {
             listener.MapChanged(change);

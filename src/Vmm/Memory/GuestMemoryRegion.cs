@@ -52,7 +52,13 @@ public sealed class GuestMemoryRegion : IDisposable
     /// <summary>The lowest address at which the guest sees the region's first page, or null while there is none.</summary>
     public GuestPhysicalAddress? Base { get; internal set; }
 
-    public bool DirtyTracking { get; internal set; }
+    /// <summary>Somebody wants to know which of its pages are written to.</summary>
+    public bool IsWatched => Watches.Length > 0;
+
+    internal PageWatch[] Watches { get; set; } = [];
+
+    /// <summary>What a look at the region found, for the time of the look.</summary>
+    internal ulong[] Found { get; set; } = [];
 
     public int PageCount => (int)(Size >> GuestPhysicalAddress.PageShift);
 

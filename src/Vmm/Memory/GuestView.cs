@@ -50,19 +50,13 @@ public sealed unsafe class GuestView : IDisposable
         return new((BackingKind)(entry & KindMask), new((entry & ~(ulong)(GuestPhysicalAddress.PageSize - 1)) + within));
     }
 
-    /// <summary>What lies at an address, and how much from there on, at most <paramref name="length"/> bytes, is of one kind and one piece of system-physical space.</summary>
+    /// <summary>What lies at an address, and how much from there on, at most <paramref name="length"/> bytes, is surely of one kind and one piece of system-physical space.</summary>
     public Backing Find(GuestPhysicalAddress address, ulong length, out ulong run)
     {
         var first = Find(address);
         run = Math.Min(length, LeftInEntry(address));
-        while (run < length)
+        while (run < length && first.Kind != BackingKind.Bus && Find(address + run) == new Backing(first.Kind, first.Address + run))
         {
-            var next = Find(address + run);
-            if (next.Kind != first.Kind || (next.Kind != BackingKind.Bus && next.Address != first.Address + run))
-            {
-                break;
-            }
-
             run = Math.Min(length, run + LeftInEntry(address + run));
         }
 
@@ -101,7 +95,7 @@ public sealed unsafe class GuestView : IDisposable
     {
         if (address.Value >= GuestMemory.AddressSpaceSize)
         {
-            return ulong.MaxValue - address.Value;
+            return ulong.MaxValue;
         }
 
         ulong mask = (Chunks[address.Value >> ChunkShift] & Split) != 0 ? GuestPhysicalAddress.PageSize - 1UL : ChunkSize - 1;

@@ -3,6 +3,9 @@ namespace WebVm.Vmm.Memory;
 /// <summary>Told of changes to the guest's memory map, under its lock: a KVM engine sets memory slots, the soft engine drops translations.</summary>
 public interface IMemoryListener
 {
+    /// <summary>Whether whatever this engine lets reach memory asks for absent pages first. Where it does not, all pages are filled before it knows of them.</summary>
+    bool SeesAbsentPages { get; }
+
     /// <summary>
     /// The map has changed. Guests may use what is new, and no vCPU uses what was before, when this returns.
     /// </summary>
@@ -14,6 +17,6 @@ public interface IMemoryListener
     /// </summary>
     void CollectDirty(GuestMemoryRegion region, Span<ulong> bitmap);
 
-    /// <summary>Dirty tracking of the region was switched on or off (<see cref="GuestMemoryRegion.DirtyTracking"/>).</summary>
+    /// <summary>The region has got its first watch, or lost its last (<see cref="GuestMemoryRegion.IsWatched"/>).</summary>
     void DirtyTrackingChanged(GuestMemoryRegion region);
 }

@@ -14,4 +14,7 @@ public readonly record struct SystemPhysicalAddress(ulong Value)
 }
 
 /// <summary>A page of the system-physical space, by its number. Flags and versions belong to it, not to the names that guests have for it.</summary>
-public readonly record struct SystemPage(ulong Number);
+public readonly record struct SystemPage(ulong Number)
+{
+    public static SystemPage operator +(SystemPage page, int pages) => new(page.Number + (ulong)pages);
+}

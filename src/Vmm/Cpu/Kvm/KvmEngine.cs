@@ -23,6 +23,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
     private readonly KvmControllerState _controllers;
     private readonly List<KvmVcpu> _vcpus = [];
     private KvmMsrs? _msrs;
+    private readonly Lock _assistLock = new();
     private TranslationDropper? _assists;
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
@@ -169,7 +170,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
             return null;
         }
 
-        lock (_vcpus)
+        lock (_assistLock)
         {
             if (_assists is null)
             {

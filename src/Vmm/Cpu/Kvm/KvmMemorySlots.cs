@@ -15,11 +15,14 @@ internal sealed unsafe class KvmMemorySlots(FileDescriptor vm, GuestMemory memor
     private uint _next;
     private ulong[] _bitmap = [];
 
+    // The kernel reaches memory by itself, and userfaultfd tells an unprivileged process of user code's faults only.
+    public bool SeesAbsentPages => false;
+
     public void MapChanged(MapChange change)
     {
         // A slot can only be deleted and made anew: guest code that ran between the two would miss what it was executing.
         // A log goes with its slot, so nothing may be written between its reading and the deletion.
-        bool hold = change.Removed.Count > 0 && (change.Added.Count > 0 || change.Removed.Any(mapping => mapping.Region.DirtyTracking));
+        bool hold = change.Removed.Count > 0 && (change.Added.Count > 0 || change.Removed.Any(mapping => mapping.Region.IsWatched));
         if (hold)
         {
             gate.Close();
@@ -29,7 +32,7 @@ internal sealed unsafe class KvmMemorySlots(FileDescriptor vm, GuestMemory memor
         {
             if (_slots.Remove(mapping, out uint slot))
             {
-                if (mapping.Region.DirtyTracking)
+                if (mapping.Region.IsWatched)
                 {
                     Collect(mapping, slot, Late(mapping.Region));
                 }
@@ -144,7 +147,7 @@ internal sealed unsafe class KvmMemorySlots(FileDescriptor vm, GuestMemory memor
             memory_size = size,
             userspace_addr = (ulong)memory.Host(mapping.System),
             flags = (mapping.Kind == BackingKind.Memory ? 0 : KvmFlags.KVM_MEM_READONLY)
-                | (mapping.Region.DirtyTracking ? KvmFlags.KVM_MEM_LOG_DIRTY_PAGES : 0),
+                | (mapping.Region.IsWatched ? KvmFlags.KVM_MEM_LOG_DIRTY_PAGES : 0),
         };
         KvmCalls.Require(vm.Number, KvmRequests.KVM_SET_USER_MEMORY_REGION, &description, nameof(KvmRequests.KVM_SET_USER_MEMORY_REGION));
     }

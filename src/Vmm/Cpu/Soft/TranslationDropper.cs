@@ -8,6 +8,8 @@ internal sealed class TranslationDropper : IMemoryListener
     private readonly Lock _changing = new();
     private volatile SoftVcpu[] _vcpus = [];
 
+    public bool SeesAbsentPages => true;
+
     public void Add(SoftVcpu vcpu)
     {
         lock (_changing)

@@ -67,6 +67,7 @@ public static class StateSaver
         foreach (var region in RegionsOf(machine))
         {
             string file = region.Name + MemorySuffix;
+            machine.Platform.Memory.FillAbsent(region);
             written += SparseFile.Copy(region.File.Descriptor, Of(files, file), Reached, cancellation);
             passed += (long)region.Size;
             saved.Add(new SavedRegion(region.Name, region.Size, file));

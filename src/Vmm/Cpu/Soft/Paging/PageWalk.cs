@@ -1,4 +1,3 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;
@@ -171,7 +170,7 @@ internal static unsafe class PageWalk
                 return false;
             }
 
-            if (!TrySetAccessed(cpu, cells, values, depth, entrySize, access == AccessKind.Write))
+            if (!TrySetAccessed(cpu, memory, cells, values, depth, entrySize, access == AccessKind.Write))
             {
                 continue;
             }
@@ -247,7 +246,7 @@ internal static unsafe class PageWalk
 
     /// <param name="cells">Where the entries are; null where stores have no effect.</param>
     /// <returns>False if an entry changed meanwhile: walk again.</returns>
-    private static bool TrySetAccessed(CpuContext* cpu, byte** cells, ulong* values, int depth, int entrySize, bool write)
+    private static bool TrySetAccessed(CpuContext* cpu, GuestMemory memory, byte** cells, ulong* values, int depth, int entrySize, bool write)
     {
         for (int i = 0; i < depth; i++)
         {
@@ -269,7 +268,7 @@ internal static unsafe class PageWalk
             values[i] = wanted;
             if (SystemMemory.IsWatched(cpu, cell, out var page))
             {
-                GuestAccess.StoreObserved(cpu, null, page);
+                memory.StoreObserved(page);
             }
         }
 
