@@ -49,10 +49,13 @@ public sealed unsafe class AddressReservation : IDisposable
     }
 
     /// <summary>Gives the host back what it holds of private memory here: it reads as zeros, and is taken anew when written.</summary>
-    public void Discard()
+    public void Discard() => Discard(0, Size);
+
+    /// <inheritdoc cref="Discard()"/>
+    public void Discard(ulong offset, ulong size)
     {
-        ObjectDisposedException.ThrowIf(_base == null, this);
-        if (LibC.madvise(_base, (size_t)Size, LibC.MADV_DONTNEED) != 0)
+        CheckRange(offset, size);
+        if (LibC.madvise(_base + offset, (size_t)size, LibC.MADV_DONTNEED) != 0)
         {
             throw LinuxException.Last("madvise");
         }

@@ -1,13 +1,15 @@
 namespace WebVm.Vmm.Memory;
 
-/// <summary>Told of changes to the guest's memory map: a KVM engine sets memory slots, the soft engine drops translations.</summary>
+/// <summary>Told of changes to the guest's memory map, under its lock: a KVM engine sets memory slots, the soft engine drops translations.</summary>
 public interface IMemoryListener
 {
-    /// <summary>The region is mapped; guests may use it when this returns.</summary>
-    void RegionAdded(GuestMemoryRegion region);
+    /// <summary>Whether whatever this engine lets reach memory asks for absent pages first. Where it does not, all pages are filled before it knows of them.</summary>
+    bool SeesAbsentPages { get; }
 
-    /// <summary>The region is about to go; no vCPU may reach it once this has returned.</summary>
-    void RegionRemoving(GuestMemoryRegion region);
+    /// <summary>
+    /// The map has changed. Guests may use what is new, and no vCPU uses what was before, when this returns.
+    /// </summary>
+    void MapChanged(MapChange change);
 
     /// <summary>
     /// Marks in <paramref name="bitmap"/> (bit n = page n of the region) the pages that the engine itself saw written since
@@ -15,6 +17,6 @@ public interface IMemoryListener
     /// </summary>
     void CollectDirty(GuestMemoryRegion region, Span<ulong> bitmap);
 
-    /// <summary>Dirty tracking of the region was switched on or off (<see cref="GuestMemoryRegion.DirtyTracking"/>).</summary>
+    /// <summary>The region has got its first watch, or lost its last (<see cref="GuestMemoryRegion.IsWatched"/>).</summary>
     void DirtyTrackingChanged(GuestMemoryRegion region);
 }

@@ -1,7 +1,7 @@
 namespace WebVm.Vmm.Memory;
 
 /// <summary>
-/// What is known about one guest page, one byte per page in <see cref="GuestMemory.PageFlags"/>. Zero means that a store
+/// What is known about one page of backing memory, one byte per page in <see cref="GuestMemory.PageFlags"/>. Zero means that a store
 /// needs no further attention; any bit sends the storing side to <see cref="GuestMemory.StoreObserved"/> after the store.
 /// </summary>
 /// <remarks>
@@ -19,4 +19,10 @@ public enum PageFlags : byte
 
     /// <summary>Some vCPU of the soft engine holds decoded instructions of this page.</summary>
     Code = 1 << 1,
+
+    /// <summary>The contents have not come yet: no translation leads here. See <see cref="GuestMemory.MakeAbsent"/>.</summary>
+    Absent = 1 << 2,
+
+    /// <summary>Some thread is bringing them.</summary>
+    Filling = 1 << 3,
 }

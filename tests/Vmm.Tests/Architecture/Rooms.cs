@@ -65,7 +65,7 @@ internal static class Rooms
             element = element.GetElementType()!;
         }
 
-        if (element.IsGenericParameter || element.Assembly != typeof(Memory.GuestMemory).Assembly)
+        if (element.IsGenericParameter || element.Assembly != typeof(Vmm.Memory.GuestMemory).Assembly)
         {
             return null;
         }

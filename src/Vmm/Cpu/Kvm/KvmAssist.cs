@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
@@ -26,11 +25,11 @@ internal sealed unsafe class KvmAssist : IDisposable
     private readonly CpuState* _before;
 
     /// <param name="extended">Does the XSAVE family where guests use components that the interpreter lacks; else null.</param>
-    public KvmAssist(KvmVcpuState transfer, GuestMemory memory, PhysicalMap map, IGuestBus bus, KvmExtendedStateAssist? extended)
+    public KvmAssist(KvmVcpuState transfer, GuestMemory memory, TranslationDropper dropper, IGuestBus bus, KvmExtendedStateAssist? extended)
     {
         _extended = extended;
         _transfer = transfer;
-        _interpreter = new SoftInterpreter(memory, map, bus);
+        _interpreter = new SoftInterpreter(memory, dropper, bus);
         _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState) * 2, 64);
         NativeMemory.Clear(_state, (nuint)sizeof(CpuState) * 2);
         _before = _state + 1;

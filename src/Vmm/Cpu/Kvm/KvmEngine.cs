@@ -1,6 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Interrupts;
@@ -24,7 +23,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
     private readonly KvmControllerState _controllers;
     private readonly List<KvmVcpu> _vcpus = [];
     private KvmMsrs? _msrs;
-    private PhysicalMap? _assistMap;
+    private readonly Lock _assistLock = new();
+    private TranslationDropper? _assists;
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
     /// <param name="clock">VM time, which the guest's paravirtual clock follows.</param>
@@ -57,7 +57,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
             IoEvents = new KvmIoEvents(_vm);
             _controllers = new KvmControllerState(_vm, clock);
             Cpuid = KvmCpuid.ForHost(Device, profile);
-            _slots = new KvmMemorySlots(_vm, memory);
+            Gate = new KvmGate(Snapshot);
+            _slots = new KvmMemorySlots(_vm, memory, Gate);
             memory.AddListener(_slots);
             _clock = new KvmClock(_vm, clock, _vcpus);
         }
@@ -91,6 +92,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
     internal KvmIoEvents IoEvents { get; }
 
     internal KvmDevice Device { get; }
+
+    internal KvmGate Gate { get; }
 
     internal IGuestBus Bus { get; }
 
@@ -150,9 +153,9 @@ public sealed unsafe class KvmEngine : ICpuEngine
             vcpu.Unmap();
         }
 
-        if (_assistMap is not null)
+        if (_assists is not null)
         {
-            _memory.RemoveListener(_assistMap);
+            _memory.RemoveListener(_assists);
         }
 
         _vm.Dispose();
@@ -167,13 +170,17 @@ public sealed unsafe class KvmEngine : ICpuEngine
             return null;
         }
 
-        lock (_vcpus)
+        lock (_assistLock)
         {
-            _assistMap ??= SoftInterpreter.CreateMap(_memory);
+            if (_assists is null)
+            {
+                _assists = new TranslationDropper();
+                _memory.AddListener(_assists);
+            }
         }
 
         var extended = Cpuid.HasForeignComponents ? new KvmExtendedStateAssist(state, _memory, Cpuid) : null;
-        return new KvmAssist(state, _memory, _assistMap, Bus, extended);
+        return new KvmAssist(state, _memory, _assists, Bus, extended);
     }
 
     internal KvmVcpuState CreateState(int vcpu) => new(

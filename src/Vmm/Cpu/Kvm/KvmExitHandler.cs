@@ -5,7 +5,7 @@ using WebVm.Vmm.Memory;
 namespace WebVm.Vmm.Cpu.Kvm;
 
 /// <summary>Answers the exits of one vCPU. Allocates nothing.</summary>
-internal sealed unsafe class KvmExitHandler(IGuestBus bus, kvm_run* run, VcpuCounters counters)
+internal sealed unsafe class KvmExitHandler(IGuestBus bus, GuestMemory memory, kvm_run* run, VcpuCounters counters)
 {
     public enum Verdict
     {
@@ -113,6 +113,11 @@ internal sealed unsafe class KvmExitHandler(IGuestBus bus, kvm_run* run, VcpuCou
     {
         int length = (int)run->mmio.len;
         ulong address = run->mmio.phys_addr;
+        if (run->mmio.is_write != 0 && memory.View.Find(new GuestPhysicalAddress(address)).Kind == BackingKind.ReadOnly)
+        {
+            return;
+        }
+
         if (length is 1 or 2 or 4 or 8)
         {
             if (run->mmio.is_write != 0)

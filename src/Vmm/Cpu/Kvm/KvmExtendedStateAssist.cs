@@ -248,7 +248,7 @@ internal sealed unsafe class KvmExtendedStateAssist
         for (ulong page = linear & ~0xfffUL; page < end; page += GuestPhysicalAddress.PageSize)
         {
             if (_transfer.Translate(page) is not { } translated || (write && !translated.Writable)
-                || _memory.Find(new GuestPhysicalAddress(translated.Physical)) is not { Kind: GuestMemoryKind.Ram })
+                || !_memory.TryFind(new GuestPhysicalAddress(translated.Physical), out var mapping) || mapping is not { Kind: BackingKind.Memory, Region.Kind: GuestMemoryKind.Ram })
             {
                 return false;
             }

@@ -21,6 +21,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
     private ulong _loadedDeadline;
     private KvmAssist? _assist;
     private int _kicked;
+    private bool _inGuest;
 
     public KvmVcpu(KvmEngine engine, FileDescriptor descriptor, int index, uint apicId)
     {
@@ -33,7 +34,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         _run = mapped == (void*)-1 ? throw LinuxException.Last("mmap") : (kvm_run*)mapped;
         _state = engine.CreateState(descriptor.Number);
         TimeStamp = new KvmTimeStamp(descriptor.Number, _state);
-        _exits = new KvmExitHandler(engine.Bus, _run, Counters);
+        _exits = new KvmExitHandler(engine.Bus, engine.Memory, _run, Counters);
         SetSignalMask();
         _powerOnLapic = GetLapic();
     }
@@ -131,6 +132,19 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
         _descriptor.Dispose();
     }
 
+    /// <summary>It executes guest code, or is about to.</summary>
+    internal bool IsInGuest => Volatile.Read(ref _inGuest);
+
+    /// <summary>Has it leave guest code if it is there, and look at the gate before it goes on.</summary>
+    internal void CallOut()
+    {
+        if (IsInGuest)
+        {
+            Volatile.Write(ref _run->immediate_exit, 1);
+            _kick.Send();
+        }
+    }
+
     /// <summary>The end of the engine. Until then a late <see cref="Kick"/> finds the page that it writes to.</summary>
     internal void Unmap()
     {
@@ -168,7 +182,7 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
     {
         while (true)
         {
-            int error = KvmCalls.Run(_descriptor.Number);
+            int error = RunGuest();
             if (error == 0)
             {
                 switch (_exits.Handle())
@@ -206,6 +220,25 @@ internal sealed unsafe class KvmVcpu : IVirtualCpu
                 return VcpuExit.HostFailure;
             }
         }
+    }
+
+    private int RunGuest()
+    {
+        while (true)
+        {
+            Volatile.Write(ref _inGuest, true);
+            if (!_engine.Gate.IsClosed)
+            {
+                break;
+            }
+
+            Volatile.Write(ref _inGuest, false);
+            _engine.Gate.Wait();
+        }
+
+        int error = KvmCalls.Run(_descriptor.Number);
+        Volatile.Write(ref _inGuest, false);
+        return error;
     }
 
     /// <summary>Lets the interpreter execute the instruction that KVM cannot. False when it must not.</summary>

@@ -33,8 +33,8 @@ internal unsafe struct CpuContext
     /// <summary>Low 12 bits that a matching translation's tags carry: the current address space. See <see cref="Paging.Tlb"/>.</summary>
     public ulong TlbTag;
 
-    /// <summary>See <see cref="Memory.GuestMemory.HostBase"/>.</summary>
-    public byte* HostBase;
+    /// <summary>See <see cref="Memory.GuestMemory.SystemBase"/>.</summary>
+    public byte* SystemBase;
 
     /// <summary>See <see cref="Memory.GuestMemory.PageFlags"/>.</summary>
     public byte* PageFlags;
@@ -109,8 +109,8 @@ internal enum CpuRequests
     Interrupt = 1 << 1,
     Deadline = 1 << 2,
 
-    /// <summary>The memory map changed: drop all translations.</summary>
-    FlushTlb = 1 << 3,
+    /// <summary>The memory map changed: drop translations of what is no longer so.</summary>
+    DropTranslations = 1 << 3,
     Nmi = 1 << 4,
     Init = 1 << 5,
     Sipi = 1 << 6,

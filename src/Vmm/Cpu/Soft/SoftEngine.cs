@@ -1,6 +1,5 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Paravirtualization;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
@@ -17,7 +16,7 @@ public sealed class SoftEngine : ICpuEngine
     private readonly ITimerService _timers;
     private readonly CpuProfile _profile;
     private readonly HostTimers _deadlines = new(() => InnerWall.Narrow(ThreadRole.Timers));
-    private readonly PhysicalMap _map;
+    private readonly TranslationDropper _dropper = new();
     private volatile SoftVcpu[] _vcpus = [];
 
     /// <param name="bus">Answers port and MMIO accesses.</param>
@@ -35,8 +34,7 @@ public sealed class SoftEngine : ICpuEngine
         _bus = bus;
         _timers = timers;
         Controllers = new SoftInterruptRouter(timers);
-        _map = new PhysicalMap(_ => DropTranslations());
-        memory.AddListener(_map);
+        memory.AddListener(_dropper);
     }
 
     public string Name => "soft";
@@ -54,12 +52,14 @@ public sealed class SoftEngine : ICpuEngine
 
     public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var vcpu = new SoftVcpu(index, place, _memory, _map, _bus, _profile) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
+        var vcpu = new SoftVcpu(index, place, _memory, _bus, _profile) { Clock = _timers.Clock, DeadlineTimers = _deadlines };
         vcpu.Apic = new LocalApic(Controllers.Apics, place.ApicId, index == 0, _timers, vcpu);
         lock (_lock)
         {
             _vcpus = [.. _vcpus, vcpu];
         }
+
+        _dropper.Add(vcpu);
 
         return vcpu;
     }
@@ -74,7 +74,7 @@ public sealed class SoftEngine : ICpuEngine
 
     public void Dispose()
     {
-        _memory.RemoveListener(_map);
+        _memory.RemoveListener(_dropper);
         foreach (var vcpu in _vcpus)
         {
             vcpu.Dispose();
@@ -82,13 +82,5 @@ public sealed class SoftEngine : ICpuEngine
 
         _deadlines.Dispose();
         Controllers.Dispose();
-    }
-
-    private void DropTranslations()
-    {
-        foreach (var vcpu in _vcpus)
-        {
-            vcpu.FlushFromOutside();
-        }
     }
 }

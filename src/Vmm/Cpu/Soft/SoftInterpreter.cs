@@ -1,7 +1,6 @@
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
@@ -33,22 +32,15 @@ internal readonly record struct StepResult(StepOutcome Outcome, int Retired, byt
 internal sealed unsafe class SoftInterpreter : IDisposable
 {
     private readonly SoftVcpu _vcpu;
-    private readonly GuestMemory _memory;
+    private readonly TranslationDropper _dropper;
 
-    /// <param name="map">The memory map, shared by a VM's interpreters: <see cref="CreateMap"/>.</param>
-    public SoftInterpreter(GuestMemory memory, PhysicalMap map, IGuestBus bus)
+    /// <param name="dropper">Listens to the memory; the interpreter may run while its map changes.</param>
+    public SoftInterpreter(GuestMemory memory, TranslationDropper dropper, IGuestBus bus)
     {
-        _memory = memory;
+        _dropper = dropper;
         // What the guest may use is the other engine's affair.
-        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, map, bus, SoftOffer.Everything(CpuVendors.Host));
-    }
-
-    /// <summary>A memory map for interpreters that run only while their VM's memory map does not change.</summary>
-    public static PhysicalMap CreateMap(GuestMemory memory)
-    {
-        var map = new PhysicalMap(static _ => { });
-        memory.AddListener(map);
-        return map;
+        _vcpu = new SoftVcpu(0, CpuPlace.Alone, memory, bus, SoftOffer.Everything(CpuVendors.Host));
+        dropper.Add(_vcpu);
     }
 
     /// <summary>Executes up to <paramref name="maximum"/> instructions from <paramref name="state"/>, which is updated.</summary>
@@ -67,5 +59,9 @@ internal sealed unsafe class SoftInterpreter : IDisposable
         };
     }
 
-    public void Dispose() => _vcpu.Dispose();
+    public void Dispose()
+    {
+        _dropper.Remove(_vcpu);
+        _vcpu.Dispose();
+    }
 }

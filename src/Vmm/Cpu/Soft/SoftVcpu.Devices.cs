@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft;
@@ -8,7 +9,7 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>A read of what is not memory, on the vCPU's thread.</summary>
     public ulong ReadDevice(GuestPhysicalAddress address, int size)
     {
-        if (IsApicPage(address.Value))
+        if (IsApicPage(address))
         {
             return Apic!.ReadMmio((int)(address.Value & 0xfff), size);
         }
@@ -22,7 +23,7 @@ internal sealed unsafe partial class SoftVcpu
 
     public void WriteDevice(GuestPhysicalAddress address, int size, ulong value)
     {
-        if (IsApicPage(address.Value))
+        if (IsApicPage(address))
         {
             Apic!.WriteMmio((int)(address.Value & 0xfff), size, value);
             return;
@@ -52,22 +53,24 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     /// <summary>Whether the local APIC answers at that physical address.</summary>
-    public bool IsApicPage(ulong physical) => Apic is { } apic && (physical & ~0xfffUL) == apic.Page?.Value;
+    public bool IsApicPage(GuestPhysicalAddress address) => Apic is { } apic && (address.Value & ~0xfffUL) == apic.Page?.Value;
 
     private void EnterGuest()
     {
-        Interlocked.Exchange(ref _cpu->InGuest, 1);
-        if ((_cpu->Requests & (int)CpuRequests.FlushTlb) != 0)
+        // Who changes the memory map asks first, then has every processor pass a barrier, then looks: one of the two sees the other.
+        Volatile.Write(ref _cpu->InGuest, 1);
+        if ((Volatile.Read(ref _cpu->Requests) & (int)CpuRequests.DropTranslations) != 0)
         {
-            FlushRequested();
+            DropRequested();
         }
     }
 
     private void LeaveGuest() => Volatile.Write(ref _cpu->InGuest, 0);
 
-    private void FlushRequested()
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void DropRequested()
     {
-        Interlocked.And(ref _cpu->Requests, ~(int)CpuRequests.FlushTlb);
-        Tlb.FlushAll(_cpu);
+        Interlocked.And(ref _cpu->Requests, ~(int)CpuRequests.DropTranslations);
+        DropStale();
     }
 }

@@ -56,32 +56,14 @@ internal sealed unsafe partial class SoftVcpu
         }
     }
 
-    /// <summary>Makes the vCPU drop its translations; when this returns none of the old ones is in use any more.</summary>
-    public void FlushFromOutside()
-    {
-        if (Current == this)
-        {
-            Tlb.FlushAll(_cpu);
-            return;
-        }
-
-        Request(CpuRequests.FlushTlb);
-        Interlocked.MemoryBarrierProcessWide();
-        var wait = default(SpinWait);
-        while (Volatile.Read(ref _cpu->InGuest) != 0 && (Volatile.Read(ref _cpu->Requests) & (int)CpuRequests.FlushTlb) != 0)
-        {
-            wait.SpinOnce();
-        }
-    }
-
     /// <summary>Acts on what other threads asked for. True: the run ends.</summary>
     private bool TakeRequests(out VcpuExit exit)
     {
         exit = default;
         var requests = (CpuRequests)Interlocked.And(ref _cpu->Requests, (int)CpuRequests.Kick);
-        if ((requests & CpuRequests.FlushTlb) != 0)
+        if ((requests & CpuRequests.DropTranslations) != 0)
         {
-            Tlb.FlushAll(_cpu);
+            DropStale();
         }
 
         if ((requests & CpuRequests.Init) != 0)

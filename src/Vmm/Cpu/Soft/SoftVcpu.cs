@@ -26,13 +26,12 @@ internal sealed unsafe partial class SoftVcpu
 
     /// <summary>Creates a processor in its power-on state.</summary>
     /// <param name="profile">What CPUID shows and what works; null for all that is implemented.</param>
-    public SoftVcpu(int index, CpuPlace place, GuestMemory memory, PhysicalMap map, IGuestBus bus, CpuProfile? profile = null)
+    public SoftVcpu(int index, CpuPlace place, GuestMemory memory, IGuestBus bus, CpuProfile? profile = null)
     {
         Profile = profile ?? SoftOffer.Everything(CpuVendor.Intel);
         Index = index;
         Place = place;
         Memory = memory;
-        Map = map;
         Bus = bus;
         _self = GCHandle.Alloc(this);
         _cpu = _context.Address;
@@ -41,7 +40,7 @@ internal sealed unsafe partial class SoftVcpu
         NativeMemory.Fill(_noJumps, noJumps, 0xff);
         Blocks = new BlockCache();
         _decoder = new BlockDecoder(this);
-        _cpu->HostBase = memory.HostBase;
+        _cpu->SystemBase = memory.SystemBase;
         _cpu->PageFlags = memory.PageFlags;
         _cpu->PageVersions = memory.PageVersions;
         _cpu->Owner = GCHandle.ToIntPtr(_self);
@@ -62,8 +61,6 @@ internal sealed unsafe partial class SoftVcpu
     public CpuProfile Profile { get; }
 
     public GuestMemory Memory { get; }
-
-    public PhysicalMap Map { get; }
 
     public Tlb Tlb { get; } = new();
 
@@ -163,27 +160,20 @@ internal sealed unsafe partial class SoftVcpu
             return null;
         }
 
-        ulong physical;
-        var kind = PhysicalKind.Memory;
-        var entry = Tlb.Entry(_cpu, linear);
-        if (entry->Execute == Tlb.Match(_cpu, linear))
-        {
-            physical = linear + entry->Addend - (ulong)_cpu->HostBase;
-        }
-        else if (!SlowAccess.TryTranslate(_cpu, linear, AccessKind.Fetch, Tlb.Current(_cpu), out physical, out kind))
+        if (!SlowAccess.TryTranslate(_cpu, linear, AccessKind.Fetch, Tlb.Current(_cpu), out var place))
         {
             return null;
         }
 
-        if (single || kind == PhysicalKind.Bus)
+        if (single || place.Kind == BackingKind.Bus)
         {
-            return _decoder.DecodeSingle(rip, linear, physical, kind, DecodeMode.FromKey(_cpu->Mode), reach);
+            return _decoder.DecodeSingle(rip, linear, place, DecodeMode.FromKey(_cpu->Mode), reach);
         }
 
-        var block = Blocks.Find(physical, _cpu->Mode);
+        var block = Blocks.Find(place.System, _cpu->Mode);
         if (block == null || !_decoder.IsCurrent(block, linear) || block->Bytes > reach)
         {
-            block = _decoder.Decode(rip, linear, physical, DecodeMode.FromKey(_cpu->Mode), reach);
+            block = _decoder.Decode(rip, linear, place.System, DecodeMode.FromKey(_cpu->Mode), reach);
             if (block == null)
             {
                 return null;

@@ -17,6 +17,9 @@ public sealed class DeviceSite(string id, DevicePlace at, MachineParts machine)
 
     public GuestMemory Memory => machine.Memory;
 
+    /// <summary>The guest's memory as this device reaches it.</summary>
+    public DmaSpace Dma { get; } = new(machine.Memory);
+
     public SystemBus Bus => machine.Bus;
 
     public ITimerService Timers => machine.Timers;

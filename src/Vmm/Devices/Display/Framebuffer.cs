@@ -13,7 +13,6 @@ public sealed unsafe class Framebuffer : IDisposable
     private readonly IDisplay _display;
     private readonly AddressReservation _mapping;
     private readonly Lock _lock = new();
-    private GuestPhysicalAddress? _collectedAt;
     private bool _disposed;
 
     public Framebuffer(GuestMemory memory, IDisplay display)
@@ -36,24 +35,8 @@ public sealed unsafe class Framebuffer : IDisposable
     /// <summary>The viewer's size changed: what the monitor asks the guest for from now on. Sizes beyond what an EDID can say are cut.</summary>
     public bool Prefer(int width, int height) => _display.SetPreferredMode(Math.Min(width, Edid.MaximumWidth), Math.Min(height, Edid.MaximumHeight));
 
-    /// <summary>Words of the bitmap that <see cref="CollectDirty"/> fills.</summary>
-    public int DirtyWords => (_display.Memory.PageCount + 63) / 64;
-
-    /// <summary>Switches the tracking of changed pages.</summary>
-    public void TrackChanges(bool enabled) => _memory.SetDirtyTracking(_display.Memory, enabled);
-
-    /// <summary>Sets the bits of the pages of display memory that the guest wrote to since the last call. For one caller at a time.</summary>
-    public void CollectDirty(Span<ulong> bitmap)
-    {
-        _memory.CollectDirty(_display.Memory, bitmap);
-        // Tracking begins anew wherever the guest maps the memory, so what was written just before is not known.
-        var place = _display.Memory.Base;
-        if (place != _collectedAt)
-        {
-            _collectedAt = place;
-            bitmap[..DirtyWords].Fill(ulong.MaxValue);
-        }
-    }
+    /// <summary>Watches which pages of display memory are written to.</summary>
+    public PageWatch Watch() => _memory.Watch(_display.Memory);
 
     /// <summary>The pixels of one line as the guest has them. The guest may be changing them.</summary>
     public ReadOnlySpan<byte> Line(DisplayMode mode, int line)

@@ -11,7 +11,7 @@ namespace WebVm.Vmm.Devices.FirmwareConfig;
 /// The fw_cfg device: firmware and kernels read what the machine is made of, byte by byte or by DMA (QEMU docs/specs/fw_cfg). Items are
 /// read-only to the guest.
 /// </summary>
-public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, ISavedState<FwCfg.State>
+public sealed class FwCfg(DmaSpace memory, FwCfgItems items) : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, ISavedState<FwCfg.State>
 {
     public const ushort Port = 0x510;
 
@@ -102,7 +102,7 @@ public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPort
                 case (DmaLowPort, 4):
                     ulong address = ((ulong)_dmaHigh << 32) | BinaryPrimitives.ReverseEndianness(value);
                     _dmaHigh = 0;
-                    Transfer(new GuestPhysicalAddress(address));
+                    Transfer(new DmaAddress(address));
                     break;
                 default:
                     break; // Data writes have been ignored since QEMU 2.4.
@@ -137,17 +137,17 @@ public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPort
     private byte ReadData() => Items.TryGet(_selector, out var data) && _offset < (uint)data.Length ? data.Span[(int)_offset++] : (byte)0;
 
     /// <summary>One DMA operation: a 16-byte big-endian descriptor of control, length and address, answered in its control word.</summary>
-    private void Transfer(GuestPhysicalAddress descriptor)
+    private void Transfer(DmaAddress descriptor)
     {
         Span<byte> raw = stackalloc byte[16];
-        if (!IsRam(descriptor, (ulong)raw.Length) || !memory.TryRead(descriptor, raw))
+        if (!memory.IsRam(descriptor, (ulong)raw.Length) || !memory.TryRead(descriptor, raw))
         {
             return;
         }
 
         uint control = BinaryPrimitives.ReadUInt32BigEndian(raw);
         uint length = BinaryPrimitives.ReadUInt32BigEndian(raw[4..]);
-        var address = new GuestPhysicalAddress(BinaryPrimitives.ReadUInt64BigEndian(raw[8..]));
+        var address = new DmaAddress(BinaryPrimitives.ReadUInt64BigEndian(raw[8..]));
         var operation = (DmaControl)(control & 0xffff);
         if ((operation & DmaControl.Select) != 0)
         {
@@ -172,36 +172,18 @@ public sealed class FwCfg(GuestMemory memory, FwCfgItems items) : IDevice, IPort
     }
 
     /// <summary>Copies the rest of the item, then zeros. Into ordinary memory only: no device memory, no ROM.</summary>
-    private bool TryCopy(GuestPhysicalAddress address, uint length)
+    private bool TryCopy(DmaAddress address, uint length)
     {
         var rest = Items.TryGet(_selector, out var data) && _offset < (uint)data.Length ? data[(int)_offset..] : default;
         int copied = (int)Math.Min(length, (uint)rest.Length);
         uint filled = length - (uint)copied;
-        if (filled > LongestFill || !IsRam(address, length) || !memory.TryWrite(address, rest.Span[..copied])
+        if (filled > LongestFill || !memory.IsRam(address, length) || !memory.TryWrite(address, rest.Span[..copied])
             || !memory.TryFill(address + (ulong)copied, filled, 0))
         {
             return false;
         }
 
         Advance(length);
-        return true;
-    }
-
-    private bool IsRam(GuestPhysicalAddress address, ulong length)
-    {
-        // Regions do not change kind; a device region mapped meanwhile takes an access of the guest's own making.
-        while (length > 0)
-        {
-            if (memory.Find(address) is not { Kind: GuestMemoryKind.Ram, Base: { } start } region)
-            {
-                return false;
-            }
-
-            ulong piece = Math.Min(length, region.Size - (address - start));
-            address += piece;
-            length -= piece;
-        }
-
         return true;
     }
 

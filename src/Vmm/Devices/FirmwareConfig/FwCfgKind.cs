@@ -8,5 +8,5 @@ internal sealed class FwCfgKind : IDeviceKind<NoSettings>
 {
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) => [Claim.Ports(FwCfg.Port, FwCfg.PortCount)];
 
-    public static IDevice Create(DeviceSite site, NoSettings settings) => new FwCfg(site.Memory, new FwCfgItems()) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, NoSettings settings) => new FwCfg(site.Dma, new FwCfgItems()) { Name = site.Id };
 }

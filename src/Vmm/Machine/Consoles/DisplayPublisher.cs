@@ -1,6 +1,7 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Machine.Consoles;
 
@@ -50,9 +51,9 @@ public sealed unsafe class DisplayPublisher : IDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (_viewers++ == 0)
             {
-                _framebuffer.TrackChanges(true);
+                var watch = _framebuffer.Watch();
                 MarkAll();
-                _thread = new Thread(Loop) { Name = "display", IsBackground = true };
+                _thread = new Thread(() => Loop(watch)) { Name = "display", IsBackground = true };
                 _thread.Start();
             }
         }
@@ -67,7 +68,6 @@ public sealed unsafe class DisplayPublisher : IDisposable
             {
                 ending = _thread;
                 _thread = null;
-                _framebuffer.TrackChanges(false);
             }
         }
 
@@ -90,10 +90,10 @@ public sealed unsafe class DisplayPublisher : IDisposable
         File.Dispose();
     }
 
-    private void Loop()
+    private void Loop(PageWatch watch)
     {
         InnerWall.Narrow(ThreadRole.Display);
-        var bitmap = new ulong[_framebuffer.DirtyWords];
+        var bitmap = new ulong[watch.Words];
         while (true)
         {
             bool modeChanged;
@@ -101,10 +101,16 @@ public sealed unsafe class DisplayPublisher : IDisposable
             {
                 if (_thread != Thread.CurrentThread)
                 {
+                    // At the end of the machine its memory ends too.
+                    if (!_disposed)
+                    {
+                        watch.Dispose();
+                    }
+
                     return;
                 }
 
-                modeChanged = Refresh(bitmap);
+                modeChanged = Refresh(watch, bitmap);
             }
 
             if (modeChanged)
@@ -116,7 +122,7 @@ public sealed unsafe class DisplayPublisher : IDisposable
         }
     }
 
-    private bool Refresh(ulong[] bitmap)
+    private bool Refresh(PageWatch watch, ulong[] bitmap)
     {
         int version = _framebuffer.ModeVersion;
         bool modeChanged = version != _modeVersion;
@@ -127,7 +133,7 @@ public sealed unsafe class DisplayPublisher : IDisposable
         }
 
         Array.Clear(bitmap);
-        _framebuffer.CollectDirty(bitmap);
+        watch.Collect(bitmap);
         ulong next = _generation + 1;
         bool changed = false;
         for (int word = 0; word < bitmap.Length; word++)

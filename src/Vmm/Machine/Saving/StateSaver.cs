@@ -64,6 +64,7 @@ public static class StateSaver
         int told = 0;
         foreach (var region in RegionsOf(machine))
         {
+            machine.Platform.Memory.FillAbsent(region);
             written += sink.WriteContents(ContentsOf(region), region.File.Descriptor, Reached, cancellation);
             passed += (long)region.Size;
         }

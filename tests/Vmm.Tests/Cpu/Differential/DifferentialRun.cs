@@ -344,8 +344,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             _start.Xsave.AsSpan(42 + (i * 16), 6).Clear();
         }
 
-        RandomValue.Fill(random, new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize));
-        new Span<byte>(oracle.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize).Clear();
+        RandomValue.Fill(random, new Span<byte>(oracle.Memory.HostAt(Ring3Layout.Data), Ring3Layout.DataSize));
+        new Span<byte>(oracle.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize).Clear();
         CopyMemory();
     }
 
@@ -367,8 +367,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
 
     private void Snapshot()
     {
-        new ReadOnlySpan<byte>(oracle.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize).CopyTo(_startMemory);
-        new ReadOnlySpan<byte>(oracle.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize).CopyTo(_startMemory.AsSpan(Ring3Layout.DataSize));
+        new ReadOnlySpan<byte>(oracle.Memory.HostAt(Ring3Layout.Data), Ring3Layout.DataSize).CopyTo(_startMemory);
+        new ReadOnlySpan<byte>(oracle.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize).CopyTo(_startMemory.AsSpan(Ring3Layout.DataSize));
     }
 
     private void Restore(byte[] memory)
@@ -379,16 +379,16 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
 
     private static void CopyTo(GuestMemory target, byte[] memory)
     {
-        memory.AsSpan(0, Ring3Layout.DataSize).CopyTo(new Span<byte>(target.HostBase + Ring3Layout.Data, Ring3Layout.DataSize));
-        memory.AsSpan(Ring3Layout.DataSize).CopyTo(new Span<byte>(target.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize));
+        memory.AsSpan(0, Ring3Layout.DataSize).CopyTo(new Span<byte>(target.HostAt(Ring3Layout.Data), Ring3Layout.DataSize));
+        memory.AsSpan(Ring3Layout.DataSize).CopyTo(new Span<byte>(target.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize));
     }
 
     /// <summary>Gives the subject the oracle's memory.</summary>
     private void CopyMemory()
     {
         Buffer.MemoryCopy(
-            oracle.Memory.HostBase + Ring3Layout.Data, subject.Memory.HostBase + Ring3Layout.Data, Ring3Layout.DataSize, Ring3Layout.DataSize);
+            oracle.Memory.HostAt(Ring3Layout.Data), subject.Memory.HostAt(Ring3Layout.Data), Ring3Layout.DataSize, Ring3Layout.DataSize);
         Buffer.MemoryCopy(
-            oracle.Memory.HostBase + Ring3Layout.Stack, subject.Memory.HostBase + Ring3Layout.Stack, Ring3Layout.StackSize, Ring3Layout.StackSize);
+            oracle.Memory.HostAt(Ring3Layout.Stack), subject.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize, Ring3Layout.StackSize);
     }
 }

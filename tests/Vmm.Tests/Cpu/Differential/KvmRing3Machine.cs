@@ -26,7 +26,7 @@ internal sealed unsafe class KvmRing3Machine : IRing3Machine
         _kvm = new FileDescriptor(FileCalls.Open("/dev/kvm", LibC.O_RDWR | LibC.O_CLOEXEC, 0));
         _vm = new FileDescriptor(KvmCalls.Require(_kvm.Number, KvmRequests.KVM_CREATE_VM, (nuint)0, "KVM_CREATE_VM"));
         KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_TSS_ADDR, (nuint)0xfffbd000, "KVM_SET_TSS_ADDR");
-        var slot = new kvm_userspace_memory_region { memory_size = Ring3Layout.MemorySize, userspace_addr = (ulong)Memory.HostBase };
+        var slot = new kvm_userspace_memory_region { memory_size = Ring3Layout.MemorySize, userspace_addr = (ulong)Memory.HostAt(0) };
         KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
         _vcpu = new FileDescriptor(KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)0, "KVM_CREATE_VCPU"));
         _run = (kvm_run*)LibC.mmap(

@@ -59,8 +59,8 @@ internal static class Ring3Comparison
     {
         foreach (var (start, size) in new[] { (Ring3Layout.Data, Ring3Layout.DataSize), (Ring3Layout.Stack, Ring3Layout.StackSize) })
         {
-            var left = new ReadOnlySpan<byte>(expected.HostBase + start, size);
-            var right = new ReadOnlySpan<byte>(actual.HostBase + start, size);
+            var left = new ReadOnlySpan<byte>(expected.HostAt(start), size);
+            var right = new ReadOnlySpan<byte>(actual.HostAt(start), size);
             int common = left.CommonPrefixLength(right);
             if (common != size)
             {

@@ -24,9 +24,7 @@ internal sealed unsafe class SoftRing3Machine : IRing3Machine, IGuestBus
     public SoftRing3Machine()
     {
         Memory = Ring3Layout.Create(_handler);
-        var map = new PhysicalMap(static _ => { });
-        Memory.AddListener(map);
-        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, map, this);
+        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, this);
         NativeMemory.Clear(_state, (nuint)sizeof(CpuState));
         Vcpu.Save(_state);
         _state->Cr0 = Ring3Controls.Cr0;

@@ -83,7 +83,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void StoresToReadOnlyMemoryHaveNoEffectAndReachTheBus()
+    public void StoresToReadOnlyMemoryHaveNoEffect()
     {
         using var guest = new KvmGuest();
         var rom = guest.Memory.CreateRegion("rom", GuestMemoryKind.Rom, 0x1000);
@@ -97,7 +97,7 @@ public sealed class KvmExecutionTests
             out 0xf4, al
             """);
         Assert.Equal(0x5au, guest.RunToEnd());
-        Assert.Equal("write 100000 1 11", Assert.Single(guest.Bus.Accesses));
+        Assert.Empty(guest.Bus.Accesses);
     }
 
     [Fact]

@@ -153,7 +153,7 @@ public sealed unsafe class KvmStateTests
     public void PagesThatTheGuestWritesAreDirty()
     {
         using var guest = new KvmGuest();
-        guest.Memory.SetDirtyTracking(guest.Ram, true);
+        using var watch = guest.Memory.Watch(guest.Ram);
         guest.Load("""
             mov ax, 0x4000
             mov es, ax
@@ -162,17 +162,17 @@ public sealed unsafe class KvmStateTests
             out 0xf4, al
             """);
         var bitmap = new ulong[guest.Ram.PageCount / 64];
-        guest.Memory.CollectDirty(guest.Ram, bitmap);
+        watch.Collect(bitmap);
         bitmap.AsSpan().Clear();
         guest.RunToEnd();
-        guest.Memory.CollectDirty(guest.Ram, bitmap);
+        watch.Collect(bitmap);
         Assert.Equal([0x40, 0x43], Enumerable.Range(0, guest.Ram.PageCount).Where(page => (bitmap[page / 64] >> (page & 63) & 1) != 0));
 
         bitmap.AsSpan().Clear();
-        guest.Memory.CollectDirty(guest.Ram, bitmap);
+        watch.Collect(bitmap);
         Assert.All(bitmap, word => Assert.Equal(0u, word));
         guest.Write(0x50000, 1);
-        guest.Memory.CollectDirty(guest.Ram, bitmap);
+        watch.Collect(bitmap);
         Assert.Equal(1UL << 0x10, bitmap[1]);
     }
 

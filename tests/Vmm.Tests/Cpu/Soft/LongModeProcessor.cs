@@ -27,8 +27,10 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
         Memory = new GuestMemory();
         var region = Memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
         Memory.TryMap(region, new GuestPhysicalAddress(0));
-        Map = SoftInterpreter.CreateMap(Memory);
-        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, Map, this, profile);
+        Region = region;
+        Vcpu = new SoftVcpu(0, CpuPlace.Alone, Memory, this, profile);
+        Dropper.Add(Vcpu);
+        Memory.AddListener(Dropper);
         Write(PageTables, (PageTables + 0x1000) | 7);
         Write(PageTables + 0x1000, (PageTables + 0x2000) | 7);
         for (ulong i = 0; i < MemorySize >> 21; i++)
@@ -66,7 +68,10 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
 
     public GuestMemory Memory { get; }
 
-    public PhysicalMap Map { get; }
+    /// <summary>What its memory consists of.</summary>
+    public GuestMemoryRegion Region { get; }
+
+    public TranslationDropper Dropper { get; } = new();
 
     public SoftVcpu Vcpu { get; }
 
@@ -75,6 +80,8 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
     public List<(ushort Port, uint Value)> PortWrites { get; } = [];
 
     public List<(ulong Address, int Size, ulong Value)> MmioWrites { get; } = [];
+
+    public Action? OnMmioWrite { get; set; }
 
     /// <summary>A general register by its number.</summary>
     public ref ulong Gpr(int number) => ref Vcpu.Context->State.Gpr[number];
@@ -87,6 +94,15 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
     {
         Assert.True(Memory.TryRead(new GuestPhysicalAddress(address), out T value));
         return value;
+    }
+
+    /// <summary>Maps the addresses from 16 to 32 MiB, where there is nothing at first, to themselves too.</summary>
+    public void MapBeyond()
+    {
+        for (ulong i = MemorySize >> 21; i < MemorySize >> 20; i++)
+        {
+            Write(PageTables + 0x2000 + (i * 8), (i << 21) | 0xe7);
+        }
     }
 
     /// <summary>Places code at <see cref="Code"/>.</summary>
@@ -115,7 +131,11 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
 
     public ulong ReadMmio(GuestPhysicalAddress address, int size) => 0x1122_3344_5566_7788 & (size == 8 ? ulong.MaxValue : (1UL << (size * 8)) - 1);
 
-    public void WriteMmio(GuestPhysicalAddress address, int size, ulong value) => MmioWrites.Add((address.Value, size, value));
+    public void WriteMmio(GuestPhysicalAddress address, int size, ulong value)
+    {
+        MmioWrites.Add((address.Value, size, value));
+        OnMmioWrite?.Invoke();
+    }
 
     public void Dispose()
     {

@@ -203,36 +203,33 @@ public sealed class BochsDisplayTests : IDisposable
     public void Only_pages_that_the_guest_wrote_are_dirty()
     {
         Assert.True(_memory.TryMap(_display.Memory, new GuestPhysicalAddress(0xd000_0000)));
-        _framebuffer.TrackChanges(true);
-        ulong[] dirty = new ulong[_framebuffer.DirtyWords];
-        _framebuffer.CollectDirty(dirty);
-        Assert.All(dirty, word => Assert.Equal(ulong.MaxValue, word));
-        Array.Clear(dirty);
+        using var watch = _framebuffer.Watch();
+        ulong[] dirty = new ulong[watch.Words];
         _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000 + (70 * 4096)), 1);
-        _framebuffer.CollectDirty(dirty);
+        watch.Collect(dirty);
         Assert.Equal(1UL << 6, dirty[1]);
         Array.Clear(dirty);
-        _framebuffer.CollectDirty(dirty);
+        watch.Collect(dirty);
         Assert.All(dirty, word => Assert.Equal(0UL, word));
         _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000), 1);
         _memory.Unmap(_display.Memory);
         Assert.True(_memory.TryMap(_display.Memory, new GuestPhysicalAddress(0xd800_0000)));
-        _framebuffer.CollectDirty(dirty);
-        Assert.All(dirty, word => Assert.Equal(ulong.MaxValue, word));
+        _memory.TryWrite(new GuestPhysicalAddress(0xd800_0000 + 4096), 1);
+        watch.Collect(dirty);
+        Assert.Equal(3UL, dirty[0]);
     }
 
     [Fact]
     public void Every_single_written_page_is_found_among_clean_ones()
     {
         Assert.True(_memory.TryMap(_display.Memory, new GuestPhysicalAddress(0xd000_0000)));
-        _framebuffer.TrackChanges(true);
-        ulong[] dirty = new ulong[_framebuffer.DirtyWords];
-        _framebuffer.CollectDirty(dirty);
+        using var watch = _framebuffer.Watch();
+        ulong[] dirty = new ulong[watch.Words];
         for (int page = 0; page < _display.Memory.PageCount; page++)
         {
             Array.Clear(dirty);
             _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000 + ((ulong)page * 4096) + 4095), (byte)1);
-            _framebuffer.CollectDirty(dirty);
+            watch.Collect(dirty);
             Assert.Equal(1UL << (page & 63), dirty[page >> 6]);
             Assert.Equal(1, dirty.Sum(word => System.Numerics.BitOperations.PopCount(word)));
         }

@@ -18,7 +18,7 @@ public sealed class FwCfgTests : IDisposable
     {
         Assert.True(_memory.TryMap(_memory.CreateRegion("ram", GuestMemoryKind.Ram, 1 << 20), new GuestPhysicalAddress(0)));
         Assert.True(_memory.TryMap(_memory.CreateRegion("rom", GuestMemoryKind.Rom, 1 << 16), new GuestPhysicalAddress(1 << 20)));
-        foreach (var window in new FwCfg(_memory, _items).PortWindows)
+        foreach (var window in new FwCfg(new DmaSpace(_memory), _items).PortWindows)
         {
             _bus.Add(window, "fw-cfg");
         }

@@ -97,8 +97,11 @@ public sealed class DeviceFuzzTests
                 framebuffer.Line(mode, random.Next(mode.Height)).ToArray();
                 break;
             case 6:
-                framebuffer.TrackChanges(random.Next(2) == 0);
-                framebuffer.CollectDirty(new ulong[framebuffer.DirtyWords]);
+                using (var watch = framebuffer.Watch())
+                {
+                    watch.Collect(new ulong[watch.Words]);
+                }
+
                 break;
             default:
                 foreach (var node in platform.Tree.Nodes)

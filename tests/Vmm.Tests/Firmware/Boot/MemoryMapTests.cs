@@ -1,4 +1,5 @@
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Memory;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Firmware.Boot;
@@ -40,7 +41,7 @@ public sealed class MemoryMapTests
         {
             // Page-sized cells of a small address space; one cell is one unit of the reference.
             bool[] isRam = new bool[512];
-            List<(Memory.GuestPhysicalAddress, ulong)> ram = [];
+            List<(GuestPhysicalAddress, ulong)> ram = [];
             for (int at = 0; at < isRam.Length;)
             {
                 int length = random.Next(1, 40);
@@ -77,7 +78,7 @@ public sealed class MemoryMapTests
 
             for (int cell = 0; cell < isRam.Length; cell++)
             {
-                var address = new Memory.GuestPhysicalAddress((ulong)cell << 12);
+                var address = new GuestPhysicalAddress((ulong)cell << 12);
                 var type = map.Entries.FirstOrDefault(entry => entry.Base <= address && address < entry.End).Type;
                 bool adapterHole = address.Value is >= 0xa_0000 and < 0xf_0000;
                 Assert.True((type == MemoryMapType.Ram) == (isRam[cell] && !isReserved[cell] && !adapterHole), $"{what}, cell {cell}");

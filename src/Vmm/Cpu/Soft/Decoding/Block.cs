@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -9,8 +10,8 @@ namespace WebVm.Vmm.Cpu.Soft.Decoding;
 [StructLayout(LayoutKind.Sequential, Size = 64)]
 internal unsafe struct Block
 {
-    /// <summary>Guest-physical address of the first instruction.</summary>
-    public ulong Physical;
+    /// <summary>System-physical address of the first instruction; of a block that is not kept, without meaning.</summary>
+    public SystemPhysicalAddress Physical;
 
     /// <summary>Next block in the hash chain.</summary>
     public Block* Next;
@@ -33,8 +34,8 @@ internal unsafe struct Block
     /// <summary>Version of the second page when the block straddles two.</summary>
     public uint Version2;
 
-    /// <summary>Guest-physical page number of the second page; 0 for none.</summary>
-    public ulong Page2;
+    /// <summary>The second page; 0 for none.</summary>
+    public SystemPage Page2;
 
     public readonly bool Valid => *VersionCell == Version;
 

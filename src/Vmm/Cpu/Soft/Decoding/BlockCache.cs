@@ -2,11 +2,12 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
 /// <summary>
-/// One vCPU's decoded blocks: an arena that is emptied as a whole when it is full, a hash table by guest-physical address and mode, and
+/// One vCPU's decoded blocks: an arena that is emptied as a whole when it is full, a hash table by system-physical address and mode, and
 /// the jump cache by program counter.
 /// </summary>
 internal sealed unsafe class BlockCache : IDisposable
@@ -36,7 +37,7 @@ internal sealed unsafe class BlockCache : IDisposable
     public nuint Used => _used;
 
     /// <summary>Finds the block for an address, valid or not.</summary>
-    public Block* Find(ulong physical, uint mode)
+    public Block* Find(SystemPhysicalAddress physical, uint mode)
     {
         for (var block = _buckets[Hash(physical, mode)]; block != null; block = block->Next)
         {
@@ -109,7 +110,7 @@ internal sealed unsafe class BlockCache : IDisposable
     public static void StopIfChanged(CpuContext* cpu, Operation* op)
     {
         var block = Links(op)->Owner;
-        if (block->Valid && (block->Page2 == 0 || cpu->PageVersions[block->Page2] == block->Version2))
+        if (block->Valid && (block->Page2 == default || cpu->PageVersions[block->Page2.Number] == block->Version2))
         {
             return;
         }
@@ -136,5 +137,5 @@ internal sealed unsafe class BlockCache : IDisposable
     private static nuint Size(int operations, int bytes) =>
         (nuint)(sizeof(Block) + (operations * sizeof(Operation)) + sizeof(BlockLinks) + bytes + 63) & ~(nuint)63;
 
-    private static uint Hash(ulong physical, uint mode) => (uint)(((physical ^ ((ulong)mode << 40)) * 0x9e37_79b9_7f4a_7c15) >> 49);
+    private static uint Hash(SystemPhysicalAddress physical, uint mode) => (uint)(((physical.Value ^ ((ulong)mode << 40)) * 0x9e37_79b9_7f4a_7c15) >> 49);
 }

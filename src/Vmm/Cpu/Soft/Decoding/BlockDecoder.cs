@@ -4,6 +4,7 @@ using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Interpretation;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -28,14 +29,15 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     /// <summary>Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.</summary>
     public bool IsCurrent(Block* block, ulong linear)
     {
-        if (block->Page2 != 0)
+        if (block->Page2 != default)
         {
             ulong second = (linear & ~4095UL) + 4096;
             // The second page must be fetchable, and the same as before.
             return block->Valid
-                && SlowAccess.TryTranslate(vcpu.Context, second, AccessKind.Fetch, Tlb.Current(vcpu.Context), out ulong physical, out _)
-                && physical >> 12 == block->Page2
-                && vcpu.Memory.PageVersions[block->Page2] == block->Version2;
+                && SlowAccess.TryTranslate(vcpu.Context, second, AccessKind.Fetch, Tlb.Current(vcpu.Context), out var place)
+                && place.Kind != BackingKind.Bus
+                && place.System.Page == block->Page2
+                && vcpu.Memory.PageVersions[block->Page2.Number] == block->Version2;
         }
 
         if (block->Valid)
@@ -43,8 +45,8 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             return true;
         }
 
-        uint version = vcpu.Memory.WatchCode(block->Physical >> 12);
-        if (!new ReadOnlySpan<byte>(vcpu.Memory.HostBase + block->Physical, block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
+        uint version = vcpu.Memory.WatchCode(block->Physical.Page);
+        if (!new ReadOnlySpan<byte>(vcpu.Memory.Host(block->Physical), block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
         {
             return false;
         }
@@ -54,12 +56,12 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     }
 
     /// <summary>Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.</summary>
-    public Block* Decode(ulong rip, ulong linear, ulong physical, DecodeMode mode, uint reach)
+    public Block* Decode(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
     {
-        uint version = vcpu.Memory.WatchCode(physical >> 12);
-        uint toPageEnd = 4096 - ((uint)physical & 4095);
+        uint version = vcpu.Memory.WatchCode(physical.Page);
+        uint toPageEnd = 4096 - ((uint)linear & 4095);
         int available = (int)Math.Min(Math.Min(toPageEnd, Window), reach);
-        Unsafe.CopyBlockUnaligned(_window, vcpu.Memory.HostBase + physical, (uint)available);
+        Unsafe.CopyBlockUnaligned(_window, vcpu.Memory.Host(physical), (uint)available);
 
         var cache = vcpu.Blocks;
         var block = cache.Reserve(MaximumOperations + 1, Window);
@@ -92,11 +94,11 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
 
         int used = Finish(block, operations, count, bytes, ended, mode);
         block->Physical = physical;
-        block->Host = (ulong)vcpu.Memory.HostBase + physical;
-        block->VersionCell = &vcpu.Memory.PageVersions[physical >> 12];
+        block->Host = (ulong)vcpu.Memory.Host(physical);
+        block->VersionCell = &vcpu.Memory.PageVersions[physical.Page.Number];
         block->Version = version;
         block->Mode = mode.Key;
-        block->Page2 = 0;
+        block->Page2 = default;
         block->Version2 = 0;
         Unsafe.CopyBlockUnaligned(Code(block), _window, (uint)bytes);
         cache.Commit(block, used, bytes);
@@ -104,10 +106,10 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     }
 
     /// <summary>Decodes one instruction into a place of its own, wherever its bytes come from.</summary>
-    public Block* DecodeSingle(ulong rip, ulong linear, ulong physical, PhysicalKind kind, DecodeMode mode, uint reach)
+    public Block* DecodeSingle(ulong rip, ulong linear, in PhysicalPlace place, DecodeMode mode, uint reach)
     {
-        int available = (int)Math.Min(Math.Min(4096 - ((uint)physical & 4095), OperationDecoder.MaximumLength), reach);
-        Fetch(physical, kind, _window, available);
+        int available = (int)Math.Min(Math.Min(4096 - ((uint)linear & 4095), OperationDecoder.MaximumLength), reach);
+        Fetch(place, _window, available);
         if (!_decoder.TryDecode(_window, available, rip, mode, out var instruction))
         {
             if (!TryFetchSecond(linear, ref available, reach, out _, out _))
@@ -118,7 +120,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             _decoder.TryDecode(_window, OperationDecoder.MaximumLength, rip, mode, out instruction);
         }
 
-        return Single((Block*)_single, in instruction, physical, rip, mode);
+        return Single((Block*)_single, in instruction, rip, mode);
     }
 
     public void Dispose()
@@ -131,23 +133,24 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     /// <summary>The bytes a block was decoded from, behind its links.</summary>
     private static byte* Code(Block* block) => (byte*)(BlockCache.Links(Block.First(block)) + 1);
 
-    private Block* DecodeStraddling(ulong rip, ulong linear, ulong physical, DecodeMode mode, uint reach, uint version)
+    private Block* DecodeStraddling(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
     {
-        int available = (int)Math.Min(4096 - ((uint)physical & 4095), reach);
-        if (!TryFetchSecond(linear, ref available, reach, out ulong secondPage, out uint secondVersion))
+        int available = (int)Math.Min(4096 - ((uint)linear & 4095), reach);
+        if (!TryFetchSecond(linear, ref available, reach, out var secondPage, out uint secondVersion))
         {
             return null;
         }
 
         _decoder.TryDecode(_window, OperationDecoder.MaximumLength, rip, mode, out var instruction);
-        if (secondPage == 0)
+        if (secondPage == default)
         {
-            return Single((Block*)_single, in instruction, physical, rip, mode);
+            return Single((Block*)_single, in instruction, rip, mode);
         }
 
         var block = vcpu.Blocks.Reserve(2, 0);
-        Single(block, in instruction, physical, rip, mode);
-        block->VersionCell = &vcpu.Memory.PageVersions[physical >> 12];
+        Single(block, in instruction, rip, mode);
+        block->Physical = physical;
+        block->VersionCell = &vcpu.Memory.PageVersions[physical.Page.Number];
         block->Version = version;
         block->Mode = mode.Key;
         block->Page2 = secondPage;
@@ -156,25 +159,25 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
         return block;
     }
 
-    private Block* Single(Block* block, in Instruction instruction, ulong physical, ulong rip, DecodeMode mode)
+    private Block* Single(Block* block, in Instruction instruction, ulong rip, DecodeMode mode)
     {
         SingleIsSystemCall = instruction.FlowControl == FlowControl.Interrupt || instruction.Mnemonic is Mnemonic.Syscall or Mnemonic.Sysret or Mnemonic.Sysretq;
         var operations = Block.First(block);
         OperationDecoder.Fill(in instruction, mode, rip, operations, instruction.IsInvalid && _decoder.TooLong);
         Finish(block, operations, 1, instruction.Length, EndsBlock(in instruction, operations), mode);
-        block->Physical = physical;
+        block->Physical = default;
         block->Host = 0;
         block->VersionCell = _never;
         block->Version = uint.MaxValue;
         block->Mode = 0;
-        block->Page2 = 0;
+        block->Page2 = default;
         return block;
     }
 
-    /// <summary>Completes the window from the page behind; false with an exception recorded. The page number is 0 where it is not memory.</summary>
-    private bool TryFetchSecond(ulong linear, ref int available, uint reach, out ulong page, out uint version)
+    /// <summary>Completes the window from the page behind; false with an exception recorded. The page is 0 where it is not memory.</summary>
+    private bool TryFetchSecond(ulong linear, ref int available, uint reach, out SystemPage page, out uint version)
     {
-        page = 0;
+        page = default;
         version = 0;
         if ((uint)available >= reach)
         {
@@ -195,32 +198,32 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             return false;
         }
 
-        if (!SlowAccess.TryTranslate(vcpu.Context, next, AccessKind.Fetch, Tlb.Current(vcpu.Context), out ulong physical, out var kind))
+        if (!SlowAccess.TryTranslate(vcpu.Context, next, AccessKind.Fetch, Tlb.Current(vcpu.Context), out var place))
         {
             return false;
         }
 
-        if (kind != PhysicalKind.Bus)
+        if (place.Kind != BackingKind.Bus)
         {
-            page = physical >> 12;
+            page = place.System.Page;
             version = vcpu.Memory.WatchCode(page);
         }
 
         int rest = (int)Math.Min(OperationDecoder.MaximumLength - available, reach - (uint)available);
-        Fetch(physical, kind, _window + available, rest);
+        Fetch(place, _window + available, rest);
         available += rest;
         return true;
     }
 
-    private void Fetch(ulong physical, PhysicalKind kind, byte* destination, int length)
+    private void Fetch(in PhysicalPlace place, byte* destination, int length)
     {
-        if (kind == PhysicalKind.Bus)
+        if (place.Kind == BackingKind.Bus)
         {
-            DeviceAccess.Transfer(vcpu.Context, physical, destination, (uint)length, write: false);
+            DeviceAccess.Transfer(vcpu.Context, place.Guest, destination, (uint)length, write: false);
         }
         else
         {
-            Unsafe.CopyBlockUnaligned(destination, vcpu.Memory.HostBase + physical, (uint)length);
+            Unsafe.CopyBlockUnaligned(destination, vcpu.Memory.Host(place.System), (uint)length);
         }
     }
 

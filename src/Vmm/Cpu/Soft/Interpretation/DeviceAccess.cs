@@ -6,7 +6,7 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation;
 internal static unsafe class DeviceAccess
 {
     /// <summary>Moves <paramref name="size"/> bytes (within a page) in as few accesses of 1, 2, 4 or 8 bytes as their alignment allows.</summary>
-    public static void Transfer(CpuContext* cpu, ulong physical, byte* buffer, uint size, bool write)
+    public static void Transfer(CpuContext* cpu, GuestPhysicalAddress physical, byte* buffer, uint size, bool write)
     {
         var vcpu = SoftVcpu.Of(cpu);
         while (size > 0)
@@ -15,11 +15,11 @@ internal static unsafe class DeviceAccess
             if (write)
             {
                 ulong value = piece switch { 8 => *(ulong*)buffer, 4 => *(uint*)buffer, 2 => *(ushort*)buffer, _ => *buffer };
-                vcpu.WriteDevice(new GuestPhysicalAddress(physical), (int)piece, value);
+                vcpu.WriteDevice(physical, (int)piece, value);
             }
             else
             {
-                ulong value = vcpu.ReadDevice(new GuestPhysicalAddress(physical), (int)piece);
+                ulong value = vcpu.ReadDevice(physical, (int)piece);
                 switch (piece)
                 {
                     case 8: *(ulong*)buffer = value; break;

@@ -3,6 +3,7 @@ using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation;
 
@@ -39,9 +40,9 @@ internal static unsafe partial class GuestAccess
     public static void EndUpdate<T>(CpuContext* cpu, Operation* op, T* host)
         where T : unmanaged
     {
-        ulong page = (ulong)((byte*)host - cpu->HostBase) >> 12;
+        var page = SystemMemory.Address(cpu, (byte*)host).Page;
         // Outside guest memory it is the bounce buffer.
-        if (page >= PageCount || cpu->PageFlags[page] != 0)
+        if (page.Number >= PageCount || cpu->PageFlags[page.Number] != 0)
         {
             EndUpdateSlow(cpu, op, (byte*)host, (uint)sizeof(T), page);
         }
@@ -105,14 +106,13 @@ internal static unsafe partial class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void EndWrite(CpuContext* cpu, Operation* op, byte* host)
     {
-        ulong page = (ulong)(host - cpu->HostBase) >> 12;
-        if (cpu->PageFlags[page] != 0)
+        if (SystemMemory.IsWatched(cpu, host, out var page))
         {
             StoreObserved(cpu, op, page);
         }
     }
 
-    private const ulong PageCount = Memory.GuestMemory.AddressSpaceSize >> 12;
+    private const ulong PageCount = GuestMemory.AddressSpaceSize >> 12;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool BeginUpdateSlow(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, uint size, out byte* host)
@@ -146,7 +146,7 @@ internal static unsafe partial class GuestAccess
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void EndUpdateSlow(CpuContext* cpu, Operation* op, byte* host, uint size, ulong page)
+    private static void EndUpdateSlow(CpuContext* cpu, Operation* op, byte* host, uint size, SystemPage page)
     {
         if (host == cpu->Bounce)
         {

@@ -3,6 +3,7 @@ using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation;
 
@@ -142,8 +143,7 @@ internal static unsafe partial class GuestAccess
 
         byte* host = (byte*)(linear + entry->Addend);
         Unsafe.WriteUnaligned(host, value);
-        ulong page = (ulong)(host - cpu->HostBase) >> 12;
-        if (cpu->PageFlags[page] != 0)
+        if (SystemMemory.IsWatched(cpu, host, out var page))
         {
             StoreObserved(cpu, op, page);
         }
@@ -226,7 +226,7 @@ internal static unsafe partial class GuestAccess
 
     /// <summary>After a store to a page that someone watches: tell guest memory, and if it was the running block's own page, stop after this instruction.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public static void StoreObserved(CpuContext* cpu, Operation* op, ulong page)
+    public static void StoreObserved(CpuContext* cpu, Operation* op, SystemPage page)
     {
         SoftVcpu.Of(cpu).Memory.StoreObserved(page);
         if (op != null)

@@ -3,6 +3,7 @@ using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Exceptions;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation;
 
@@ -51,8 +52,8 @@ internal static unsafe class SlowAccess
             return false;
         }
 
-        return TryTranslate(cpu, linear, access, privilege, out _, out _)
-            && ((linear & 4095) + size <= 4096 || TryTranslate(cpu, NextPage(cpu, linear), access, privilege, out _, out _));
+        return TryTranslate(cpu, linear, access, privilege, out _)
+            && ((linear & 4095) + size <= 4096 || TryTranslate(cpu, NextPage(cpu, linear), access, privilege, out _));
     }
 
     /// <summary>Canonical form, alignment check and data breakpoints of one access.</summary>
@@ -89,39 +90,23 @@ internal static unsafe class SlowAccess
     };
 
     /// <summary>Translates one linear address, entering the result into the translation cache; false with #PF recorded.</summary>
-    public static bool TryTranslate(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out ulong physical, out PhysicalKind kind)
+    public static bool TryTranslate(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out PhysicalPlace place) =>
+        SoftVcpu.Of(cpu).Tlb.TryFind(cpu, privilege, linear, access, out place) || TryWalk(cpu, linear, access, privilege, out place);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryWalk(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out PhysicalPlace place)
     {
         var vcpu = SoftVcpu.Of(cpu);
-        var entry = vcpu.Tlb.Find(privilege, linear, access);
-        if (entry != null)
+        if (!PageWalk.TryWalk(cpu, vcpu.Memory, linear, access, privilege, out var translation))
         {
-            physical = linear + entry->Addend - (ulong)cpu->HostBase;
-            kind = PhysicalKind.Memory;
-            return true;
-        }
-
-        if (!PageWalk.TryWalk(cpu, vcpu.Memory, vcpu.Map, linear, access, privilege, out var translation))
-        {
-            physical = 0;
-            kind = PhysicalKind.Bus;
+            place = default;
             Faults.Record(cpu, ExceptionVector.PageFault, translation.ErrorCode, linear);
             return false;
         }
 
-        physical = translation.Physical;
-        kind = vcpu.IsApicPage(physical) ? PhysicalKind.Bus : vcpu.Map.Find(physical);
-        if (kind != PhysicalKind.Bus)
-        {
-            vcpu.Tlb.Fill(
-                privilege,
-                linear,
-                (ulong)cpu->HostBase + physical,
-                translation.Readable,
-                translation.Writable && kind == PhysicalKind.Memory,
-                translation.Executable,
-                translation.PageShift);
-        }
-
+        var backing = vcpu.IsApicPage(translation.Physical) ? default : vcpu.Memory.Resolve(translation.Physical);
+        vcpu.Tlb.Fill(cpu, privilege, linear, translation, backing);
+        place = PhysicalPlace.Of(translation.Physical, backing, access);
         return true;
     }
 
@@ -195,52 +180,58 @@ internal static unsafe class SlowAccess
 
     private static bool TryTransfer(CpuContext* cpu, Operation* op, ulong linear, byte* buffer, uint size, AccessKind access, Privilege privilege)
     {
-        uint first = Math.Min(size, 4096 - ((uint)linear & 4095));
-        if (!TryTranslate(cpu, linear, access, privilege, out ulong physical, out var kind))
+        if (!TryTranslate(cpu, linear, access, privilege, out var place))
         {
             return false;
         }
 
-        if (first == size)
+        uint first = 4096 - ((uint)linear & 4095);
+        if (first >= size)
         {
-            Transfer(cpu, op, physical, kind, buffer, size, access == AccessKind.Write);
+            Transfer(cpu, op, place, buffer, size, access == AccessKind.Write);
             return true;
         }
 
-        if (!TryTranslate(cpu, NextPage(cpu, linear), access, privilege, out ulong second, out var secondKind))
+        ulong next = NextPage(cpu, linear);
+        if (!TryTranslate(cpu, next, access, privilege, out var second))
         {
             return false;
         }
 
-        Transfer(cpu, op, physical, kind, buffer, first, access == AccessKind.Write);
-        Transfer(cpu, op, second, secondKind, buffer + first, size - first, access == AccessKind.Write);
+        Transfer(cpu, op, place, buffer, first, access == AccessKind.Write);
+        // While a device answered, the second page may have become another; that it is gone comes too late to tell.
+        if (place.Kind != BackingKind.Bus || TryTranslate(cpu, next, access, privilege, out second))
+        {
+            Transfer(cpu, op, second, buffer + first, size - first, access == AccessKind.Write);
+        }
+
         return true;
     }
 
-    private static void Transfer(CpuContext* cpu, Operation* op, ulong physical, PhysicalKind kind, byte* buffer, uint size, bool write)
+    private static void Transfer(CpuContext* cpu, Operation* op, in PhysicalPlace place, byte* buffer, uint size, bool write)
     {
-        if (kind == PhysicalKind.Bus)
+        if (place.Kind == BackingKind.Bus)
         {
-            DeviceAccess.Transfer(cpu, physical, buffer, size, write);
+            DeviceAccess.Transfer(cpu, place.Guest, buffer, size, write);
             return;
         }
 
-        byte* host = cpu->HostBase + physical;
+        byte* host = SystemMemory.Host(cpu, place.System);
         if (!write)
         {
             Copy(host, buffer, size);
             return;
         }
 
-        if (kind == PhysicalKind.ReadOnly)
+        if (place.Kind == BackingKind.ReadOnly)
         {
             return;
         }
 
         Copy(buffer, host, size);
-        if (cpu->PageFlags[physical >> 12] != 0)
+        if (SystemMemory.IsWatched(cpu, host, out var page))
         {
-            GuestAccess.StoreObserved(cpu, op, physical >> 12);
+            GuestAccess.StoreObserved(cpu, op, page);
         }
     }
 

@@ -23,7 +23,7 @@ internal static class PageFaultCode
 /// <summary>What a walk of the guest's paging structures found.</summary>
 internal struct Translation
 {
-    public ulong Physical;
+    public GuestPhysicalAddress Physical;
     public bool Readable;
 
     /// <summary>Writable without further ado: permitted, and the dirty bit is set.</summary>
@@ -54,13 +54,13 @@ internal static unsafe class PageWalk
     private const ulong BeyondPhysical = 0x000f_ffff_ffff_ffff & ~(GuestMemory.AddressSpaceSize - 1);
 
     /// <returns>False for a page fault, with the error code in the translation.</returns>
-    public static bool TryWalk(CpuContext* cpu, GuestMemory memory, PhysicalMap map, ulong linear, AccessKind access, Privilege privilege, out Translation result)
+    public static bool TryWalk(CpuContext* cpu, GuestMemory memory, ulong linear, AccessKind access, Privilege privilege, out Translation result)
     {
         result = default;
         ulong cr0 = cpu->State.Cr0;
         if ((cr0 & Cr0.Pg) == 0)
         {
-            result.Physical = (uint)linear;
+            result.Physical = new((uint)linear);
             result.Readable = result.Writable = result.Executable = true;
             result.PageShift = 12;
             return true;
@@ -76,7 +76,7 @@ internal static unsafe class PageWalk
             code |= PageFaultCode.Fetch;
         }
 
-        ulong* cells = stackalloc ulong[5];
+        byte** cells = stackalloc byte*[5];
         ulong* values = stackalloc ulong[5];
 
         while (true)
@@ -118,10 +118,9 @@ internal static unsafe class PageWalk
             ulong physical;
             while (true)
             {
-                ulong cell = table + (((linear >> shift) & ((1UL << indexBits) - 1)) * (uint)entrySize);
-                bool inMemory = map.Find(cell) != PhysicalKind.Bus;
-                value = !inMemory ? ulong.MaxValue
-                    : entrySize == 8 ? Volatile.Read(ref *(ulong*)(memory.HostBase + cell)) : Volatile.Read(ref *(uint*)(memory.HostBase + cell));
+                var backing = memory.Resolve(new(table + (((linear >> shift) & ((1UL << indexBits) - 1)) * (uint)entrySize)));
+                byte* cell = memory.Host(backing.Address);
+                value = backing.Kind == BackingKind.Bus ? ulong.MaxValue : entrySize == 8 ? Volatile.Read(ref *(ulong*)cell) : Volatile.Read(ref *(uint*)cell);
                 if ((value & Present) == 0)
                 {
                     result.ErrorCode = code;
@@ -139,7 +138,7 @@ internal static unsafe class PageWalk
 
                 rights &= value;
                 noExecute |= entrySize == 8 ? value & NoExecute : 0;
-                cells[depth] = cell;
+                cells[depth] = backing.Kind == BackingKind.Memory ? cell : null;
                 values[depth] = value;
                 depth++;
                 if (leaf)
@@ -171,12 +170,12 @@ internal static unsafe class PageWalk
                 return false;
             }
 
-            if (!TrySetAccessed(memory, map, cells, values, depth, entrySize, access == AccessKind.Write))
+            if (!TrySetAccessed(cpu, memory, cells, values, depth, entrySize, access == AccessKind.Write))
             {
                 continue;
             }
 
-            result.Physical = physical & (GuestMemory.AddressSpaceSize - 1);
+            result.Physical = new(physical & (GuestMemory.AddressSpaceSize - 1));
             result.Readable = readable;
             result.Writable = writable && (access == AccessKind.Write || (values[depth - 1] & Dirty) != 0);
             result.Executable = executable;
@@ -245,35 +244,31 @@ internal static unsafe class PageWalk
         return (value & reserved) != 0;
     }
 
+    /// <param name="cells">Where the entries are; null where stores have no effect.</param>
     /// <returns>False if an entry changed meanwhile: walk again.</returns>
-    private static bool TrySetAccessed(GuestMemory memory, PhysicalMap map, ulong* cells, ulong* values, int depth, int entrySize, bool write)
+    private static bool TrySetAccessed(CpuContext* cpu, GuestMemory memory, byte** cells, ulong* values, int depth, int entrySize, bool write)
     {
         for (int i = 0; i < depth; i++)
         {
             ulong wanted = values[i] | Accessed | (write && i == depth - 1 ? Dirty : 0);
-            if (wanted == values[i])
-            {
-                continue;
-            }
-
-            ulong cell = cells[i];
-            if (map.Find(cell) != PhysicalKind.Memory)
+            byte* cell = cells[i];
+            if (wanted == values[i] || cell == null)
             {
                 continue;
             }
 
             bool same = entrySize == 8
-                ? Interlocked.CompareExchange(ref *(ulong*)(memory.HostBase + cell), wanted, values[i]) == values[i]
-                : Interlocked.CompareExchange(ref *(uint*)(memory.HostBase + cell), (uint)wanted, (uint)values[i]) == (uint)values[i];
+                ? Interlocked.CompareExchange(ref *(ulong*)cell, wanted, values[i]) == values[i]
+                : Interlocked.CompareExchange(ref *(uint*)cell, (uint)wanted, (uint)values[i]) == (uint)values[i];
             if (!same)
             {
                 return false;
             }
 
             values[i] = wanted;
-            if (memory.PageFlags[cell >> 12] != 0)
+            if (SystemMemory.IsWatched(cpu, cell, out var page))
             {
-                memory.StoreObserved(cell >> 12);
+                memory.StoreObserved(page);
             }
         }
 

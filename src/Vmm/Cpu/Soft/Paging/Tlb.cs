@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;
 
@@ -30,15 +31,29 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>Address spaces are spread over so many tables, so that the kernel's pages, which all have, are not displaced at every switch.</summary>
     private const int BankCount = 4;
     private const int TableCount = PrivilegeCount * BankCount;
-    private const int TablesSize = 32 * EntryCount * TableCount;
+    private const int TableSize = 32 * EntryCount;
+    private const int TablesSize = TableSize * TableCount;
+
+    /// <summary>Entries of each privilege for what is not plain memory: more device pages than a machine's drivers use at a time.</summary>
+    private const int OtherCount = 256;
+    private const int OthersSize = 32 * OtherCount * PrivilegeCount;
     private const int PcidCount = 4096;
 
     /// <summary>Never in a tag: makes every access miss.</summary>
     public const uint NoSpace = 0xfff;
 
     /// <summary>Takes host memory only where it is used.</summary>
-    private readonly AddressReservation _memory = AddressReservation.Zeroed(TablesSize);
+    private readonly AddressReservation _memory = AddressReservation.Zeroed(TablesSize + OthersSize);
     private readonly TlbEntry* _tables;
+
+    /// <summary>
+    /// What the tables cannot hold, as hits there are accesses to memory: pages of the bus, and stores to pages that only read as memory. The addend
+    /// leads to the guest-physical page and has its <see cref="BackingKind"/> in the low bits.
+    /// </summary>
+    private readonly TlbEntry* _others;
+
+    /// <summary>Tables that anything was ever entered in.</summary>
+    private uint _used;
     private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];
     private readonly LargePageFilter _largeRegions = new(21);
     private readonly LargePageFilter _hugeRegions = new(30);
@@ -48,6 +63,7 @@ internal sealed unsafe class Tlb : IDisposable
     public Tlb()
     {
         _tables = (TlbEntry*)_memory.Base;
+        _others = (TlbEntry*)(_memory.Base + TablesSize);
     }
 
     /// <summary>Number of flushes of everything: the tests' view.</summary>
@@ -76,34 +92,77 @@ internal sealed unsafe class Tlb : IDisposable
         cpu->TlbTag = slow ? NoSpace : _space;
     }
 
-    /// <summary>Enters a translation. Rights that need the slow path are left out by the caller.</summary>
-    public void Fill(Privilege privilege, ulong linear, ulong host, bool read, bool write, bool execute, int pageShift)
+    /// <summary>Enters a translation to a page of that backing.</summary>
+    public void Fill(CpuContext* cpu, Privilege privilege, ulong linear, in Translation translation, in Backing backing)
     {
         ulong page = linear & ~0xfffUL;
-        var entry = Table(privilege) + (int)((linear >> 12) & (EntryCount - 1));
         ulong tag = page | _space;
-        // The right for other accesses that the entry has already stays valid only for the same translation.
-        entry->Read = read ? tag : 0;
-        entry->Write = write ? tag : 0;
-        entry->Execute = execute ? tag : 0;
-        entry->Addend = (host & ~0xfffUL) - page;
-        if (pageShift == 30)
+        if (backing.Kind != BackingKind.Bus)
+        {
+            int table = TableOf(privilege);
+            var entry = _tables + (EntryCount * table) + (int)((linear >> 12) & (EntryCount - 1));
+            entry->Read = translation.Readable ? tag : 0;
+            entry->Write = translation.Writable && backing.Kind == BackingKind.Memory ? tag : 0;
+            entry->Execute = translation.Executable ? tag : 0;
+            entry->Addend = ((ulong)SystemMemory.Host(cpu, backing.Address) & ~0xfffUL) - page;
+            _used |= 1u << table;
+        }
+
+        if (backing.Kind != BackingKind.Memory)
+        {
+            bool reads = backing.Kind == BackingKind.Bus;
+            var other = Other(privilege, linear);
+            other->Read = reads && translation.Readable ? tag : 0;
+            other->Write = translation.Writable ? tag : 0;
+            other->Execute = reads && translation.Executable ? tag : 0;
+            other->Addend = ((translation.Physical.Value & ~0xfffUL) - page) | (ulong)backing.Kind;
+        }
+
+        if (translation.PageShift == 30)
         {
             _hugeRegions.Mark(linear);
         }
-        else if (pageShift > 12)
+        else if (translation.PageShift > 12)
         {
             _largeRegions.Mark(linear);
         }
     }
 
-    /// <summary>Looks up a translation of that privilege. Gives null where there is none for the access.</summary>
-    public TlbEntry* Find(Privilege privilege, ulong linear, AccessKind access)
+    /// <summary>Looks up where an access with that privilege goes. False where nothing is known of it.</summary>
+    public bool TryFind(CpuContext* cpu, Privilege privilege, ulong linear, AccessKind access, out PhysicalPlace place)
     {
-        var entry = Table(privilege) + (int)((linear >> 12) & (EntryCount - 1));
         ulong tag = (linear & ~0xfffUL) | _space;
-        ulong have = access switch { AccessKind.Read => entry->Read, AccessKind.Write => entry->Write, _ => entry->Execute };
-        return have == tag ? entry : null;
+        var entry = _tables + (EntryCount * TableOf(privilege)) + (int)((linear >> 12) & (EntryCount - 1));
+        if (Tag(entry, access) == tag)
+        {
+            place = new(BackingKind.Memory, SystemMemory.Address(cpu, (byte*)(linear + entry->Addend)));
+            return true;
+        }
+
+        var other = Other(privilege, linear);
+        if (Tag(other, access) == tag)
+        {
+            var kind = (BackingKind)(other->Addend & 0xfff);
+            place = kind == BackingKind.ReadOnly ? new(kind, default) : new(new GuestPhysicalAddress(linear + (other->Addend & ~0xfffUL)));
+            return true;
+        }
+
+        place = default;
+        return false;
+    }
+
+    /// <summary>Drops translations to pages that have come to mean something else, in all address spaces.</summary>
+    public void Drop(CpuContext* cpu, ReadOnlySpan<StaleRange> ranges)
+    {
+        for (int table = 0; table < TableCount; table++)
+        {
+            if ((_used & (1u << table)) != 0)
+            {
+                Drop(_tables + (EntryCount * table), EntryCount, ranges, (ulong)cpu->SystemBase, isSystem: true);
+            }
+        }
+
+        Drop(_others, OtherCount * PrivilegeCount, ranges, 0, isSystem: false);
     }
 
     /// <summary>Drops everything, global translations included.</summary>
@@ -155,6 +214,11 @@ internal sealed unsafe class Tlb : IDisposable
         {
             _tables[(EntryCount * table) + (int)((linear >> 12) & (EntryCount - 1))] = default;
         }
+
+        for (var privilege = Privilege.User; privilege <= Privilege.SupervisorOpen; privilege++)
+        {
+            *Other(privilege, linear) = default;
+        }
     }
 
     public void Dispose() => _memory.Dispose();
@@ -171,7 +235,7 @@ internal sealed unsafe class Tlb : IDisposable
     {
         if (++_nextSpace >= NoSpace)
         {
-            NativeMemory.Clear(_tables, TablesSize);
+            NativeMemory.Clear(_tables, TablesSize + OthersSize);
             Array.Clear(_spaceOfPcid);
             _largeRegions.Clear();
             _hugeRegions.Clear();
@@ -181,5 +245,35 @@ internal sealed unsafe class Tlb : IDisposable
         return _nextSpace;
     }
 
-    private TlbEntry* Table(Privilege privilege) => _tables + (EntryCount * (((int)privilege * BankCount) + (int)(_space & (BankCount - 1))));
+    private static void Drop(TlbEntry* entries, int count, ReadOnlySpan<StaleRange> ranges, ulong origin, bool isSystem)
+    {
+        for (var entry = entries; entry < entries + count; entry++)
+        {
+            // Tags of one entry are equal, or 0.
+            ulong tag = entry->Read | entry->Write | entry->Execute;
+            if (tag == 0)
+            {
+                continue;
+            }
+
+            ulong page = (tag & ~0xfffUL) + (entry->Addend & ~0xfffUL) - origin;
+            foreach (ref readonly var range in ranges)
+            {
+                if (range.IsSystem == isSystem && range.Holds(page))
+                {
+                    *entry = default;
+                    break;
+                }
+            }
+        }
+    }
+
+    private static ulong Tag(TlbEntry* entry, AccessKind access) =>
+        access switch { AccessKind.Read => entry->Read, AccessKind.Write => entry->Write, _ => entry->Execute };
+
+    private TlbEntry* Other(Privilege privilege, ulong linear) => _others + (OtherCount * (int)privilege) + (int)((linear >> 12) & (OtherCount - 1));
+
+    private TlbEntry* Table(Privilege privilege) => _tables + (EntryCount * TableOf(privilege));
+
+    private int TableOf(Privilege privilege) => ((int)privilege * BankCount) + (int)(_space & (BankCount - 1));
 }

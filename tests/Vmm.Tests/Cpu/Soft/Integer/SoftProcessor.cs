@@ -45,15 +45,13 @@ internal sealed unsafe class SoftProcessor : IDisposable
     {
         _memory = memory;
         _codeAddress = codeAddress;
-        var map = new PhysicalMap(_ => { });
-        _memory.AddListener(map);
         if (_memory.Regions.Count == 0)
         {
             var region = _memory.CreateRegion("ram", GuestMemoryKind.Ram, MemorySize);
             Assert.True(_memory.TryMap(region, new GuestPhysicalAddress(0)));
         }
 
-        _vcpu = new SoftVcpu(0, CpuPlace.Alone, _memory, map, new SilentBus());
+        _vcpu = new SoftVcpu(0, CpuPlace.Alone, _memory, new SilentBus());
         CpuState state;
         _vcpu.Save(&state);
         if (bitness == 64)
@@ -92,7 +90,7 @@ internal sealed unsafe class SoftProcessor : IDisposable
     }
 
     /// <summary>Host address of guest address 0.</summary>
-    public byte* Memory => _memory.HostBase;
+    public byte* Memory => _memory.HostAt(0);
 
     /// <summary>Vector of the exception that the last instruction raised.</summary>
     public ExceptionVector Exception => _vcpu.Context->Exception;

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
 
@@ -33,8 +34,7 @@ internal static unsafe class DirectBranches
         ulong rip = cpu->State.Rip;
         *host = rip + op->Offset + op->Length;
         cpu->State.Gpr[4] = stack;
-        ulong page = (ulong)((byte*)host - cpu->HostBase) >> 12;
-        if (cpu->PageFlags[page] != 0)
+        if (SystemMemory.IsWatched(cpu, (byte*)host, out var page))
         {
             return Observed(cpu, op, page);
         }
@@ -112,7 +112,7 @@ internal static unsafe class DirectBranches
 
     /// <summary>The call's push went to a page that somebody watches.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static Operation* Observed(CpuContext* cpu, Operation* op, ulong page)
+    private static Operation* Observed(CpuContext* cpu, Operation* op, SystemPage page)
     {
         GuestAccess.StoreObserved(cpu, op, page);
         return NearBranches.Jump<ulong>(cpu, op);

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
 
@@ -128,12 +129,11 @@ internal static unsafe class CachedAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Operation* Close(CpuContext* cpu, Operation* op, byte* host)
     {
-        ulong page = (ulong)(host - cpu->HostBase) >> 12;
-        return cpu->PageFlags[page] == 0 ? Dispatch.Next(cpu, op) : Observed(cpu, op, page);
+        return SystemMemory.IsWatched(cpu, host, out var page) ? Observed(cpu, op, page) : Dispatch.Next(cpu, op);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static Operation* Observed(CpuContext* cpu, Operation* op, ulong page)
+    private static Operation* Observed(CpuContext* cpu, Operation* op, SystemPage page)
     {
         GuestAccess.StoreObserved(cpu, op, page);
         return Dispatch.Next(cpu, op);

@@ -281,8 +281,8 @@ internal static unsafe class ControlRegisters
         ulong* entries = stackalloc ulong[4];
         for (int i = 0; i < 4; i++)
         {
-            ulong cell = (cr3 & 0xffff_ffe0) + ((ulong)i * 8);
-            entries[i] = vcpu.Map.Find(cell) == PhysicalKind.Bus ? ulong.MaxValue : Volatile.Read(ref *(ulong*)(cpu->HostBase + cell));
+            var cell = vcpu.Memory.Resolve(new((cr3 & 0xffff_ffe0) + ((ulong)i * 8)));
+            entries[i] = cell.Kind == BackingKind.Bus ? ulong.MaxValue : Volatile.Read(ref *(ulong*)SystemMemory.Host(cpu, cell.Address));
             if ((entries[i] & 1) != 0 && (entries[i] & Reserved) != 0)
             {
                 return false;
