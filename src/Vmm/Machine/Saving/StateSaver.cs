@@ -27,23 +27,28 @@ public static class StateSaver
 
     /// <summary>Saves. Making the files, making them durable and giving them their place is <see cref="SavedStateFolder"/>'s.</summary>
     /// <param name="files">Empty files, by the names that <see cref="FilesOf"/> gives; still the caller's.</param>
-    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on the machine's thread.</param>
+    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on a thread of the save's own.</param>
     /// <param name="cancellation">Gives up; what the files hold is no state then.</param>
     /// <returns>Bytes of memory written; pages of zeros are not.</returns>
-    /// <exception cref="IOException">A file is missing, or the host could not write.</exception>
+    /// <exception cref="IOException">A file is missing, the host could not write, or a device could not save its state.</exception>
+    /// <exception cref="DevicesBusyException">A device did not come to rest.</exception>
     public static Task<long> Save(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int>? progress = null, CancellationToken cancellation = default) =>
-        machine.WhileStill(vcpus => Save(machine, vcpus, files, progress ?? (_ => { }), cancellation));
+        machine.WhileStill((vcpus, ending) => Save(machine, vcpus, files, progress ?? (_ => { }), ending, cancellation));
 
     /// <summary>Saves to a directory, at once or not at all, from the machine's own process. A state that the directory holds already is replaced in one step.</summary>
     /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
     public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default) =>
         SavedStateFolder.WriteAsync(directory, FilesOf(machine), files => Save(machine, files, progress, cancellation));
 
-    private static long Save(VirtualMachine machine, VcpuGroup vcpus, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation)
+    private static async Task<long> Save(
+        VirtualMachine machine, VcpuGroup vcpus, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken ending, CancellationToken cancellation)
     {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(ending, cancellation);
         try
         {
-            long written = WriteMemory(machine, files, progress, cancellation, out var regions);
+            // What takes long does not keep the machine's thread from hearing that the machine is to end.
+            var (written, regions) = await Task.Factory.StartNew(
+                () => WriteMemory(machine, files, progress, either.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             byte[] description = JsonSerializer.SerializeToUtf8Bytes(Describe(machine, vcpus, regions), SavedMachineJson.Strict.SavedMachine);
             SparseFile.Write(Of(files, SavedMachine.FileName), 0, description);
             return written;
@@ -57,9 +62,10 @@ public static class StateSaver
     private static FileDescriptor Of(IReadOnlyDictionary<string, FileDescriptor> files, string name) =>
         files.GetValueOrDefault(name) ?? throw new IOException($"There is no file for '{name}'.");
 
-    private static long WriteMemory(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation, out List<SavedRegion> saved)
+    private static (long Written, List<SavedRegion> Regions) WriteMemory(
+        VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation)
     {
-        saved = [];
+        var saved = new List<SavedRegion>();
         long written = 0;
         long passed = 0;
         long total = RegionsOf(machine).Sum(region => (long)region.Size);
@@ -82,7 +88,7 @@ public static class StateSaver
             }
         }
 
-        return written;
+        return (written, saved);
     }
 
     internal static IEnumerable<GuestMemoryRegion> RegionsOf(VirtualMachine machine) =>
