@@ -24,36 +24,47 @@ public static class StateSaver
 
     /// <summary>Saves. Making the files, making them durable and giving them their place is <see cref="SavedStateFolder"/>'s.</summary>
     /// <param name="files">Empty files, by the names that <see cref="FilesOf"/> gives; still the caller's.</param>
-    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on the machine's thread.</param>
+    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on a thread of the save's own.</param>
     /// <param name="cancellation">Gives up; what the files hold is no state then.</param>
     /// <returns>Bytes of memory written; pages of zeros are not.</returns>
-    /// <exception cref="IOException">A file is missing, or the host could not write.</exception>
+    /// <exception cref="IOException">A file is missing, the host could not write, or a device could not save its state.</exception>
+    /// <exception cref="DevicesBusyException">A device did not come to rest.</exception>
     public static Task<long> Save(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int>? progress = null, CancellationToken cancellation = default) =>
         Save(machine, new FolderSink(files), progress, cancellation);
 
     /// <summary>Saves to a folder's files, to a stream or to whatever else there is.</summary>
     /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
     public static Task<long> Save(VirtualMachine machine, IStateSink sink, Action<int>? progress = null, CancellationToken cancellation = default) =>
-        machine.WhileStill(vcpus => Save(machine, vcpus, sink, progress ?? (_ => { }), cancellation));
+        machine.WhileStill((vcpus, ending) => Save(machine, vcpus, sink, progress ?? (_ => { }), ending, cancellation));
 
     /// <summary>Saves to a directory, at once or not at all, from the machine's own process. A state that the directory holds already is replaced in one step.</summary>
     /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
     public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default) =>
         SavedStateFolder.WriteAsync(directory, FilesOf(machine), files => Save(machine, files, progress, cancellation));
 
-    private static long Save(VirtualMachine machine, VcpuGroup vcpus, IStateSink sink, Action<int> progress, CancellationToken cancellation)
+    private static async Task<long> Save(
+        VirtualMachine machine, VcpuGroup vcpus, IStateSink sink, Action<int> progress, CancellationToken ending, CancellationToken cancellation)
     {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(ending, cancellation);
         try
         {
-            sink.WriteSections(Describe(machine, vcpus));
-            long written = WriteMemory(machine, sink, progress, cancellation);
-            sink.Complete();
-            return written;
+            var sections = Describe(machine, vcpus);
+            // What takes long does not keep the machine's thread from hearing that the machine is to end.
+            return await Task.Factory.StartNew(
+                () => Write(machine, sink, sections, progress, either.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         catch (Exception failure) when (failure is LinuxException or InvalidOperationException)
         {
             throw new IOException($"The state cannot be saved: {failure.Message}", failure);
         }
+    }
+
+    private static long Write(VirtualMachine machine, IStateSink sink, List<StateSection> sections, Action<int> progress, CancellationToken cancellation)
+    {
+        sink.WriteSections(sections);
+        long written = WriteMemory(machine, sink, progress, cancellation);
+        sink.Complete();
+        return written;
     }
 
     private static long WriteMemory(VirtualMachine machine, IStateSink sink, Action<int> progress, CancellationToken cancellation)

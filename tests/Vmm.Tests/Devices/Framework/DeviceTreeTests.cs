@@ -153,7 +153,7 @@ public sealed class DeviceTreeTests : IDisposable
     }
 
     [Fact]
-    public void A_device_can_be_plugged_and_unplugged_while_others_run()
+    public async Task A_device_can_be_plugged_and_unplugged_while_others_run()
     {
         _tree.Add(new ScriptedDevice("bus", _log));
         _tree.PowerUp();
@@ -162,12 +162,32 @@ public sealed class DeviceTreeTests : IDisposable
         var node = _tree.Add(new ScriptedDevice("late", _log) { PortWindows = [new PortWindow(0x80, 1, new Constant(1))] }, "bus");
         _tree.Plug(node);
         Assert.Equal(1u, _bus.ReadPort(0x80, 1));
-        Assert.Throws<InvalidOperationException>(() => _tree.Unplug(_tree.Find("bus")!));
-        _tree.Unplug(node);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _tree.UnplugAsync(_tree.Find("bus")!, TimeSpan.Zero));
+        Assert.Equal(UnplugOutcome.Gone, await _tree.UnplugAsync(node, TimeSpan.Zero));
 
         Assert.Equal(0xffu, _bus.ReadPort(0x80, 1));
         Assert.Equal(DeviceLifecycle.TearingDown, node.State);
         Assert.Null(_tree.Find("late"));
+    }
+
+    [Fact]
+    public void A_save_that_fails_costs_nothing_and_can_be_tried_again()
+    {
+        var device = new ScriptedDevice("a", _log) { ThrowsOn = "save" };
+        var node = _tree.Add(device);
+        _tree.Add(new ScriptedDevice("b", _log));
+        _tree.PowerUp();
+        _tree.Start();
+        Assert.Contains("it is not at rest", Assert.Throws<InvalidOperationException>(_tree.Save).Message, StringComparison.Ordinal);
+        _tree.Stop();
+        Assert.Equal("The state of device 'a' cannot be saved: planted", Assert.Throws<InvalidOperationException>(_tree.Save).Message);
+        Assert.Null(node.Failure);
+        _tree.Start();
+        Assert.True(node.IsStarted);
+        _tree.Stop();
+        device.ThrowsOn = null;
+        Assert.Equal(2, _tree.Save().Count);
+        Assert.Empty(_failures);
     }
 
     [Fact]
@@ -254,7 +274,7 @@ public sealed class DeviceTreeTests : IDisposable
 
         public DeviceNode? Node { get; set; }
 
-        public string? ThrowsOn { get; init; }
+        public string? ThrowsOn { get; set; }
 
         public int Value { get; set; }
 

@@ -65,7 +65,6 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
     private Source _outputFrom;
     private bool _lastWasCommand;
     private bool _translatingBreak;
-    private bool _started;
 
     /// <summary>The command whose argument comes with the next write to the data port; 0 for none.</summary>
     private byte _awaitsArgumentOf;
@@ -89,6 +88,8 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
     public StateSchema<State> Schema => I8042StateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
+
+    public InputGate Input { get; } = new();
 
     /// <summary>Lights of the keyboard: scroll lock, num lock, caps lock are bits 0 to 2.</summary>
     public byte Leds
@@ -127,28 +128,17 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
         }
     }
 
-    public void Start()
-    {
-        lock (_lock)
-        {
-            _started = true;
-        }
-    }
-
-    public void Stop()
-    {
-        lock (_lock)
-        {
-            _started = false;
-        }
-    }
-
     public bool SendKey(KeyCode key, bool pressed)
     {
+        using var entry = Input.Enter();
+        if (!entry.Granted)
+        {
+            return false;
+        }
+
         lock (_lock)
         {
-            // What is saved while the machine stands still must not change any more.
-            bool sent = _started && _keyboard.Send(key, pressed);
+            bool sent = _keyboard.Send(key, pressed);
             FillOutput();
             return sent;
         }
@@ -156,9 +146,10 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public void ReleaseAllKeys()
     {
-        lock (_lock)
+        using var entry = Input.Enter();
+        if (entry.Granted)
         {
-            if (_started)
+            lock (_lock)
             {
                 _keyboard.ReleaseAll();
                 FillOutput();
@@ -168,9 +159,15 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public bool SendPointer(int deltaX, int deltaY, int wheel, PointerButtons buttons)
     {
+        using var entry = Input.Enter();
+        if (!entry.Granted)
+        {
+            return false;
+        }
+
         lock (_lock)
         {
-            bool sent = _started && _mouse.Move(deltaX, deltaY, wheel, buttons);
+            bool sent = _mouse.Move(deltaX, deltaY, wheel, buttons);
             FillOutput();
             return sent;
         }

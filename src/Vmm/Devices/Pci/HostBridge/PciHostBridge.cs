@@ -84,6 +84,22 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
         }
     }
 
+    public void Sleep(IDevice device)
+    {
+        if (device is IPciDevice pci)
+        {
+            pci.Function.Sleep();
+        }
+    }
+
+    public void Wake(IDevice device)
+    {
+        if (device is IPciDevice pci)
+        {
+            pci.Function.Wake();
+        }
+    }
+
     public void Reset()
     {
         Volatile.Write(ref _configAddress, 0);
