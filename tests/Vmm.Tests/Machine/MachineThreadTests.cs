@@ -112,6 +112,7 @@ public sealed class MachineThreadTests
         });
         thread.Dispose();
         Assert.Equal(["queued"], log);
+        Assert.False(thread.HasLeftSomething);
         Assert.True(waits.IsCompleted || await Task.WhenAny(waits, Task.Delay(s_limit)) == waits);
         await queued.WaitAsync(s_limit);
         await Assert.ThrowsAsync<MachineStateException>(() => thread.Run(() => 1));
@@ -134,6 +135,7 @@ public sealed class MachineThreadTests
         });
         var queued = thread.RunTransition(_ => Task.CompletedTask);
         thread.Dispose();
+        Assert.True(thread.HasLeftSomething);
         await Assert.ThrowsAsync<MachineStateException>(() => stuck.WaitAsync(s_limit));
         await Assert.ThrowsAsync<MachineStateException>(() => queued.WaitAsync(s_limit));
         hold.SetResult();

@@ -67,6 +67,7 @@ public sealed class DeviceNode
 
         Volatile.Write(ref _failure, null);
         _level = PowerLevel.Full;
+        _drain = Task.CompletedTask;
         _state = DeviceLifecycle.Initializing;
         if (Device is IPowerable powerable)
         {
@@ -132,12 +133,12 @@ public sealed class DeviceNode
 
         try
         {
-            // One that was given up before the device was started again has not ended perhaps; callbacks come one at a time.
+            // One from before the device was started again may not have ended; callbacks come one at a time.
             await _drain.WaitAsync(limit.Left).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
             limit.Left.ThrowIfCancellationRequested();
-            if (_started)
+            if (_started || _atRest)
             {
-                return false;
+                return _atRest;
             }
 
             _drain = drainable.DrainAsync(limit.GiveUp);

@@ -29,6 +29,9 @@ internal sealed class MachineThread : IDeviceThread, IDisposable
         _thread.Start();
     }
 
+    /// <summary>A transition was left behind at the end, and may still be at work.</summary>
+    public bool HasLeftSomething => Volatile.Read(ref _gone) && _active is not null;
+
     /// <summary>Queues short work. It must not throw; nothing is queued once the thread is ending.</summary>
     public void Post(Action work)
     {

@@ -203,8 +203,8 @@ public sealed class VirtualMachine : IDisposable
         _disposed = true;
         _ = Stop();
         _thread.Dispose();
-        // A thread that is still inside the guest uses all of it: better to leave that to the end of the process than to pull it away.
-        if (_vcpus.HasEnded)
+        // A thread that is still inside the guest, or a save inside the host, uses all of it: better to leave that to the end of the process than to pull it away.
+        if (_vcpus.HasEnded && !_thread.HasLeftSomething)
         {
             _platform.Dispose();
         }
