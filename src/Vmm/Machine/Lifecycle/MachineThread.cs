@@ -199,6 +199,7 @@ internal sealed class MachineThread : IDeviceThread, IDisposable
         await transition.Run();
         // On this thread again, where no work is done at the same time.
         _active = null;
+        transition.Dispose();
     }
 
     private void Resume(SendOrPostCallback callback, object? state)
@@ -212,7 +213,7 @@ internal sealed class MachineThread : IDeviceThread, IDisposable
         }
     }
 
-    private abstract class Transition(bool last)
+    private abstract class Transition(bool last) : IDisposable
     {
         private readonly CancellationTokenSource _ending = new();
 
@@ -223,6 +224,8 @@ internal sealed class MachineThread : IDeviceThread, IDisposable
         public abstract Task Run();
 
         public abstract void Abandon(Exception why);
+
+        public void Dispose() => _ending.Dispose();
 
         public void Cancel()
         {
