@@ -53,6 +53,13 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
+    public async Task ACatalogueThatCannotBeReadIsTold()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images" });
+        Assert.Contains("Built-in images are not offered (WEBVM_CATALOGUE)", service.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task ADataFolderServesOneServiceAtATime()
     {
         string complaint = await FailAsync(new() { ["WEBVM_DATA"] = shared.Service.Data, ["WEBVM_LISTEN"] = "http://127.0.0.1:0" });
