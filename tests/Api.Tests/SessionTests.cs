@@ -195,6 +195,16 @@ public sealed partial class SessionTests(SharedService shared)
         Assert.Equal("/sign-in?reason=link", (await second.SendAsync(HttpMethod.Get, links[2])).Headers.Location?.ToString());
         Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword })).Status);
         using var signedIn = await service.SignInAsync("admin", NewPassword);
+
+        // Once: the next password needs this one, and what is given is right even where it need not be.
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword + "2" })).Status);
+        using var third = service.Browser();
+        await third.SendAsync(HttpMethod.Get, await LinkAsync(service.Data));
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await third.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = "not it", password = NewPassword + "2" })).Status);
+
+        // While the administrator has a password, no link stands in the log of a start.
+        Assert.DoesNotContain("/sign-in/link", service.Output, StringComparison.Ordinal);
+        Assert.Contains("Sign in with your password", service.Output, StringComparison.Ordinal);
     }
 
     [Fact]

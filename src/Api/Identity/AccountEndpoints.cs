@@ -20,7 +20,7 @@ public static class AccountEndpoints
         group.MapDelete("/{id:guid}", EndAsync).WithName("endSession").WithSummary("End a session, and all that is open in it");
         group.MapDelete("/", EndOthersAsync).WithSummary("End all sessions of the caller but the one that asks");
         api.MapPut("/session/password", ChangePasswordAsync).WithTags("Session").RequireScope(Scopes.Account).WithSummary("Change the caller's own password; their other sessions end")
-            .WithDescription("current is the password so far. A browser that was signed in by a one-time link within the last hour need not know it. Tokens go on.");
+            .WithDescription("current is the password so far. A browser that was signed in by a one-time link within the last hour need not know it, once. Tokens go on.");
     }
 
     private static async Task<Ok<Page<SessionOfUserView>>> ListAsync(HttpContext context, WebVmDbContext database, TimeProvider time, CancellationToken cancellation)
@@ -72,7 +72,8 @@ public static class AccountEndpoints
             return Problems.Forbidden("There is no password yet. The first one is set in a browser that is signed in.");
         }
 
-        if (known is not null && !byLink && await limits.InTurnAsync(true, () => request.Current?.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Current, known), cancellation) != true)
+        // What is given is right, even where it need not be given.
+        if (known is not null && (!byLink || request.Current is { Length: > 0 }) && await limits.InTurnAsync(true, () => request.Current?.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Current, known), cancellation) != true)
         {
             return Problems.Invalid("/current", "is not the password");
         }
@@ -90,6 +91,8 @@ public static class AccountEndpoints
                 if (rows > 0)
                 {
                     await database.Sessions.Where(s => s.UserId == id && s.Id != own).ExecuteDeleteAsync(cancellation);
+                    // The link has done what it was for: the next password needs this one.
+                    await database.Sessions.Where(s => s.Id == own).ExecuteUpdateAsync(set => set.SetProperty(s => s.ByLink, false), cancellation);
                 }
 
                 return rows > 0;

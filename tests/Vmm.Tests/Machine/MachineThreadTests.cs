@@ -12,12 +12,12 @@ public sealed class MachineThreadTests
     {
         using var thread = new MachineThread("test", s_limit);
         int id = await thread.Run(() => Environment.CurrentManagedThreadId).WaitAsync(s_limit);
-        var seen = await thread.RunTransition(async _ =>
+        var seen = await thread.RunTransition(async ending =>
         {
             int before = Environment.CurrentManagedThreadId;
-            await Task.Delay(1);
+            await Task.Delay(1, ending);
             int between = Environment.CurrentManagedThreadId;
-            await Task.Run(() => Assert.NotEqual(before, Environment.CurrentManagedThreadId));
+            await Task.Run(() => Assert.NotEqual(before, Environment.CurrentManagedThreadId), ending);
             return (before, between, Environment.CurrentManagedThreadId);
         }).WaitAsync(s_limit);
         Assert.Equal((id, id, id), seen);
