@@ -166,6 +166,12 @@ internal sealed class MachineThread : IDeviceThread, IDisposable
                 {
                     _transitions.RemoveFirst();
                     _active = next;
+                    if (_ending)
+                    {
+                        // What begins after the end was asked for has not heard of it.
+                        next.Cancel();
+                    }
+
                     return () => _ = Run(next);
                 }
 

@@ -154,7 +154,7 @@ internal sealed class Ps2Keyboard
 
     public static void Validate(Ps2KeyboardState state)
     {
-        if (state.Output.Length > QueueCapacity || state.ScanCodeSet is not (1 or 2) || !state.KeysDown.All(name => Enum.TryParse<KeyCode>(name, out var key) && Enum.IsDefined(key)))
+        if (state.Output.Length > QueueCapacity || state.ScanCodeSet is not (1 or 2) || state.KeysDown.Any(name => !Enum.TryParse<KeyCode>(name, out _)))
         {
             throw new InvalidDataException("The saved state of the keyboard contradicts itself.");
         }
