@@ -29,9 +29,11 @@ public sealed class MachineThreadTests
         using var thread = new MachineThread("test", s_limit);
         var log = new List<string>();
         var hold = new TaskCompletionSource();
+        var begun = new TaskCompletionSource();
         var first = thread.RunTransition(async _ =>
         {
             log.Add("first begins");
+            begun.SetResult();
             await hold.Task;
             log.Add("first ends");
         });
@@ -40,6 +42,8 @@ public sealed class MachineThreadTests
             log.Add("second");
             return Task.CompletedTask;
         });
+        // What is short goes before what has not begun.
+        await begun.Task.WaitAsync(s_limit);
         thread.Post(() => log.Add("post"));
         Assert.Equal(["first begins", "post"], await thread.Run(() => log.ToArray()).WaitAsync(s_limit));
         hold.SetResult();
