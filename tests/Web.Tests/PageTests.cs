@@ -1,5 +1,6 @@
 using Microsoft.Playwright;
 using WebVm.Api.Tests;
+using WebVm.Api.Tests.Console;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 
@@ -8,6 +9,9 @@ namespace WebVm.Web.Tests;
 /// <summary>What holds for every page.</summary>
 public sealed class PageTests(Site site)
 {
+    /// <summary>A page's text comes in several pieces, some tenths of a second apart.</summary>
+    private const int PiecesBytesPerSecond = 10_000;
+
     private static readonly (string Path, string Heading)[] Pages =
     [
         ("/", "Machines"), ("/create", "New machine"), ("/images", "Images"), ("/hosts", Environment.MachineName), ("/activity", "Activity"), ("/tokens", "API tokens"), ("/account", "Account"), ("/users", "Users"), ("/audit", "Audit"), ("/api", "REST API"),
@@ -80,6 +84,32 @@ public sealed class PageTests(Site site)
         {
             moved.AddRange((await Inspection.ShiftsAsync(window)).Select(shift => $"{window.Page.Url}: {shift}"));
             await window.DisposeAsync();
+        }
+
+        Assert.True(moved.Count == 0, string.Join('\n', moved));
+    }
+
+    /// <summary>A line that brings a page in pieces: no piece is shown before the others are there to hold it in its place.</summary>
+    [Theory]
+    [InlineData(390, 844)]
+    [InlineData(1440, 900)]
+    public async Task A_page_that_comes_in_pieces_stands_still(int width, int height)
+    {
+        string name = Rest.NewName("pieces");
+        var vm = await site.Api.CreateVmAsync(new { name });
+        await using var link = new ThrottledLink(site.Service.Address);
+        await using var window = await site.OpenAsync(new() { Width = width, Height = height }, address: link.Address);
+        await Inspection.WatchShiftsAsync(window);
+        // Scripts and styles are there from before.
+        await window.GoAsync($"/vms/{vm["id"]}/overview");
+        List<string> moved = [];
+        foreach (string path in (string[])["/", "/create", $"/vms/{vm["id"]}/console", $"/vms/{vm["id"]}/graphs"])
+        {
+            link.BytesPerSecond = PiecesBytesPerSecond;
+            await window.Page.GotoAsync(path, new() { WaitUntil = WaitUntilState.DOMContentLoaded });
+            link.BytesPerSecond = 0;
+            await Expect(window.Page.Locator("h1")).ToBeVisibleAsync();
+            moved.AddRange((await Inspection.ShiftsAsync(window)).Select(shift => $"{path}: {shift}"));
         }
 
         Assert.True(moved.Count == 0, string.Join('\n', moved));

@@ -127,7 +127,7 @@ internal sealed class ThrottledLink : IAsyncDisposable
     private async Task CarryAsync(int bytes)
     {
         Interlocked.Add(ref _carried, bytes);
-        if (BytesPerSecond == 0)
+        if (BytesPerSecond is not (> 0 and var rate))
         {
             return;
         }
@@ -135,7 +135,7 @@ internal sealed class ThrottledLink : IAsyncDisposable
         await _line.WaitAsync(_end.Token);
         try
         {
-            _freeAt = Math.Max(_freeAt, Stopwatch.GetTimestamp()) + (bytes * Stopwatch.Frequency / BytesPerSecond);
+            _freeAt = Math.Max(_freeAt, Stopwatch.GetTimestamp()) + (bytes * Stopwatch.Frequency / rate);
             var wait = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _freeAt);
             if (wait > TimeSpan.Zero)
             {
