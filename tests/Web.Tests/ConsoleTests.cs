@@ -60,7 +60,8 @@ public sealed class ConsoleTests(Site site) : LinuxTests(site)
         await Expect(first.Page.Locator("[data-viewers='2']")).ToBeVisibleAsync();
         await Expect(second.Page.Locator("[data-control=other]")).ToBeVisibleAsync();
         // The cursor blinks: sooner or later both show the same.
-        await ConsoleWindow.UntilAsync(async () => (await first.LookAsync()) is [var hash, > 1000] && (await second.LookAsync())[0] == hash, "the two screens differ");
+        int[] one = [], other = [];
+        await ConsoleWindow.UntilAsync(async () => (one = await first.LookAsync()) is [var hash, > 1000] && (other = await second.LookAsync())[0] == hash, () => $"the two screens differ: hash and lit pixels are {string.Join(' ', one)}, and {string.Join(' ', other)}");
         await second.Page.GetByRole(AriaRole.Button, new() { Name = "2 viewers" }).ClickAsync();
         await second.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Take control" }).ClickAsync();
         await Expect(second.Page.Locator("[data-control=mine]")).ToBeVisibleAsync();

@@ -59,12 +59,19 @@ internal static class ConsoleWindow
         }
     }
 
-    public static async Task UntilAsync(Func<Task<bool>> there, string otherwise)
+    public static Task UntilAsync(Func<Task<bool>> there, string otherwise) => UntilAsync(there, () => otherwise);
+
+    /// <param name="otherwise">What is seen when patience is over.</param>
+    public static async Task UntilAsync(Func<Task<bool>> there, Func<string> otherwise)
     {
         long began = Stopwatch.GetTimestamp();
         while (!await TryAsync(there))
         {
-            Assert.True(Stopwatch.GetElapsedTime(began) < Patience, otherwise);
+            if (Stopwatch.GetElapsedTime(began) >= Patience)
+            {
+                Assert.Fail(otherwise());
+            }
+
             await Task.Delay(100, Rest.Cancellation);
         }
     }
