@@ -33,11 +33,13 @@ support_bundle() {
 
 # The newest events of the private database, which whoever owns the data folder may read.
 support_events() {
-    local psql as=()
+    local psql owner as=()
     [[ -z ${WEBVM_DATABASE:-} ]] || { echo "The events are in another database (WEBVM_DATABASE)." >&2; return 0; }
     psql=$(find /usr/lib/postgresql -path '*/bin/psql' 2>/dev/null | sort -V | tail -n 1)
     [[ -n $psql && -d $1/postgres/run ]] || return 1
-    [[ $(id -u) -ne 0 ]] || as=(runuser -u postgres --)
+    # The database lets in the service's account alone, whose the folder is.
+    owner=$(stat -c %U "$1")
+    [[ $(id -u) -ne 0 || $owner == root ]] || as=(runuser -u "$owner" --)
     timeout 20 "${as[@]}" "$psql" -X -q -h "$1/postgres/run" -U webvm webvm \
         -c "COPY (SELECT id, at, type, subject, message FROM events ORDER BY id DESC LIMIT 1000) TO STDOUT WITH CSV HEADER" </dev/null
 }

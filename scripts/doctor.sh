@@ -32,7 +32,7 @@ else line kvm none "no /dev/kvm; the soft engine works without"; fi
 # What machines are kept by (docs/security.md). The monitor's keeper tries it; without a built monitor only the kernel's switches can be read.
 walls() {
     local program found level walls
-    program=${WEBVM_MONITOR:-$(find "$WEBVM_ROOT/src/Vmm/bin/installed" -maxdepth 2 -name webvm-vmm -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d ' ' -f 2-)}
+    program=${WEBVM_MONITOR:-$({ find "$WEBVM_ROOT/src/Vmm/bin/installed" -maxdepth 2 -name webvm-vmm -printf '%T@ %p\n' 2>/dev/null || true; } | sort -n | tail -n 1 | cut -d ' ' -f 2-)}
     if [[ -n $program && -x $program ]] && found=$("$program" keep --probe $([[ $(id -u) -eq 0 ]] && echo --user "${users%%-*}") 2>/dev/null); then
         level=$(sed -n 's/^level //p' <<<"$found") walls=$(sed -n 's/^walls //p' <<<"$found")
         case "$level" in

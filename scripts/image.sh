@@ -145,6 +145,8 @@ finish() {
 build_image() {
     local name=$1 kernel tree
     known "$name"
+    # Whoever serves it may be somebody else.
+    umask 022
     mkdir -p "$images"
     exec 8>"$images/.lock"
     flock 8

@@ -50,6 +50,9 @@ public sealed class DelegationTests(SharedService shared)
         var (keeper, second) = await Service.WithTokenAsync(browser, new[] { Scopes.Account });
         var (_, made) = await Service.WithTokenAsync(reader);
         Assert.Equal(Ids(first, made), await SeenAsync(reader));
+        Assert.Equal(HttpStatusCode.OK, (await reader.SendAsync(HttpMethod.Get, $"/api/v1/tokens/{made["id"]}")).Status);
+        Assert.Equal(HttpStatusCode.NotFound, (await reader.SendAsync(HttpMethod.Get, $"/api/v1/tokens/{second["id"]}")).Status);
+        Assert.Equal(HttpStatusCode.OK, (await keeper.SendAsync(HttpMethod.Get, $"/api/v1/tokens/{first["id"]}")).Status);
         Assert.Equal(HttpStatusCode.NotFound, await RevokeAsync(reader, second));
         Assert.Equal(HttpStatusCode.NoContent, await RevokeAsync(reader, made));
         Assert.Equal(Ids(first, second), await SeenAsync(keeper));

@@ -172,17 +172,18 @@ public sealed class LiveRightsTests(SharedService shared)
         private readonly HubClient[] _hubs;
         private readonly HttpResponseMessage[] _streams;
         private readonly StalledUpload _upload;
-        private readonly Task[] _ends;
+        private readonly Task[] _lasting;
 
         public Opened(HubClient[] hubs, HttpResponseMessage[] streams, StalledUpload upload)
         {
             (_hubs, _streams, _upload) = (hubs, streams, upload);
-            _ends = [.. hubs.Select(hub => hub.Closed), .. streams.Select(DrainAsync), upload.Ended];
+            _lasting = [.. hubs.Select(hub => hub.Closed), .. streams.Select(DrainAsync)];
         }
 
-        public bool HasLostSome => _ends.Any(end => end.IsCompleted);
+        /// <summary>An upload that stalls is broken off by and by, whoever's it is.</summary>
+        public bool HasLostSome => _lasting.Any(end => end.IsCompleted);
 
-        public Task EndAsync() => Task.WhenAll(_ends).WaitAsync(TimeSpan.FromMinutes(1), Rest.Cancellation);
+        public Task EndAsync() => Task.WhenAll([.. _lasting, _upload.Ended]).WaitAsync(TimeSpan.FromMinutes(1), Rest.Cancellation);
 
         public async ValueTask DisposeAsync()
         {

@@ -30,6 +30,9 @@ public sealed class RunEndTests
     }
 
     [Fact]
+    public void WhatNoDatabaseTakesIsNotInIt() => Assert.Equal("one two", Paths.Hide("one\0two"));
+
+    [Fact]
     public void WhatTheServiceSaysItselfIsPutIntoTheSameWords() =>
         Assert.Equal("Could not find file 'its image'.", Paths.Hide("Could not find file '/srv/data/images/01a1fe7223847b6ab13935537d016cfe/kernel'."));
 }

@@ -28,6 +28,27 @@ public sealed class SerialJournalTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(long.MinValue)]
+    [InlineData(-1)]
+    [InlineData(long.MaxValue)]
+    [InlineData(long.MaxValue - 3)]
+    public void WhatIsNoOffsetIsPassedOver(long offset)
+    {
+        using var journal = new SerialJournal(_folder);
+        journal.Resume("one");
+        journal.Append("one", 0, "hello "u8);
+        journal.Append("one", offset, "lies"u8);
+        // As far as it goes: a hole, and what comes behind it.
+        journal.Append("one", 1L << 60, "far "u8);
+        journal.Append("one", offset, "lies"u8);
+        journal.Append("one", (1L << 60) + 4, "world"u8);
+        Assert.StartsWith("hello far ", Text(journal), StringComparison.Ordinal);
+        Assert.Equal(0, journal.Resume("two"));
+        journal.Append("two", 0, "!"u8);
+        Assert.EndsWith("!", Text(journal), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void AFullDiskCostsOutputAndNothingElse()
     {

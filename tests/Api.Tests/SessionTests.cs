@@ -104,6 +104,54 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
+    public void WhoLeavesALinkDeletesOldLinksAndNothingElse()
+    {
+        // Root does this in a folder of the service's account.
+        string folder = Directory.CreateTempSubdirectory("webvm-links-").FullName;
+        try
+        {
+            string others = Directory.CreateDirectory(Path.Combine(folder, "others")).FullName;
+            string old = Path.Combine(others, new string('a', 64));
+            string kept = Path.Combine(others, "kept");
+            foreach (string file in (string[])[old, kept])
+            {
+                File.WriteAllText(file, "");
+                File.SetLastWriteTimeUtc(file, DateTime.UtcNow - (2 * SignInLinks.Lifetime));
+            }
+
+            string link = Path.Combine(folder, "link");
+            File.CreateSymbolicLink(link, others);
+            Assert.Throws<IOException>(() => SignInLinks.Leave(link));
+            Assert.True(File.Exists(old));
+            SignInLinks.Leave(others);
+            Assert.False(File.Exists(old));
+            Assert.True(File.Exists(kept));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task ATokenGetsNoMoreTriesAtThePasswordByMakingTokens()
+    {
+        var (name, _) = await Service.AddUserAsync("viewer");
+        using var browser = await Service.SignInAsync(name);
+        var (keeper, _) = await Service.WithTokenAsync(browser, new[] { Scopes.Account });
+        List<HttpStatusCode> answers = [];
+        for (int attempt = 0; attempt < GuessLimits.SignIns + 4; attempt++)
+        {
+            var (child, _) = await Service.WithTokenAsync(keeper);
+            answers.Add((await child.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = "wrong", password = NewPassword })).Status);
+        }
+
+        Assert.Contains(HttpStatusCode.TooManyRequests, answers);
+        // The owner's browser has tries of its own.
+        Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = Accounts.Password, password = NewPassword })).Status);
+    }
+
+    [Fact]
     public async Task ANewSignInEndsTheSessionThatTheBrowserHadAndTheyAreBounded()
     {
         var (name, path) = await Service.AddUserAsync("viewer");
@@ -147,6 +195,16 @@ public sealed partial class SessionTests(SharedService shared)
         Assert.Equal("/sign-in?reason=link", (await second.SendAsync(HttpMethod.Get, links[2])).Headers.Location?.ToString());
         Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword })).Status);
         using var signedIn = await service.SignInAsync("admin", NewPassword);
+
+        // Once: the next password needs this one, and what is given is right even where it need not be.
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword + "2" })).Status);
+        using var third = service.Browser();
+        await third.SendAsync(HttpMethod.Get, await LinkAsync(service.Data));
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await third.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = "not it", password = NewPassword + "2" })).Status);
+
+        // While the administrator has a password, no link stands in the log of a start.
+        Assert.DoesNotContain("/sign-in/link", service.Output, StringComparison.Ordinal);
+        Assert.Contains("Sign in with your password", service.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -14,7 +14,10 @@ public sealed class StartTests(SharedService shared)
     [InlineData("WEBVM_DATABASE", "gibberish", "WEBVM_DATABASE")]
     [InlineData("WEBVM_ADMIN_TOKEN_FILE", "/nowhere/token", "WEBVM_ADMIN_TOKEN_FILE names /nowhere/token")]
     [InlineData("WEBVM_DATABASE_FILE", "/proc/version", "WEBVM_DATABASE")]
-    [InlineData("WEBVM_ISOLATION", "some", "Isolation")]
+    [InlineData("WEBVM_ISOLATION", "some", "WEBVM_ISOLATION is 'some', and must be one of best, namespaces, process.")]
+    [InlineData("WEBVM_ISOLATION", "namespaces,process", "WEBVM_ISOLATION")]
+    [InlineData("WEBVM_ISOLATION", "3", "WEBVM_ISOLATION")]
+    [InlineData("WEBVM_MEMORY_OVERCOMMIT", "allow,refuse", "must be one of warn, allow, refuse")]
     [InlineData("WEBVM_MONITOR_USERS", "0-10", "WEBVM_MONITOR_USERS")]
     [InlineData("WEBVM_DATA", "/proc/none", "/proc/none")]
     [InlineData("WEBVM_LISTEN", "https://127.0.0.1:0", "WEBVM_CERTIFICATE")]
@@ -47,6 +50,13 @@ public sealed class StartTests(SharedService shared)
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    [Fact]
+    public async Task ACatalogueThatCannotBeReadIsTold()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images" });
+        Assert.Contains("Built-in images are not offered (WEBVM_CATALOGUE)", service.Log, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -27,6 +27,7 @@ public sealed class SupportTests(SharedService shared)
         Assert.Contains("0007_LastNames", texts["versions.txt"], StringComparison.Ordinal);
         Assert.Contains("\"capabilities\"", texts["host.json"], StringComparison.Ordinal);
         Assert.Contains("AdminToken is given", texts["settings.txt"], StringComparison.Ordinal);
+        Assert.Contains("DatabasePassword is not given", texts["settings.txt"], StringComparison.Ordinal);
         Assert.Contains(name, texts["vms.jsonl"], StringComparison.Ordinal);
         Assert.Contains($"/api/v1/vms/{vm["id"]}", texts["events.jsonl"], StringComparison.Ordinal);
         Assert.Contains("vm.power", texts["operations.jsonl"], StringComparison.Ordinal);
@@ -99,6 +100,8 @@ public sealed class SupportTests(SharedService shared)
             Assert.StartsWith("WebVm ", alone["webvm-support/versions.txt"], StringComparison.Ordinal);
             Assert.Contains("dotnet", alone["webvm-support/doctor.txt"], StringComparison.Ordinal);
             Assert.Contains("WEBVM_TOKEN", alone["webvm-support/service.txt"], StringComparison.Ordinal);
+            var ofService = await BundleAsync(Path.Combine(folder, "of-service.tar.gz"), new() { ["WEBVM_DATA"] = shared.Service.Data });
+            Assert.StartsWith("id,at,type,subject,message\n", ofService["webvm-support/events.csv"], StringComparison.Ordinal);
         }
         finally
         {

@@ -79,6 +79,13 @@ public sealed partial class SystemdUnitTests
         return allowed;
     }
 
+    [Fact]
+    public void NoFolderOfUsersGetsUserNamespacesByTheProfileForAppArmor()
+    {
+        string profile = File.ReadLines(Path.Combine(s_root, "scripts", "webvm.apparmor")).Single(line => line.StartsWith("profile ", StringComparison.Ordinal));
+        Assert.Equal("/opt/webvm/monitors/*/webvm-vmm", profile.Split(' ')[2]);
+    }
+
     private static IEnumerable<string> Calls(string name) => name.StartsWith('@') ? s_sets[name].SelectMany(Calls) : [name];
 
     /// <summary>The words of a setting, over all its lines.</summary>

@@ -32,6 +32,16 @@ public sealed class VerbTests
         Assert.Equal(0, checkout.Calls);
     }
 
+    [Fact]
+    public async Task ADoctorComesToTheEndBeforeAnythingWasBuilt()
+    {
+        using var checkout = new Checkout();
+        checkout.StandInForTheSdk();
+        var (_, said) = await checkout.WebVmAsync("doctor");
+        Assert.Contains(said, line => line.StartsWith("walls        unknown", StringComparison.Ordinal));
+        Assert.StartsWith("cache ", said[^1], StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("error NU1301: Unable to load the service index", "NuGet's packages could not be fetched")]
     [InlineData("npm error code EAI_AGAIN", "npm's packages could not be fetched")]

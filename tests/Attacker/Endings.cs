@@ -12,6 +12,7 @@ internal static unsafe class Endings
 
     /// <summary>More than any bound; where there is none the try ends here.</summary>
     private const int MostThreads = 1000;
+    private const int MostTimers = 2000;
 
     public static int End(string how, string[] arguments)
     {
@@ -41,6 +42,9 @@ internal static unsafe class Endings
             case "threads":
                 Say(string.Create(CultureInfo.InvariantCulture, $"{Threads()}\n"));
                 return 0;
+            case "timers":
+                Say(string.Create(CultureInfo.InvariantCulture, $"{Timers()}\n"));
+                return 0;
             case "never":
                 Thread.Sleep(Timeout.Infinite);
                 return 0;
@@ -55,6 +59,20 @@ internal static unsafe class Endings
         nint process = Calls.Value(SYS_getpid).Value;
         Calls.Of(SYS_tgkill, process, Calls.Value(SYS_gettid).Value, number);
         Thread.Sleep(Timeout.Infinite);
+    }
+
+    private static int Timers()
+    {
+        nint timer;
+        for (int count = 0; count < MostTimers; count++)
+        {
+            if (!Calls.Of(SYS_timer_create, EventCalls.CLOCK_MONOTONIC, 0, (nint)(&timer)).Reached)
+            {
+                return count;
+            }
+        }
+
+        return MostTimers;
     }
 
     private static int Threads()

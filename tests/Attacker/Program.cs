@@ -10,6 +10,7 @@ return args switch
     ["outer", var name, .. var facts] => Attack(name, facts),
     // A guest has taken over its monitor's process: the monitor's own wall stands too.
     ["inner", var name, .. var facts] => Behind(name, facts),
+    [LyingMonitor.Role, .. var options] => LyingMonitor.Serve(options),
     ["end", var how, .. var rest] => Endings.End(how, rest),
     _ => Tries.PrintNames(),
 };

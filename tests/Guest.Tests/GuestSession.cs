@@ -5,6 +5,7 @@ using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.State;
 using Xunit;
 
 namespace WebVm.Guest.Tests;
@@ -73,9 +74,15 @@ internal sealed class GuestSession : IAsyncDisposable
         }
     }
 
-    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300, ClockChoice? clock = null, DeviceCatalogue? catalogue = null)
+    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300, ClockChoice? clock = null, DeviceCatalogue? catalogue = null) =>
+        await Resume(await StateRestorer.Restore(directory, engine, clock, catalogue), seconds);
+
+    public static async Task<GuestSession> Restore(IStateSource source, EngineChoice engine, int seconds = 300, ClockChoice? clock = null) =>
+        await Resume(await StateRestorer.Restore(source, engine, clock), seconds);
+
+    private static async Task<GuestSession> Resume(VirtualMachine machine, int seconds)
     {
-        var session = new GuestSession(await StateRestorer.Restore(directory, engine, clock, catalogue), TimeSpan.FromSeconds(seconds));
+        var session = new GuestSession(machine, TimeSpan.FromSeconds(seconds));
         await session.Machine.Resume().WaitAsync(session._limit);
         return session;
     }

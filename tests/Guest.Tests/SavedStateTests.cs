@@ -3,7 +3,6 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
-using WebVm.Vmm.Settings;
 using Xunit;
 
 namespace WebVm.Guest.Tests;
@@ -57,7 +56,8 @@ public sealed class SavedStateTests : IDisposable
             await StateSaver.Save(guest.Machine, Saved);
         }
 
-        await AgeAsync(away);
+        // As if the state had been saved earlier.
+        SavedJson.Change(Saved, sections => sections.Body("clock")["stoppedAt"] = (DateTimeOffset)sections.Body("clock")["stoppedAt"]! - away);
         await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft, clock: choice);
         // Its date was the host's when it was saved, which is made out to be long ago: what it has missed since comes on top.
         double caughtUp = (choice == ClockChoice.CatchUp ? away : TimeSpan.Zero).TotalSeconds;
@@ -74,15 +74,6 @@ public sealed class SavedStateTests : IDisposable
         Assert.Equal("", restored.Run("dmesg | grep -iE 'lockup|unstable|hung|watchdog: BUG'"));
         // A grace period of RCU that begins on one CPU while another has heard of the stop, and not yet of the time, is taken for one that stalled: once.
         Assert.InRange(int.Parse(restored.Run("dmesg | grep -c 'rcu: INFO'"), System.Globalization.CultureInfo.InvariantCulture), 0, 1);
-    }
-
-    /// <summary>As if the state had been saved earlier.</summary>
-    private async Task AgeAsync(TimeSpan by)
-    {
-        string path = Path.Combine(Saved, "machine.json");
-        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
-        state["clockStoppedAt"] = (DateTimeOffset)state["clockStoppedAt"]! - by;
-        await File.WriteAllTextAsync(path, state.ToJsonString());
     }
 
     [Fact]
@@ -116,10 +107,7 @@ public sealed class SavedStateTests : IDisposable
         }
 
         (await StateRestorer.Restore(Saved, EngineChoice.Soft)).Dispose();
-        string path = Path.Combine(Saved, "machine.json");
-        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
-        state["spec"]!["numa"] = null;
-        await File.WriteAllTextAsync(path, state.ToJsonString());
+        SavedJson.Change(Saved, sections => sections.Body("machine")["spec"]!["numa"] = null);
         var refused = await Assert.ThrowsAsync<InvalidDataException>(() => StateRestorer.Restore(Saved, EngineChoice.Soft));
         Assert.Contains("vCPU 1 has APIC id 2", refused.Message, StringComparison.Ordinal);
     }
@@ -150,7 +138,7 @@ public sealed class SavedStateTests : IDisposable
             {
                 using var machine = await StateRestorer.Restore(Saved, EngineChoice.Soft);
             }
-            catch (Exception refused) when (refused is InvalidDataException or InvalidSpecException)
+            catch (InvalidDataException refused)
             {
                 Assert.NotEmpty(refused.Message);
             }
@@ -203,27 +191,26 @@ public sealed class SavedStateTests : IDisposable
 
         string path = Path.Combine(Saved, "machine.json");
         string sound = await File.ReadAllTextAsync(path);
-        var saved = JsonNode.Parse(sound)!["cpu"]!;
+        var saved = SavedJson.Sections(Saved).Body("cpu");
         Assert.Equal("x86-64-v2", (string)saved["model"]!);
         Assert.Contains("smep", saved["features"]!.AsArray().Select(name => (string)name!));
         Assert.Equal(["x86-64-v2", vendor.ToString(), saved["features"]!.ToJsonString()], await RestoredProcessor());
 
         // The state's word counts, not what the spec would come to on this host and in this build.
-        await Change(state => state["spec"]!["cpu"] = null);
+        await Change(state => state.Body("machine")["spec"]!["cpu"] = null);
         Assert.Equal(["x86-64-v2", vendor.ToString(), saved["features"]!.ToJsonString()], await RestoredProcessor());
 
-        await Change(state => state["cpu"]!["features"]!.AsArray().Add("avx512f"));
-        Assert.Contains("avx512f", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
-        await Change(state => state["cpu"]!["features"]!.AsArray().Add("telepathy"));
-        Assert.Contains("telepathy", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
-        await Change(state => state["cpu"]!["model"] = "z80");
-        Assert.Contains("z80", (await Assert.ThrowsAsync<InvalidSpecException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state.Body("cpu")["features"]!.AsArray().Add("avx512f"));
+        Assert.Contains("avx512f", (await Assert.ThrowsAsync<InvalidDataException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state.Body("cpu")["features"]!.AsArray().Add("telepathy"));
+        Assert.Contains("telepathy", (await Assert.ThrowsAsync<InvalidDataException>(RestoredProcessor)).Message, StringComparison.Ordinal);
+        await Change(state => state.Body("cpu")["model"] = "z80");
+        Assert.Contains("z80", (await Assert.ThrowsAsync<InvalidDataException>(RestoredProcessor)).Message, StringComparison.Ordinal);
 
-        async Task Change(Action<JsonNode> change)
+        async Task Change(Action<JsonArray> change)
         {
-            var state = JsonNode.Parse(sound)!;
-            change(state);
-            await File.WriteAllTextAsync(path, state.ToJsonString());
+            await File.WriteAllTextAsync(path, sound);
+            SavedJson.Change(Saved, change);
         }
     }
 
@@ -235,10 +222,7 @@ public sealed class SavedStateTests : IDisposable
             await StateSaver.Save(guest.Machine, Saved);
         }
 
-        string path = Path.Combine(Saved, "machine.json");
-        var state = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
-        Assert.True(state.AsObject().Remove("cpu"));
-        await File.WriteAllTextAsync(path, state.ToJsonString());
+        SavedJson.Change(Saved, sections => Assert.True(sections.Remove(sections.Section("cpu"))));
         string[] processor = await RestoredProcessor();
         Assert.Equal(["host", "Intel"], processor[..2]);
         Assert.Contains("arch_capabilities", processor[2], StringComparison.Ordinal);

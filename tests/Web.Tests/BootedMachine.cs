@@ -98,11 +98,11 @@ public sealed class BootedMachine
         }
     }
 
-    /// <summary>Takes the PS/2 mouse from the kernel, if it has it, and lets it report (8042: A8 enables its port, D4 speaks to it; the rates 200, 100, 80 by F3 give it a wheel, F4 starts it).</summary>
+    /// <summary>Takes the PS/2 mouse from the kernel, if it has it, and lets it report (8042: A8 enables its port, D4 speaks to it; the rates 200, 200, 80 by F3 give it a wheel and five buttons, F4 starts it).</summary>
     public Task TakeMouseAsync() => RunAsync(
         "[ -c /dev/port ] || mknod /dev/port c 1 4; echo i8042 > /sys/bus/platform/drivers/i8042/unbind; "
         + "p(){ printf \"\\\\x$2\" | dd of=/dev/port bs=1 seek=$1 conv=notrunc 2>/dev/null; }; g(){ dd if=/dev/port bs=1 skip=$1 count=1 2>/dev/null | od -An -tu1; }; "
-        + "p 100 a8; for b in f3 c8 f3 64 f3 50 f4; do p 100 d4; p 96 $b; done");
+        + "p 100 a8; for b in f3 c8 f3 c8 f3 50 f4; do p 100 d4; p 96 $b; done");
 
     /// <summary>The bytes that the mouse has sent.</summary>
     public async Task<byte[]> MouseAsync()

@@ -150,11 +150,7 @@ public sealed class DetailTests(Site site)
         await site.Api.CreateVmAsync(new { name });
         await using var window = await site.OpenAsAsync("viewer");
         await window.GoAsync($"/?q={name}");
-        var row = (await window.Page.Locator($"[data-vm={name}]").BoundingBoxAsync())!;
-        foreach (string part in (string[])[".machine-screen", ".machine-state", ".machine-size"])
-        {
-            var box = (await window.Page.Locator($"[data-vm={name}] {part}").BoundingBoxAsync())!;
-            Assert.Equal(row.Y + (row.Height / 2), box.Y + (box.Height / 2), 2f);
-        }
+        var boxes = await Inspection.BoxesAsync(window.Page.Locator($"[data-vm={name}]"), "", ".machine-screen", ".machine-state", ".machine-size");
+        Assert.All(boxes.Skip(1), box => Assert.Equal(boxes[0].Middle, box.Middle, 2.0));
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.Playwright;
 
 namespace WebVm.Web.Tests;
 
@@ -66,7 +67,8 @@ internal static class Inspection
           const inTerminal = ({ node }) => (node?.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest?.('.xterm');
           for (const entry of list.getEntries().filter(entry => !entry.hadRecentInput && !(entry.sources.length > 0 && entry.sources.every(inTerminal)))) {
             window.shifted += entry.value;
-            window.shifts.push(...entry.sources.map(source => (source.node?.outerHTML ?? source.node?.textContent ?? '').slice(0, 120)));
+            const place = ({ x, y, width, height }) => `${x},${y} ${width}×${height}`;
+            window.shifts.push(...entry.sources.map(source => `${place(source.previousRect)} → ${place(source.currentRect)}: ${(source.node?.outerHTML ?? source.node?.textContent ?? '').slice(0, 120)}`));
           }
         }).observe({ type: 'layout-shift', buffered: true });
         """;
@@ -85,6 +87,19 @@ internal static class Inspection
             ? [.. (await window.Page.EvaluateAsync<string[]>("() => shifts")).Prepend(string.Create(CultureInfo.InvariantCulture, $"layout shift {shifted:f4}"))]
             : [];
 
+    /// <summary>Where an element's parts are (selectors; an empty one is the element), all at one instant: what is measured one after the other may have moved between.</summary>
+    public static async Task<Box[]> BoxesAsync(ILocator element, params string[] parts)
+    {
+        double[][] sides = await element.EvaluateAsync<double[][]>(
+            """
+            (element, parts) => parts.map(part => {
+              const { left, top, right, bottom } = (part ? element.querySelector(part) : element).getBoundingClientRect();
+              return [left, top, right, bottom];
+            })
+            """, parts);
+        return [.. sides.Select(side => new Box(side[0], side[1], side[2], side[3]))];
+    }
+
     /// <summary>Where the page breaks a rule of accessibility (axe-core's).</summary>
     public static async Task<IReadOnlyList<string>> ViolationsAsync(Window window)
     {
@@ -101,5 +116,11 @@ internal static class Inspection
         string[] faults = await window.Page.EvaluateAsync<string[]>(Faults);
         int beyond = await BeyondAsync(window);
         return beyond == 0 ? faults : [.. faults, $"{beyond} pixels wider than the window"];
+    }
+
+    /// <summary>The four sides of what an element covers (CSS pixels).</summary>
+    internal sealed record Box(double Left, double Top, double Right, double Bottom)
+    {
+        public double Middle => (Top + Bottom) / 2;
     }
 }

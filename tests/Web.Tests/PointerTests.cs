@@ -35,6 +35,20 @@ public sealed class PointerTests(Site site)
         Assert.Equal([new(0, 0, 0, 1)], await PacketsAsync(machine, seen => seen.Count > 0));
         await mouse.WheelAsync(0, -100);
         Assert.Equal([new(0, 0, 0, -1)], await PacketsAsync(machine, seen => seen.Count > 0));
+
+        // The side buttons are the guest's too: the browser stays where it is.
+        string address = window.Page.Url;
+        var session = await window.Page.Context.NewCDPSessionAsync(window.Page);
+        foreach (var (button, bit) in new[] { ("back", 8), ("forward", 16) })
+        {
+            foreach (var (type, down) in new[] { ("mousePressed", bit), ("mouseReleased", 0) })
+            {
+                await session.SendAsync("Input.dispatchMouseEvent", new() { ["type"] = type, ["x"] = screen.X + 120, ["y"] = screen.Y + 130, ["button"] = button, ["buttons"] = down, ["clickCount"] = 1 });
+                Assert.Equal([new(down, 0, 0, 0)], await PacketsAsync(machine, seen => seen.Count > 0));
+            }
+        }
+
+        Assert.Equal(address, window.Page.Url);
     }
 
     [Fact]
@@ -85,12 +99,12 @@ public sealed class PointerTests(Site site)
         return packets;
     }
 
-    /// <summary>Right, down and towards the user are positive. Buttons: 1 left, 2 right, 4 middle.</summary>
+    /// <summary>Right, down and towards the user are positive. Buttons: 1 left, 2 right, 4 middle, 8 back, 16 forward.</summary>
     private sealed record Packet(int Buttons, int X, int Y, int Wheel)
     {
-        // Buttons with the signs of both movements in bits 4 and 5 and a 1 in bit 3, then right, up, wheel.
+        // Buttons with the signs of both movements in bits 4 and 5 and a 1 in bit 3, then right, up, the wheel in four bits with the side buttons above it.
         public static Packet From(byte[] bytes) => new(
-            bytes[0] & 7, bytes[1] - ((bytes[0] & 0x10) << 4), ((bytes[0] & 0x20) << 3) - bytes[2], (sbyte)bytes[3]);
+            (bytes[0] & 7) | ((bytes[3] & 0x30) >> 1), bytes[1] - ((bytes[0] & 0x10) << 4), ((bytes[0] & 0x20) << 3) - bytes[2], (sbyte)(bytes[3] << 4) >> 4);
     }
 
     /// <summary>Touches as the browser gets them from a screen.</summary>

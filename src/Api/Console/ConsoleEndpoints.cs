@@ -75,6 +75,8 @@ public static class ConsoleEndpoints
         context.Response.Headers.CacheControl = "private, no-cache";
         return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
         {
+            // Pictures are as large as the monitor says, and stay until the client has read them.
+            context.Response.RegisterForDispose(await client.PictureTurnAsync(cancellation));
             byte[] png = await client.ScreenshotAsync(width);
             return TypedResults.Bytes(png, "image/png", entityTag: new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(png).AsSpan(0, TagBytes))}\""));
         });

@@ -70,12 +70,12 @@ internal sealed class ConsoleHub(
 
     /// <summary>A key by its place (KeyboardEvent.code) went down or up. Only the controller's keys count.</summary>
     public Task Key(string code, bool pressed) =>
-        Enum.TryParse<KeyCode>(code, out var key) && Enum.IsDefined(key) && key.ToString() == code
+        KeyNames.IsCode(code)
             ? InputAsync(client => client.SendKeyEventsAsync(new KeyEvent(code, pressed)))
             : Task.CompletedTask;
 
     public Task Pointer(int x, int y, int wheel, int buttons) => InputAsync(client => client.SendPointerAsync(new PointerParameters(
-        Math.Clamp(x, -FarthestMotion, FarthestMotion), Math.Clamp(y, -FarthestMotion, FarthestMotion), Math.Clamp(wheel, -100, 100), buttons & 7)));
+        Math.Clamp(x, -FarthestMotion, FarthestMotion), Math.Clamp(y, -FarthestMotion, FarthestMotion), Math.Clamp(wheel, -100, 100), buttons & (int)PointerButtons.All)));
 
     public async Task TakeControl()
     {

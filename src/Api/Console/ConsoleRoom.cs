@@ -13,6 +13,9 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
 {
     private static readonly TimeSpan AbsencePoll = TimeSpan.FromMilliseconds(250);
 
+    // A copy of a screen is as large as the screen: one that changes its mode all the time is shown less often.
+    private static readonly TimeSpan ModePause = TimeSpan.FromMilliseconds(100);
+
     private readonly Lock _lock = new();
     private Viewer[] _viewers = [];
     private Viewer? _controller;
@@ -183,8 +186,9 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
                     continue;
                 }
             }
-            catch (Exception failure) when (failure is IOException or ControlException or ObjectDisposedException)
+            catch (Exception failure)
             {
+                // Whatever its monitor hands over as a display: who watches sees it again when there is one.
                 LogDisplayLost(log, failure.Message);
             }
 
@@ -198,6 +202,8 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         using var ticks = new ScreenTicks(Stopwatch.GetTimestamp());
         Volatile.Write(ref _ticks, ticks);
         TileGrid? grid = null;
+        long madeAt = 0;
+        bool renewed = false;
         long frame = 0;
         long changedAt = 0;
         while (!client.Closed.IsCompleted && await ticks.NextAsync() && Volatile.Read(ref _viewers).Length > 0)
@@ -214,12 +220,19 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
                 SetOff(false);
             }
 
-            if (fresh || grid is null)
+            long now = Stopwatch.GetTimestamp();
+            renewed |= fresh;
+            if (renewed || grid is null)
             {
+                if (madeAt != 0 && Stopwatch.GetElapsedTime(madeAt, now) < ModePause)
+                {
+                    continue;
+                }
+
                 grid = new TileGrid(screen.Mode.Width, screen.Mode.Height);
+                (madeAt, renewed, mayHaveChanged) = (now, false, true);
             }
 
-            long now = Stopwatch.GetTimestamp();
             var viewers = Volatile.Read(ref _viewers);
             // What nobody would get yet is looked at later, once for all that happens until then.
             if (mayHaveChanged && AnyReady(viewers, now))

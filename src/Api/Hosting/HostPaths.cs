@@ -21,9 +21,9 @@ public sealed partial class HostPaths
         _paths = new Regex($"""(?:{string.Join('|', known.OrderByDescending(root => root.Length).Select(Regex.Escape))})(?:/[^\s/'":;,]+)*""", RegexOptions.CultureInvariant);
     }
 
-    /// <summary>The text without the folders of what it names.</summary>
+    /// <summary>The text without the folders of what it names, and without zeros, which no database takes: a message that cannot be kept would be an end that is never written down.</summary>
     [return: System.Diagnostics.CodeAnalysis.NotNullIfNotNull(nameof(text))]
-    public string? Hide(string? text) => text is null ? null : _paths.Replace(ProgramName().Replace(text, ""), path => Name(path.Value));
+    public string? Hide(string? text) => text is null ? null : _paths.Replace(ProgramName().Replace(text.Replace('\0', ' '), ""), path => Name(path.Value));
 
     private string Name(string path) => path.StartsWith(_images, StringComparison.Ordinal) ? "its image" : Path.GetFileName(path);
 

@@ -146,7 +146,10 @@ public static class ServiceSetup
     {
         try
         {
-            var options = configuration.GetSection(ServiceOptions.Section).Get<ServiceOptions>() ?? new ServiceOptions();
+            var section = configuration.GetSection(ServiceOptions.Section);
+            CheckChoice<IsolationDemand>(section[nameof(ServiceOptions.Isolation)], "WEBVM_ISOLATION");
+            CheckChoice<MemoryOvercommit>(section[nameof(ServiceOptions.MemoryOvercommit)], "WEBVM_MEMORY_OVERCOMMIT");
+            var options = section.Get<ServiceOptions>() ?? new ServiceOptions();
             options.Data = Path.GetFullPath(options.Data);
             Array.ForEach(Addresses(options), address => BindingAddress.Parse(address));
             TrustedProxies.Parse(options.Proxies);
@@ -158,6 +161,16 @@ public static class ServiceSetup
         catch (Exception failure) when (failure is InvalidOperationException or ArgumentException or FormatException)
         {
             throw new StartException($"A setting cannot be read: {failure.Message}", failure);
+        }
+    }
+
+    /// <summary>A configuration takes numbers and lists for an enumeration, which nothing here would know.</summary>
+    private static void CheckChoice<T>(string? value, string variable)
+        where T : struct, Enum
+    {
+        if (value is not null && !Enum.GetNames<T>().Contains(value, StringComparer.OrdinalIgnoreCase))
+        {
+            throw new StartException($"{variable} is '{value}', and must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}.");
         }
     }
 

@@ -20,7 +20,7 @@ public static class AccountEndpoints
         group.MapDelete("/{id:guid}", EndAsync).WithName("endSession").WithSummary("End a session, and all that is open in it");
         group.MapDelete("/", EndOthersAsync).WithSummary("End all sessions of the caller but the one that asks");
         api.MapPut("/session/password", ChangePasswordAsync).WithTags("Session").RequireScope(Scopes.Account).WithSummary("Change the caller's own password; their other sessions end")
-            .WithDescription("current is the password so far. A browser that was signed in by a one-time link within the last hour need not know it. Tokens go on.");
+            .WithDescription("current is the password so far. A browser that was signed in by a one-time link within the last hour need not know it, once. Tokens go on.");
     }
 
     private static async Task<Ok<Page<SessionOfUserView>>> ListAsync(HttpContext context, WebVmDbContext database, TimeProvider time, CancellationToken cancellation)
@@ -54,14 +54,15 @@ public static class AccountEndpoints
         }
 
         var request = body.Value;
-        // Whoever sits down at somebody's open browser must not find the password by trying.
-        if (!limits.TrySignIn(null, key.ToString(), out var retryAfter))
+        var id = context.User.UserId();
+        // Whoever sits down at somebody's open browser must not find the password by trying. A token makes others at will: all of a user's are one.
+        string guesser = key.Kind == RightKind.Token ? $"tokens of {id}" : key.ToString();
+        if (!limits.TrySignIn(null, guesser, out var retryAfter))
         {
             GuessLimits.SetRetryAfter(context.Response, retryAfter);
             return Problems.TooMany("There were too many wrong passwords.");
         }
 
-        var id = context.User.UserId();
         string? known = await database.Users.Where(u => u.Id == id).Select(u => u.PasswordHash).SingleOrDefaultAsync(cancellation);
         var since = time.GetUtcNow() - SignInLinks.Lifetime;
         bool byLink = key.Kind == RightKind.Session && await database.Sessions.AnyAsync(s => s.Id == key.Id && s.ByLink && s.CreatedAt > since, cancellation);
@@ -71,12 +72,13 @@ public static class AccountEndpoints
             return Problems.Forbidden("There is no password yet. The first one is set in a browser that is signed in.");
         }
 
-        if (known is not null && !byLink && await limits.InTurnAsync(true, () => request.Current?.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Current, known), cancellation) != true)
+        // What is given is right, even where it need not be given.
+        if (known is not null && (!byLink || request.Current is { Length: > 0 }) && await limits.InTurnAsync(true, () => request.Current?.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Current, known), cancellation) != true)
         {
             return Problems.Invalid("/current", "is not the password");
         }
 
-        limits.WasRight(null, key.ToString());
+        limits.WasRight(null, guesser);
         string hash = Secrets.HashPassword(request.Password);
         var own = Own(context.User);
         using var change = live.Changing(context);
@@ -89,6 +91,8 @@ public static class AccountEndpoints
                 if (rows > 0)
                 {
                     await database.Sessions.Where(s => s.UserId == id && s.Id != own).ExecuteDeleteAsync(cancellation);
+                    // The link has done what it was for: the next password needs this one.
+                    await database.Sessions.Where(s => s.Id == own).ExecuteUpdateAsync(set => set.SetProperty(s => s.ByLink, false), cancellation);
                 }
 
                 return rows > 0;

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Hosting;
+using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Identity;
 
@@ -36,9 +37,16 @@ public sealed class SignInLinks
     }
 
     /// <summary>A code for the service that has the folder, whether it runs at this moment or not. What was left before and never used is removed.</summary>
+    /// <exception cref="IOException">The folder is not there, or only a link to one.</exception>
     public static string Leave(string folder)
     {
-        foreach (string old in Directory.GetFiles(folder))
+        // Root may do this in a folder of the service's account, which is not to choose what root deletes.
+        if (FileIdentity.Of(folder) is { IsDirectory: false })
+        {
+            throw new IOException($"{folder} is no folder.");
+        }
+
+        foreach (string old in Directory.GetFiles(folder).Where(path => IsOurs(Path.GetFileName(path))))
         {
             if (DateTime.UtcNow - File.GetLastWriteTimeUtc(old) > Lifetime)
             {
@@ -74,6 +82,8 @@ public sealed class SignInLinks
     }
 
     private static string NewCode() => Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(24));
+
+    private static bool IsOurs(string name) => name.Length == 2 * SHA256.HashSizeInBytes && name.All(char.IsAsciiHexDigitLower);
 
     private static string FileName(string code) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(code)));
 }

@@ -79,9 +79,7 @@ public static class TokenEndpoints
 
     private static async Task<Results<Ok<TokenView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var owner = context.User.UserId();
-        bool all = context.User.Has(Scopes.Admin);
-        if (await database.Tokens.AsNoTracking().Include(t => t.User).SingleOrDefaultAsync(t => t.Id == id && (all || t.UserId == owner), cancellation) is not { } token)
+        if (await (await VisibleAsync(context.User, database, cancellation)).SingleOrDefaultAsync(t => t.Id == id, cancellation) is not { } token)
         {
             return Problems.NotFound("token", id);
         }

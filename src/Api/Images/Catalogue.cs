@@ -23,8 +23,18 @@ internal sealed partial class Catalogue(IDbContextFactory<WebVmDbContext> databa
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (options.Value.Catalogue is not { } catalogue || !Directory.Exists(catalogue))
+        if (options.Value.Catalogue is not { Length: > 0 } catalogue)
         {
+            return;
+        }
+
+        try
+        {
+            _ = Directory.EnumerateFileSystemEntries(catalogue).Any();
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            LogUnreadable(log, "WEBVM_CATALOGUE", failure.Message);
             return;
         }
 
@@ -33,9 +43,16 @@ internal sealed partial class Catalogue(IDbContextFactory<WebVmDbContext> databa
             string folder = Path.Combine(catalogue, name);
             string kernel = Path.Combine(folder, "vmlinuz");
             string initrd = Path.Combine(folder, "initramfs");
-            if (File.Exists(kernel) && File.Exists(initrd))
+            try
             {
-                await TakeAsync(name, description, kernel, initrd, cancellationToken);
+                if (File.Exists(kernel) && File.Exists(initrd))
+                {
+                    await TakeAsync(name, description, kernel, initrd, cancellationToken);
+                }
+            }
+            catch (UnauthorizedAccessException failure)
+            {
+                LogUnreadable(log, name, failure.Message);
             }
         }
     }
@@ -96,4 +113,7 @@ internal sealed partial class Catalogue(IDbContextFactory<WebVmDbContext> databa
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The built-in image {Name} is not offered: an image of that name exists")]
     private static partial void LogNameTaken(ILogger log, string name);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Built-in images are not offered ({What}): {Reason}")]
+    private static partial void LogUnreadable(ILogger log, string what, string reason);
 }

@@ -225,6 +225,11 @@ public static class ImageEndpoints
         {
             faults.Add(new("/url", "must be an http or https URL"));
         }
+        else if (request.Url is { } address && new Uri(address).UserInfo.Length > 0)
+        {
+            // It is never sent, and shown to whoever may see images.
+            faults.Add(new("/url", "must not have a name or password in it"));
+        }
 
         return faults;
     }

@@ -127,11 +127,11 @@ internal sealed partial class MetricsSampler(
                 var (cpu, resident) = ReadProcess(process);
                 double seconds = _before is null || _process != process ? 0 : Stopwatch.GetElapsedTime(_at).TotalSeconds;
                 double PerSecond(double now, double before) => seconds <= 0 ? 0 : Math.Max(0, (now - before) / seconds);
-                double Rate(Func<VcpuMetrics, long> total) => _before is null ? 0 : PerSecond(now.Vcpus.Sum(total), _before.Vcpus.Sum(total));
+                double Rate(Func<VcpuMetrics, double> total) => _before is null ? 0 : PerSecond(now.Vcpus.Sum(total), _before.Vcpus.Sum(total));
                 Newest = new VmSample(
                     DateTimeOffset.UtcNow,
                     PerSecond(cpu, _cpu) * 100,
-                    Rate(vcpu => vcpu.PortExits + vcpu.MmioExits + vcpu.HaltExits + vcpu.OtherExits),
+                    Rate(vcpu => (double)vcpu.PortExits + vcpu.MmioExits + vcpu.HaltExits + vcpu.OtherExits),
                     Rate(vcpu => vcpu.InterruptsInjected),
                     Rate(vcpu => vcpu.Instructions),
                     PerSecond(console.Frames, _consoleBefore.Frames),

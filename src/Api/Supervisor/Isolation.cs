@@ -24,7 +24,8 @@ public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
     {
         IsolationDemand.Process => Level is Users or Namespaces or Process && Walls.Contains("seccomp"),
         IsolationDemand.Namespaces => Level is Users or Namespaces && s_namespaces.All(Walls.Contains),
-        _ => true,
+        IsolationDemand.Best => true,
+        _ => false,
     };
 
     /// <summary>From what <c>webvm-vmm keep --probe</c> prints; null when that is something else.</summary>

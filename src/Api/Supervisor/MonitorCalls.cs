@@ -28,6 +28,10 @@ internal static class MonitorCalls
         {
             return refused.Code == ControlErrorCode.BadRequest ? Problems.BadRequest(refused.Message) : Problems.Conflict(refused.Message);
         }
+        catch (ControlProtocolException)
+        {
+            return Problems.Conflict("The VM's monitor answers what it was not asked.");
+        }
         catch (IOException)
         {
             return Problems.Conflict("The VM has just stopped.");

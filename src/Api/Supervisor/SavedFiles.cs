@@ -1,12 +1,13 @@
 using WebVm.Api.Operations;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.State;
 
 namespace WebVm.Api.Supervisor;
 
 /// <summary>The files of a saved state, as they are handed to the monitor that goes on from it.</summary>
 internal static class SavedFiles
 {
-    public const string Description = "machine.json";
+    public const string Description = SavedStateFolder.FileName;
 
     /// <summary>What the monitor knows the state's folder by.</summary>
     public const string FolderName = "state";

@@ -12,6 +12,9 @@ public sealed class SerialJournal : IDisposable
 {
     public const long Capacity = 16 << 20;
 
+    // No guest writes that far; and sums of two such offsets are numbers still.
+    private const long Farthest = 1L << 60;
+
     private readonly Lock _lock = new();
     private readonly FileStream _file;
     private readonly string _positionFile;
@@ -80,12 +83,12 @@ public sealed class SerialJournal : IDisposable
     }
 
     /// <summary>Adds output of the current run.</summary>
-    /// <param name="runOffset">Where the data begins in the run's own output. What is there already is not written twice.</param>
+    /// <param name="runOffset">Where the data begins in the run's own output. What is there already is not written twice. A monitor says what it likes: what is no offset is passed over.</param>
     public void Append(string run, long runOffset, ReadOnlySpan<byte> data)
     {
         lock (_lock)
         {
-            if (run != _run)
+            if (run != _run || runOffset is < 0 or > Farthest)
             {
                 return;
             }

@@ -30,7 +30,7 @@ internal static class StateFolder
             {
                 if (name == ControlEvents.Saving && data.Deserialize(ControlJson.Default.SaveProgress) is { } saved)
                 {
-                    progress(saved.Percent);
+                    progress(Math.Clamp(saved.Percent, 0, 100));
                 }
             };
             client.Start();
@@ -42,6 +42,8 @@ internal static class StateFolder
             }
             else
             {
+                // Which images a machine boots is the service's word alone. A monitor that gave one of its state's files this name still has that file, by no name.
+                File.Delete(Path.Combine(written, BootFiles.FileName));
                 BootFiles.Read(run.Path)?.Write(written);
             }
 

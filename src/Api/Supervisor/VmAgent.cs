@@ -38,6 +38,10 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private static readonly TimeSpan RequestPatience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LastWordsPatience = TimeSpan.FromSeconds(5);
+
+    // What a monitor sends wakes its agent, and what it answers decides what is done next: so many steps at once, then one in that time, whatever it says.
+    private const int StepsAtOnce = 100;
+    private static readonly TimeSpan StepPace = TimeSpan.FromMilliseconds(100);
     private const string NoAnswer = VmPowerView.NoAnswer;
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -48,6 +52,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private volatile ControlClient? _client;
     private string? _attachedRun;
     private long _launchedAt;
+    private TimeSpan _paced;
+    private long _pacedAt = Stopwatch.GetTimestamp();
     private Task<KeeperFailure?>? _launch;
 
     /// <summary>Of the host's memory, since the present run was launched.</summary>
@@ -139,11 +145,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     {
         while (!_stop.IsCancellationRequested)
         {
-            // Whatever woke it up to here, the step sees.
-            _wake.Reader.TryRead(out _);
             var pause = Heartbeat;
             try
             {
+                await KeepPaceAsync(_stop.Token);
+                // Whatever woke it up to here, the step sees.
+                _wake.Reader.TryRead(out _);
                 pause = await StepAsync(_stop.Token);
             }
             catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -172,6 +179,18 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             {
                 // The pause is over, or the agent is stopped.
             }
+        }
+    }
+
+    /// <summary>Waits as long as it takes that steps have not come too quickly one after the other (the generic cell rate algorithm).</summary>
+    private async Task KeepPaceAsync(CancellationToken cancellation)
+    {
+        var passed = Stopwatch.GetElapsedTime(_pacedAt);
+        _pacedAt = Stopwatch.GetTimestamp();
+        _paced = (_paced > passed ? _paced - passed : TimeSpan.Zero) + StepPace;
+        if (_paced - (StepsAtOnce * StepPace) is { Ticks: > 0 } early)
+        {
+            await Task.Delay(early, cancellation);
         }
     }
 
@@ -520,6 +539,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
             try
             {
+                await KeepPaceAsync(abandon.Token);
                 await using var database = await services.Databases.CreateDbContextAsync(abandon.Token);
                 if (!await database.Vms.AnyAsync(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration, abandon.Token))
                 {

@@ -124,6 +124,7 @@ internal sealed class SupportBundle(
             text.AppendLine(property.Name switch
             {
                 nameof(ServiceOptions.AdminToken) => value is null ? "AdminToken is not given" : "AdminToken is given",
+                nameof(ServiceOptions.DatabasePassword) => value is null ? "DatabasePassword is not given" : "DatabasePassword is given",
                 nameof(ServiceOptions.Database) => string.IsNullOrEmpty((string?)value) ? "Database is a private cluster" : "Database is given",
                 _ => string.Create(CultureInfo.InvariantCulture, $"{property.Name}: {value ?? "none"}"),
             });

@@ -37,7 +37,7 @@ internal static class ExitCode
         }
         catch (InvalidDataException invalid)
         {
-            return Fail(BadInput, invalid.Message);
+            return Fail(BadInput, invalid.Message.Split(Environment.NewLine));
         }
         catch (Exception failure) when (failure is EngineUnavailableException or LinuxException or IOException or UnauthorizedAccessException or OutOfMemoryException)
         {

@@ -43,6 +43,9 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     private const int InnerUser = 65534; // "nobody": the one user of a user namespace
     private const ulong MostOpenFiles = 4096;
     private const ulong MostThreads = 512;
+
+    /// <summary>Signals that wait, of which each timer keeps one (timer_create(2)).</summary>
+    private const ulong MostSignals = 1024;
     private const int AllNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
     private readonly FileDescriptor _go;
@@ -213,7 +216,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     }
 
     /// <param name="countsThreads">
-    /// Threads are counted by user, and by user namespace: a limit is the monitor's own only where one of them is. Root's are counted and not bound, in
+    /// Threads and signals are counted by user, and by user namespace: a limit is the monitor's own only where one of them is. Root's are counted and not bound, in
     /// whatever namespace (kernel/fork.c, copy_process): there a control group does it.
     /// </param>
     private static void SetLimits(StartPlan* plan, bool countsThreads)
@@ -223,7 +226,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
             (ThreadCalls.RLIMIT_CORE, 0),
             (ThreadCalls.RLIMIT_NOFILE, MostOpenFiles),
             (RLIMIT_MSGQUEUE, 0),
-            .. countsThreads ? ((int, ulong)[])[(ThreadCalls.RLIMIT_NPROC, MostThreads)] : [],
+            .. countsThreads ? ((int, ulong)[])[(ThreadCalls.RLIMIT_NPROC, MostThreads), (RLIMIT_SIGPENDING, MostSignals)] : [],
         ];
         plan->LimitCount = limits.Length;
         plan->Limits = (rlimit*)NativeMemory.Alloc((nuint)(limits.Length * sizeof(rlimit)));

@@ -105,7 +105,8 @@ internal static class InnerFilter
             .Allow(SYS_read, "the timer that it sleeps in")
             .Fail(SYS_rt_sigaction, ErrorNumber.EINVAL, "abort's last word: it ends without"),
         ThreadRole.Display => OfRuntime(process)
-            .Add(Kvm(kvm, [(uint)KvmRequests.KVM_GET_DIRTY_LOG]))
+            // Which pages changed, and with the last viewer the end of the log, which is a flag of the memory's slots.
+            .Add(Kvm(kvm, [(uint)KvmRequests.KVM_GET_DIRTY_LOG, (uint)KvmRequests.KVM_SET_USER_MEMORY_REGION]))
             .Fail(SYS_rt_sigaction, ErrorNumber.EINVAL, "abort's last word: it ends without"),
         _ => throw new ArgumentOutOfRangeException(nameof(role)),
     };

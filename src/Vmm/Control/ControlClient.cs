@@ -1,10 +1,11 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
-using WebVm.Vmm.Machine.Saving;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Control;
 
@@ -13,18 +14,29 @@ namespace WebVm.Vmm.Control;
 /// thread. When the machine's process ends or breaks off, pending requests fail with <see cref="IOException"/> and <see cref="Closed"/> completes;
 /// one that is not answered within <see cref="Patience"/> fails with <see cref="ControlTimeoutException"/>, and the connection stays.
 /// </summary>
-public sealed class ControlClient : IDisposable
+public sealed partial class ControlClient : IDisposable
 {
-    private const long LongestPicture = 256 << 20;
+    // Not even packed, the largest screen (DisplayView) has more.
+    private const long LongestPicture = 64 << 20;
+    private const int PicturesAtOnce = 4;
 
     // It is kept with nobody having asked for it.
     private const long LongestLastScreen = 32 << 20;
 
+    // What is received for long: far more than serial ports and viewers make. Each message counts for some bytes more than it has.
+    private const double MostBytesPerSecond = 64 << 20;
+    private const double MostBytesAtOnce = 64 << 20;
+    private const int MessageCost = 8 << 10;
+
+    // Of what the machine's process says of an error: people read it, and databases keep it.
+    private const int LongestComplaint = 1000;
+
     private readonly ConcurrentDictionary<long, TaskCompletionSource<Reply>> _pending = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Lock _send = new();
+    private readonly SemaphoreSlim _pictures = new(PicturesAtOnce);
     private readonly ControlConnection _connection;
-    private long _lastId;
+    private double _ahead;
+    private long _aheadAt = Stopwatch.GetTimestamp();
 
     private ControlClient(ControlConnection connection, ControlHello hello)
     {
@@ -32,7 +44,18 @@ public sealed class ControlClient : IDisposable
         Hello = hello;
     }
 
-    private readonly record struct Reply(JsonElement Value, FileDescriptor[] Descriptors);
+    private sealed class Turn(SemaphoreSlim turns) : IDisposable
+    {
+        private int _over;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _over, 1) == 0)
+            {
+                turns.Release();
+            }
+        }
+    }
 
     /// <summary>An event by its name (<see cref="ControlEvents"/>), with its data. Raised on the connection's thread: a handler that waits holds up replies.</summary>
     public event Action<string, JsonElement>? Event;
@@ -128,13 +151,15 @@ public sealed class ControlClient : IDisposable
     /// <summary>The machine's spec in its JSON form (docs/machine-spec.md).</summary>
     public Task<JsonObject> SpecAsync() => Call("spec", ControlJson.Default.JsonObject);
 
-    public Task<MachineMetrics> MetricsAsync() => Call("metrics", ControlJson.Default.MachineMetrics);
+    public async Task<MachineMetrics> MetricsAsync() => Sound(await Call("metrics", ControlJson.Default.MachineMetrics), metrics =>
+        metrics.Vcpus.Count <= MachineSpec.MaximumCpus && metrics.Vcpus.Select((vcpu, index) => vcpu is not null && vcpu.Index == index && vcpu.IsSound).All(sound => sound));
 
     /// <summary>What the machine is made of, and how each device does.</summary>
-    public Task<MachineDevices> DevicesAsync() => Call("devices", ControlJson.Default.MachineDevices);
+    public async Task<MachineDevices> DevicesAsync() => Sound(await Call("devices", ControlJson.Default.MachineDevices), devices => devices.Items.All(device => device is not null));
 
     /// <summary>What the guest was offered and took of the paravirtual interfaces.</summary>
-    public Task<MachineEnlightenments> EnlightenmentsAsync() => Call("enlightenments", ControlJson.Default.MachineEnlightenments);
+    public async Task<MachineEnlightenments> EnlightenmentsAsync() =>
+        Sound(await Call("enlightenments", ControlJson.Default.MachineEnlightenments), enlightenments => enlightenments.Items.All(item => item is not null));
 
     public Task PauseAsync() => Send("pause", null);
 
@@ -174,7 +199,7 @@ public sealed class ControlClient : IDisposable
                     await Request("save-to", JsonSerializer.SerializeToElement(names, ControlJson.Default.SaveToParameters), 0, [.. some.Select(file => file.Value)]);
                 }
 
-                return await Call("save", ControlJson.Default.SaveResult);
+                return Sound(await Call("save", ControlJson.Default.SaveResult), saved => saved.MemoryBytes >= 0);
             });
         }
         catch (InvalidDataException wrong)
@@ -194,20 +219,20 @@ public sealed class ControlClient : IDisposable
 
     /// <returns>Bytes that the port took.</returns>
     public async Task<int> WriteSerialAsync(byte[] data) =>
-        (await Call("serial-write", new SerialWriteParameters(data), ControlJson.Default.SerialWriteParameters, ControlJson.Default.SerialWriteResult)).Written;
+        Part((await Call("serial-write", new SerialWriteParameters(data), ControlJson.Default.SerialWriteParameters, ControlJson.Default.SerialWriteResult)).Written, data.Length);
 
     /// <param name="keys">Keys or combinations in turn, such as "a" or "ctrl-alt-delete".</param>
     /// <returns>How many the guest took.</returns>
     public async Task<int> SendKeysAsync(params IReadOnlyList<string> keys) =>
-        (await Call("send-keys", new SendKeysParameters(keys), ControlJson.Default.SendKeysParameters, ControlJson.Default.InputResult)).Taken;
+        Part((await Call("send-keys", new SendKeysParameters(keys), ControlJson.Default.SendKeysParameters, ControlJson.Default.InputResult)).Taken, keys.Count);
 
     /// <summary>Types on a United States keyboard.</summary>
     /// <returns>Characters typed.</returns>
     public async Task<int> SendTextAsync(string text) =>
-        (await Call("send-text", new SendTextParameters(text), ControlJson.Default.SendTextParameters, ControlJson.Default.InputResult)).Taken;
+        Part((await Call("send-text", new SendTextParameters(text), ControlJson.Default.SendTextParameters, ControlJson.Default.InputResult)).Taken, text.Length);
 
     public async Task<int> SendKeyEventsAsync(params IReadOnlyList<KeyEvent> events) =>
-        (await Call("key-events", new KeyEventsParameters(events), ControlJson.Default.KeyEventsParameters, ControlJson.Default.InputResult)).Taken;
+        Part((await Call("key-events", new KeyEventsParameters(events), ControlJson.Default.KeyEventsParameters, ControlJson.Default.InputResult)).Taken, events.Count);
 
     /// <summary>Releases all keys, as when a viewer loses the focus.</summary>
     public Task ReleaseKeysAsync() => Send("release-keys", null);
@@ -224,6 +249,13 @@ public sealed class ControlClient : IDisposable
         return ReadPicture(file, result, LongestPicture);
     }
 
+    /// <summary>For whoever answers to many: waits until few pictures of this machine are in use; until what is returned is disposed there is one more.</summary>
+    public async Task<IDisposable> PictureTurnAsync(CancellationToken cancellation)
+    {
+        await _pictures.WaitAsync(cancellation);
+        return new Turn(_pictures);
+    }
+
     private static byte[] ReadPicture(FileDescriptor file, ScreenshotResult announced, long longest)
     {
         if (announced.Length < 0 || announced.Length > longest)
@@ -232,10 +264,17 @@ public sealed class ControlClient : IDisposable
         }
 
         var png = new byte[announced.Length];
-        for (int at = 0; at < png.Length;)
+        try
         {
-            int count = SparseFile.Read(file, at, png.AsSpan(at));
-            at += count > 0 ? count : throw new ControlProtocolException("The picture is shorter than announced.");
+            for (int at = 0; at < png.Length;)
+            {
+                int count = SparseFile.Read(file, at, png.AsSpan(at));
+                at += count > 0 ? count : throw new ControlProtocolException("The picture is shorter than announced.");
+            }
+        }
+        catch (LinuxException wrong)
+        {
+            throw new ControlProtocolException($"The picture cannot be read: {wrong.Message}");
         }
 
         return png;
@@ -249,7 +288,7 @@ public sealed class ControlClient : IDisposable
         {
             return new DisplayView(MemoryFile.Adopt(descriptors[0], result.FramebufferSize), MemoryFile.Adopt(descriptors[1], result.MapSize));
         }
-        catch (InvalidDataException wrong)
+        catch (Exception wrong) when (wrong is InvalidDataException or LinuxException)
         {
             descriptors[0].Dispose();
             descriptors[1].Dispose();
@@ -269,84 +308,6 @@ public sealed class ControlClient : IDisposable
         _closed.TrySetResult();
     }
 
-    internal Task Send<T>(string method, T parameters, JsonTypeInfo<T> type) => Send(method, JsonSerializer.SerializeToElement(parameters, type));
-
-    internal async Task<TResult> Call<T, TResult>(string method, T parameters, JsonTypeInfo<T> type, JsonTypeInfo<TResult> result) =>
-        Decode(await Request(method, JsonSerializer.SerializeToElement(parameters, type), 0), result);
-
-    /// <summary>A request whose reply brings file descriptors, which belong to the caller.</summary>
-    internal async Task<(TResult Value, FileDescriptor[] Descriptors)> Fetch<TResult>(string method, JsonElement? parameters, int descriptors, JsonTypeInfo<TResult> result)
-    {
-        var reply = await Request(method, parameters, descriptors);
-        return (Decode(reply, result), reply.Descriptors);
-    }
-
-    private static TResult Decode<TResult>(Reply reply, JsonTypeInfo<TResult> type)
-    {
-        try
-        {
-            return reply.Value.Deserialize(type) ?? throw new ControlProtocolException("A reply is null.");
-        }
-        catch (Exception malformed) when (malformed is JsonException or InvalidOperationException)
-        {
-            throw new ControlProtocolException($"A reply is not what was expected: {malformed.Message}");
-        }
-    }
-
-    private async Task<TResult> Call<TResult>(string method, JsonTypeInfo<TResult> result) => Decode(await Request(method, null, 0), result);
-
-    private async Task Send(string method, JsonElement? parameters) => await Request(method, parameters, 0);
-
-    private async Task<Reply> Request(string method, JsonElement? parameters, int descriptors, params FileDescriptor[] sent)
-    {
-        long id = Interlocked.Increment(ref _lastId);
-        var completion = new TaskCompletionSource<Reply>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _pending[id] = completion;
-        try
-        {
-            lock (_send)
-            {
-                _connection.Send(new ControlRequest { Id = id, Method = method, Parameters = parameters, Descriptors = sent.Length }, ControlJson.Default.ControlRequest, sent);
-            }
-        }
-        catch (Exception gone) when (gone is LinuxException or ObjectDisposedException)
-        {
-            _pending.TryRemove(id, out _);
-            throw new IOException($"The machine is gone: {gone.Message}", gone);
-        }
-
-        if (_closed.Task.IsCompleted)
-        {
-            completion.TrySetException(new IOException("The machine is gone."));
-        }
-
-        var reply = await AwaitAsync(completion.Task, id);
-        if (reply.Descriptors.Length != descriptors)
-        {
-            Release(reply);
-            throw new ControlProtocolException($"The reply to '{method}' came with {reply.Descriptors.Length} file descriptors, not {descriptors}.");
-        }
-
-        return reply;
-    }
-
-    private async Task<Reply> AwaitAsync(Task<Reply> answer, long id)
-    {
-        try
-        {
-            return await answer.WaitAsync(Patience);
-        }
-        catch (TimeoutException) when (_pending.TryRemove(id, out _))
-        {
-            throw new ControlTimeoutException($"The machine's process did not answer within {Patience.TotalSeconds:0} seconds.");
-        }
-        catch (TimeoutException)
-        {
-            // It came in this moment.
-            return await answer;
-        }
-    }
-
     private void ReceiveLoop()
     {
         Exception reason = new IOException("The machine closed the connection.");
@@ -355,10 +316,12 @@ public sealed class ControlClient : IDisposable
             while (_connection.Receive(ControlJson.Default.ControlMessage) is { } message)
             {
                 Handle(message);
+                KeepPace(MessageCost + _connection.Length);
             }
         }
-        catch (Exception failure) when (failure is IOException or LinuxException or ObjectDisposedException or InvalidDataException)
+        catch (Exception failure)
         {
+            // Whatever it was that the machine's process sent, it ends this connection and not the program that listens.
             reason = new IOException($"The connection to the machine is lost: {failure.Message}", failure);
         }
 
@@ -374,11 +337,23 @@ public sealed class ControlClient : IDisposable
         _connection.Dispose();
     }
 
+    /// <summary>Lets a machine's process that sends without end wait: it gets a part of one processor for what it says, and that part is not all.</summary>
+    private void KeepPace(int bytes)
+    {
+        long now = Stopwatch.GetTimestamp();
+        _ahead = Math.Max(0, _ahead - (Stopwatch.GetElapsedTime(_aheadAt, now).TotalSeconds * MostBytesPerSecond)) + bytes;
+        _aheadAt = now;
+        if (_ahead > MostBytesAtOnce)
+        {
+            Thread.Sleep(TimeSpan.FromSeconds((_ahead - MostBytesAtOnce) / MostBytesPerSecond) + ShortestPause);
+        }
+    }
+
     private void Handle(ControlMessage message)
     {
         var descriptors = _connection.TakeDescriptors(message.Descriptors);
         var reply = new Reply(message.Result ?? default, descriptors);
-        if (message is { Event: ControlEvents.LastScreen, Descriptors: 1 })
+        if (message is { Event: ControlEvents.LastScreen, Descriptors: 1 } && LastScreen is null)
         {
             using var file = descriptors[0];
             LastScreen = ReadPicture(file, Decode(new Reply(message.Data ?? default, []), ControlJson.Default.ScreenshotResult), LongestLastScreen);
@@ -395,7 +370,7 @@ public sealed class ControlClient : IDisposable
         else if (message.Error is { } error)
         {
             Release(reply);
-            pending.TrySetException(new ControlException(error.Code, error.Message));
+            pending.TrySetException(new ControlException(error.Code, Tidy(error.Message)));
         }
         else
         {
@@ -414,6 +389,19 @@ public sealed class ControlClient : IDisposable
         {
             throw new ControlProtocolException($"The event '{name}' is not what was expected: {malformed.Message}");
         }
+    }
+
+    /// <summary>Text on one line, of a length that can be shown.</summary>
+    private static string Tidy(string text)
+    {
+        string line = string.Create(Math.Min(text.Length, LongestComplaint), text, static (line, text) =>
+        {
+            for (int index = 0; index < line.Length; index++)
+            {
+                line[index] = char.IsControl(text[index]) || char.IsSurrogate(text[index]) ? ' ' : text[index];
+            }
+        });
+        return text.Length > LongestComplaint ? line + "…" : line;
     }
 
     private static void Release(Reply reply)

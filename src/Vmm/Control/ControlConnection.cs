@@ -18,7 +18,14 @@ internal sealed class ControlConnection(FileDescriptor socket) : IDisposable
     private int _start;
     private int _end;
 
-    public void Send<T>(T message, JsonTypeInfo<T> type, params ReadOnlySpan<FileDescriptor> descriptors)
+    /// <summary>Bytes of the message that came last.</summary>
+    public int Length { get; private set; }
+
+    public void Send<T>(T message, JsonTypeInfo<T> type, params ReadOnlySpan<FileDescriptor> descriptors) =>
+        DescriptorPassing.Send(socket, Frame(message, type), descriptors);
+
+    /// <summary>A message as it is sent.</summary>
+    public static byte[] Frame<T>(T message, JsonTypeInfo<T> type)
     {
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(message, type);
         if (json.Length > ControlProtocol.MaximumMessage)
@@ -29,8 +36,12 @@ internal sealed class ControlConnection(FileDescriptor socket) : IDisposable
         var frame = new byte[HeaderSize + json.Length];
         BinaryPrimitives.WriteInt32LittleEndian(frame, json.Length);
         json.CopyTo(frame, HeaderSize);
-        DescriptorPassing.Send(socket, frame, descriptors);
+        return frame;
     }
+
+    /// <summary>Sends of a frame what the other side's buffer takes at once. Descriptors go with the first byte.</summary>
+    /// <returns>Bytes that were sent.</returns>
+    public int TrySend(ReadOnlySpan<byte> frame, ReadOnlySpan<FileDescriptor> descriptors) => DescriptorPassing.TrySend(socket, frame, descriptors);
 
     /// <summary>The next message; null when the other side closed between messages.</summary>
     /// <exception cref="ControlProtocolException">Too long, cut off, or no such message.</exception>
@@ -49,6 +60,7 @@ internal sealed class ControlConnection(FileDescriptor socket) : IDisposable
             throw new ControlProtocolException($"A message announces {(uint)length} bytes; there may be {ControlProtocol.MaximumMessage}.");
         }
 
+        Length = length;
         var json = new byte[length];
         TryFill(json, mayEnd: false);
         try

@@ -18,10 +18,11 @@ public static class ControlEvents
     /// <summary>Serial output, for a client that subscribed; data is <see cref="SerialData"/>.</summary>
     public const string SerialOutput = "serial";
 
-    /// <summary>The guest was reset, reported a panic, or lost a device; data is <see cref="TextEvent"/>.</summary>
+    /// <summary>The guest was reset, reported a panic, lost a device, or let one go; data is <see cref="TextEvent"/>.</summary>
     public const string GuestReset = "reset";
     public const string GuestPanic = "panic";
     public const string DeviceFailed = "device-failed";
+    public const string DeviceGone = "device-gone";
 
     /// <summary>The display's mode changed; data is <see cref="DisplayGeometry"/>. Attached clients attach again.</summary>
     public const string DisplayMode = "display-mode";
@@ -51,6 +52,7 @@ public static class ControlEvents
         MachineEventKind.Reset => Text(GuestReset, happened),
         MachineEventKind.Panic => Text(GuestPanic, happened),
         MachineEventKind.DeviceFailed => Text(DeviceFailed, happened),
+        MachineEventKind.DeviceGone => Text(DeviceGone, happened),
         _ => null,
     };
 

@@ -97,7 +97,10 @@ public sealed record MachineMetrics
     public required long UnclaimedMmio { get; init; }
 }
 
-public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions);
+public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions)
+{
+    internal bool IsSound => long.Min(long.Min(long.Min(PortExits, MmioExits), long.Min(HaltExits, InterruptsInjected)), long.Min(long.Min(Assists, OtherExits), Instructions)) >= 0;
+}
 
 /// <summary>What the machine is made of beside processors and memory, in the order of its spec.</summary>
 public sealed record MachineDevices(IReadOnlyList<MachineDevice> Items);

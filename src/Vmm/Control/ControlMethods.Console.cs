@@ -89,7 +89,7 @@ internal sealed partial class ControlMethods
     private ControlResult Pointer(PointerParameters parameters)
     {
         var pointer = _machine.Pointer ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no pointer");
-        const int most = (int)(PointerButtons.Left | PointerButtons.Right | PointerButtons.Middle | PointerButtons.Back | PointerButtons.Forward);
+        const int most = (int)PointerButtons.All;
         if (parameters.Buttons is < 0 or > most)
         {
             throw new ControlException(ControlErrorCode.BadRequest, $"buttons is 0 to {most}");

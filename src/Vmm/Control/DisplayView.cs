@@ -10,26 +10,44 @@ namespace WebVm.Vmm.Control;
 /// </summary>
 public sealed unsafe class DisplayView : IDisposable
 {
+    private const ulong PageSize = 4096;
     private const int MaximumExtent = 16384;
+
+    /// <summary>Bytes of the framebuffer at most: of a 32-bit screen of the largest size that is ever asked for.</summary>
+    private const ulong MaximumFramebuffer = 64 << 20;
 
     private readonly MemoryFile _framebuffer;
     private readonly MemoryFile _map;
     private readonly AddressReservation _pixels;
     private readonly AddressReservation _state;
 
+    /// <exception cref="InvalidDataException">They are none of a display. They stay the caller's.</exception>
     internal DisplayView(MemoryFile framebuffer, MemoryFile map)
     {
+        if (framebuffer.Size > MaximumFramebuffer || map.Size < DisplayMap.PagesOffset || map.Size > DisplayMap.SizeFor((int)(MaximumFramebuffer / PageSize)))
+        {
+            throw new InvalidDataException($"No display has a framebuffer of {framebuffer.Size} bytes and a map of {map.Size}.");
+        }
+
         _framebuffer = framebuffer;
         _map = map;
         _pixels = AddressReservation.Inaccessible(framebuffer.Size);
-        _pixels.Place(framebuffer, 0);
-        _state = AddressReservation.Inaccessible(map.Size);
-        _state.Place(map, 0);
-        PageCount = (int)Math.Min((framebuffer.Size + 4095) / 4096, (map.Size - DisplayMap.PagesOffset) / sizeof(uint));
-        if (Read(DisplayMap.MagicOffset) != DisplayMap.Magic || Read(DisplayMap.VersionOffset) != DisplayMap.Version)
+        try
         {
-            Dispose();
-            throw new ControlProtocolException("The display's map is of another version.");
+            _state = AddressReservation.Inaccessible(map.Size);
+            _pixels.Place(framebuffer, 0);
+            _state.Place(map, 0);
+            PageCount = (int)Math.Min((framebuffer.Size + PageSize - 1) / PageSize, (map.Size - DisplayMap.PagesOffset) / sizeof(uint));
+            if (Read(DisplayMap.MagicOffset) != DisplayMap.Magic || Read(DisplayMap.VersionOffset) != DisplayMap.Version)
+            {
+                throw new InvalidDataException("The display's map is of another version.");
+            }
+        }
+        catch
+        {
+            _pixels.Dispose();
+            _state?.Dispose();
+            throw;
         }
     }
 
@@ -88,7 +106,7 @@ public sealed unsafe class DisplayView : IDisposable
 
     private bool IsSound(DisplayMode mode) =>
         mode.Width is > 0 and <= MaximumExtent && mode.Height is > 0 and <= MaximumExtent && mode.BitsPerPixel is 16 or 24 or 32
-        && mode is { Stride: > 0, Offset: >= 0 }
+        && mode.Offset >= 0 && mode.Stride >= mode.Width * mode.BytesPerPixel
         && (ulong)mode.Offset + ((ulong)(mode.Height - 1) * (ulong)mode.Stride) + ((ulong)mode.Width * (ulong)mode.BytesPerPixel) <= _framebuffer.Size;
 
     private uint PageGeneration(int page)

@@ -20,6 +20,23 @@ public static unsafe class DescriptorPassing
     public static void Send(SafeHandle socket, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors)
     {
         ArgumentOutOfRangeException.ThrowIfZero(data.Length);
+        for (int sent = 0; sent < data.Length;)
+        {
+            sent += Send(socket, data[sent..], sent == 0 ? descriptors : [], wait: true);
+        }
+    }
+
+    /// <summary>Sends what the socket takes at this moment; the descriptors go with the first byte.</summary>
+    /// <returns>Bytes that were sent. None when the peer has too much to read already.</returns>
+    /// <exception cref="LinuxException">The peer is gone (EPIPE), or the host failed.</exception>
+    public static int TrySend(SafeHandle socket, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(data.Length);
+        return Send(socket, data, descriptors, wait: false);
+    }
+
+    private static int Send(SafeHandle socket, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors, bool wait)
+    {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
         byte* control = stackalloc byte[ControlSpace(MaxDescriptors)];
         using var held = new HandleLease(socket);
@@ -40,25 +57,28 @@ public static unsafe class DescriptorPassing
 
             fixed (byte* start = data)
             {
-                for (int sent = 0; sent < data.Length;)
+                var vector = new iovec { iov_base = start, iov_len = data.Length };
+                var message = new msghdr { msg_iov = &vector, msg_iovlen = 1 };
+                if (descriptors.Length > 0)
                 {
-                    var vector = new iovec { iov_base = start + sent, iov_len = data.Length - sent };
-                    var message = new msghdr { msg_iov = &vector, msg_iovlen = 1 };
-                    if (sent == 0 && descriptors.Length > 0)
-                    {
-                        message.msg_control = control;
-                        message.msg_controllen = ControlSpace(descriptors.Length);
-                    }
+                    message.msg_control = control;
+                    message.msg_controllen = ControlSpace(descriptors.Length);
+                }
 
-                    long count = LibC.sendmsg(held.Number, &message, LibC.MSG_NOSIGNAL);
+                while (true)
+                {
+                    long count = LibC.sendmsg(held.Number, &message, LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT));
                     if (count >= 0)
                     {
-                        sent += (int)count;
+                        return (int)count;
                     }
-                    else
+
+                    if (!wait && LinuxException.Last("sendmsg") is { Errno: ErrorNumber.EAGAIN })
                     {
-                        WaitOrThrow(held.Number, LibC.POLLOUT, "sendmsg");
+                        return 0;
                     }
+
+                    WaitOrThrow(held.Number, LibC.POLLOUT, "sendmsg");
                 }
             }
         }

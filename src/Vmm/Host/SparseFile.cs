@@ -3,10 +3,13 @@ using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 
+/// <summary>A stretch of a sparse file.</summary>
+public delegate void SparseData(long offset, ReadOnlySpan<byte> data);
+
 /// <summary>Files with holes: memory of a guest and its saved image (lseek(2) SEEK_DATA, fallocate(2)).</summary>
 public static unsafe class SparseFile
 {
-    private const int ChunkSize = 1 << 20;
+    public const int ChunkSize = 1 << 20;
     private const int PageSize = 4096;
 
     /// <summary>Opens for reading, or creates or empties for writing.</summary>
@@ -66,10 +69,18 @@ public static unsafe class SparseFile
     /// <returns>Bytes of data written.</returns>
     public static long Copy(FileDescriptor source, FileDescriptor destination, Action<long>? reached = null, CancellationToken cancellation = default)
     {
+        SetLength(destination, Length(source));
+        return Read(source, (offset, data) => Write(destination, offset, data), reached, cancellation);
+    }
+
+    /// <summary>Gives all that is not zero, in stretches of whole pages and at most <see cref="ChunkSize"/> bytes, in order.</summary>
+    /// <param name="reached">Told now and then up to which offset all has been given.</param>
+    /// <returns>Bytes given.</returns>
+    public static long Read(FileDescriptor source, SparseData data, Action<long>? reached = null, CancellationToken cancellation = default)
+    {
         long length = Length(source);
-        SetLength(destination, length);
         var buffer = new byte[ChunkSize];
-        long written = 0;
+        long given = 0;
         long offset = 0;
         while (offset < length && NextData(source, offset) is var (start, end))
         {
@@ -79,10 +90,10 @@ public static unsafe class SparseFile
                 int count = Read(source, at, buffer.AsSpan(0, (int)Math.Min(ChunkSize, end - at)));
                 if (count == 0)
                 {
-                    return written;
+                    return given;
                 }
 
-                written += WriteWithoutZeros(destination, at, buffer.AsSpan(0, count));
+                given += GiveWithoutZeros(data, at, buffer.AsSpan(0, count));
                 at += count;
                 reached?.Invoke(at);
             }
@@ -90,7 +101,20 @@ public static unsafe class SparseFile
             offset = end;
         }
 
-        return written;
+        return given;
+    }
+
+    /// <summary>Bytes of a file that are not holes.</summary>
+    public static long DataLength(FileDescriptor file)
+    {
+        long length = Length(file);
+        long sum = 0;
+        for (long offset = 0; offset < length && NextData(file, offset) is var (start, end); offset = end)
+        {
+            sum += end - start;
+        }
+
+        return sum;
     }
 
     /// <summary>Reads up to the buffer's length; 0 only at the end of the file.</summary>
@@ -127,9 +151,9 @@ public static unsafe class SparseFile
         }
     }
 
-    private static long WriteWithoutZeros(FileDescriptor file, long offset, ReadOnlySpan<byte> data)
+    private static long GiveWithoutZeros(SparseData give, long offset, ReadOnlySpan<byte> data)
     {
-        long written = 0;
+        long given = 0;
         int at = 0;
         while (at < data.Length)
         {
@@ -142,12 +166,12 @@ public static unsafe class SparseFile
 
             if (!zero)
             {
-                Write(file, offset + begin, data[begin..at]);
-                written += at - begin;
+                give(offset + begin, data[begin..at]);
+                given += at - begin;
             }
         }
 
-        return written;
+        return given;
     }
 
     private static bool IsZeroPage(ReadOnlySpan<byte> data, int at) => !data.Slice(at, Math.Min(PageSize, data.Length - at)).ContainsAnyExcept((byte)0);

@@ -1,8 +1,8 @@
 using System.Text.Json.Serialization;
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Guest.Tests.OwnDevice;
 
@@ -29,11 +29,7 @@ public sealed class SecondName(ushort port, GuestMemory memory) : IDevice, IPort
 
     public required string Name { get; init; }
 
-    public string Schema => "second-name";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<SecondNameState> StateJson => SecondNameStateJson.Strict.State;
+    public StateSchema<SecondNameState> Schema => SecondNameStateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(port, PortCount, this) { Width = 1 }];
 
@@ -96,5 +92,5 @@ public sealed record SecondNameState(uint Page);
 [JsonSerializable(typeof(SecondNameState), TypeInfoPropertyName = "State")]
 internal sealed partial class SecondNameStateJson : JsonSerializerContext
 {
-    public static SecondNameStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<SecondNameState> Schema { get; } = new("second-name", new SecondNameStateJson(StrictJson.NewOptions()).State);
 }

@@ -1,7 +1,7 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Guest.Tests.OwnDevice;
 
@@ -16,11 +16,7 @@ public sealed class Tally(ushort port, byte first) : IDevice, IPortMapped, IPort
 
     public required string Name { get; init; }
 
-    public string Schema => "tally";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<TallyState> StateJson => TallyStateJson.Strict.State;
+    public StateSchema<TallyState> Schema => TallyStateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(port, PortCount, this)];
 

@@ -1,5 +1,6 @@
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Guest.Tests.OwnDevice;
 
@@ -9,5 +10,12 @@ public sealed record TallyState(byte Count);
 [JsonSerializable(typeof(TallyState), TypeInfoPropertyName = "State")]
 internal sealed partial class TallyStateJson : JsonSerializerContext
 {
-    public static TallyStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<TallyState> Schema { get; } = new("tally", new TallyStateJson(StrictJson.NewOptions()).State, HasItsOwnName);
+
+    /// <summary>1 to 2: the count was called value.</summary>
+    private static void HasItsOwnName(JsonObject body)
+    {
+        body["count"] = body["value"]!.DeepClone();
+        body.Remove("value");
+    }
 }

@@ -7,7 +7,7 @@ using WebVm.Vmm.Confinement.Keeping;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
-using WebVm.Vmm.Machine.Saving;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Memory;
 using Xunit;
 

@@ -10,6 +10,7 @@ internal static class Rooms
         ["Host"] = 0,
         ["Memory"] = 1,
         ["Time"] = 1,
+        ["State"] = 1,
         ["Settings"] = 1,
         ["Confinement"] = 1,
         ["Interrupts"] = 2,

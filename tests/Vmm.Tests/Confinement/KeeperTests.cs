@@ -78,6 +78,25 @@ public sealed class KeeperTests : IDisposable
         Assert.True(bounded ? threads is > 100 and <= 512 : threads == 1000, said);
     }
 
+    /// <summary>Each keeps a place among the signals that its user may have waiting: of one user's machines none takes all of them from the others.</summary>
+    [Theory]
+    [InlineData("users", true, true, true)]
+    [InlineData("namespaces", false, false, true)]
+    [InlineData("namespaces", true, false, true)]
+    [InlineData("process", true, true, true)]
+    [InlineData("process", false, false, false)]
+    public void Timers_are_bounded_where_they_are_counted_for_the_machine(string level, bool root, bool user, bool bounded)
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "playing root and an account takes root");
+        using var host = new AttackedHost();
+        string run = host.NewRun(root);
+        using var keeper = AttackerProgram.Keep(run, level, root ? [] : AttackedHost.AsAccount, user ? ["--user", "2000004"] : [], ["end", "timers"]);
+        keeper.WaitForExit();
+        var (_, said) = AttackerProgram.Read(run);
+        int timers = int.Parse(said, CultureInfo.InvariantCulture);
+        Assert.True(bounded ? timers is > 500 and <= 1024 : timers == 2000, said);
+    }
+
     [Fact]
     public void A_file_that_is_none_is_refused_with_its_name()
     {

@@ -37,7 +37,7 @@ public sealed class SaveTests : IDisposable
     {
         await StartAsync();
         using var hold = new ManualResetEventSlim();
-        var held = _bench.Scripted.Machine.WhileStill(_ => hold.Wait(s_limit));
+        var held = _bench.Scripted.Machine.WhileStill((_, _) => Task.Run(() => hold.Wait(s_limit)));
         using var status = await _bench.Connect();
         var client = await _bench.Connect();
         var save = client.SaveAsync(Path.Combine(_bench.Folder, "state"));
@@ -69,7 +69,7 @@ public sealed class SaveTests : IDisposable
     {
         await StartAsync();
         using var hold = new ManualResetEventSlim();
-        var held = _bench.Scripted.Machine.WhileStill(_ => hold.Wait(s_limit));
+        var held = _bench.Scripted.Machine.WhileStill((_, _) => Task.Run(() => hold.Wait(s_limit)));
         using var client = await _bench.Connect();
         client.Patience = TimeSpan.FromMilliseconds(50);
         await Assert.ThrowsAsync<ControlTimeoutException>(() => client.PauseAsync().WaitAsync(s_limit));

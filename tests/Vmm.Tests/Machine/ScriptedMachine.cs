@@ -15,7 +15,8 @@ internal sealed class ScriptedMachine : IDisposable
 {
     public const ulong EntryPoint = 0x1234;
 
-    public ScriptedMachine(int cpus = 1, ulong size = 4 << 20)
+    /// <param name="deadline">What devices get to come to rest.</param>
+    public ScriptedMachine(int cpus = 1, ulong size = 4 << 20, TimeSpan? deadline = null, params IReadOnlyList<IDevice> more)
     {
         var bus = new SystemBus();
         var memory = new GuestMemory();
@@ -24,6 +25,11 @@ internal sealed class ScriptedMachine : IDisposable
         var clock = new VirtualClock();
         var devices = new DeviceTree(new BusConnector(bus));
         devices.Add(Device);
+        foreach (var device in more)
+        {
+            devices.Add(device);
+        }
+
         Signals = new MachineSignals();
         Machine = new VirtualMachine(new Platform
         {
@@ -47,7 +53,11 @@ internal sealed class ScriptedMachine : IDisposable
                 SetEntry(states);
             },
             PowerButton = () => PowerButtonPresses++,
-        });
+        })
+        {
+            PauseDeadline = deadline ?? TimeSpan.FromMinutes(1),
+            EndDeadline = deadline ?? TimeSpan.FromMinutes(1),
+        };
         Machine.Event += happened =>
         {
             lock (Events)

@@ -60,12 +60,15 @@ public sealed class BusWindow
     /// <summary>No access enters any more; one that is inside goes on.</summary>
     internal void Close() => _closed = true;
 
+    /// <summary>No access is inside. Once true of a window that was removed, it stays so.</summary>
+    internal bool IsEmpty => Volatile.Read(ref _left) >= Volatile.Read(ref _entered);
+
     /// <summary>Waits until no access is inside. Only after the window was removed; never from within its handler.</summary>
     public void Drain()
     {
         var spin = default(SpinWait);
         // An access that enters after this point sees the closed flag: TryEnter's increment is a full fence.
-        while (Volatile.Read(ref _left) < Volatile.Read(ref _entered))
+        while (!IsEmpty)
         {
             spin.SpinOnce();
         }

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.FirmwareConfig;
 
@@ -48,11 +48,7 @@ public sealed class FwCfg(DmaSpace memory, FwCfgItems items) : IDevice, IPortMap
 
     public string Name { get; init; } = "fw-cfg";
 
-    public string Schema => "fw-cfg";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => FwCfgStateJson.Strict.State;
+    public StateSchema<State> Schema => FwCfgStateJson.Schema;
 
     public FwCfgItems Items { get; } = items;
 

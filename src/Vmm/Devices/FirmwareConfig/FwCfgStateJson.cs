@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.FirmwareConfig;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.FirmwareConfig;
 [JsonSerializable(typeof(FwCfg.State), TypeInfoPropertyName = "State")]
 internal sealed partial class FwCfgStateJson : JsonSerializerContext
 {
-    public static FwCfgStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<FwCfg.State> Schema { get; } = new("fw-cfg", new FwCfgStateJson(StrictJson.NewOptions()).State);
 }

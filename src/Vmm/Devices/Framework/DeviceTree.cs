@@ -1,4 +1,5 @@
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Framework;
 
@@ -9,16 +10,21 @@ namespace WebVm.Vmm.Devices.Framework;
 /// <remarks>
 /// Losing a device is contained: it is reported by <see cref="DeviceFailed"/>, those that depend on it are lost too when they would be
 /// powered up or started, and all others go on. The machine stops all vCPUs before <see cref="Stop"/>, <see cref="Reset"/> and
-/// <see cref="Load"/>; <see cref="Plug"/> and <see cref="Unplug"/> work while the guest runs.
+/// <see cref="Load"/>; <see cref="Plug"/> and <see cref="UnplugAsync"/> work while the guest runs. All but <see cref="UnplugAsync"/> and
+/// <see cref="ReportFault"/> are called by what drives the tree (<see cref="DriveBy"/>), one at a time.
 /// </remarks>
 public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<DeviceNode> _nodes = [];
     private DeviceNode[]? _ordered;
+    private IDeviceThread _thread = new CallersThread();
 
     /// <summary>A device was lost. Raised on the thread that lost it, which may be a vCPU's.</summary>
     public event Action<DeviceFailure>? DeviceFailed;
+
+    /// <summary>A device was unplugged and is torn down; the name is free.</summary>
+    public event Action<string>? DeviceGone;
 
     /// <summary>The devices in dependency order.</summary>
     /// <exception cref="InvalidOperationException">A dependency is missing, or there is a cycle; the message names it.</exception>
@@ -32,6 +38,12 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
             }
         }
     }
+
+    /// <summary>
+    /// What a device gets to come to rest that goes, or that its guest puts to sleep, while the machine runs on: as much as one has when the machine pauses, which
+    /// would wait for it meanwhile.
+    /// </summary>
+    public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Memory regions owned by devices.</summary>
     public IEnumerable<GuestMemoryRegion> MemoryRegions => All<IDeviceMemory>().SelectMany(device => device.MemoryRegions);
@@ -52,9 +64,17 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
             var node = new DeviceNode(device, dependsOn, [.. connectors, .. more], failure => DeviceFailed?.Invoke(failure));
             _nodes.Add(node);
             _ordered = null;
+            if (device is IPowerLevels levels)
+            {
+                levels.LevelWanted += () => FollowLevel(node);
+            }
+
             return node;
         }
     }
+
+    /// <summary>Hands the tree to what drives it; until then it is whoever calls.</summary>
+    public void DriveBy(IDeviceThread thread) => _thread = thread;
 
     public DeviceNode? Find(string name) => Nodes.FirstOrDefault(node => node.Name == name);
 
@@ -79,12 +99,52 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         }
     }
 
-    /// <summary>Quiesces all devices. When it returns none of them acts by itself.</summary>
+    /// <summary>Quiesces all devices. When it returns none of them begins anything; what is in progress outside is not waited for.</summary>
     public void Stop()
     {
         foreach (var node in Nodes.Reverse())
         {
             node.Stop();
+        }
+    }
+
+    /// <summary>
+    /// Quiesces all devices and waits until nothing of them is in progress: for each after those that depend on it, and for those that do not depend on each other
+    /// together. After one that does not come to rest <see cref="Start"/> lets all go on as before.
+    /// </summary>
+    /// <param name="cancellation">Time is up already.</param>
+    public async Task<StopOutcome> StopAsync(TimeSpan deadline, CancellationToken cancellation = default)
+    {
+        var nodes = Nodes;
+        if (nodes.Any(node => node.Device is IDrainable))
+        {
+            using var limit = new DrainLimit();
+            var stops = new Dictionary<string, Task<bool>>();
+            foreach (var node in nodes.Reverse())
+            {
+                stops.Add(node.Name, StopAfter([.. nodes.Where(other => other.DependsOn.Contains(node.Name)).Select(other => stops[other.Name])], node, limit));
+            }
+
+            await limit.Wait(Task.WhenAll(stops.Values), deadline, cancellation);
+        }
+        else
+        {
+            Stop();
+        }
+
+        return new StopOutcome([.. nodes.Where(node => node.IsRestless)], deadline);
+    }
+
+    /// <summary>Quiesces all devices for good. One that does not come to rest is lost; the others then get their time.</summary>
+    /// <param name="cancellation">Time is up already.</param>
+    public async Task StopForGoodAsync(TimeSpan deadline, CancellationToken cancellation = default)
+    {
+        while (await StopAsync(deadline, cancellation) is { AtRest: false } outcome)
+        {
+            foreach (var node in outcome.Restless)
+            {
+                node.GiveUp($"it did not come to rest within {deadline.TotalSeconds:0.###} s.");
+            }
         }
     }
 
@@ -99,64 +159,59 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     }
 
     /// <summary>The state of all (stopped) devices that have some.</summary>
-    /// <exception cref="InvalidOperationException">A device could not save its state; nothing is lost by going on.</exception>
-    public IReadOnlyList<DeviceState> Save()
-    {
-        var states = new List<DeviceState>();
-        foreach (var node in Nodes)
-        {
-            if (node.Save() is { } state)
-            {
-                states.Add(state);
-            }
-            else if (node.Device is ISavedState)
-            {
-                throw new InvalidOperationException($"The state of device '{node.Name}' cannot be saved: {node.Failure?.Reason ?? "it is not stopped"}.", node.Failure?.Cause);
-            }
-        }
-
-        return states;
-    }
+    /// <exception cref="InvalidOperationException">A device could not save its state; nothing is lost by going on, and it may be tried again.</exception>
+    public IReadOnlyList<StateSection> Save() => [.. Nodes.Select(node => node.Save()).OfType<StateSection>()];
 
     /// <summary>Puts the (powered up, not started) devices into the saved state. Everything is checked before the first device is changed.</summary>
     /// <exception cref="InvalidDataException">The states are not those of these devices, or one contradicts itself. Each fault is named.</exception>
-    public void Load(IReadOnlyList<DeviceState> states)
+    public void Load(IReadOnlyList<StateSection> states)
     {
         var faults = new List<string>();
-        var wanted = Nodes.Where(node => node.Device is ISavedState).ToDictionary(node => node.Name);
-        var records = new Dictionary<string, object>();
-        foreach (var state in states)
-        {
-            if (state is not { Device: { } name, Schema: not null })
-            {
-                faults.Add("A saved device state has no name or no schema.");
-            }
-            else if (!wanted.TryGetValue(name, out var node))
-            {
-                faults.Add($"There is no device '{name}' in this machine to take the saved state.");
-            }
-            else
-            {
-                try
-                {
-                    if (!records.TryAdd(name, DeviceStateJson.Read(state, (ISavedState)node.Device)))
-                    {
-                        faults.Add($"There is more than one saved state of device '{name}'.");
-                    }
-                }
-                catch (InvalidDataException exception)
-                {
-                    faults.Add(exception.InnerException is { } inner ? $"{exception.Message} {inner.Message}" : exception.Message);
-                }
-            }
-        }
-
-        faults.AddRange(wanted.Keys.Where(name => states.All(state => state?.Device != name)).Select(name => $"There is no saved state of device '{name}'."));
+        var records = Read(states, faults);
         if (faults.Count > 0)
         {
             throw new InvalidDataException(string.Join(Environment.NewLine, faults));
         }
 
+        Load(records);
+    }
+
+    /// <summary>The records of all devices that have state, by their names. Nothing is changed.</summary>
+    /// <param name="faults">Gets what is wrong.</param>
+    public IReadOnlyDictionary<string, object> Read(IReadOnlyList<StateSection> states, List<string> faults)
+    {
+        var wanted = Nodes.Where(node => node.Device is ISavedState).ToDictionary(node => node.Name, node => ((ISavedState)node.Device).Schema);
+        var records = new Dictionary<string, object>();
+        foreach (var state in states)
+        {
+            if (StateUnits.DeviceOf(state.Unit) is not { } name || !wanted.TryGetValue(name, out var schema))
+            {
+                faults.Add($"There is no device for '{state.Unit}' in this machine to take the saved state, "
+                    + $"which follows version {state.Version} of schema '{state.Schema}'.");
+                continue;
+            }
+
+            try
+            {
+                if (!records.TryAdd(name, schema.ReadRecord(state)))
+                {
+                    faults.Add($"There is more than one saved state of '{state.Unit}'.");
+                }
+            }
+            catch (InvalidDataException fault)
+            {
+                faults.Add(fault.Message);
+            }
+        }
+
+        faults.AddRange(wanted.Keys.Select(StateUnits.Device).Except(states.Select(state => state.Unit)).Select(unit => $"There is no saved state of '{unit}'."));
+        return records;
+    }
+
+    /// <param name="records">As <see cref="Read"/> gave them.</param>
+    /// <exception cref="InvalidDataException">One contradicts itself.</exception>
+    public void Load(IReadOnlyDictionary<string, object> records)
+    {
         foreach (var node in Nodes)
         {
             if (records.TryGetValue(node.Name, out object? record))
@@ -181,23 +236,38 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         Start(node);
     }
 
-    /// <summary>Takes a device out of a running machine for good.</summary>
+    /// <summary>Takes a device out of a running machine for good, if its guest lets it. Callable from any thread; nothing else waits for the guest.</summary>
+    /// <param name="patience">How long the guest may think about it.</param>
     /// <exception cref="InvalidOperationException">Another device depends on it.</exception>
-    public void Unplug(DeviceNode node)
+    /// <exception cref="OperationCanceledException">The guest had not answered by then: as <see cref="UnplugOutcome.Unanswered"/>.</exception>
+    public async Task<UnplugOutcome> UnplugAsync(DeviceNode node, TimeSpan patience, CancellationToken cancellation = default)
     {
-        lock (_lock)
+        DemandNoDependent(node);
+        if (node.Device is IEjectable ejectable)
         {
-            if (_nodes.FirstOrDefault(other => other.DependsOn.Contains(node.Name)) is { } dependent)
+            var answer = new TaskCompletionSource<RemovalAnswer>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _thread.Post(() => node.Ask(ejectable, said => answer.TrySetResult(said)));
+            try
             {
-                throw new InvalidOperationException($"Device '{dependent.Name}' depends on device '{node.Name}'.");
+                if (await answer.Task.WaitAsync(patience, cancellation) == RemovalAnswer.Refused)
+                {
+                    return UnplugOutcome.Refused;
+                }
             }
-
-            _nodes.Remove(node);
-            _ordered = null;
+            catch (TimeoutException)
+            {
+                _ = RemoveWhenAgreed(node, answer.Task);
+                return UnplugOutcome.Unanswered;
+            }
+            catch (OperationCanceledException)
+            {
+                _ = RemoveWhenAgreed(node, answer.Task);
+                throw;
+            }
         }
 
-        node.Eject();
-        node.TearDown();
+        await _thread.RunTransition(_ => RemoveAsync(node));
+        return UnplugOutcome.Gone;
     }
 
     /// <summary>Marks a device as lost, from any thread; unknown names are ignored.</summary>
@@ -228,6 +298,85 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         }
     }
 
+    private static async Task<bool> StopAfter(Task<bool>[] dependents, DeviceNode node, DrainLimit limit)
+    {
+        foreach (var dependent in dependents)
+        {
+            if (!await dependent)
+            {
+                return false;
+            }
+        }
+
+        return await node.StopAsync(limit);
+    }
+
+    private void FollowLevel(DeviceNode node)
+    {
+        if (node.NoteLevel())
+        {
+            _thread.Post(() => _ = FollowLevelAsync(node));
+        }
+    }
+
+    private async Task FollowLevelAsync(DeviceNode node)
+    {
+        using var limit = new DrainLimit();
+        await limit.Wait(node.FollowLevelAsync(limit), Deadline, CancellationToken.None);
+    }
+
+    private async Task RemoveWhenAgreed(DeviceNode node, Task<RemovalAnswer> answer)
+    {
+        if (await answer == RemovalAnswer.Agreed)
+        {
+            await _thread.RunTransition(_ => RemoveAsync(node));
+        }
+    }
+
+    private async Task RemoveAsync(DeviceNode node)
+    {
+        lock (_lock)
+        {
+            if (!_nodes.Contains(node))
+            {
+                return;
+            }
+        }
+
+        DemandNoDependent(node);
+        node.TakeAway();
+        using (var limit = new DrainLimit())
+        {
+            await limit.Wait(node.StopAsync(limit), Deadline, CancellationToken.None);
+        }
+
+        if (node.IsRestless)
+        {
+            node.GiveUp($"it did not come to rest within {Deadline.TotalSeconds:0.###} s.");
+        }
+
+        node.Eject();
+        node.TearDown();
+        lock (_lock)
+        {
+            _nodes.Remove(node);
+            _ordered = null;
+        }
+
+        DeviceGone?.Invoke(node.Name);
+    }
+
+    private void DemandNoDependent(DeviceNode node)
+    {
+        lock (_lock)
+        {
+            if (_nodes.FirstOrDefault(other => other.DependsOn.Contains(node.Name)) is { } dependent)
+            {
+                throw new InvalidOperationException($"Device '{dependent.Name}' depends on device '{node.Name}'.");
+            }
+        }
+    }
+
     private void PowerUp(DeviceNode node)
     {
         node.PowerUp();
@@ -249,5 +398,21 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         {
             node.Fail($"it depends on device '{lost.Name}', which failed.", null);
         }
+    }
+
+    /// <summary>No thread of its own: work is done where it is asked for, one after the other.</summary>
+    private sealed class CallersThread : IDeviceThread
+    {
+        private readonly Lock _turn = new();
+
+        public void Post(Action work)
+        {
+            lock (_turn)
+            {
+                work();
+            }
+        }
+
+        public Task RunTransition(Func<CancellationToken, Task> transition) => transition(CancellationToken.None);
     }
 }

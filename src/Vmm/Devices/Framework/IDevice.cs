@@ -1,4 +1,4 @@
-using System.Text.Json.Serialization.Metadata;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Framework;
 
@@ -8,7 +8,8 @@ namespace WebVm.Vmm.Devices.Framework;
 /// </summary>
 /// <remarks>
 /// Callbacks come one at a time. Between <see cref="Start"/> and <see cref="Stop"/> I/O handlers may be called from any vCPU thread, also
-/// concurrently; outside they are not called at all. A callback that throws fails the device, not the machine.
+/// concurrently; outside they are not called at all, and the host's input is not let in (<see cref="IHostInput"/>). A callback that throws fails the
+/// device, not the machine; one that saves costs no more than that state.
 /// </remarks>
 public interface IDevice
 {
@@ -23,7 +24,7 @@ public interface IDevice
     {
     }
 
-    /// <summary>Quiesces: when it returns no timer, worker or request of the device is in progress, and none begins.</summary>
+    /// <summary>Quiesces: when it returns no timer or worker of the device runs and nothing begins. It does not wait for what is outside: <see cref="IDrainable"/>.</summary>
     void Stop()
     {
     }
@@ -40,14 +41,8 @@ public interface IPowerable
 /// <summary>A device with state that survives save and restore. Non-generic view of <see cref="ISavedState{TState}"/>.</summary>
 public interface ISavedState
 {
-    /// <summary>Name of the state's schema, such as "16550".</summary>
-    string Schema { get; }
-
-    /// <summary>Version of the schema; a reader refuses what it does not know.</summary>
-    int SchemaVersion { get; }
-
-    /// <summary>How the state is read and written; strict (<see cref="DeviceStateJson.NewOptions"/>).</summary>
-    JsonTypeInfo StateJson { get; }
+    /// <summary>What the state is called, how it is written and read, and how that of earlier builds is brought to this one's.</summary>
+    StateSchema Schema { get; }
 
     object SaveState();
 
@@ -59,9 +54,9 @@ public interface ISavedState
 public interface ISavedState<TState> : ISavedState
     where TState : class
 {
-    new JsonTypeInfo<TState> StateJson { get; }
+    new StateSchema<TState> Schema { get; }
 
-    JsonTypeInfo ISavedState.StateJson => StateJson;
+    StateSchema ISavedState.Schema => Schema;
 
     TState Save();
 
@@ -70,11 +65,4 @@ public interface ISavedState<TState> : ISavedState
     object ISavedState.SaveState() => Save();
 
     void ISavedState.LoadState(object state) => Load((TState)state);
-}
-
-/// <summary>A device that can be removed while the guest runs.</summary>
-public interface IEjectable
-{
-    /// <summary>The guest agreed to the removal.</summary>
-    void Eject();
 }

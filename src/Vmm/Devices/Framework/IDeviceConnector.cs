@@ -11,4 +11,14 @@ public interface IDeviceConnector
 
     /// <summary>When this returns no access to the device is in progress, and none begins.</summary>
     void Disconnect(IDevice device);
+
+    /// <summary>The device is to sleep: the guest reaches nothing but what wakes it. When this returns no other access is in progress.</summary>
+    void Sleep(IDevice device)
+    {
+    }
+
+    /// <summary>The device is started again after a sleep.</summary>
+    void Wake(IDevice device)
+    {
+    }
 }

@@ -10,8 +10,13 @@ public static class KeyNames
 
     private static readonly FrozenDictionary<string, KeyCode> s_names = MakeNames().ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
+    private static readonly string[] s_codes = [.. Enum.GetValues<KeyCode>().Select(key => key.ToString())];
+
     /// <summary>The key with that name, in any case: a KeyboardEvent.code, a letter, a digit, or a common short name.</summary>
     public static bool TryParse(string name, out KeyCode key) => s_names.TryGetValue(name, out key);
+
+    /// <summary>Whether it is a KeyboardEvent.code as a browser writes it, of a key that there is.</summary>
+    public static bool IsCode(string name) => TryParse(name, out var key) && s_codes[(int)key] == name;
 
     /// <summary>Keys joined by "-" or "+", to be pressed in that order and released in the opposite one.</summary>
     public static bool TryParseCombination(string text, out IReadOnlyList<KeyCode> keys)

@@ -42,7 +42,8 @@ internal sealed class MsiCapability
     public bool Covers(int offset, int size) => offset < _offset + Length && _offset < offset + size;
 
     /// <summary>The message to send for the vector now, or null: it is masked and stays pending, or MSI is off.</summary>
-    public MsiMessage? Raise(int vector)
+    /// <param name="hold">It stays pending as well.</param>
+    public MsiMessage? Raise(int vector, bool hold)
     {
         if (!Enabled || (uint)vector >= (uint)_vectors)
         {
@@ -52,7 +53,7 @@ internal sealed class MsiCapability
         int granted = Math.Min(1 << ((_config.Get16(_offset + Control) >> 4) & 7), _vectors);
         // With fewer vectors granted than asked for, the function shares them (§6.8.3.4).
         vector &= granted - 1;
-        if ((_config.Get32(_offset + Mask) & (1u << vector)) != 0)
+        if (hold || (_config.Get32(_offset + Mask) & (1u << vector)) != 0)
         {
             _config.Set32(_offset + Pending, _config.Get32(_offset + Pending) | (1u << vector));
             return null;

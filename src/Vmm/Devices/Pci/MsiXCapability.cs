@@ -69,14 +69,15 @@ internal sealed class MsiXCapability : IMmioHandler
     }
 
     /// <summary>The message to send for the vector now, or null: it is masked and stays pending, or MSI-X is off.</summary>
-    public MsiMessage? Raise(int vector)
+    /// <param name="hold">It stays pending as well.</param>
+    public MsiMessage? Raise(int vector, bool hold)
     {
         if (!Enabled || (uint)vector >= (uint)_vectors)
         {
             return null;
         }
 
-        if (WholeFunctionMasked || (VectorControl(vector) & Masked) != 0)
+        if (hold || WholeFunctionMasked || (VectorControl(vector) & Masked) != 0)
         {
             _pending[vector >> 6] |= 1UL << (vector & 63);
             return null;

@@ -1,3 +1,5 @@
+using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Devices.Pci;
@@ -20,6 +22,13 @@ public sealed class PciFunction
     private readonly Lock _mapping = new();
     private readonly PciConfigSpace _config = new();
     private readonly PciBar?[] _bars = new PciBar?[PciRegister.BarCount];
+
+    /// <summary>Windows that BARs have left, perhaps with an access still inside. Under the mapping lock.</summary>
+    private readonly List<BusWindow> _left = [];
+    private PowerManagementCapability? _power;
+
+    /// <summary>From when the guest puts the function to sleep until the device is started again.</summary>
+    private bool _asleep;
     private MsiCapability? _msi;
     private MsiXCapability? _msix;
     private bool _interruptPending;
@@ -45,7 +54,22 @@ public sealed class PciFunction
         _config.Define(PciRegister.InterruptPin, 1, identity.InterruptPin);
     }
 
+    /// <summary>See <see cref="IPowerLevels.LevelWanted"/>.</summary>
+    public event Action? LevelWanted;
+
     public PciIdentity Identity { get; }
+
+    /// <summary>D0 or D3hot, as the guest has set it.</summary>
+    public PowerLevel WantedLevel
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return LevelInRegister;
+            }
+        }
+    }
 
     /// <summary>By index of the base address register; the upper half of a 64-bit one is null.</summary>
     public IReadOnlyList<PciBar?> Bars => _bars;
@@ -60,7 +84,7 @@ public sealed class PciFunction
         {
             lock (_lock)
             {
-                return HasCommand(PciCommand.BusMaster);
+                return MayMaster;
             }
         }
     }
@@ -76,7 +100,7 @@ public sealed class PciFunction
         }
     }
 
-    /// <summary>Where the guest's registers place a BAR, or null while its kind of access is disabled. Also while the function is not connected.</summary>
+    /// <summary>Where the guest's registers place a BAR, or null while its kind of access is disabled or the function asleep. Also while the function is not connected.</summary>
     public ulong? AddressOf(int index) => _bars[index] is { } bar ? DecodedAddress(index, bar) : null;
 
     public void AddBar(int index, PciBar bar)
@@ -97,6 +121,9 @@ public sealed class PciFunction
     }
 
     public void AddExpressCapability() => ExpressCapability.Add(_config);
+
+    /// <summary>Lets the guest put the function to sleep (D3hot).</summary>
+    public void AddPowerManagement() => _power = new PowerManagementCapability(_config);
 
     /// <param name="vectors">1 to 32, a power of two.</param>
     public void AddMsi(int vectors) => _msi = new MsiCapability(_config, vectors);
@@ -124,7 +151,7 @@ public sealed class PciFunction
         MsiMessage? message;
         lock (_lock)
         {
-            message = _msix is { Enabled: true } ? _msix.Raise(vector) : _msi?.Raise(vector);
+            message = _msix is { Enabled: true } ? _msix.Raise(vector, hold: _asleep) : _msi?.Raise(vector, hold: _asleep);
         }
 
         Send(message);
@@ -138,6 +165,7 @@ public sealed class PciFunction
             _config.Reset();
             _msix?.Reset();
             _interruptPending = false;
+            _asleep = false;
             UpdateLine();
         }
 
@@ -190,6 +218,8 @@ public sealed class PciFunction
             }
 
             _interruptPending = state.InterruptPending;
+            _power?.Settle(PowerLevel.Full);
+            _asleep = LevelInRegister == PowerLevel.Asleep;
             UpdateLine();
         }
 
@@ -209,10 +239,21 @@ public sealed class PciFunction
     {
         bool mappings = offset < PciRegister.BarsEnd && offset + size > PciRegister.Bar0;
         bool interrupts;
+        bool level;
         lock (_lock)
         {
             var before = (PciCommand)_config.Get16(PciRegister.Command);
+            var levelBefore = LevelInRegister;
             _config.Write(offset, size, value);
+            _power?.Settle(levelBefore);
+            level = LevelInRegister != levelBefore;
+            if (level && LevelInRegister == PowerLevel.Asleep)
+            {
+                _asleep = true;
+                mappings = true;
+                UpdateLine();
+            }
+
             var changed = before ^ (PciCommand)_config.Get16(PciRegister.Command);
             mappings |= (changed & (PciCommand.IoSpace | PciCommand.MemorySpace)) != 0;
             interrupts = (changed & (PciCommand.BusMaster | PciCommand.InterruptDisable)) != 0
@@ -231,6 +272,11 @@ public sealed class PciFunction
         if (interrupts)
         {
             SendPending();
+        }
+
+        if (level)
+        {
+            LevelWanted?.Invoke();
         }
     }
 
@@ -295,9 +341,10 @@ public sealed class PciFunction
             {
                 foreach (var bar in _bars)
                 {
-                    Unmap(windows, bar, drain: true);
+                    Unmap(windows, bar);
                 }
 
+                Drain();
                 Volatile.Write(ref _windows, null);
             }
         }
@@ -308,16 +355,58 @@ public sealed class PciFunction
         }
     }
 
+    /// <summary>When this returns no access is inside a BAR that is not decoded any more.</summary>
+    internal void Sleep()
+    {
+        lock (_mapping)
+        {
+            Drain();
+        }
+    }
+
+    /// <summary>The device is started again: all of it is reached, unless the guest has put it to sleep once more.</summary>
+    internal void Wake()
+    {
+        lock (_lock)
+        {
+            if (!_asleep || LevelInRegister == PowerLevel.Asleep)
+            {
+                return;
+            }
+
+            _asleep = false;
+            UpdateLine();
+        }
+
+        UpdateMappings();
+        SendPending();
+    }
+
     private static int BarOffset(int index) => PciRegister.Bar0 + (4 * index);
 
-    private static void Unmap(PciWindows windows, PciBar? bar, bool drain)
+    private void Unmap(PciWindows windows, PciBar? bar)
     {
         if (bar is { MappedAt: not null })
         {
             bar.MappedAt = null;
-            windows.Unmap(bar, drain);
+            // Not waited for here: it may be from within an access that a BAR moves.
+            _left.RemoveAll(window => window.IsEmpty);
+            if (windows.Unmap(bar) is { } left)
+            {
+                _left.Add(left);
+            }
         }
     }
+
+    private void Drain()
+    {
+        _left.ForEach(window => window.Drain());
+        _left.Clear();
+    }
+
+    private PowerLevel LevelInRegister => _power?.Level ?? PowerLevel.Full;
+
+    private bool MayMaster => !_asleep && HasCommand(PciCommand.BusMaster);
 
     private bool HasCommand(PciCommand bit) => ((PciCommand)_config.Get16(PciRegister.Command) & bit) != 0;
 
@@ -340,7 +429,7 @@ public sealed class PciFunction
                     wanted[index] = DecodedAddress(index, bar);
                     if (wanted[index] != bar.MappedAt)
                     {
-                        Unmap(windows, bar, drain: false);
+                        Unmap(windows, bar);
                     }
                 }
             }
@@ -359,7 +448,7 @@ public sealed class PciFunction
     {
         lock (_lock)
         {
-            if (!HasCommand(bar.Kind == PciBarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace))
+            if (_asleep || !HasCommand(bar.Kind == PciBarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace))
             {
                 return null;
             }
@@ -374,7 +463,7 @@ public sealed class PciFunction
         var status = (PciStatus)_config.Get16(PciRegister.Status) & ~PciStatus.Interrupt;
         _config.Set16(PciRegister.Status, (ushort)(status | (_interruptPending ? PciStatus.Interrupt : 0)));
         bool messages = _msi is { Enabled: true } || _msix is { Enabled: true };
-        _line?.Set(_interruptPending && !messages && !HasCommand(PciCommand.InterruptDisable));
+        _line?.Set(_interruptPending && !_asleep && !messages && !HasCommand(PciCommand.InterruptDisable));
     }
 
     private void SendPending()
@@ -385,13 +474,13 @@ public sealed class PciFunction
             lock (_lock)
             {
                 bool msix = _msix is { Enabled: true };
-                int vector = !HasCommand(PciCommand.BusMaster) ? -1 : msix ? _msix!.TakePending() : _msi?.TakePending() ?? -1;
+                int vector = !MayMaster ? -1 : msix ? _msix!.TakePending() : _msi?.TakePending() ?? -1;
                 if (vector < 0)
                 {
                     return;
                 }
 
-                message = msix ? _msix!.Raise(vector) : _msi!.Raise(vector);
+                message = msix ? _msix!.Raise(vector, hold: false) : _msi!.Raise(vector, hold: false);
             }
 
             Send(message);

@@ -49,6 +49,7 @@ internal enum PciStatus : ushort
 
 internal static class PciCapabilityId
 {
+    public const byte PowerManagement = 0x01;
     public const byte Msi = 0x05;
     public const byte Express = 0x10;
     public const byte MsiX = 0x11;

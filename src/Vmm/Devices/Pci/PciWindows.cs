@@ -34,22 +34,23 @@ internal sealed class PciWindows(SystemBus bus, GuestMemory memory)
         return true;
     }
 
-    /// <param name="drain">Wait until no access is inside; not from within an access.</param>
-    public void Unmap(PciBar bar, bool drain)
+    /// <returns>The window, if the BAR has one: an access may still be inside.</returns>
+    public BusWindow? Unmap(PciBar bar)
     {
         if (bar.Region is { } region)
         {
             memory.Unmap(region);
+            return null;
         }
-        else if (bar.Window is { } window)
+
+        var window = bar.Window;
+        bar.Window = null;
+        if (window is not null)
         {
-            bar.Window = null;
             bus.Remove(window);
-            if (drain)
-            {
-                window.Drain();
-            }
         }
+
+        return window;
     }
 
     private static bool IsInside(ulong address, ulong size, ulong first, ulong end) => address >= first && address < end && size <= end - address;

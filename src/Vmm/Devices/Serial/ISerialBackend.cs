@@ -1,3 +1,5 @@
+using WebVm.Vmm.Devices.Framework;
+
 namespace WebVm.Vmm.Devices.Serial;
 
 /// <summary>What lies at the far end of a serial line, as the UART sees it. Calls come from vCPU threads and must not wait.</summary>
@@ -15,7 +17,7 @@ public interface ISerialBackend
 }
 
 /// <summary>A UART as its back end sees it. Callable from any thread; none of these waits for the guest.</summary>
-public interface ISerialPort
+public interface ISerialPort : IHostInput
 {
     /// <summary>Hands over bytes for the guest.</summary>
     /// <returns>How many were taken; for the rest wait for <see cref="ISerialBackend.InputReady"/>.</returns>

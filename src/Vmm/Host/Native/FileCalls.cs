@@ -4,7 +4,7 @@ using Tmds.Linux;
 namespace WebVm.Vmm.Host.Native;
 
 /// <summary>Calls that take a file's name, as a string; and lstat(2), fstat(2), flock(2), renameat2(2), which the package lacks.</summary>
-[NativeConstants("unistd.h", "stdio.h", "sys/file.h")]
+[NativeConstants("unistd.h", "stdio.h", "sys/file.h", "linux/magic.h")]
 internal static unsafe partial class FileCalls
 {
     public const int SEEK_DATA = 3;
@@ -14,6 +14,9 @@ internal static unsafe partial class FileCalls
     public const int LOCK_SH = 1;
     public const int LOCK_EX = 2;
     public const int LOCK_NB = 4;
+
+    /// <summary>What memory files are of, unless of huge pages (memfd_create(2)).</summary>
+    public const long TMPFS_MAGIC = 0x01021994;
 
     public static int Open(string path, int flags, uint mode)
     {
@@ -51,6 +54,14 @@ internal static unsafe partial class FileCalls
 
     /// <summary>By number: glibc makes another call of it, one that takes a name as well (fstatat).</summary>
     public static int Status(int descriptor, stat* status) => (int)LibC.syscall(SystemCall.SYS_fstat, descriptor, status);
+
+    /// <summary>The kind of file system that a file is of (statfs(2), f_type); -1 where that cannot be told.</summary>
+    public static long FileSystemOf(int descriptor)
+    {
+        const int size = 120; // sizeof(struct statfs)
+        byte* status = stackalloc byte[size];
+        return (int)LibC.syscall(SystemCall.SYS_fstatfs, descriptor, status) == 0 ? *(long*)status : -1;
+    }
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     public static partial int Lock(int descriptor, int operation);

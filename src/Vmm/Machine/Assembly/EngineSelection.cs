@@ -22,7 +22,7 @@ internal static class EngineSelection
     /// <exception cref="InvalidSpecException">The processor cannot be had of the engine.</exception>
     public static ICpuEngine Create(MachineSpec spec, GuestMemory memory, SystemBus bus, TimerService timers, CpuDescription? known = null)
     {
-        bool kvm = spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && KvmCan(spec, known) && HostProbe.ChooseEngine().Engine == "kvm");
+        bool kvm = TakesKvm(spec, known);
         try
         {
             return kvm
@@ -38,6 +38,24 @@ internal static class EngineSelection
             throw new InvalidSpecException("/cpu", refused.Message);
         }
     }
+
+    /// <summary>What this host's engine lacks of the processor that a saved guest knows; null for nothing, and where it shows only when the engine is made.</summary>
+    public static string? Lack(MachineSpec spec, CpuDescription? known)
+    {
+        try
+        {
+            var offer = !TakesKvm(spec, known) ? SoftOffer.ForGuests : AsksForNothing(spec, known) ? null : HostKvm.Offer;
+            _ = offer is null ? null : Decide(offer, spec, known);
+            return null;
+        }
+        catch (CpuUnavailableException refused)
+        {
+            return refused.Message;
+        }
+    }
+
+    private static bool TakesKvm(MachineSpec spec, CpuDescription? known) =>
+        spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && KvmCan(spec, known) && HostProbe.ChooseEngine().Engine == "kvm");
 
     private static bool AsksForNothing(MachineSpec spec, CpuDescription? known) => known is null && spec.Cpu.IsDefault;
 

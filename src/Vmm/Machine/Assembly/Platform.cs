@@ -1,5 +1,6 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices.Bus;
+using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
@@ -25,6 +26,9 @@ internal sealed class Platform : IDisposable
     public required SystemBus Bus { get; init; }
 
     public required DeviceTree Devices { get; init; }
+
+    /// <summary>What the devices are made of, those that were plugged while the machine ran included: a state holds this list, not the spec's.</summary>
+    public IReadOnlyList<DeviceSpec> DeviceList { get => field ?? Spec.Devices ?? []; set; }
 
     public required ICpuEngine Engine { get; init; }
 

@@ -14,6 +14,9 @@ public enum MachineEventKind
     /// <summary>A device was lost; the machine goes on without it.</summary>
     DeviceFailed,
 
+    /// <summary>A device was unplugged, and the guest has let it go.</summary>
+    DeviceGone,
+
     /// <summary>The guest changed the display's mode.</summary>
     DisplayMode,
 

@@ -59,3 +59,6 @@ public sealed record MachineExit(ExitKind Kind, int Code, string Message)
 
 /// <summary>The machine is not in a state in which that can be done.</summary>
 public sealed class MachineStateException(string message) : InvalidOperationException(message);
+
+/// <summary>Devices did not come to rest in time, so that what was asked for was given up.</summary>
+public sealed class DevicesBusyException(string message) : TimeoutException(message);

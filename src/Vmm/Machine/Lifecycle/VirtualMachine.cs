@@ -21,6 +21,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Milliseconds: a guest that does nothing but reset itself is not to keep everybody busy with it.</summary>
     private const long ShortestResetInterval = 50;
 
+    /// <summary>For a transition that the end has cancelled and that does not come back, such as one inside a call of the host.</summary>
+    private static readonly TimeSpan s_lastPatience = TimeSpan.FromSeconds(30);
+
     private readonly Platform _platform;
     private readonly MachineThread _thread;
     private readonly VcpuGroup _vcpus = new();
@@ -40,8 +43,10 @@ public sealed class VirtualMachine : IDisposable
     internal VirtualMachine(Platform platform)
     {
         _platform = platform;
-        _thread = new MachineThread($"machine {platform.Spec.Name}");
+        _thread = new MachineThread($"machine {platform.Spec.Name}", s_lastPatience);
         platform.Signals.ConnectTo(this);
+        platform.Devices.DriveBy(_thread);
+        platform.Devices.DeviceGone += name => Raise(MachineEventKind.DeviceGone, $"device '{name}' is gone");
         platform.Devices.DeviceFailed += failure => Raise(MachineEventKind.DeviceFailed, failure.ToString());
         platform.Bus.Faulted += (window, fault) => platform.Devices.ReportFault(window.Owner, fault);
     }
@@ -81,6 +86,15 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Shares the display with viewers; null for a machine without display.</summary>
     public DisplayPublisher? DisplayPublisher => _platform.DisplayPublisher;
 
+    /// <summary>
+    /// What devices get to come to rest when the machine goes on afterwards: half of the 20 s that its vCPUs may stand still, with its clock running, before Linux
+    /// calls one locked up.
+    /// </summary>
+    internal TimeSpan PauseDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>What they get at the end: less than the 5 s after which the service, which asked for it, takes harder means.</summary>
+    internal TimeSpan EndDeadline { get; init; } = TimeSpan.FromSeconds(3);
+
     internal Platform Platform => _platform;
 
     /// <summary>Powers the machine on: firmware fills memory, vCPU 0 starts.</summary>
@@ -94,12 +108,13 @@ public sealed class VirtualMachine : IDisposable
     });
 
     /// <summary>vCPUs, devices and time stand still when the task completes. Nothing changes if they do already.</summary>
-    public Task Pause() => Run(() =>
+    /// <exception cref="DevicesBusyException">A device did not come to rest; the machine runs on.</exception>
+    public Task Pause() => Run(async ending =>
     {
         Demand(MachineState.Running, MachineState.Paused);
         if (_state == MachineState.Running)
         {
-            Halt();
+            await Halt(ending);
             Enter(MachineState.Paused);
         }
     });
@@ -114,19 +129,11 @@ public sealed class VirtualMachine : IDisposable
     });
 
     /// <summary>System reset. A paused machine stays paused.</summary>
-    public Task Reset() => Run(() =>
+    /// <exception cref="DevicesBusyException">A device did not come to rest; the machine runs on, without a reset.</exception>
+    public Task Reset() => Run(ending =>
     {
         Demand(MachineState.Running, MachineState.Paused);
-        try
-        {
-            ResetNow("requested");
-        }
-        catch (Exception failure)
-        {
-            // Half a reset leaves nothing that could run on.
-            End(MachineExit.HostFailure(failure.Message));
-            throw;
-        }
+        return ResetNow("requested", byGuest: false, ending);
     });
 
     /// <summary>Presses the power button; what follows is the guest's affair.</summary>
@@ -140,7 +147,7 @@ public sealed class VirtualMachine : IDisposable
     public Task Stop() => Stop(MachineExit.Stopped);
 
     /// <param name="exit">Who asked for it, and the code that the process ends with.</param>
-    internal Task Stop(MachineExit exit) => Run(() => End(exit));
+    internal Task Stop(MachineExit exit) => RunLast(() => End(exit));
 
     /// <summary>Which of the paravirtual interfaces the guest is offered, and which vCPUs' guests took them. The machine runs on meanwhile.</summary>
     public unsafe Task<IReadOnlyList<EnlightenmentStatus>> Enlightenments() => _thread.Run(() =>
@@ -151,23 +158,25 @@ public sealed class VirtualMachine : IDisposable
         return EnlightenmentStatus.Of(_platform.Engine.ParavirtualFeatures, states);
     });
 
-    /// <summary>Runs <paramref name="work"/> on the machine's thread while nothing of the machine moves; a running machine goes on afterwards.</summary>
-    internal Task<T> WhileStill<T>(Func<VcpuGroup, T> work) => _thread.Run(() =>
+    /// <summary>Runs <paramref name="work"/>, begun on the machine's thread, while nothing of the machine moves; a running machine goes on afterwards.</summary>
+    /// <param name="work">Is handed a token that is cancelled when the machine is to end.</param>
+    /// <exception cref="DevicesBusyException">A device did not come to rest; the machine runs on.</exception>
+    internal Task<T> WhileStill<T>(Func<VcpuGroup, CancellationToken, Task<T>> work) => Run(async ending =>
     {
         Demand(MachineState.Running, MachineState.Paused);
         bool wasRunning = _state == MachineState.Running;
         if (wasRunning)
         {
-            Halt();
+            await Halt(ending);
         }
 
         try
         {
-            return work(_vcpus);
+            return await work(_vcpus, ending);
         }
         finally
         {
-            if (wasRunning)
+            if (wasRunning && !ending.IsCancellationRequested)
             {
                 Go(announce: false);
             }
@@ -192,10 +201,10 @@ public sealed class VirtualMachine : IDisposable
         }
 
         _disposed = true;
-        _thread.Post(() => End(MachineExit.Stopped));
+        _ = Stop();
         _thread.Dispose();
-        // A thread that is still inside the guest uses all of it: better to leave that to the end of the process than to pull it away.
-        if (_vcpus.HasEnded)
+        // A thread that is still inside the guest, or a save inside the host, uses all of it: better to leave that to the end of the process than to pull it away.
+        if (_vcpus.HasEnded && !_thread.HasLeftSomething)
         {
             _platform.Dispose();
         }
@@ -205,13 +214,7 @@ public sealed class VirtualMachine : IDisposable
     {
         if (IsFirst(ref _askedIn, out int era))
         {
-            _thread.Post(() =>
-            {
-                if (era == _era)
-                {
-                    End(exit);
-                }
-            });
+            _ = RunLast(() => era == _era ? End(exit) : Task.CompletedTask);
         }
     }
 
@@ -219,11 +222,11 @@ public sealed class VirtualMachine : IDisposable
     {
         if (IsFirst(ref _askedIn, out int era))
         {
-            _thread.Post(() =>
+            _ = Run(async ending =>
             {
                 if (era == _era && _state is MachineState.Running or MachineState.Paused)
                 {
-                    Attempt(() => ResetNow(how, byGuest: true));
+                    await ResetNow(how, byGuest: true, ending);
                 }
             });
         }
@@ -249,11 +252,37 @@ public sealed class VirtualMachine : IDisposable
         return Interlocked.Exchange(ref askedIn, era) != era;
     }
 
-    private Task Run(Action work) => _thread.Run(() =>
+    private Task Run(Action work) => Run(_ =>
     {
         work();
+        return Task.CompletedTask;
+    });
+
+    private Task Run(Func<CancellationToken, Task> transition) => Run(async ending =>
+    {
+        await transition(ending);
         return true;
     });
+
+    private Task<T> Run<T>(Func<CancellationToken, Task<T>> transition) => _thread.RunTransition(async ending =>
+    {
+        try
+        {
+            return await transition(ending);
+        }
+        catch (OperationCanceledException) when (ending.IsCancellationRequested)
+        {
+            throw new MachineStateException("the machine is being stopped");
+        }
+    });
+
+    private Task RunLast(Func<Task> transition) => _thread.RunTransition(
+        async _ =>
+        {
+            await transition();
+            return true;
+        },
+        last: true);
 
     private void Demand(params ReadOnlySpan<MachineState> states)
     {
@@ -297,36 +326,72 @@ public sealed class VirtualMachine : IDisposable
         }
     }
 
-    private void Halt()
+    /// <summary>Brings all to a stand, or leaves all running.</summary>
+    private async Task Halt(CancellationToken ending)
     {
         _vcpus.Park();
-        _platform.Devices.Stop();
+        var stopped = await _platform.Devices.StopAsync(PauseDeadline, ending);
+        // What ends now is not started again.
+        ending.ThrowIfCancellationRequested();
+        if (!stopped.AtRest)
+        {
+            _platform.Devices.Start();
+            _vcpus.Run();
+            throw new DevicesBusyException($"{stopped}; the machine runs on");
+        }
+
         _platform.Clock.Stop();
     }
 
-    private void ResetNow(string how, bool byGuest = false)
+    private async Task ResetNow(string how, bool byGuest, CancellationToken ending)
     {
-        bool wasRunning = _state == MachineState.Running;
+        try
+        {
+            bool wasRunning = _state == MachineState.Running;
+            if (byGuest)
+            {
+                await HaltForReset(wasRunning, ending);
+            }
+            else if (wasRunning)
+            {
+                await Halt(ending);
+            }
+
+            Volatile.Write(ref _era, _era + 1);
+            _platform.Engine.ResetInterruptControllers();
+            _platform.Devices.Reset();
+            PowerOn();
+            Raise(MachineEventKind.Reset, how);
+            if (wasRunning)
+            {
+                Go(announce: false);
+            }
+        }
+        catch (Exception failure) when (failure is not (DevicesBusyException or OperationCanceledException))
+        {
+            // Half a reset leaves nothing that could run on.
+            await End(MachineExit.HostFailure(failure.Message));
+            throw;
+        }
+    }
+
+    /// <summary>A guest that has reset itself does not go on: a device that does not come to rest is lost, until the reset powers it up anew.</summary>
+    private async Task HaltForReset(bool wasRunning, CancellationToken ending)
+    {
         if (wasRunning)
         {
-            Halt();
+            _vcpus.Park();
+            await _platform.Devices.StopForGoodAsync(PauseDeadline, ending);
+            ending.ThrowIfCancellationRequested();
+            _platform.Clock.Stop();
         }
 
-        if (byGuest)
+        if (_guestResetAt + ShortestResetInterval - Environment.TickCount64 is > 0 and var early)
         {
-            Thread.Sleep((int)Math.Max(0, _guestResetAt + ShortestResetInterval - Environment.TickCount64));
-            _guestResetAt = Environment.TickCount64;
+            await Task.Delay((int)early, ending);
         }
 
-        Volatile.Write(ref _era, _era + 1);
-        _platform.Engine.ResetInterruptControllers();
-        _platform.Devices.Reset();
-        PowerOn();
-        Raise(MachineEventKind.Reset, how);
-        if (wasRunning)
-        {
-            Go(announce: false);
-        }
+        _guestResetAt = Environment.TickCount64;
     }
 
     private unsafe void VcpuEnded(IVirtualCpu cpu, VcpuExit exit, string? reason)
@@ -357,7 +422,7 @@ public sealed class VirtualMachine : IDisposable
         }
     }
 
-    private void End(MachineExit exit)
+    private async Task End(MachineExit exit)
     {
         if (_state == MachineState.Stopped)
         {
@@ -365,7 +430,15 @@ public sealed class VirtualMachine : IDisposable
         }
 
         // Each step is taken whatever became of the one before: where a vCPU is stuck, time stands still all the same. How the guest ended stays.
-        foreach (var step in (Action[])[_vcpus.Dispose, _platform.Devices.Stop, _platform.Clock.Stop, _platform.Devices.PowerDown])
+        Take(_vcpus.Dispose);
+        await _platform.Devices.StopForGoodAsync(EndDeadline);
+        Take(_platform.Clock.Stop);
+        Take(_platform.Devices.PowerDown);
+        Enter(MachineState.Stopped);
+        Event?.Invoke(new MachineEvent(MachineEventKind.Exit, exit.Message, exit));
+        _completion.TrySetResult(exit);
+
+        void Take(Action step)
         {
             try
             {
@@ -375,23 +448,6 @@ public sealed class VirtualMachine : IDisposable
             {
                 exit = exit with { Message = $"{exit.Message}; then: {failure.Message}" };
             }
-        }
-
-        Enter(MachineState.Stopped);
-        Event?.Invoke(new MachineEvent(MachineEventKind.Exit, exit.Message, exit));
-        _completion.TrySetResult(exit);
-    }
-
-    /// <summary>A transition that nobody awaits: its failure ends the machine.</summary>
-    private void Attempt(Action transition)
-    {
-        try
-        {
-            transition();
-        }
-        catch (Exception failure)
-        {
-            End(MachineExit.HostFailure(failure.Message));
         }
     }
 

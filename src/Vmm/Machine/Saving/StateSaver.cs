@@ -1,25 +1,22 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
-using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Machine.Saving;
 
-/// <summary>Writes a machine's complete state to files that it is given; the machine goes on afterwards either way.</summary>
+/// <summary>Writes a machine's complete state to where it is told; the machine goes on afterwards either way.</summary>
 public static class StateSaver
 {
-    private const string MemorySuffix = ".memory";
-
     /// <summary>The files that a state of this machine consists of, with their lengths in bytes; null for one that is known only when it is written.</summary>
     public static IReadOnlyDictionary<string, long?> FilesOf(VirtualMachine machine)
     {
-        Dictionary<string, long?> files = new(StringComparer.Ordinal) { [SavedMachine.FileName] = null };
+        Dictionary<string, long?> files = new(StringComparer.Ordinal) { [SavedStateFolder.FileName] = null };
         foreach (var region in RegionsOf(machine))
         {
-            files.Add(region.Name + MemorySuffix, (long)region.Size);
+            files.Add(SavedStateFolder.FileOf(region.Name), (long)region.Size);
         }
 
         return files;
@@ -27,26 +24,34 @@ public static class StateSaver
 
     /// <summary>Saves. Making the files, making them durable and giving them their place is <see cref="SavedStateFolder"/>'s.</summary>
     /// <param name="files">Empty files, by the names that <see cref="FilesOf"/> gives; still the caller's.</param>
-    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on the machine's thread.</param>
+    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on a thread of the save's own.</param>
     /// <param name="cancellation">Gives up; what the files hold is no state then.</param>
     /// <returns>Bytes of memory written; pages of zeros are not.</returns>
-    /// <exception cref="IOException">A file is missing, or the host could not write.</exception>
+    /// <exception cref="IOException">A file is missing, the host could not write, or a device could not save its state.</exception>
+    /// <exception cref="DevicesBusyException">A device did not come to rest.</exception>
     public static Task<long> Save(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int>? progress = null, CancellationToken cancellation = default) =>
-        machine.WhileStill(vcpus => Save(machine, vcpus, files, progress ?? (_ => { }), cancellation));
+        Save(machine, new FolderSink(files), progress, cancellation);
+
+    /// <summary>Saves to a folder's files, to a stream or to whatever else there is.</summary>
+    /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
+    public static Task<long> Save(VirtualMachine machine, IStateSink sink, Action<int>? progress = null, CancellationToken cancellation = default) =>
+        machine.WhileStill((vcpus, ending) => Save(machine, vcpus, sink, progress ?? (_ => { }), ending, cancellation));
 
     /// <summary>Saves to a directory, at once or not at all, from the machine's own process. A state that the directory holds already is replaced in one step.</summary>
     /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
     public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default) =>
         SavedStateFolder.WriteAsync(directory, FilesOf(machine), files => Save(machine, files, progress, cancellation));
 
-    private static long Save(VirtualMachine machine, VcpuGroup vcpus, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation)
+    private static async Task<long> Save(
+        VirtualMachine machine, VcpuGroup vcpus, IStateSink sink, Action<int> progress, CancellationToken ending, CancellationToken cancellation)
     {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(ending, cancellation);
         try
         {
-            long written = WriteMemory(machine, files, progress, cancellation, out var regions);
-            byte[] description = JsonSerializer.SerializeToUtf8Bytes(Describe(machine, vcpus, regions), SavedMachineJson.Strict.SavedMachine);
-            SparseFile.Write(Of(files, SavedMachine.FileName), 0, description);
-            return written;
+            var sections = Describe(machine, vcpus);
+            // What takes long does not keep the machine's thread from hearing that the machine is to end.
+            return await Task.Factory.StartNew(
+                () => Write(machine, sink, sections, progress, either.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         catch (Exception failure) when (failure is LinuxException or InvalidOperationException)
         {
@@ -54,23 +59,25 @@ public static class StateSaver
         }
     }
 
-    private static FileDescriptor Of(IReadOnlyDictionary<string, FileDescriptor> files, string name) =>
-        files.GetValueOrDefault(name) ?? throw new IOException($"There is no file for '{name}'.");
-
-    private static long WriteMemory(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int> progress, CancellationToken cancellation, out List<SavedRegion> saved)
+    private static long Write(VirtualMachine machine, IStateSink sink, List<StateSection> sections, Action<int> progress, CancellationToken cancellation)
     {
-        saved = [];
+        sink.WriteSections(sections);
+        long written = WriteMemory(machine, sink, progress, cancellation);
+        sink.Complete();
+        return written;
+    }
+
+    private static long WriteMemory(VirtualMachine machine, IStateSink sink, Action<int> progress, CancellationToken cancellation)
+    {
         long written = 0;
         long passed = 0;
         long total = RegionsOf(machine).Sum(region => (long)region.Size);
         int told = 0;
         foreach (var region in RegionsOf(machine))
         {
-            string file = region.Name + MemorySuffix;
             machine.Platform.Memory.FillAbsent(region);
-            written += SparseFile.Copy(region.File.Descriptor, Of(files, file), Reached, cancellation);
+            written += sink.WriteContents(ContentsOf(region), region.File.Descriptor, Reached, cancellation);
             passed += (long)region.Size;
-            saved.Add(new SavedRegion(region.Name, region.Size, file));
         }
 
         void Reached(long offset)
@@ -89,31 +96,42 @@ public static class StateSaver
     internal static IEnumerable<GuestMemoryRegion> RegionsOf(VirtualMachine machine) =>
         machine.Platform.Memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram).Concat(machine.Platform.Devices.MemoryRegions).Distinct();
 
-    private static unsafe SavedMachine Describe(VirtualMachine machine, VcpuGroup vcpus, List<SavedRegion> regions)
+    private static StateContents ContentsOf(GuestMemoryRegion region) => new(region.Name, region.Size);
+
+    /// <summary>All sections, in the order of <see cref="StateUnits"/>.</summary>
+    private static List<StateSection> Describe(VirtualMachine machine, VcpuGroup vcpus)
+    {
+        var platform = machine.Platform;
+        var now = DateTimeOffset.UtcNow;
+        var controllers = platform.Engine.SaveInterruptControllers();
+        var spec = JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec with { Devices = null }), SavedRecordsJson.Strict.JsonObject);
+        return
+        [
+            SavedRecords.Machine.Write(StateUnits.Machine, new MachineRecord(machine.EngineName, now, spec)),
+            SavedRecords.Cpu.Write(StateUnits.Cpu, platform.Engine.Processor),
+            SavedRecords.Devices.Write(StateUnits.Devices, new DevicesRecord(platform.DeviceList)),
+            SavedRecords.Memory.Write(StateUnits.Memory, new MemoryRecord([.. RegionsOf(machine).Select(ContentsOf)])),
+            SavedRecords.Clock.Write(StateUnits.Clock, new ClockRecord(machine.Time, platform.Clock.StoppedAt ?? now)),
+            .. Describe(vcpus),
+            SavedRecords.Pics.Write(StateUnits.Pics, new PicsRecord(controllers.PrimaryPic, controllers.SecondaryPic)),
+            SavedRecords.IoApic.Write(StateUnits.IoApic, controllers.IoApic),
+            SavedRecords.Pit.Write(StateUnits.Pit, controllers.Pit),
+            .. controllers.LocalApics.Select((apic, index) => SavedRecords.LocalApic.Write(StateUnits.LocalApic(index), apic)),
+            .. platform.Devices.Save(),
+        ];
+    }
+
+    private static unsafe StateSection[] Describe(VcpuGroup vcpus)
     {
         using var states = new CpuStateBuffer(vcpus.Count);
         vcpus.Save(states);
-        var saved = new JsonObject[vcpus.Count];
-        for (int index = 0; index < saved.Length; index++)
+        var sections = new StateSection[vcpus.Count];
+        for (int index = 0; index < sections.Length; index++)
         {
-            saved[index] = VcpuStateJson.Write(states[index]);
+            var registers = JsonSerializer.SerializeToElement(VcpuStateJson.Write(states[index]), SavedRecordsJson.Strict.JsonObject);
+            sections[index] = SavedRecords.Vcpu.Write(StateUnits.Vcpu(index), registers);
         }
 
-        return new SavedMachine
-        {
-            Schema = SavedMachine.CurrentSchema,
-            Engine = machine.EngineName,
-            SavedAt = DateTimeOffset.UtcNow,
-            Clock = machine.Time,
-            ClockStoppedAt = machine.Platform.Clock.StoppedAt,
-            Spec = ToElement(MachineSpecJson.Write(machine.Spec)),
-            Cpu = machine.Platform.Engine.Processor,
-            Vcpus = [.. saved.Select(ToElement)],
-            InterruptControllers = machine.Platform.Engine.SaveInterruptControllers(),
-            Devices = machine.Platform.Devices.Save(),
-            Memory = regions,
-        };
+        return sections;
     }
-
-    private static JsonElement ToElement(JsonObject json) => JsonSerializer.SerializeToElement(json, SavedMachineJson.Strict.JsonObject);
 }

@@ -39,7 +39,6 @@ internal static unsafe class VcpuStateJson
         ("pat", static state => ref state->Msr.Pat),
         ("tsc", static state => ref state->Msr.Tsc),
         ("tscKilohertz", static state => ref state->Msr.TscKilohertz),
-        ("tscKilohertz", static state => ref state->Msr.TscKilohertz),
         ("tscAdjust", static state => ref state->Msr.TscAdjust),
         ("tscAux", static state => ref state->Msr.TscAux),
         ("tscDeadline", static state => ref state->Msr.TscDeadline),
@@ -52,6 +51,9 @@ internal static unsafe class VcpuStateJson
         ("kvmSteal", static state => ref state->Msr.KvmSteal),
         ("kvmPvEoi", static state => ref state->Msr.KvmPvEoi),
         ("kvmPollControl", static state => ref state->Msr.KvmPollControl),
+        ("pkru", static state => ref state->Xsave.Pkru),
+        ("pkrs", static state => ref state->Msr.Pkrs),
+        ("pendingDebug", static state => ref state->PendingDebug),
     ];
 
     private static readonly (string Name, int Count, Field64 At)[] s_arrays =
@@ -63,27 +65,19 @@ internal static unsafe class VcpuStateJson
         ("mtrrVariable", ModelSpecificRegisters.VariableMtrrCount * 2, static state => ref state->Msr.MtrrVariable[0]),
     ];
 
-    /// <summary>Registers that earlier builds did not have: 0 where a state lacks them.</summary>
-    private static readonly (string Name, Field64 At)[] s_later =
-    [
-        ("pkru", static state => ref state->Xsave.Pkru),
-        ("pkrs", static state => ref state->Msr.Pkrs),
-        ("pendingDebug", static state => ref state->PendingDebug),
-    ];
-
     public static JsonObject Write(CpuState* state)
     {
         var json = new JsonObject();
-        foreach (var (name, at) in (ReadOnlySpan<(string, Field64)>)[.. s_registers, .. s_later])
+        foreach (var (name, at) in s_registers)
         {
-            json[name] = Hex(at(state));
+            json.Add(name, Hex(at(state)));
         }
 
         foreach (var (name, count, at) in s_arrays)
         {
             fixed (ulong* first = &at(state))
             {
-                json[name] = new JsonArray([.. new ReadOnlySpan<ulong>(first, count).ToArray().Select(value => JsonValue.Create(Hex(value)))]);
+                json.Add(name, new JsonArray([.. new ReadOnlySpan<ulong>(first, count).ToArray().Select(value => JsonValue.Create(Hex(value)))]));
             }
         }
 
@@ -116,11 +110,6 @@ internal static unsafe class VcpuStateJson
     public static void Read(JsonElement json, CpuState* state)
     {
         *state = default;
-        foreach (var (name, at) in s_registers)
-        {
-            at(state) = Parse(json, name);
-        }
-
         foreach (var (name, count, at) in s_arrays)
         {
             var values = Field(json, name);
@@ -168,9 +157,10 @@ internal static unsafe class VcpuStateJson
         }
 
         bytes.CopyTo(new Span<byte>(&state->Xsave, XsaveLength));
-        foreach (var (name, at) in s_later)
+        // Some registers lie within the area that was just filled.
+        foreach (var (name, at) in s_registers)
         {
-            at(state) = json.TryGetProperty(name, out _) ? Parse(json, name) : 0;
+            at(state) = Parse(json, name);
         }
     }
 

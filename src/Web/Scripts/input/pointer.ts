@@ -2,13 +2,20 @@ const enum Button {
   Left = 1,
   Right = 2,
   Middle = 4,
+  Back = 8,
+  Forward = 16,
 }
+
+const allButtons = Button.Left | Button.Right | Button.Middle | Button.Back | Button.Forward;
 
 /** A finger that moves less than this far, in CSS pixels, taps. */
 const tapDistance = 8;
 const tapTime = 300;
 const holdTime = 450;
 const pixelsPerNotch = 24;
+
+/** The events by which browsers go back and forward. */
+const clicks = ["mousedown", "mouseup", "auxclick"] as const;
 
 /**
  * Relative pointer. A mouse is captured by a click; Escape (the browser's own way) gives it back. On a touch screen the canvas is a
@@ -34,6 +41,9 @@ export class Pointer {
     canvas.addEventListener("pointermove", this.moved);
     canvas.addEventListener("wheel", this.wheeled, { passive: false });
     canvas.addEventListener("contextmenu", prevent);
+    for (const type of clicks) {
+      canvas.addEventListener(type, this.clicked);
+    }
     document.addEventListener("pointerlockchange", this.letGo);
   }
 
@@ -45,6 +55,9 @@ export class Pointer {
     this.canvas.removeEventListener("pointermove", this.moved);
     this.canvas.removeEventListener("wheel", this.wheeled);
     this.canvas.removeEventListener("contextmenu", prevent);
+    for (const type of clicks) {
+      this.canvas.removeEventListener(type, this.clicked);
+    }
     document.removeEventListener("pointerlockchange", this.letGo);
     if (this.captured) {
       document.exitPointerLock();
@@ -106,6 +119,13 @@ export class Pointer {
     }
   };
 
+  /** While the guest has the mouse its side buttons turn no pages of the browser's. */
+  private readonly clicked = (event: MouseEvent): void => {
+    if (this.captured) {
+      event.preventDefault();
+    }
+  };
+
   /** A button that is released after the capture has ended is not reported. */
   private readonly letGo = (): void => {
     if (!this.captured && this.buttons !== 0) {
@@ -159,9 +179,9 @@ export class Pointer {
     this.mostFingers = 0;
   }
 
-  /** The browser's bits are left, right, middle too. */
+  /** The browser's bits (Pointer Events 3, 4.1.1) are the guest's. */
   private setButtons(buttons: number): void {
-    this.buttons = buttons & (Button.Left | Button.Right | Button.Middle);
+    this.buttons = buttons & allButtons;
     this.flush();
   }
 

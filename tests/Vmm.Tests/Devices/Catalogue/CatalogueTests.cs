@@ -117,7 +117,7 @@ public sealed class CatalogueTests
     }
 
     [Fact]
-    public void A_device_is_made_after_what_it_is_connected_to()
+    public async Task A_device_is_made_after_what_it_is_connected_to()
     {
         using var platform = new WholePlatform();
         var spec = new MachineSpec
@@ -129,7 +129,7 @@ public sealed class CatalogueTests
         Assert.Equal(["root", "sub", "leaf"], tree.Nodes.Select(node => node.Name));
         Assert.Equal(["1:sub"], ((ExampleDevice)tree.Find("root")!.Device).Attached);
         Assert.Equal(["2:leaf"], ((ExampleDevice)tree.Find("sub")!.Device).Attached);
-        Assert.Throws<InvalidOperationException>(() => tree.Unplug(tree.Find("sub")!));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => tree.UnplugAsync(tree.Find("sub")!, TimeSpan.Zero));
     }
 
     /// <summary>What saved states of all builds go by.</summary>
@@ -143,7 +143,7 @@ public sealed class CatalogueTests
                 "reset-control: reset-control 1", "rtc: mc146818 1", "uart0: 16550 1",
             ],
             platform.Plan.Devices.Select(device => platform.Tree.Find(device.Id)!.Device).OfType<ISavedState>()
-                .Select(device => $"{((IDevice)device).Name}: {device.Schema} {device.SchemaVersion}").Order(StringComparer.Ordinal));
+                .Select(device => $"{((IDevice)device).Name}: {device.Schema.Name} {device.Schema.Version}").Order(StringComparer.Ordinal));
     }
 
     [Fact]

@@ -18,6 +18,7 @@ public sealed class BochsDisplayTests : IDisposable
     public BochsDisplayTests()
     {
         _display = new BochsDisplay(_memory, 1280, 800);
+        _display.Input.Open();
         _display.Reset();
         _framebuffer = new Framebuffer(_memory, _display);
     }

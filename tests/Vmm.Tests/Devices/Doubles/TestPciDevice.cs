@@ -1,7 +1,7 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Tests.Devices.Doubles;
 
@@ -35,11 +35,7 @@ internal sealed class TestPciDevice : IPciDevice, ISavedState<PciFunctionState>,
 
     public PciFunction Function { get; }
 
-    public string Schema => "test-pci";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<PciFunctionState> StateJson => Doubles.StateJson.Of<PciFunctionState>();
+    public StateSchema<PciFunctionState> Schema { get; } = new("test-pci", StateJson.Of<PciFunctionState>());
 
     public void Reset() => Function.Reset();
 

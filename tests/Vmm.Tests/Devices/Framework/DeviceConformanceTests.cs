@@ -56,8 +56,8 @@ public sealed class DeviceConformanceTests
         using var platform = new WholePlatform();
         var devices = platform.Tree.Nodes.Select(node => node.Device).ToArray();
         Assert.Equal(devices.Length, devices.Select(device => device.Name).Distinct().Count());
-        Assert.All(devices.OfType<ISavedState>(), device => Assert.True(device.SchemaVersion >= 1 && device.Schema.Length > 0));
-        foreach (var group in devices.OfType<ISavedState>().GroupBy(device => device.Schema))
+        Assert.All(devices.OfType<ISavedState>(), device => Assert.True(device.Schema.Version >= 1 && device.Schema.Name.Length > 0));
+        foreach (var group in devices.OfType<ISavedState>().GroupBy(device => device.Schema.Name))
         {
             Assert.Single(group.Select(device => device.GetType()).Distinct());
         }
@@ -92,7 +92,7 @@ public sealed class DeviceConformanceTests
         platform.Clock.Stop();
         platform.Tree.Stop();
         platform.Tree.Reset();
-        var fresh = platform.Tree.Save().ToDictionary(state => state.Device, state => state.State.GetRawText());
+        var fresh = platform.Tree.Save().ToDictionary(state => state.Unit, state => state.Body.GetRawText());
         platform.Tree.Start();
         var guest = new RandomGuest(platform, 1);
         for (int i = 0; i < 20_000; i++)
@@ -102,10 +102,10 @@ public sealed class DeviceConformanceTests
 
         platform.Tree.Stop();
         platform.Tree.Reset();
-        foreach (var state in platform.Tree.Save().Where(state => state.Device != "rtc"))
+        foreach (var state in platform.Tree.Save().Where(state => state.Unit != "device/rtc"))
         {
             // The clock chip is on a battery: its time and its memory survive.
-            Assert.Equal(fresh[state.Device], state.State.GetRawText());
+            Assert.Equal(fresh[state.Unit], state.Body.GetRawText());
         }
     }
 }

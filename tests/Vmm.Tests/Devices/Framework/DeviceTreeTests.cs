@@ -1,7 +1,8 @@
 using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
+using System.Text.Json.Nodes;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -152,7 +153,7 @@ public sealed class DeviceTreeTests : IDisposable
     }
 
     [Fact]
-    public void A_device_can_be_plugged_and_unplugged_while_others_run()
+    public async Task A_device_can_be_plugged_and_unplugged_while_others_run()
     {
         _tree.Add(new ScriptedDevice("bus", _log));
         _tree.PowerUp();
@@ -161,12 +162,32 @@ public sealed class DeviceTreeTests : IDisposable
         var node = _tree.Add(new ScriptedDevice("late", _log) { PortWindows = [new PortWindow(0x80, 1, new Constant(1))] }, "bus");
         _tree.Plug(node);
         Assert.Equal(1u, _bus.ReadPort(0x80, 1));
-        Assert.Throws<InvalidOperationException>(() => _tree.Unplug(_tree.Find("bus")!));
-        _tree.Unplug(node);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _tree.UnplugAsync(_tree.Find("bus")!, TimeSpan.Zero));
+        Assert.Equal(UnplugOutcome.Gone, await _tree.UnplugAsync(node, TimeSpan.Zero));
 
         Assert.Equal(0xffu, _bus.ReadPort(0x80, 1));
         Assert.Equal(DeviceLifecycle.TearingDown, node.State);
         Assert.Null(_tree.Find("late"));
+    }
+
+    [Fact]
+    public void A_save_that_fails_costs_nothing_and_can_be_tried_again()
+    {
+        var device = new ScriptedDevice("a", _log) { ThrowsOn = "save" };
+        var node = _tree.Add(device);
+        _tree.Add(new ScriptedDevice("b", _log));
+        _tree.PowerUp();
+        _tree.Start();
+        Assert.Contains("it is not at rest", Assert.Throws<InvalidOperationException>(_tree.Save).Message, StringComparison.Ordinal);
+        _tree.Stop();
+        Assert.Equal("The state of device 'a' cannot be saved: planted", Assert.Throws<InvalidOperationException>(_tree.Save).Message);
+        Assert.Null(node.Failure);
+        _tree.Start();
+        Assert.True(node.IsStarted);
+        _tree.Stop();
+        device.ThrowsOn = null;
+        Assert.Equal(2, _tree.Save().Count);
+        Assert.Empty(_failures);
     }
 
     [Fact]
@@ -180,22 +201,39 @@ public sealed class DeviceTreeTests : IDisposable
         Assert.Contains("\"schema\":\"scripted\",\"version\":3", json, StringComparison.Ordinal);
 
         device.Value = 0;
-        _tree.Load(JsonSerializer.Deserialize<DeviceState[]>(json, StateJson.Options)!);
+        _tree.Load(JsonSerializer.Deserialize<StateSection[]>(json, StateJson.Options)!);
         Assert.Equal(42, device.Value);
     }
 
     [Theory]
-    [InlineData("""[{"device":"a","schema":"scripted","version":4,"state":{"value":1}}]""", "version 4 of schema 'scripted'")]
-    [InlineData("""[{"device":"a","schema":"other","version":3,"state":{"value":1}}]""", "schema 'other'")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":"x"}}]""", "is not 'scripted' version 3")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{}}]""", "is not 'scripted' version 3")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":1,"more":2}}]""", "is not 'scripted' version 3")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":null}]""", "'a'")]
-    [InlineData("""[{"device":"z","schema":"scripted","version":3,"state":{"value":1}}]""", "no device 'z'")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":[null]}}]""", "nothing in the place of an element")]
-    [InlineData("[]", "no saved state of device 'a'")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":1}},{"device":"a","schema":"scripted","version":3,"state":{"value":2}}]""", "more than one")]
-    [InlineData("""[{"device":"a","schema":"scripted","version":3,"state":{"value":-1}}]""", "negative")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":1,"body":{"old":43}}]""")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":2,"body":{"old":1,"size":43}}]""")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":43}}]""")]
+    public void Every_earlier_version_is_read_by_a_step_for_each(string json)
+    {
+        var device = new ScriptedDevice("a", _log);
+        _tree.Add(device);
+        _tree.PowerUp();
+        _tree.Load(JsonSerializer.Deserialize<StateSection[]>(json, StateJson.Options)!);
+        Assert.Equal(43, device.Value);
+    }
+
+    [Theory]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":4,"body":{"value":1}}]""", "version 4 of schema 'scripted'; this build reads versions 1 to 3")]
+    [InlineData("""[{"unit":"device/a","schema":"other","version":3,"body":{"value":1}}]""", "schema 'other'")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":"x"}}]""", "is not 'scripted' version 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{}}]""", "is not 'scripted' version 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":1,"more":2}}]""", "is not 'scripted' version 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":null}]""", "'device/a' is not a JSON object")]
+    [InlineData("""[{"unit":"device/z","schema":"scripted","version":3,"body":{"value":1}}]""", "no device for 'device/z'")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":[null]}}]""", "nothing in the place of an element")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":0,"body":{"value":1}}]""", "version 0 of schema 'scripted'; this build reads versions 1 to 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":1,"body":{"value":1}}]""", "cannot be brought from version 1 of schema 'scripted' to 2")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":2,"body":{"value":1}}]""", "cannot be brought from version 2 of schema 'scripted' to 3")]
+    [InlineData("""[{"unit":"machine","schema":"scripted","version":3,"body":{"value":1}}]""", "no device for 'machine'")]
+    [InlineData("[]", "no saved state of 'device/a'")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":1}},{"unit":"device/a","schema":"scripted","version":3,"body":{"value":2}}]""", "more than one")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":-1}}]""", "negative")]
     public void A_state_that_is_not_understood_is_refused_by_name_and_changes_nothing(string json, string expected)
     {
         var device = new ScriptedDevice("a", _log);
@@ -203,7 +241,7 @@ public sealed class DeviceTreeTests : IDisposable
         _tree.PowerUp();
         device.Value = 7;
 
-        var states = JsonSerializer.Deserialize<DeviceState[]>(json, StateJson.Options)!;
+        var states = JsonSerializer.Deserialize<StateSection[]>(json, StateJson.Options)!;
         Assert.Contains(expected, Assert.Throws<InvalidDataException>(() => _tree.Load(states)).Message, StringComparison.Ordinal);
         Assert.Equal(7, device.Value);
         _tree.Start();
@@ -236,17 +274,13 @@ public sealed class DeviceTreeTests : IDisposable
 
         public DeviceNode? Node { get; set; }
 
-        public string? ThrowsOn { get; init; }
+        public string? ThrowsOn { get; set; }
 
         public int Value { get; set; }
 
         public IReadOnlyList<PortWindow> PortWindows { get; init; } = [];
 
-        public string Schema => "scripted";
-
-        public int SchemaVersion => 3;
-
-        public JsonTypeInfo<ScriptedState> StateJson => Doubles.StateJson.Of<ScriptedState>();
+        public StateSchema<ScriptedState> Schema { get; } = new("scripted", StateJson.Of<ScriptedState>(), body => body["size"] = body["old"]!.DeepClone(), Renamed);
 
         public void Reset()
         {
@@ -277,6 +311,13 @@ public sealed class DeviceTreeTests : IDisposable
 
             Note("load");
             Value = state.Value;
+        }
+
+        private static void Renamed(JsonObject body)
+        {
+            body["value"] = body["size"]!.DeepClone();
+            body.Remove("old");
+            body.Remove("size");
         }
 
         private void Note(string what)

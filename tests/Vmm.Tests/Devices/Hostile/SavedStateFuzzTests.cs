@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -28,7 +28,7 @@ public sealed class SavedStateFuzzTests
         platform.Tree.Stop();
         string before = JsonSerializer.Serialize(platform.Tree.Save(), StateJson.Options);
         platform.Tree.Reset();
-        platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(before, StateJson.Options)!);
+        platform.Tree.Load(JsonSerializer.Deserialize<StateSection[]>(before, StateJson.Options)!);
         Assert.Equal(before, JsonSerializer.Serialize(platform.Tree.Save(), StateJson.Options));
     }
 
@@ -57,7 +57,7 @@ public sealed class SavedStateFuzzTests
             string mutated = document.ToJsonString();
             try
             {
-                platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(mutated, StateJson.Options)!);
+                platform.Tree.Load(JsonSerializer.Deserialize<StateSection[]>(mutated, StateJson.Options)!);
                 taken++;
             }
             catch (Exception exception) when (exception is InvalidDataException or JsonException)
@@ -77,7 +77,7 @@ public sealed class SavedStateFuzzTests
         }
 
         Assert.True(refused > rounds / 10 && taken > rounds / 10, $"seed {seed}: {refused} refused and {taken} taken is no variety");
-        platform.Tree.Load(JsonSerializer.Deserialize<DeviceState[]>(good, StateJson.Options)!);
+        platform.Tree.Load(JsonSerializer.Deserialize<StateSection[]>(good, StateJson.Options)!);
     }
 
     /// <summary>Changes one thing somewhere below.</summary>
@@ -88,7 +88,7 @@ public sealed class SavedStateFuzzTests
             switch (node)
             {
                 case JsonObject { Count: > 0 } parent:
-                    string name = parent.ContainsKey("state") && random.Next(16) != 0 ? "state" : parent.ElementAt(random.Next(parent.Count)).Key;
+                    string name = parent.ContainsKey("body") && random.Next(16) != 0 ? "body" : parent.ElementAt(random.Next(parent.Count)).Key;
                     if (parent[name] is JsonObject or JsonArray { Count: > 0 } && random.Next(8) != 0)
                     {
                         node = parent[name]!;

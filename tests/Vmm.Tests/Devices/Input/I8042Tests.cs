@@ -18,7 +18,7 @@ public sealed partial class I8042Tests
     public I8042Tests()
     {
         _controller = new I8042(_router.Line(1), _router.Line(12), _a20, _signals);
-        _controller.Start();
+        _controller.Input.Open();
     }
 
     [Fact]
@@ -300,7 +300,7 @@ public sealed partial class I8042Tests
         Assert.Equivalent(state, other.Save(), strict: true);
         Assert.True(router[1]);
         Assert.False(other.SendKey(KeyCode.Delete, false));
-        other.Start();
+        other.Input.Open();
         Assert.True(other.SendKey(KeyCode.Delete, false));
         Assert.Equal(2, other.Leds);
         Assert.Throws<InvalidDataException>(() => other.Load(state with { OutputFrom = 9 }));

@@ -7,6 +7,7 @@ using WebVm.Vmm.Devices.Pci.HostBridge;
 using WebVm.Vmm.Devices.Power.ResetRegister;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -320,7 +321,7 @@ public sealed class PciTests : IDisposable
 
         _tree.Reset();
         Assert.Null(device.Region.Base);
-        _tree.Load(JsonSerializer.Deserialize<DeviceState[]>(json, StateJson.Options)!);
+        _tree.Load(JsonSerializer.Deserialize<StateSection[]>(json, StateJson.Options)!);
         _tree.Start();
         Assert.Equal(new GuestPhysicalAddress(0xd200_0000), device.Region.Base);
         Assert.Equal(0xfee0_3000UL, _bus.ReadMmio(new GuestPhysicalAddress(table), 8));

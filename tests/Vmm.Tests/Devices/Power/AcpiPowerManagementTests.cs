@@ -20,6 +20,7 @@ public sealed class AcpiPowerManagementTests : IDisposable
     public AcpiPowerManagementTests()
     {
         _pm = new AcpiPowerManagement(_timers, _router.Line(AcpiPorts.SciGsi), _signals);
+        _pm.Input.Open();
         _pm.Reset();
         foreach (var window in _pm.PortWindows)
         {

@@ -17,6 +17,7 @@ public sealed class Uart16550Tests
     public Uart16550Tests()
     {
         _uart = new Uart16550("uart0", 0x3f8, _router.Line(4), _backend);
+        _uart.Input.Open();
         _uart.Start();
     }
 
@@ -202,7 +203,6 @@ public sealed class Uart16550Tests
         _uart.Deliver([1, 2, 3]);
         _backend.Room = 0;
         Write([4, 5]);
-        _uart.Stop();
         var state = _uart.Save();
 
         var otherRouter = new RecordingRouter();

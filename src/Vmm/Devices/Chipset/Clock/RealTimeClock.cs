@@ -1,10 +1,10 @@
-using System.Text.Json.Serialization.Metadata;
+using R = WebVm.Vmm.Devices.Chipset.Clock.RtcRegister;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Time;
-using R = WebVm.Vmm.Devices.Chipset.Clock.RtcRegister;
 
 namespace WebVm.Vmm.Devices.Chipset.Clock;
 
@@ -72,11 +72,7 @@ public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, IFirmwar
 
     public string Name { get; init; } = "rtc";
 
-    public string Schema => "mc146818";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => RealTimeClockStateJson.Strict.State;
+    public StateSchema<State> Schema => RealTimeClockStateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, PortCount, this) { Width = 1 }];
 

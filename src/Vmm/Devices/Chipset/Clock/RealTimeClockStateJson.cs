@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Chipset.Clock;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Chipset.Clock;
 [JsonSerializable(typeof(RealTimeClock.State), TypeInfoPropertyName = "State")]
 internal sealed partial class RealTimeClockStateJson : JsonSerializerContext
 {
-    public static RealTimeClockStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<RealTimeClock.State> Schema { get; } = new("mc146818", new RealTimeClockStateJson(StrictJson.NewOptions()).State);
 }

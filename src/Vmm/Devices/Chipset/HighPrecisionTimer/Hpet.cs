@@ -1,7 +1,7 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
@@ -58,11 +58,7 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, IFirmwareVisibl
 
     public string Name { get; init; } = "hpet";
 
-    public string Schema => "hpet";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => HpetStateJson.Strict.State;
+    public StateSchema<State> Schema => HpetStateJson.Schema;
 
     public IReadOnlyList<MmioWindow> MmioWindows => [new MmioWindow(new(Base), WindowSize, this)];
 

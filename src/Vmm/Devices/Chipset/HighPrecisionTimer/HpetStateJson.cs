@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 [JsonSerializable(typeof(Hpet.State), TypeInfoPropertyName = "State")]
 internal sealed partial class HpetStateJson : JsonSerializerContext
 {
-    public static HpetStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<Hpet.State> Schema { get; } = new("hpet", new HpetStateJson(StrictJson.NewOptions()).State);
 }

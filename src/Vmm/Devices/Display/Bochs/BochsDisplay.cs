@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Numerics;
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Display.Bochs;
 
@@ -34,6 +34,10 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
     private readonly ushort[] _registers = new ushort[DispiRegister.Count];
     private byte[] _edid;
     private int _modeVersion;
+    private PowerLevel _level;
+
+    /// <summary>What a viewer asked for while the machine stood still.</summary>
+    private (int Width, int Height)? _nextPreferred;
 
     /// <param name="preferredWidth">The mode that the monitor asks for, and that firmware switches on.</param>
     public BochsDisplay(GuestMemory memory, int preferredWidth = 1024, int preferredHeight = 768)
@@ -55,17 +59,16 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
         Function.AddBar(0, PciBar.ForMemory(Memory));
         Function.AddBar(2, PciBar.ForRegisters(RegistersSize, this, width: 4));
         Function.AddExpressCapability();
+        Function.AddPowerManagement();
     }
 
     public string Name { get; init; } = "display";
 
-    public string Schema => "bochs-display";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => BochsDisplayStateJson.Strict.State;
+    public StateSchema<State> Schema => BochsDisplayStateJson.Schema;
 
     public PciFunction Function { get; }
+
+    public InputGate Input { get; } = new();
 
     public GuestMemoryRegion Memory { get; }
 
@@ -80,14 +83,14 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
     /// <summary>Advances with every change of a register that can change the mode.</summary>
     public int ModeVersion => Volatile.Read(ref _modeVersion);
 
-    /// <summary>What is shown now, or null while the display is off or its registers make no sense.</summary>
+    /// <summary>What is shown now, or null while the display is off or asleep, or its registers make no sense.</summary>
     public DisplayMode? Mode
     {
         get
         {
             lock (_lock)
             {
-                return ComputeMode();
+                return _level == PowerLevel.Full ? ComputeMode() : null;
             }
         }
     }
@@ -97,10 +100,32 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
         lock (_lock)
         {
             Array.Clear(_registers);
+            _level = PowerLevel.Full;
             _modeVersion++;
         }
 
         Function.Reset();
+    }
+
+    public void Start()
+    {
+        lock (_lock)
+        {
+            if (_nextPreferred is var (width, height))
+            {
+                _nextPreferred = null;
+                Prefer(width, height);
+            }
+        }
+    }
+
+    public void EnterLevel(PowerLevel level)
+    {
+        lock (_lock)
+        {
+            _level = level;
+            _modeVersion++;
+        }
     }
 
     public void SetUp()
@@ -145,12 +170,17 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
             return false;
         }
 
-        byte[] edid = Edid.Create(width, height, Memory.Size);
+        using var entry = Input.Enter();
         lock (_lock)
         {
-            _edid = edid;
-            PreferredWidth = width;
-            PreferredHeight = height;
+            if (entry.Granted)
+            {
+                Prefer(width, height);
+            }
+            else
+            {
+                _nextPreferred = (width, height);
+            }
         }
 
         return true;
@@ -202,12 +232,19 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
         }
 
         Function.Load(state.Function);
-        SetPreferredMode(state.PreferredWidth, state.PreferredHeight);
         lock (_lock)
         {
+            Prefer(state.PreferredWidth, state.PreferredHeight);
             state.Registers.CopyTo(_registers, 0);
             _modeVersion++;
         }
+    }
+
+    private void Prefer(int width, int height)
+    {
+        _edid = Edid.Create(width, height, Memory.Size);
+        PreferredWidth = width;
+        PreferredHeight = height;
     }
 
     private byte ReadByte(int offset) => offset switch

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Display.Bochs;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Display.Bochs;
 [JsonSerializable(typeof(BochsDisplay.State), TypeInfoPropertyName = "State")]
 internal sealed partial class BochsDisplayStateJson : JsonSerializerContext
 {
-    public static BochsDisplayStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<BochsDisplay.State> Schema { get; } = new("bochs-display", new BochsDisplayStateJson(StrictJson.NewOptions()).State);
 }

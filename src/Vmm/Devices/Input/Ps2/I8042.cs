@@ -1,9 +1,9 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Input.Ps2;
 
@@ -65,7 +65,6 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
     private Source _outputFrom;
     private bool _lastWasCommand;
     private bool _translatingBreak;
-    private bool _started;
 
     /// <summary>The command whose argument comes with the next write to the data port; 0 for none.</summary>
     private byte _awaitsArgumentOf;
@@ -86,13 +85,11 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public string Name { get; init; } = "i8042";
 
-    public string Schema => "i8042";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => I8042StateJson.Strict.State;
+    public StateSchema<State> Schema => I8042StateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
+
+    public InputGate Input { get; } = new();
 
     /// <summary>Lights of the keyboard: scroll lock, num lock, caps lock are bits 0 to 2.</summary>
     public byte Leds
@@ -131,28 +128,17 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
         }
     }
 
-    public void Start()
-    {
-        lock (_lock)
-        {
-            _started = true;
-        }
-    }
-
-    public void Stop()
-    {
-        lock (_lock)
-        {
-            _started = false;
-        }
-    }
-
     public bool SendKey(KeyCode key, bool pressed)
     {
+        using var entry = Input.Enter();
+        if (!entry.Granted)
+        {
+            return false;
+        }
+
         lock (_lock)
         {
-            // What is saved while the machine stands still must not change any more.
-            bool sent = _started && _keyboard.Send(key, pressed);
+            bool sent = _keyboard.Send(key, pressed);
             FillOutput();
             return sent;
         }
@@ -160,9 +146,10 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public void ReleaseAllKeys()
     {
-        lock (_lock)
+        using var entry = Input.Enter();
+        if (entry.Granted)
         {
-            if (_started)
+            lock (_lock)
             {
                 _keyboard.ReleaseAll();
                 FillOutput();
@@ -172,9 +159,15 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public bool SendPointer(int deltaX, int deltaY, int wheel, PointerButtons buttons)
     {
+        using var entry = Input.Enter();
+        if (!entry.Granted)
+        {
+            return false;
+        }
+
         lock (_lock)
         {
-            bool sent = _started && _mouse.Move(deltaX, deltaY, wheel, buttons);
+            bool sent = _mouse.Move(deltaX, deltaY, wheel, buttons);
             FillOutput();
             return sent;
         }

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Input.Ps2;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Input.Ps2;
 [JsonSerializable(typeof(I8042.State), TypeInfoPropertyName = "State")]
 internal sealed partial class I8042StateJson : JsonSerializerContext
 {
-    public static I8042StateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<I8042.State> Schema { get; } = new("i8042", new I8042StateJson(StrictJson.NewOptions()).State);
 }

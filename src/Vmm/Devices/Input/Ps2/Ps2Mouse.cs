@@ -146,7 +146,7 @@ internal sealed class Ps2Mouse
         _remote = state.Remote;
         _wrap = state.Wrap;
         _doubled = state.Doubled;
-        _buttons = _reportedButtons = (PointerButtons)(state.Buttons & 0x1f);
+        _buttons = _reportedButtons = (PointerButtons)state.Buttons & PointerButtons.All;
         _deltaX = _deltaY = _wheel = 0;
     }
 

@@ -1,8 +1,8 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
@@ -42,11 +42,7 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
 
     public string Name { get; init; } = "pci";
 
-    public string Schema => "pci-host-bridge";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => PciHostBridgeStateJson.Strict.State;
+    public StateSchema<State> Schema => PciHostBridgeStateJson.Schema;
 
     public PciFunction Function { get; }
 
@@ -85,6 +81,22 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
         if (device is IPciDevice pci)
         {
             pci.Function.Disconnect();
+        }
+    }
+
+    public void Sleep(IDevice device)
+    {
+        if (device is IPciDevice pci)
+        {
+            pci.Function.Sleep();
+        }
+    }
+
+    public void Wake(IDevice device)
+    {
+        if (device is IPciDevice pci)
+        {
+            pci.Function.Wake();
         }
     }
 

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Pci.HostBridge;
 [JsonSerializable(typeof(PciHostBridge.State), TypeInfoPropertyName = "State")]
 internal sealed partial class PciHostBridgeStateJson : JsonSerializerContext
 {
-    public static PciHostBridgeStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<PciHostBridge.State> Schema { get; } = new("pci-host-bridge", new PciHostBridgeStateJson(StrictJson.NewOptions()).State);
 }

@@ -1,8 +1,8 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Devices.Power.FixedHardware;
@@ -50,13 +50,11 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
 
     public string Name { get; init; } = "acpi-pm";
 
-    public string Schema => "acpi-pm";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => AcpiPowerManagementStateJson.Strict.State;
+    public StateSchema<State> Schema => AcpiPowerManagementStateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
+
+    public InputGate Input { get; } = new();
 
     /// <summary>The guest's operating system has taken ACPI over and would hear the power button.</summary>
     public bool InAcpiMode
@@ -115,9 +113,9 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
 
     public void Stop() => _timer.CancelAndWait();
 
-    public void PressPowerButton() => RaiseEvent(Pm1Events.PowerButton);
+    public void PressPowerButton() => Press(Pm1Events.PowerButton);
 
-    public void PressSleepButton() => RaiseEvent(Pm1Events.SleepButton);
+    public void PressSleepButton() => Press(Pm1Events.SleepButton);
 
     /// <summary>The machine woke up from a sleep state (ACPI 6.5 §4.8.4.1.1, WAK_STS).</summary>
     public void Wake() => RaiseEvent(Pm1Events.Wake);
@@ -159,6 +157,15 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
             ForgetToggles();
             UpdateTimer();
             UpdateSci();
+        }
+    }
+
+    private void Press(Pm1Events button)
+    {
+        using var entry = Input.Enter();
+        if (entry.Granted)
+        {
+            RaiseEvent(button);
         }
     }
 

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Power.FixedHardware;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Power.FixedHardware;
 [JsonSerializable(typeof(AcpiPowerManagement.State), TypeInfoPropertyName = "State")]
 internal sealed partial class AcpiPowerManagementStateJson : JsonSerializerContext
 {
-    public static AcpiPowerManagementStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<AcpiPowerManagement.State> Schema { get; } = new("acpi-pm", new AcpiPowerManagementStateJson(StrictJson.NewOptions()).State);
 }

@@ -1,5 +1,5 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Power.ResetRegister;
 
@@ -22,11 +22,7 @@ public sealed class ResetControl(IMachineSignals signals) : IDevice, IPortHandle
 
     public string Name { get; init; } = "reset-control";
 
-    public string Schema => "reset-control";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => ResetControlStateJson.Strict.State;
+    public StateSchema<State> Schema => ResetControlStateJson.Schema;
 
     public void Describe(FirmwareDescription firmware)
     {

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Power.ResetRegister;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Power.ResetRegister;
 [JsonSerializable(typeof(ResetControl.State), TypeInfoPropertyName = "State")]
 internal sealed partial class ResetControlStateJson : JsonSerializerContext
 {
-    public static ResetControlStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<ResetControl.State> Schema { get; } = new("reset-control", new ResetControlStateJson(StrictJson.NewOptions()).State);
 }

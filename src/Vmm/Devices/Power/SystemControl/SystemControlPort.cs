@@ -1,6 +1,6 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Wires;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Power.SystemControl;
 
@@ -16,11 +16,7 @@ public sealed class SystemControlPort(A20Gate a20, IMachineSignals signals) : ID
 
     public string Name { get; init; } = "port92";
 
-    public string Schema => "system-control-a";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<State> StateJson => SystemControlPortStateJson.Strict.State;
+    public StateSchema<State> Schema => SystemControlPortStateJson.Schema;
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, 1, this)];
 

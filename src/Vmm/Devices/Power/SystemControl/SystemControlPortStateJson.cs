@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Power.SystemControl;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Power.SystemControl;
 [JsonSerializable(typeof(SystemControlPort.State), TypeInfoPropertyName = "State")]
 internal sealed partial class SystemControlPortStateJson : JsonSerializerContext
 {
-    public static SystemControlPortStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<SystemControlPort.State> Schema { get; } = new("system-control-a", new SystemControlPortStateJson(StrictJson.NewOptions()).State);
 }

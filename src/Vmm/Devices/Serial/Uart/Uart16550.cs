@@ -1,8 +1,8 @@
-using System.Text.Json.Serialization.Metadata;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Serial.Uart;
 
@@ -38,7 +38,6 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
     private bool _transmitterInterrupt;
     private bool _carrier = true;
     private bool _refusedInput;
-    private volatile bool _started;
     private long _bytesSent;
     private long _bytesReceived;
 
@@ -55,11 +54,7 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
 
     public string Name { get; }
 
-    public string Schema => "16550";
-
-    public int SchemaVersion => 1;
-
-    public JsonTypeInfo<UartState> StateJson => UartStateJson.Strict.State;
+    public StateSchema<UartState> Schema => UartStateJson.Schema;
 
     public IReadOnlyList<DeviceMetric> Metrics
     {
@@ -71,6 +66,8 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
             }
         }
     }
+
+    public InputGate Input { get; } = new();
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(_port, UartRegisters.Count, this) { Width = 1 }];
 
@@ -111,19 +108,12 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
     {
         lock (_lock)
         {
-            _started = true;
+            UpdateModemStatus();
             Transmit();
+            UpdateInterrupt();
         }
 
         _backend?.InputReady();
-    }
-
-    public void Stop()
-    {
-        lock (_lock)
-        {
-            _started = false;
-        }
     }
 
     public uint ReadPort(int offset, int size)
@@ -229,10 +219,11 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
 
     public int Deliver(ReadOnlySpan<byte> data)
     {
+        using var entry = Input.Enter();
         lock (_lock)
         {
             int taken = 0;
-            if (_started && !Loopback)
+            if (entry.Granted && !Loopback)
             {
                 int room = (FifosEnabled ? FifoDepth : 1) - _received.Count;
                 taken = _received.Push(data[..Math.Min(data.Length, Math.Max(room, 0))]);
@@ -247,9 +238,10 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
 
     public void OutputReady()
     {
-        lock (_lock)
+        using var entry = Input.Enter();
+        if (entry.Granted)
         {
-            if (_started)
+            lock (_lock)
             {
                 Transmit();
                 UpdateInterrupt();
@@ -259,25 +251,34 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
 
     public void SendBreak()
     {
-        lock (_lock)
+        using var entry = Input.Enter();
+        if (entry.Granted)
         {
-            if (_started && !Loopback)
+            lock (_lock)
             {
-                // A break arrives as a zero character (data sheet §8.3, bit 4).
-                _received.TryPush(0);
-                _lineErrors |= UartLineStatus.Break;
-                UpdateInterrupt();
+                if (!Loopback)
+                {
+                    // A break arrives as a zero character (data sheet §8.3, bit 4).
+                    _received.TryPush(0);
+                    _lineErrors |= UartLineStatus.Break;
+                    UpdateInterrupt();
+                }
             }
         }
     }
 
     public void SetCarrier(bool present)
     {
+        using var entry = Input.Enter();
         lock (_lock)
         {
+            // The line itself changes at any time; a port that stands still sees it when it goes on.
             _carrier = present;
-            UpdateModemStatus();
-            UpdateInterrupt();
+            if (entry.Granted)
+            {
+                UpdateModemStatus();
+                UpdateInterrupt();
+            }
         }
     }
 
@@ -400,7 +401,7 @@ public sealed class Uart16550 : IDevice, IPortMapped, IPortHandler, ISerialPort,
     /// <summary>Passes on what the back end takes.</summary>
     private void Transmit()
     {
-        if (_transmitting.Count == 0 || !_started)
+        if (_transmitting.Count == 0)
         {
             return;
         }

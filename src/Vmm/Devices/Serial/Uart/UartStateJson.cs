@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Serial.Uart;
 
@@ -8,5 +8,5 @@ namespace WebVm.Vmm.Devices.Serial.Uart;
 [JsonSerializable(typeof(UartState), TypeInfoPropertyName = "State")]
 internal sealed partial class UartStateJson : JsonSerializerContext
 {
-    public static UartStateJson Strict { get; } = new(DeviceStateJson.NewOptions());
+    public static StateSchema<UartState> Schema { get; } = new("16550", new UartStateJson(StrictJson.NewOptions()).State);
 }

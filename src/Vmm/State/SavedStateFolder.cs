@@ -1,6 +1,6 @@
 using WebVm.Vmm.Host;
 
-namespace WebVm.Vmm.Machine.Saving;
+namespace WebVm.Vmm.State;
 
 /// <summary>
 /// The folder of a saved state, made by who asks for the state and not by the machine: its process only writes into files that are open. So a
@@ -8,10 +8,20 @@ namespace WebVm.Vmm.Machine.Saving;
 /// </summary>
 public static class SavedStateFolder
 {
+    /// <summary>The sections.</summary>
+    public const string FileName = "machine.json";
+
+    /// <summary>Bytes of the sections; a machine with 64 vCPUs and a full set of devices needs a fraction.</summary>
+    public const int MaximumLength = 16 << 20;
+
     /// <summary>Of a machine with as many memory regions as there can be, and some.</summary>
     public const int MaximumFiles = 1024;
 
     private const int LongestName = 64;
+    private const string ContentsSuffix = ".memory";
+
+    /// <summary>The file with the contents of a region of memory.</summary>
+    public static string FileOf(string region) => region + ContentsSuffix;
 
     /// <summary>Makes a state's files beside its place, lets <paramref name="write"/> fill them, makes them durable and gives the folder its name.</summary>
     /// <param name="directory">Where the state is to lie. A state that is there already is replaced in one step.</param>
@@ -26,7 +36,7 @@ public static class SavedStateFolder
             CheckName(name);
         }
 
-        if (files.Count > MaximumFiles || !files.ContainsKey(SavedMachine.FileName))
+        if (files.Count > MaximumFiles || !files.ContainsKey(FileName))
         {
             throw new InvalidDataException($"No saved state has these {files.Count} files.");
         }
@@ -69,9 +79,12 @@ public static class SavedStateFolder
     }
 
     /// <summary>A plain file name, which says nothing to a shell, a terminal or a path.</summary>
+    internal static bool IsFileName(string name) =>
+        name.Length is > 0 and <= LongestName && name[0] != '.' && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_');
+
     private static void CheckName(string name)
     {
-        if (name.Length is 0 or > LongestName || name[0] == '.' || !name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_'))
+        if (!IsFileName(name))
         {
             throw new InvalidDataException("A machine gave a name for a file of its state that is none.");
         }
@@ -80,7 +93,7 @@ public static class SavedStateFolder
     /// <summary>Only a saved state or an empty directory is replaced: a slip of the hand must not cost a home directory.</summary>
     private static void RefuseToReplace(string final)
     {
-        if (File.Exists(final) || (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any() && !File.Exists(Path.Combine(final, SavedMachine.FileName))))
+        if (File.Exists(final) || (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any() && !File.Exists(Path.Combine(final, FileName))))
         {
             throw new IOException($"'{final}' exists and is no saved state.");
         }
@@ -92,7 +105,7 @@ public static class SavedStateFolder
         {
             // Asked of the descriptors that were made here: nobody else has put a name into this folder.
             long length = SparseFile.Length(file);
-            if (files[name] is { } expected ? length != expected : length is 0 or > SavedMachine.MaximumLength)
+            if (files[name] is { } expected ? length != expected : length is 0 or > MaximumLength)
             {
                 throw new IOException($"The machine wrote {length} bytes of '{name}', which is no part of a state then.");
             }

@@ -2,19 +2,19 @@ using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
-using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.State;
 using Xunit;
 
-namespace WebVm.Vmm.Tests.Machine;
+namespace WebVm.Vmm.Tests.State;
 
 /// <summary>What is generated to read and write states when the monitor is compiled.</summary>
 public sealed class SavedStateReadersTests
 {
     private static readonly JsonSerializerContext[] s_contexts =
     [
-        .. typeof(ISavedState).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(JsonSerializerContext)))
-            .Select(type => type.GetProperty("Strict", BindingFlags.Static | BindingFlags.Public)?.GetValue(null)).OfType<JsonSerializerContext>(),
+        .. Schemas.All.Select(schema => (JsonSerializerContext)schema.Json.OriginatingResolver!).Distinct(),
+        StateSectionJson.Strict,
     ];
 
     [Fact]
