@@ -11,7 +11,7 @@ namespace WebVm.Benchmarks;
 /// <summary>From a guest's instruction on the soft engine to a device's register and back: what a doorbell costs.</summary>
 internal sealed class MmioBenchmark : IBenchmark, IGuestBus, IMmioHandler
 {
-    private const ulong Iterations = 1_000_000;
+    private const ulong Iterations = 100_000;
 
     private readonly SystemBus _bus = new();
     private IVirtualCpu? _vcpu;

@@ -19,7 +19,7 @@ internal sealed unsafe class SoftGuest : IDisposable
     private const ulong PageTables = 0x1000;
     private const ulong SmallPages = 0x5000;
     private const ulong Code = 0x8000;
-    private const int Rounds = 5;
+    private const int Rounds = 20;
 
     private readonly GuestMemory _memory = new();
     private readonly TimerService _timers;

@@ -94,6 +94,9 @@ internal unsafe struct CpuContext
 
     public byte BounceLocked;
 
+    /// <summary>Translations of the current privilege to what is not plain memory. See <see cref="Paging.Tlb"/>.</summary>
+    public Paging.TlbEntry* Others;
+
     /// <summary>The processor is in 64-bit mode.</summary>
     public readonly bool IsCode64 => Mode >> 16 == 64;
 }

@@ -201,6 +201,11 @@ internal static unsafe partial class GuestAccess
     private static bool ReadSlow<T>(CpuContext* cpu, SegmentIndex segment, ulong linear, out T value)
         where T : unmanaged
     {
+        if (DeviceAccess.TryRead(cpu, linear, out value))
+        {
+            return true;
+        }
+
         T result = default;
         bool done = SlowAccess.TryRead(cpu, segment, linear, (byte*)&result, (uint)sizeof(T));
         value = result;
@@ -222,7 +227,8 @@ internal static unsafe partial class GuestAccess
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool WriteSlow<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, T value)
-        where T : unmanaged => SlowAccess.TryWrite(cpu, op, segment, linear, (byte*)&value, (uint)sizeof(T));
+        where T : unmanaged =>
+        DeviceAccess.TryWrite(cpu, linear, value) || SlowAccess.TryWrite(cpu, op, segment, linear, (byte*)&value, (uint)sizeof(T));
 
     /// <summary>After a store to a page that someone watches: tell guest memory, and if it was the running block's own page, stop after this instruction.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]

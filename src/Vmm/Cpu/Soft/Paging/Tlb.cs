@@ -73,6 +73,10 @@ internal sealed unsafe class Tlb : IDisposable
     public static TlbEntry* Entry(CpuContext* cpu, ulong linear) =>
         (TlbEntry*)((byte*)cpu->Tlb + ((linear >> 7) & ((EntryCount - 1) << 5)));
 
+    /// <summary>The translation to what is not plain memory, for whoever finds none to memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* Other(CpuContext* cpu, ulong linear) => cpu->Others + (int)((linear >> 12) & (OtherCount - 1));
+
     /// <summary>The tag that an access matches whose last byte is at <paramref name="last"/>: one that crosses into the next page never does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Match(CpuContext* cpu, ulong last) => (last & ~0xfffUL) | cpu->TlbTag;
@@ -86,7 +90,9 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>Takes over CPL, AC, SMAP and the need for slow accesses after any of them may have changed.</summary>
     public void SelectPrivilege(CpuContext* cpu)
     {
-        cpu->Tlb = Table(Current(cpu));
+        var privilege = Current(cpu);
+        cpu->Tlb = Table(privilege);
+        cpu->Others = _others + (OtherCount * (int)privilege);
         bool slow = cpu->DataBreakpoints != 0
             || (cpu->Cpl == 3 && (cpu->State.Rflags & RflagsBits.Ac) != 0 && (cpu->State.Cr0 & Cr0.Am) != 0);
         cpu->TlbTag = slow ? NoSpace : _space;
