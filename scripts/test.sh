@@ -30,6 +30,14 @@ make_attacker() {
     rm -f "$log"
 }
 
+# What each part took, for the line before the last.
+took=
+begin=$SECONDS
+end_part() {
+    took+="${took:+, }$1 $((SECONDS - begin)) s"
+    begin=$SECONDS
+}
+
 check_code=true
 # Tests start machines as services do: with a native monitor, which is compiled beside the rest.
 begin_installed_monitor
@@ -45,6 +53,8 @@ fi
 [[ -n $filter && $filter != *Attack* && $filter != *Keeper* ]] || make_attacker
 end_installed_monitor || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
+end_part "building"
+
 passed=0 failed=0 skipped=0
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
@@ -59,6 +69,7 @@ for project in "$WEBVM_ROOT"/tests/*.Tests; do
     note "running $name"
     status=0
     (cd "$project" && timeout --kill-after=10 "$limit" "$runner" "${arguments[@]}") || status=$?
+    end_part "$name"
     totals=$(grep -o '<assembly [^>]*>' "$results/$name.xml" 2>/dev/null | head -n 1 || true)
     count() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$totals"; }
     if [[ -z $totals ]]; then
@@ -80,6 +91,7 @@ if [[ $((passed + failed)) -eq 0 ]]; then
     note "no test ran"
     failed=1
 fi
+note "$took"
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
 [[ $failed -eq 0 ]]

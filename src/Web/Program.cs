@@ -12,6 +12,20 @@ if (args is [SignInLinkVerb.Switch])
     return await SignInLinkVerb.RunAsync();
 }
 
+if (args is ["--help" or "-h" or "-?"])
+{
+    Console.WriteLine("""
+        WebVm, a service that hosts virtual machines.
+
+          webvm                  runs the service, until SIGTERM or Ctrl+C
+          webvm --sign-in-link   prints a new one-time link for an administrator
+          webvm --health         ends with 0 if the service on this machine is ready
+
+        Settings are environment variables: WEBVM_LISTEN=http://127.0.0.1:9000 webvm. docs/service.md lists them.
+        """);
+    return 0;
+}
+
 OwnDoors.Close();
 
 // What the host says of a failed start is for developers; its owner is told below.

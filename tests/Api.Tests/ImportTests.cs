@@ -58,6 +58,19 @@ public sealed class ImportTests(SharedService shared)
         }
     }
 
+    /// <summary>The address is shown to whoever may see images, and in the audit.</summary>
+    [Theory]
+    [InlineData("https://user:secret@example.com/image.iso")]
+    [InlineData("https://token@example.com/image.iso")]
+    [InlineData("https://user%3asecret@example.com/image.iso")]
+    public async Task AnAddressWithASecretInItIsRefusedAndNotRepeated(string url)
+    {
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url });
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Contains("must not have a name or password in it", problem!.ToJsonString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", problem.ToJsonString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task NamesThatOnlyTheServiceKnowsAreNotToldFromNamesThatNobodyKnows()
     {

@@ -38,13 +38,13 @@ public sealed class IsolationTests : IDisposable
     public async Task BelowWhatIsDemandedNoMachineStarts()
     {
         string program = Path.Combine(_root, "monitor");
-        await File.WriteAllTextAsync(program, "#!/bin/sh\nenv >\"$0.environment\"\nprintf 'level process\\nwalls landlock:6,seccomp\\n'\n", Rest.Cancellation);
+        await File.WriteAllTextAsync(program, "#!/bin/sh\nenv >\"$0.environment\"\nprintf 'without users: no users\\nwithout namespaces: it is forbidden\\nlevel process\\nwalls landlock:6,seccomp\\n'\n", Rest.Cancellation);
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         Environment.SetEnvironmentVariable("WEBVM_TEST_SECRET", "secret");
         var options = new ServiceOptions { Data = _root, Monitor = program, Isolation = IsolationDemand.Namespaces };
         var isolation = new MonitorIsolation(Options.Create(options), new ControlGroups(Options.Create(options), NullLogger<ControlGroups>.Instance), NullLogger<MonitorIsolation>.Instance);
         var refusal = await Assert.ThrowsAsync<OperationFailedException>(isolation.WallsAsync);
-        Assert.Equal("No machine starts: WEBVM_ISOLATION demands namespaces, and this host lets the service build \"process\" (landlock:6, seccomp) only.", refusal.Message);
+        Assert.Equal("No machine starts: WEBVM_ISOLATION demands namespaces, and this host lets the service build \"process\" (landlock:6, seccomp) only: users: no users; namespaces: it is forbidden.", refusal.Message);
         Assert.Equal(refusal.Message, await isolation.RefusalAsync());
         options.Isolation = IsolationDemand.Process;
         Assert.Equal("process", (await isolation.WallsAsync()).Level);

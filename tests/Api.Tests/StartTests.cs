@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using WebVm.Api.Hosting;
 using WebVm.Vmm.Host;
 using Xunit;
 
@@ -53,10 +54,36 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ACatalogueThatCannotBeReadIsTold()
+    public async Task ACatalogueThatCannotBeReadAndAVariableThatIsNoSettingAreTold()
     {
-        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images" });
+        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images", ["WEBVM_LISTN"] = "http://127.0.0.1:1" });
         Assert.Contains("Built-in images are not offered (WEBVM_CATALOGUE)", service.Log, StringComparison.Ordinal);
+        Assert.Contains("WEBVM_LISTN is no setting of WebVm", service.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void SettingsAreKnownHoweverTheirWordsAreDivided() =>
+        Assert.Equal(["WEBVM_IMAGES_FOLDER", "WEBVM_LISTN", "WEBVM_X"], UnknownSettings.Among(["WEBVM_X", "WEBVM_LISTN", "WEBVM_LISTEN", "WEBVM_KEEP_EVENTS_DAYS", "WEBVM_KEEPEVENTS_DAYS", "WEBVM_ROOT", "WEBVM_IMAGES_FOLDER", "PATH"]));
+
+    [Fact]
+    public async Task HelpTellsWhatTheProgramDoesAndStartsNothing()
+    {
+        string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
+        try
+        {
+            var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm"), "--help") { RedirectStandardOutput = true };
+            start.Environment["WEBVM_DATA"] = Path.Combine(folder, "data");
+            using var process = Process.Start(start)!;
+            string said = await process.StandardOutput.ReadToEndAsync(Rest.Cancellation);
+            await process.WaitForExitAsync(Rest.Cancellation);
+            Assert.Equal(0, process.ExitCode);
+            Assert.Contains("webvm --sign-in-link", said, StringComparison.Ordinal);
+            Assert.Empty(Directory.EnumerateFileSystemEntries(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     [Fact]

@@ -27,6 +27,7 @@ internal static unsafe class FileTries
         ("open by handle", _ => OpenByHandle()),
         ("write what was handed for reading", host => Written(host.Handed)),
         ("truncate what was handed for reading", host => Calls.Of(SYS_ftruncate, host.Handed, 0)),
+        ("make a file larger than its machine needs", _ => Grown()),
         ("find a descriptor that was not handed over", host => Inherited(host.Handed)),
         ("find the service's settings in the environment", _ =>
             Environment.GetEnvironmentVariables().Keys.Cast<string>().Any(name => name != "WEBVM_MONITOR_DEBUG") ? Outcome.Success : Outcome.Refused(ErrorNumber.ENOENT)),
@@ -67,6 +68,16 @@ internal static unsafe class FileTries
     {
         byte one = 1;
         return Calls.Of(SYS_pwrite64, descriptor, (nint)(&one), 1, 0);
+    }
+
+    /// <summary>A memory file, which a monitor may make: what limits its size limits every file that it may write.</summary>
+    private static Outcome Grown()
+    {
+        const int fileSizeExceeded = 25; // SIGXFSZ, which would end the process before it can tell
+        const nint ignore = 1; // SIG_IGN
+        ProcessCalls.SetSignalHandler(fileSizeExceeded, ignore);
+        var (file, made) = Calls.Value(SYS_memfd_create, Calls.Text("grown"), 0);
+        return made.Reached ? Calls.Of(SYS_ftruncate, (int)file, (nint)1 << 40) : made;
     }
 
     /// <summary>Beside 0, 1, 2, the control socket, what was handed, and the runtime's own pipe.</summary>

@@ -41,10 +41,10 @@ public sealed class SavedStateTests : IDisposable
 
     /// <summary>Debian's kernel reads its real time clock at boot alone: what <c>date</c> says after that is what its clock source tells it.</summary>
     [Theory]
-    [InlineData(ClockChoice.CatchUp, "tsc")]
-    [InlineData(ClockChoice.CatchUp, "kvm-clock")]
-    [InlineData(ClockChoice.Stopped, "tsc")]
-    public async Task The_guests_date_is_right_or_behind_after_restore_as_chosen(ClockChoice choice, string source)
+    [InlineData(ClockPolicy.CatchUp, "tsc")]
+    [InlineData(ClockPolicy.CatchUp, "kvm-clock")]
+    [InlineData(ClockPolicy.Stopped, "tsc")]
+    public async Task The_guests_date_is_right_or_behind_after_restore_as_chosen(ClockPolicy choice, string source)
     {
         var away = TimeSpan.FromDays(30);
         double before;
@@ -60,9 +60,9 @@ public sealed class SavedStateTests : IDisposable
         SavedJson.Change(Saved, sections => sections.Body("clock")["stoppedAt"] = (DateTimeOffset)sections.Body("clock")["stoppedAt"]! - away);
         await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft, clock: choice);
         // Its date was the host's when it was saved, which is made out to be long ago: what it has missed since comes on top.
-        double caughtUp = (choice == ClockChoice.CatchUp ? away : TimeSpan.Zero).TotalSeconds;
+        double caughtUp = (choice == ClockPolicy.CatchUp ? away : TimeSpan.Zero).TotalSeconds;
         double ahead = long.Parse(restored.Run("date +%s"), System.Globalization.CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        Assert.InRange(ahead - caughtUp, choice == ClockChoice.CatchUp ? -3 : -300, 3);
+        Assert.InRange(ahead - caughtUp, choice == ClockPolicy.CatchUp ? -3 : -300, 3);
         Assert.InRange(Uptime(restored) - before - caughtUp, 0, 300);
         // The real time clock is right in any case, time runs on, and nobody was frightened.
         long hardware = long.Parse(restored.Run("date -u -d \"$(cat /sys/class/rtc/rtc0/date) $(cat /sys/class/rtc/rtc0/time)\" +%s"), System.Globalization.CultureInfo.InvariantCulture);

@@ -46,21 +46,18 @@ public static class ServiceSetup
     // For requests under way and for what closes behind them, the database last.
     internal static readonly TimeSpan ClosingTime = TimeSpan.FromSeconds(30);
 
-    /// <summary>WEBVM_X environment variables set <see cref="ServiceOptions"/>.X.</summary>
-    private const string EnvironmentPrefix = "WEBVM_";
-
     public static void AddWebVm(this WebApplicationBuilder builder)
     {
         builder.Configuration.AddInMemoryCollection(Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
-            .Where(variable => ((string)variable.Key).StartsWith(EnvironmentPrefix, StringComparison.Ordinal))
-            .Select(variable => KeyValuePair.Create(
-                $"{ServiceOptions.Section}:{((string)variable.Key)[EnvironmentPrefix.Length..].Replace("_", "", StringComparison.Ordinal)}", (string?)variable.Value)));
+            .Where(variable => ((string)variable.Key).StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal))
+            .Select(variable => KeyValuePair.Create($"{ServiceOptions.Section}:{UnknownSettings.SettingOf((string)variable.Key)}", (string?)variable.Value)));
         builder.Services.AddOptions<ServiceOptions>().BindConfiguration(ServiceOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         var options = Read(builder.Configuration);
         builder.Services.PostConfigure<ServiceOptions>(configured =>
             (configured.Data, configured.AdminToken, configured.Database, configured.DatabasePassword) = (options.Data, options.AdminToken, options.Database, options.DatabasePassword));
         builder.Services.AddSingleton(new SecretHint.Found(SecretFiles.TakeFromEnvironment()));
         builder.Services.AddHostedService<SecretHint>();
+        builder.Services.AddHostedService<UnknownSettings>();
         builder.Services.AddSingleton(DataFolder.Claim(options.Data));
         // Images set their own bound; everything else is a few fields.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = LargestBody);

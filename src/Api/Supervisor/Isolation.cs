@@ -16,6 +16,9 @@ public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
     /// <summary>The wall that is a control group of the monitor's own.</summary>
     public const string Group = "cgroup";
 
+    /// <summary>Why each higher level cannot be had ("namespaces: …"); for the log.</summary>
+    internal IReadOnlyList<string> Obstacles { get; init; } = [];
+
     // The files of the host, its processes and its network are out of reach: what "namespaces" means to who demands it, at either level.
     private static readonly string[] s_namespaces = ["pid", "mount", "net", "root"];
 
@@ -33,6 +36,7 @@ public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
     {
         string? level = null;
         string[] walls = [];
+        List<string> obstacles = [];
         foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             switch (line.Split(' ', 2, StringSplitOptions.TrimEntries))
@@ -40,13 +44,16 @@ public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
                 case ["level", Users or Namespaces or Process or None] words:
                     level = words[1];
                     break;
+                case ["without", var obstacle]:
+                    obstacles.Add(obstacle);
+                    break;
                 case ["walls", var names]:
                     walls = names.Split([',', ' '], StringSplitOptions.RemoveEmptyEntries);
                     break;
             }
         }
 
-        return level is null ? null : new Isolation(level, walls);
+        return level is null ? null : new Isolation(level, walls) { Obstacles = obstacles };
     }
 }
 

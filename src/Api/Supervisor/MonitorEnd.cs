@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Api.Supervisor;
 
@@ -51,7 +52,7 @@ internal static class MonitorEnd
 
         try
         {
-            if ((await client.StatusAsync().WaitAsync(Patience, hurry)).State == "paused")
+            if ((await client.StatusAsync().WaitAsync(Patience, hurry)).State == MachineState.Paused)
             {
                 await client.ResumeAsync().WaitAsync(Patience, hurry);
             }

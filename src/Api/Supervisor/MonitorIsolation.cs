@@ -66,9 +66,11 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
     }
 
     private string Refusal(Isolation best) =>
-        $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString().ToLowerInvariant()}, and this host lets the service build {Describe(best)} only.";
+        $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString().ToLowerInvariant()}, and this host lets the service build {Describe(best)} only{Obstacles(best)}.";
 
     private static string Describe(Isolation best) => best.Walls.Count == 0 ? $"\"{best.Level}\"" : $"\"{best.Level}\" ({string.Join(", ", best.Walls)})";
+
+    private static string Obstacles(Isolation best) => best.Obstacles.Count == 0 ? "" : $": {string.Join("; ", best.Obstacles)}";
 
     private async Task TellAsync()
     {
@@ -81,7 +83,8 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
         }
         else if (best.Level is Isolation.None or Isolation.Process)
         {
-            LogLittle(log, walls);
+            string obstacles = Obstacles(best);
+            LogLittle(log, walls, obstacles);
         }
         else
         {
@@ -131,8 +134,8 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
     [LoggerMessage(Level = LogLevel.Information, Message = "Monitors are kept by {Walls}")]
     private static partial void LogBest(ILogger log, string walls);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Monitors are kept by {Walls} only; `webvm doctor` tells what is missing")]
-    private static partial void LogLittle(ILogger log, string walls);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Monitors are kept by {Walls} only{Obstacles}")]
+    private static partial void LogLittle(ILogger log, string walls, string obstacles);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Refusal}")]
     private static partial void LogRefused(ILogger log, string refusal);

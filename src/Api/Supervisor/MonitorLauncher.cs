@@ -34,6 +34,11 @@ public sealed class MonitorLauncher(IOptions<ServiceOptions> options, MonitorIso
             arguments.AddRange(["--group", group]);
         }
 
+        if (walls.Level != Isolation.None)
+        {
+            arguments.AddRange(["--largest-file", input.LargestFile.ToString(CultureInfo.InvariantCulture)]);
+        }
+
         if (input.Kvm)
         {
             arguments.Add("--kvm");

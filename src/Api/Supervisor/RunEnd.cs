@@ -17,6 +17,9 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     // SIGTERM, signal(7): what a host that shuts down sends to all that still runs.
     private const int AskedToEnd = FirstSignal + 15;
 
+    // SIGXFSZ, signal(7): the answer of RLIMIT_FSIZE.
+    private const int TooLargeFile = FirstSignal + 25;
+
     // SIGSYS, signal(7): the answer of a system call filter.
     private const int ForbiddenCall = FirstSignal + 31;
 
@@ -31,6 +34,7 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
         GuestCrash => new(true, false, Crash(log)),
         HostFailure => new(true, false, WithLog("The host failed the machine", log)),
         ForbiddenCall => new(true, false, "The monitor made a forbidden system call."),
+        TooLargeFile => new(true, false, "The monitor made a file larger than it may be."),
         AskedToEnd => new(true, false, "The monitor was asked to end, as by a host that shuts down."),
         > FirstSignal => new(true, false, $"The monitor was killed by signal {exitCode - FirstSignal}."),
         _ when (exitCode & 1) == 1 => new(false, false, $"The guest ended with code {exitCode} through its debug-exit port."),
@@ -47,6 +51,43 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     public static bool WasStable(DateTimeOffset? startedAt) => DateTimeOffset.UtcNow - startedAt > StableAfter;
 
     public bool ShouldRestart(RestartPolicy policy) => !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
+
+    /// <summary>What becomes of a VM whose run has ended.</summary>
+    /// <param name="vm">As it is now.</param>
+    /// <param name="generation">The command that the run obeyed. After a later one the VM goes on as that one says.</param>
+    /// <param name="hasState">Whether there is a saved state that it could go on from.</param>
+    public (ObservedPower Seen, string? Reason) Conclude(Vm vm, long generation, bool hasState)
+    {
+        if (vm.Desired == DesiredPower.Off || vm.Deleting)
+        {
+            return (ObservedPower.Off, null);
+        }
+
+        // Killed between saving and stopping, the service before this one left a complete state and a run that has ended.
+        if (vm.Desired == DesiredPower.Saved && hasState)
+        {
+            return (ObservedPower.Saved, null);
+        }
+
+        if (ShouldRestart(vm.Configuration.Restart))
+        {
+            int before = WasStable(vm.StartedAt) ? 0 : vm.RestartCount;
+            vm.RestartCount = before + 1;
+            vm.RestartAt = DateTimeOffset.UtcNow + (Crashed ? BackOff(before) : TimeSpan.FromSeconds(1));
+        }
+        else if (vm.DesiredGeneration == generation)
+        {
+            // A state that could not be gone on from is not lost by trying.
+            bool kept = hasState && vm.StartedAt is null;
+            vm.Desired = kept ? DesiredPower.Saved : DesiredPower.Off;
+            if (kept)
+            {
+                return (ObservedPower.Saved, Reason);
+            }
+        }
+
+        return (Hopeless ? ObservedPower.Failed : Crashed ? ObservedPower.Crashed : ObservedPower.Off, Reason);
+    }
 
     /// <summary>The monitor's last word says how; a guest cannot write there.</summary>
     private static string Crash(string log)

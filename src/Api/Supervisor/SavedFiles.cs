@@ -12,8 +12,6 @@ internal static class SavedFiles
     /// <summary>What the monitor knows the state's folder by.</summary>
     public const string FolderName = "state";
 
-    private const int MostFiles = 256;
-
     /// <exception cref="OperationFailedException">The folder holds what no state consists of: a link, a device, another's file.</exception>
     public static IReadOnlyList<(string Name, string Path)> Find(string folder)
     {
@@ -38,9 +36,9 @@ internal static class SavedFiles
             }
 
             files.Add(($"{FolderName}/{name}", path));
-            if (files.Count > MostFiles)
+            if (files.Count > SavedStateFolder.MaximumFiles)
             {
-                throw new OperationFailedException($"The saved state has more than {MostFiles} files.");
+                throw new OperationFailedException($"The saved state has more than {SavedStateFolder.MaximumFiles} files.");
             }
         }
 

@@ -5,9 +5,9 @@ using WebVm.Api.Images;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Vmm.Control;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Spec;
-using EngineChoice = WebVm.Vmm.Machine.Spec.EngineChoice;
 
 namespace WebVm.Api.Supervisor;
 
@@ -35,13 +35,17 @@ internal sealed class SpecWriter(ImageStore store)
         if (saved is null)
         {
             boot.Write(run.Path);
-            return new MonitorInput([.. arguments, "--spec", SpecName], [(SpecName, run.Spec), .. boot.Find(store)], kvm);
+            return new MonitorInput([.. arguments, "--spec", SpecName], [(SpecName, run.Spec), .. boot.Find(store)], kvm, LargestFile([]));
         }
 
         // A state of an older build names its images itself.
         var before = BootFiles.Read(saved);
         before?.Write(run.Path);
-        return new MonitorInput([.. arguments, "--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. SavedFiles.Find(saved), .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm);
+        var state = SavedFiles.Find(saved);
+        return new MonitorInput([.. arguments, "--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. state, .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm, LargestFile(state));
+
+        // A state has the memory that its machine had.
+        long LargestFile(IReadOnlyList<(string Name, string Path)> of) => of.Select(file => new FileInfo(file.Path).Length).Append((long)spec.Memory).Append(ControlClient.LongestPicture).Max();
     }
 
     // Whom it does not let in, the monitor has to do without, or says so.
@@ -66,10 +70,10 @@ internal sealed class SpecWriter(ImageStore store)
         var spec = new MachineSpec
         {
             Name = vm.Name,
-            Engine = Enum.Parse<EngineChoice>(configuration.Engine.ToString()),
+            Engine = configuration.Engine,
             Cpus = configuration.Cpus,
             Cpu = Processor(configuration.Cpu),
-            Clock = Enum.Parse<ClockChoice>(configuration.Clock.ToString()),
+            Clock = configuration.Clock,
             Memory = (ulong)configuration.Memory,
             Numa = [.. configuration.Numa.Select(node => new NumaNodeSpec
             {

@@ -1,16 +1,15 @@
 using System.Diagnostics;
-using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Conventions;
-using WebVm.Api.Events;
 using WebVm.Api.Hosting;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Vms;
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Api.Supervisor;
 
@@ -18,9 +17,7 @@ namespace WebVm.Api.Supervisor;
 /// Drives one VM from what is observed to what is desired, one step at a time. Everything it needs to know is in the database and the
 /// run directory, so that it may be killed between any two steps and go on in another process.
 /// </summary>
-/// <param name="gone">Told when there is no such VM any more.</param>
-/// <param name="dismiss">Asked when the VM is at rest; true when the agent has gone, closed.</param>
-internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<Guid> gone, Func<VmAgent, bool> dismiss) : IAsyncDisposable
+internal sealed partial class VmAgent : IAsyncDisposable
 {
     /// <summary>Bytes of a failed monitor's log that go into the service's: the stack of a fault.</summary>
     private const int CrashWords = 4096;
@@ -32,39 +29,41 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private static readonly TimeSpan QuickStart = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan QuickPoll = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(10);
-
-    // A monitor gives its vCPUs half of it to leave guest code.
-    private static readonly TimeSpan RequestPatience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan LastWordsPatience = TimeSpan.FromSeconds(5);
 
-    // What a monitor sends wakes its agent, and what it answers decides what is done next: so many steps at once, then one in that time, whatever it says.
-    private const int StepsAtOnce = 100;
-    private static readonly TimeSpan StepPace = TimeSpan.FromMilliseconds(100);
     private const string NoAnswer = VmPowerView.NoAnswer;
 
+    private readonly Guid _id;
+    private readonly VmAgentServices _services;
+    private readonly Action<Guid> _gone;
+    private readonly Func<VmAgent, bool> _dismiss;
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
+    private readonly StepPace _pace = new();
+    private readonly PowerRecord _record;
+    private readonly MonitorLink _link;
     private readonly Lock _serialLock = new();
     private SerialJournal? _serial;
     private bool _serialClosed;
-    private volatile ControlClient? _client;
-    private string? _attachedRun;
     private long _launchedAt;
-    private TimeSpan _paced;
-    private long _pacedAt = Stopwatch.GetTimestamp();
     private Task<KeeperFailure?>? _launch;
 
     /// <summary>Of the host's memory, since the present run was launched.</summary>
     private string? _shortage;
 
-    /// <summary>The screen of the present run, if it has crashed.</summary>
-    private byte[]? _lastScreen;
     private Task _loop = Task.CompletedTask;
     private volatile TaskCompletionSource _changed = NewSignal();
 
-    public Guid Id => id;
+    /// <param name="gone">Told when there is no such VM any more.</param>
+    /// <param name="dismiss">Asked when the VM is at rest; true when the agent has gone, closed.</param>
+    public VmAgent(Guid id, VmAgentServices services, Action<Guid> gone, Func<VmAgent, bool> dismiss)
+    {
+        (_id, _services, _gone, _dismiss) = (id, services, gone, dismiss);
+        _record = new PowerRecord(id, services.Paths);
+        _link = new MonitorLink(() => Serial, Wake);
+    }
+
+    public Guid Id => _id;
 
     /// <summary>Whether it was woken since it last looked.</summary>
     public bool IsWoken => _wake.Reader.TryPeek(out _);
@@ -81,16 +80,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             lock (_serialLock)
             {
                 ObjectDisposedException.ThrowIf(_serialClosed, this);
-                return _serial ??= new SerialJournal(services.Files.Folder(id));
+                return _serial ??= new SerialJournal(_services.Files.Folder(_id));
             }
         }
     }
 
     /// <summary>The connection to the running monitor; null when there is none.</summary>
-    public ControlClient? Client => _client is { Closed.IsCompleted: false } client ? client : null;
+    public ControlClient? Client => _link.Client;
 
     /// <summary>The process of the connected monitor, for its use of processor and memory.</summary>
-    public int? MonitorId { get; private set; }
+    public int? MonitorId => _link.MonitorId;
 
     /// <summary>Completes after the agent has next seen or done something.</summary>
     public Task Changed => _changed.Task;
@@ -105,12 +104,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     public async Task RetireAsync(TimeSpan deadline, CancellationToken hurry)
     {
         await EndLoopAsync();
-        await using var database = await services.Databases.CreateDbContextAsync(CancellationToken.None);
-        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == id, CancellationToken.None) is { RunId: { } runId } vm)
+        await using var database = await _services.Databases.CreateDbContextAsync(CancellationToken.None);
+        if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == _id, CancellationToken.None) is { RunId: { } runId } vm)
         {
-            var run = services.Files.Run(runId);
-            bool went = await MonitorEnd.ShutDownAsync(run, ClientOf(vm), deadline, hurry);
-            await HearOutAsync(CancellationToken.None);
+            var run = _services.Files.Run(runId);
+            bool went = await MonitorEnd.ShutDownAsync(run, _link.Of(vm), deadline, hurry);
+            await _link.HearOutAsync(CancellationToken.None);
             await FinishRunAsync(database, vm, run, _ => (ObservedPower.Off, went ? "Shut down with the service." : "Switched off with the service."), CancellationToken.None);
         }
     }
@@ -125,7 +124,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     /// <summary>Lets go of the monitor and of the VM's files.</summary>
     public void Close()
     {
-        Detach();
+        _link.Detach();
         lock (_serialLock)
         {
             _serialClosed = true;
@@ -148,7 +147,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             var pause = Heartbeat;
             try
             {
-                await KeepPaceAsync(_stop.Token);
+                await _pace.TakeAsync(_stop.Token);
                 // Whatever woke it up to here, the step sees.
                 _wake.Reader.TryRead(out _);
                 pause = await StepAsync(_stop.Token);
@@ -159,12 +158,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             }
             catch (Exception failure)
             {
-                LogStepFailed(services.Log, failure, id);
+                LogStepFailed(_services.Log, failure, _id);
                 pause = RetryDelay;
             }
 
             Interlocked.Exchange(ref _changed, NewSignal()).TrySetResult();
-            if (pause == Timeout.InfiniteTimeSpan && dismiss(this))
+            if (pause == Timeout.InfiniteTimeSpan && _dismiss(this))
             {
                 return;
             }
@@ -182,27 +181,15 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         }
     }
 
-    /// <summary>Waits as long as it takes that steps have not come too quickly one after the other (the generic cell rate algorithm).</summary>
-    private async Task KeepPaceAsync(CancellationToken cancellation)
-    {
-        var passed = Stopwatch.GetElapsedTime(_pacedAt);
-        _pacedAt = Stopwatch.GetTimestamp();
-        _paced = (_paced > passed ? _paced - passed : TimeSpan.Zero) + StepPace;
-        if (_paced - (StepsAtOnce * StepPace) is { Ticks: > 0 } early)
-        {
-            await Task.Delay(early, cancellation);
-        }
-    }
-
     /// <summary>Looks, and does the next thing. Returns how long it may be before looking again.</summary>
     private async Task<TimeSpan> StepAsync(CancellationToken cancellation)
     {
-        await using var database = await services.Databases.CreateDbContextAsync(cancellation);
-        var vm = await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == id, cancellation);
+        await using var database = await _services.Databases.CreateDbContextAsync(cancellation);
+        var vm = await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == _id, cancellation);
         if (vm is null)
         {
-            Detach();
-            gone(id);
+            _link.Detach();
+            _gone(_id);
             return Timeout.InfiniteTimeSpan;
         }
 
@@ -211,18 +198,18 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     private async Task<TimeSpan> WithoutRunAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
     {
-        Detach();
+        _link.Detach();
         if (vm.Deleting || vm.Desired is DesiredPower.Off or DesiredPower.Saved)
         {
-            if (vm.Desired == DesiredPower.Off && Directory.Exists(services.Files.Saved(id)))
+            if (vm.Desired == DesiredPower.Off && Directory.Exists(_services.Files.Saved(_id)))
             {
                 await database.InTransactionAsync(() => DiscardSavedAsync(database, cancellation), cancellation);
             }
 
-            var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(services.Files.Saved(id)) ? ObservedPower.Saved : ObservedPower.Off;
+            var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(_services.Files.Saved(_id)) ? ObservedPower.Saved : ObservedPower.Off;
             if (vm.Observed != rest && !(rest == ObservedPower.Off && vm.Observed is ObservedPower.Crashed or ObservedPower.Failed))
             {
-                await ObserveAsync(database, vm, rest, null, cancellation);
+                await _record.ObserveAsync(database, vm, rest, null, cancellation);
             }
 
             // A machine at rest changes only by requests, which wake its agent.
@@ -237,12 +224,12 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
         // Whoever sets the run id first starts the machine.
         string runId = RunDirectory.NewId();
-        int mine = await database.Vms.Where(v => v.Id == id && v.RunId == null && v.DesiredGeneration == vm.DesiredGeneration)
+        int mine = await database.Vms.Where(v => v.Id == _id && v.RunId == null && v.DesiredGeneration == vm.DesiredGeneration)
             .ExecuteUpdateAsync(set => set.SetProperty(v => v.RunId, runId).SetProperty(v => v.RunningConfiguration, vm.Configuration).SetProperty(v => v.RestartAt, (DateTimeOffset?)null), cancellation);
         if (mine == 1)
         {
             vm.RunId = runId;
-            await ObserveAsync(database, vm, ObservedPower.Starting, null, cancellation);
+            await _record.ObserveAsync(database, vm, ObservedPower.Starting, null, cancellation);
         }
 
         return TimeSpan.Zero;
@@ -251,9 +238,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     /// <summary>A VM that was switched off does not go on from a state. Under the row's lock: a snapshot that is being restored puts one there just before it commits.</summary>
     private async Task<bool> DiscardSavedAsync(WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await database.LockVmAsync(id, cancellation) is { RunId: null, Desired: DesiredPower.Off })
+        if (await database.LockVmAsync(_id, cancellation) is { RunId: null, Desired: DesiredPower.Off })
         {
-            StateFolder.Delete(services.Files.Saved(id));
+            StateFolder.Delete(_services.Files.Saved(_id));
         }
 
         return true;
@@ -261,7 +248,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     private async Task<TimeSpan> WithRunAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
     {
-        var run = services.Files.Run(vm.RunId!);
+        var run = _services.Files.Run(vm.RunId!);
         if (run.ReadExitCode() is { } code)
         {
             await EndAsync(database, vm, run, RunEnd.From(code, run.LogTail()), cancellation);
@@ -270,8 +257,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
         if (vm.Desired is DesiredPower.Off || vm.Deleting)
         {
-            await ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
-            await MonitorEnd.StopAsync(run, ClientOf(vm), cancellation);
+            await _record.ObserveAsync(database, vm, ObservedPower.Stopping, null, cancellation);
+            await MonitorEnd.StopAsync(run, _link.Of(vm), cancellation);
             await EndAsync(database, vm, run, new RunEnd(false, false, "Switched off."), cancellation);
             return TimeSpan.Zero;
         }
@@ -281,7 +268,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             return await LaunchAsync(database, vm, run, cancellation);
         }
 
-        if (ClientOf(vm) is not { } client)
+        if (_link.Of(vm) is not { } client)
         {
             return await AttachAsync(database, vm, run, cancellation);
         }
@@ -293,8 +280,8 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         catch (Exception silence) when (silence is TimeoutException or ControlTimeoutException)
         {
             // Stopped from outside, or the host is overloaded: there is nothing to do but to ask again.
-            Detach();
-            await ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+            _link.Detach();
+            await _record.ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
             return RetryDelay;
         }
         catch (Exception ending) when (ending is ControlException || (ending is IOException && client.Closed.IsCompleted))
@@ -317,10 +304,10 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             // Only between this and the keeper's record may a killed service leave a run without a process: it is launched again.
             if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > LaunchPatience)
             {
-                string saved = services.Files.Saved(id);
+                string saved = _services.Files.Saved(_id);
                 await PromiseMemoryAsync(database, vm, cancellation);
-                var input = await services.Specs.PrepareAsync(run, vm, Directory.Exists(saved) ? saved : null, database, cancellation);
-                _launch = await services.Launcher.LaunchAsync(run, input);
+                var input = await _services.Specs.PrepareAsync(run, vm, Directory.Exists(saved) ? saved : null, database, cancellation);
+                _launch = await _services.Launcher.LaunchAsync(run, input);
                 _launchedAt = Stopwatch.GetTimestamp();
                 while (!File.Exists(run.Control) && Stopwatch.GetElapsedTime(_launchedAt) < QuickStart)
                 {
@@ -345,24 +332,24 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     /// <exception cref="OperationFailedException">The host has not enough, and the service is to start nothing then.</exception>
     private async Task PromiseMemoryAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
     {
-        _shortage = services.Memory.Promise(id, (vm.RunningConfiguration ?? vm.Configuration).Memory);
+        _shortage = _services.Memory.Promise(_id, (vm.RunningConfiguration ?? vm.Configuration).Memory);
         if (_shortage is null)
         {
             return;
         }
 
-        if (services.Memory.Policy == MemoryOvercommit.Refuse)
+        if (_services.Memory.Policy == MemoryOvercommit.Refuse)
         {
             throw new OperationFailedException(_shortage);
         }
 
-        LogShortage(services.Log, id, _shortage);
-        await ObserveAsync(database, vm, vm.Observed, _shortage, cancellation);
+        LogShortage(_services.Log, _id, _shortage);
+        await _record.ObserveAsync(database, vm, vm.Observed, _shortage, cancellation);
     }
 
     private async Task<TimeSpan> AttachAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
     {
-        Detach();
+        _link.Detach();
         if (!run.IsAlive())
         {
             // The exit code may have been written since we looked.
@@ -372,12 +359,10 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
         try
         {
-            _client = await ConnectAsync(run, vm.RunId!, cancellation);
-            _attachedRun = vm.RunId;
-            MonitorId = run.MonitorId();
-            services.Memory.Hold(id, (vm.RunningConfiguration ?? vm.Configuration).Memory, MonitorId);
+            await _link.ConnectAsync(run, vm.RunId!, cancellation);
+            _services.Memory.Hold(_id, (vm.RunningConfiguration ?? vm.Configuration).Memory, MonitorId);
             var isolation = run.ReadRecord() is { } record ? new Isolation(record.Level, record.Walls) : null;
-            await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.Isolation, isolation), cancellation);
+            await database.Vms.Where(v => v.Id == _id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.Isolation, isolation), cancellation);
             return TimeSpan.Zero;
         }
         catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
@@ -385,7 +370,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
             if (vm.StartedAt is not null)
             {
                 // It ran, and may do so again: a process that was stopped, or a host with too much to do.
-                await ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+                await _record.ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
                 return RetryDelay;
             }
 
@@ -395,44 +380,11 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
                 return StartPoll;
             }
 
-            LogUnreachable(services.Log, id, failure.Message);
+            LogUnreachable(_services.Log, _id, failure.Message);
             run.KillAll();
             await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {LaunchPatience.TotalSeconds:0} seconds."), cancellation);
             return TimeSpan.Zero;
         }
-    }
-
-    /// <summary>Connects, with the serial port's output coming in.</summary>
-    private async Task<ControlClient> ConnectAsync(RunDirectory run, string runId, CancellationToken cancellation)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        limit.CancelAfter(AnswerPatience);
-        ControlClient client;
-        try
-        {
-            client = await ControlClient.ConnectAsync(run.Control, limit.Token);
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            throw new TimeoutException(NoAnswer);
-        }
-
-        client.Patience = RequestPatience;
-        // What a connection hears belongs to its own run, however late it comes.
-        client.Event += (name, data) => OnEvent(runId, name, data);
-        client.Start();
-        try
-        {
-            await client.SubscribeSerialAsync(Serial.Resume(runId)).WaitAsync(AnswerPatience, cancellation);
-        }
-        catch
-        {
-            client.Dispose();
-            throw;
-        }
-
-        _ = client.Closed.ContinueWith(_ => Wake(), TaskScheduler.Default);
-        return client;
     }
 
     private async Task<TimeSpan> DriveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
@@ -440,14 +392,14 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         MachineStatus status;
         try
         {
-            status = await client.StatusAsync().WaitAsync(AnswerPatience, cancellation);
+            status = await client.StatusAsync().WaitAsync(MonitorLink.AnswerPatience, cancellation);
         }
         catch (IOException lost) when (lost is not ControlTimeoutException)
         {
             return StartPoll;
         }
 
-        if (status.State == "created")
+        if (status.State == MachineState.Created)
         {
             return StartPoll;
         }
@@ -455,16 +407,16 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         if (vm.Desired != DesiredPower.Saved)
         {
             // Used up, or of a save that was overtaken: a start from it would take the guest back in time.
-            StateFolder.Delete(services.Files.Saved(id));
+            StateFolder.Delete(_services.Files.Saved(_id));
         }
 
         if (vm.StartedAt is null)
         {
             vm.StartedAt = DateTimeOffset.UtcNow;
-            await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
+            await database.Vms.Where(v => v.Id == _id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
         }
 
-        bool paused = status.State == "paused";
+        bool paused = status.State == MachineState.Paused;
         switch (vm.Desired)
         {
             case DesiredPower.Saved:
@@ -481,7 +433,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         var seen = paused ? ObservedPower.Paused : ObservedPower.Running;
         if (vm.Observed != seen || vm.ObservedReason == NoAnswer)
         {
-            await ObserveAsync(database, vm, seen, _shortage, cancellation);
+            await _record.ObserveAsync(database, vm, seen, _shortage, cancellation);
         }
 
         return Heartbeat;
@@ -489,14 +441,14 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
     private async Task SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, bool paused, CancellationToken cancellation)
     {
-        await ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
+        await _record.ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task<long>? save = null;
         try
         {
             await client.PauseAsync().WaitAsync(cancellation);
             SaveProgress = 0;
-            save = StateFolder.SaveAsync(run, services.Files.Saved(id), percent => SaveProgress = percent, abandon.Token);
+            save = StateFolder.SaveAsync(run, _services.Files.Saved(_id), percent => SaveProgress = percent, abandon.Token);
             await AbandonUnlessWantedAsync(save, vm, abandon);
             await save;
         }
@@ -509,9 +461,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         {
             // Nothing is lost: the guest is what it was before, and its owner learns why.
             var (back, seen) = paused ? (DesiredPower.Paused, ObservedPower.Paused) : (DesiredPower.On, ObservedPower.Running);
-            await database.Vms.Where(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration)
+            await database.Vms.Where(v => v.Id == _id && v.DesiredGeneration == vm.DesiredGeneration)
                 .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, back), cancellation);
-            await ObserveAsync(database, vm, seen, $"Not saved: {failure.Message}", cancellation);
+            await _record.ObserveAsync(database, vm, seen, $"Not saved: {failure.Message}", cancellation);
             return;
         }
         finally
@@ -522,7 +474,7 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
         }
 
         await MonitorEnd.StopAsync(run, client, cancellation);
-        await HearOutAsync(cancellation);
+        await _link.HearOutAsync(cancellation);
         await FinishRunAsync(database, vm, run, _ => (ObservedPower.Saved, null), cancellation);
     }
 
@@ -539,9 +491,9 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
 
             try
             {
-                await KeepPaceAsync(abandon.Token);
-                await using var database = await services.Databases.CreateDbContextAsync(abandon.Token);
-                if (!await database.Vms.AnyAsync(v => v.Id == id && v.DesiredGeneration == vm.DesiredGeneration, abandon.Token))
+                await _pace.TakeAsync(abandon.Token);
+                await using var database = await _services.Databases.CreateDbContextAsync(abandon.Token);
+                if (!await database.Vms.AnyAsync(v => v.Id == _id && v.DesiredGeneration == vm.DesiredGeneration, abandon.Token))
                 {
                     await abandon.CancelAsync();
                     return;
@@ -560,171 +512,37 @@ internal sealed partial class VmAgent(Guid id, VmAgentServices services, Action<
     private async Task EndAsync(WebVmDbContext database, Vm vm, RunDirectory run, RunEnd end, CancellationToken cancellation)
     {
         run.KillAll();
-        await HearOutAsync(cancellation);
+        await _link.HearOutAsync(cancellation);
         if (end.Crashed)
         {
-            LogCrashed(services.Log, id, end.Reason, run.LogTail(CrashWords));
+            LogCrashed(_services.Log, _id, end.Reason, run.LogTail(CrashWords));
         }
 
-        end = end with { Reason = services.Paths.Hide(end.Reason) };
+        end = end with { Reason = _services.Paths.Hide(end.Reason) };
         // What could not even be built has nothing to show but its reason.
-        var crash = end is { Crashed: true, Hopeless: false } ? CrashReport.Keep(_client?.LastScreen ?? _lastScreen, Serial, services.Files.Crash(id), end.Reason) : null;
+        var crash = end is { Crashed: true, Hopeless: false } ? CrashReport.Keep(_link.LastScreen, Serial, _services.Files.Crash(_id), end.Reason) : null;
         await FinishRunAsync(
             database, vm, run,
             now =>
             {
                 now.LastCrash = crash ?? now.LastCrash;
-                return Conclude(now, vm.DesiredGeneration, end);
+                return end.Conclude(now, vm.DesiredGeneration, hasState: Directory.Exists(_services.Files.Saved(_id)));
             },
             cancellation);
     }
 
-    /// <summary>What becomes of a VM whose run has ended.</summary>
-    /// <param name="vm">As it is now.</param>
-    /// <param name="generation">The command that the run obeyed. After a later one the VM goes on as that one says.</param>
-    private (ObservedPower Seen, string? Reason) Conclude(Vm vm, long generation, RunEnd end)
-    {
-        bool hasState = Directory.Exists(services.Files.Saved(id));
-        if (vm.Desired == DesiredPower.Off || vm.Deleting)
-        {
-            return (ObservedPower.Off, null);
-        }
-
-        // Killed between saving and stopping, the service before this one left a complete state and a run that has ended.
-        if (vm.Desired == DesiredPower.Saved && hasState)
-        {
-            return (ObservedPower.Saved, null);
-        }
-
-        if (end.ShouldRestart(vm.Configuration.Restart))
-        {
-            int before = RunEnd.WasStable(vm.StartedAt) ? 0 : vm.RestartCount;
-            vm.RestartCount = before + 1;
-            vm.RestartAt = DateTimeOffset.UtcNow + (end.Crashed ? RunEnd.BackOff(before) : TimeSpan.FromSeconds(1));
-        }
-        else if (vm.DesiredGeneration == generation)
-        {
-            // A state that could not be gone on from is not lost by trying.
-            bool kept = hasState && vm.StartedAt is null;
-            vm.Desired = kept ? DesiredPower.Saved : DesiredPower.Off;
-            if (kept)
-            {
-                return (ObservedPower.Saved, end.Reason);
-            }
-        }
-
-        return (end.Hopeless ? ObservedPower.Failed : end.Crashed ? ObservedPower.Crashed : ObservedPower.Off, end.Reason);
-    }
-
-    /// <summary>
-    /// Takes the run off the VM and tells what is to be seen now, in one transaction: whoever is killed before it does all of it again, and a
-    /// folder that is left behind is found at the next start (<see cref="AbandonedRuns"/>).
-    /// </summary>
-    /// <param name="conclude">Given the VM as it is now; what it changes is kept.</param>
+    /// <summary>Takes the run off the VM, and everything of it off the host.</summary>
     private async Task FinishRunAsync(WebVmDbContext database, Vm vm, RunDirectory run, Func<Vm, (ObservedPower Seen, string? Reason)> conclude, CancellationToken cancellation)
     {
-        Detach();
-        string runId = vm.RunId!;
-        await database.InTransactionAsync(
-            async () =>
-            {
-                if (await database.LockVmAsync(id, cancellation) is not { } now || now.RunId != runId)
-                {
-                    return false;
-                }
-
-                (now.Observed, now.ObservedReason) = conclude(now);
-                now.RunId = null;
-                now.RunningConfiguration = null;
-                now.Isolation = null;
-                now.StartedAt = null;
-                database.Record(EventType(now.Observed), now, now.ObservedReason);
-                return true;
-            },
-            cancellation);
+        _link.Detach();
+        await _record.FinishRunAsync(database, vm.RunId!, conclude, cancellation);
+        _link.Forget();
         _launchedAt = 0;
         _launch = null;
         _shortage = null;
-        services.Memory.Release(id);
-        _lastScreen = null;
-        await services.Groups.EndAsync(run);
+        _services.Memory.Release(_id);
+        await _services.Groups.EndAsync(run);
         run.Delete();
-    }
-
-    /// <summary>Writes down what is seen of the VM's present run, and tells of it, unless that has been done.</summary>
-    private async Task ObserveAsync(WebVmDbContext database, Vm vm, ObservedPower seen, string? reason, CancellationToken cancellation)
-    {
-        reason = services.Paths.Hide(reason);
-        if (vm.Observed == seen && vm.ObservedReason == reason)
-        {
-            return;
-        }
-
-        vm.Observed = seen;
-        vm.ObservedReason = reason;
-        await database.InTransactionAsync(
-            async () =>
-            {
-                int changed = await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId && (v.Observed != seen || v.ObservedReason != reason))
-                    .ExecuteUpdateAsync(set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason), cancellation);
-                if (changed > 0)
-                {
-                    database.Record(EventType(seen), vm, reason);
-                }
-
-                return changed;
-            },
-            cancellation);
-    }
-
-    private static string EventType(ObservedPower seen) => $"vm.{seen.ToString().ToLowerInvariant()}";
-
-    /// <summary>The connection to the monitor of the VM's present run; null when there is none.</summary>
-    private ControlClient? ClientOf(Vm vm) => _attachedRun == vm.RunId ? Client : null;
-
-    /// <summary>Lets what a monitor that has ended sent last come in.</summary>
-    private async Task HearOutAsync(CancellationToken cancellation)
-    {
-        if (Client is { } client)
-        {
-            await Task.WhenAny(client.Closed, Task.Delay(LastWordsPatience, cancellation));
-        }
-    }
-
-    private void OnEvent(string run, string name, JsonElement data)
-    {
-        if (name == ControlEvents.SerialOutput)
-        {
-            if (data.Deserialize(ControlJson.Default.SerialData) is { } serial)
-            {
-                Hear(run, serial);
-            }
-
-            return;
-        }
-
-        Wake();
-    }
-
-    private void Hear(string run, SerialData serial)
-    {
-        try
-        {
-            Serial.Append(run, serial.Offset, serial.Data);
-        }
-        catch (ObjectDisposedException)
-        {
-            // From a monitor that was let go of.
-        }
-    }
-
-    private void Detach()
-    {
-        // It comes before the connection's end, and is asked for after that.
-        _lastScreen = _client?.LastScreen ?? _lastScreen;
-        _client?.Dispose();
-        _client = null;
-        _attachedRun = null;
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "VM {Id}: a step failed and will be repeated")]

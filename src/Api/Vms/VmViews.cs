@@ -1,6 +1,7 @@
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
+using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Api.Vms;
 

@@ -279,7 +279,7 @@ internal sealed class MachineOptions
         return EngineChoice.Auto;
     }
 
-    private static ClockChoice? ReadClock(string? text, List<SpecFault> faults)
+    private static ClockPolicy? ReadClock(string? text, List<SpecFault> faults)
     {
         if (text is not null && MachineSpecJson.TryParse(text, out var clock))
         {

@@ -29,6 +29,9 @@ internal sealed record ConfinedStart
     /// <summary>The folder of a control group (cgroups(7), version 2) to be in; null to stay in the keeper's.</summary>
     public string? Group { get; init; }
 
+    /// <summary>Bytes of the largest file that it may make or write, memory files among them (RLIMIT_FSIZE); null for no limit.</summary>
+    public ulong? LargestFile { get; init; }
+
     /// <summary>Held by the init, where there is one.</summary>
     public FileDescriptor? Lock { get; init; }
 }
@@ -203,7 +206,7 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         plan->Empty = NativeText.Of("");
         plan->InitName = NativeText.Of("webvm-init");
         plan->User = start.User ?? 0;
-        SetLimits(plan, countsThreads: separate || start.User is not null);
+        SetLimits(plan, countsThreads: separate || start.User is not null, start.LargestFile);
         var gate = ExecGate.Create();
         plan->Exec = (delegate* unmanaged[SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint>)gate.Call;
         var program = OuterFilter.Create(gate.ReturnsTo).Assemble();
@@ -219,13 +222,14 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     /// Threads and signals are counted by user, and by user namespace: a limit is the monitor's own only where one of them is. Root's are counted and not bound, in
     /// whatever namespace (kernel/fork.c, copy_process): there a control group does it.
     /// </param>
-    private static void SetLimits(StartPlan* plan, bool countsThreads)
+    private static void SetLimits(StartPlan* plan, bool countsThreads, ulong? largestFile)
     {
         (int Name, ulong Most)[] limits =
         [
             (ThreadCalls.RLIMIT_CORE, 0),
             (ThreadCalls.RLIMIT_NOFILE, MostOpenFiles),
             (RLIMIT_MSGQUEUE, 0),
+            .. largestFile is { } bytes ? ((int, ulong)[])[(RLIMIT_FSIZE, bytes)] : [],
             .. countsThreads ? ((int, ulong)[])[(ThreadCalls.RLIMIT_NPROC, MostThreads), (RLIMIT_SIGPENDING, MostSignals)] : [],
         ];
         plan->LimitCount = limits.Length;

@@ -16,8 +16,9 @@ namespace WebVm.Vmm.Control;
 /// </summary>
 public sealed partial class ControlClient : IDisposable
 {
-    // Not even packed, the largest screen (DisplayView) has more.
-    private const long LongestPicture = 64 << 20;
+    /// <summary>Bytes of a picture, or of a display's memory: not even packed, the largest screen (<see cref="DisplayView"/>) has more.</summary>
+    public const long LongestPicture = 64 << 20;
+
     private const int PicturesAtOnce = 4;
 
     // It is kept with nobody having asked for it.

@@ -39,7 +39,7 @@ public static class ControlEvents
     internal static ControlMessage Exit(MachineExit exit) =>
         new() { Event = Exited, Data = JsonSerializer.SerializeToElement(Status(exit), ControlJson.Default.ExitStatus) };
 
-    internal static ExitStatus Status(MachineExit exit) => new(CamelCase(exit.Kind.ToString()), exit.Code, exit.Message);
+    internal static ExitStatus Status(MachineExit exit) => new(exit.Kind, exit.Code, exit.Message);
 
     /// <summary>The message for an event of the machine; null for one that has a message of its own kind.</summary>
     internal static ControlMessage? From(MachineEvent happened) => happened.Kind switch

@@ -56,8 +56,8 @@ public sealed record MachineStatus
 {
     public required string Name { get; init; }
 
-    /// <summary>"created", "running", "paused" or "stopped".</summary>
-    public required string State { get; init; }
+    [JsonConverter(typeof(CamelCaseNames<MachineState>))]
+    public required MachineState State { get; init; }
 
     /// <summary>"kvm" or "soft".</summary>
     public required string Engine { get; init; }
@@ -79,8 +79,7 @@ public sealed record MachineStatus
     public ExitStatus? Exit { get; init; }
 }
 
-/// <param name="Kind">"powerOff", "stopped", "crash", "hostFailure" or "debugExit".</param>
-public sealed record ExitStatus(string Kind, int Code, string Message);
+public sealed record ExitStatus([property: JsonConverter(typeof(CamelCaseNames<ExitKind>))] ExitKind Kind, int Code, string Message);
 
 /// <param name="BitsPerPixel">16 (r5g6b5), 24 (b, g, r) or 32 (b, g, r, unused).</param>
 /// <param name="Stride">Bytes from one line to the next.</param>
@@ -191,6 +190,10 @@ public sealed record DisplayAttachResult(ulong FramebufferSize, ulong MapSize);
 public sealed record StateChange(string State);
 
 public sealed record TextEvent(string Text);
+
+/// <summary>An enumeration by its members' names, as properties are named; no numbers.</summary>
+internal sealed class CamelCaseNames<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
+    where T : struct, Enum;
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = ControlProtocol.MaximumDepth)]

@@ -90,7 +90,7 @@ internal sealed partial class ControlMethods
     private MachineStatus Status() => new()
     {
         Name = _machine.Spec.Name,
-        State = ControlEvents.CamelCase(_machine.State.ToString()),
+        State = _machine.State,
         Engine = _machine.EngineName,
         Cpus = _machine.Spec.Cpus,
         Memory = _machine.Spec.Memory,

@@ -50,6 +50,9 @@ public sealed unsafe partial class GuestMemory : IDisposable
     /// <summary>Bytes of <see cref="GuestMemoryKind.Ram"/> of which the guest sees any.</summary>
     public ulong RamSize => _mapped.Where(region => region.Kind == GuestMemoryKind.Ram).Aggregate(0UL, (sum, region) => sum + region.Size);
 
+    /// <summary>Held around a locked access that is not one access of the host's: to two pages, or to what is no memory (SDM Vol. 3A §9.1.2).</summary>
+    internal Lock BusLock { get; } = new();
+
     /// <summary>The one conversion of system-physical to host addresses.</summary>
     public byte* Host(SystemPhysicalAddress address) => SystemBase + address.Value;
 

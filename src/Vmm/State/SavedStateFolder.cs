@@ -15,7 +15,7 @@ public static class SavedStateFolder
     public const int MaximumLength = 16 << 20;
 
     /// <summary>Of a machine with as many memory regions as there can be, and some.</summary>
-    public const int MaximumFiles = 1024;
+    public const int MaximumFiles = 256;
 
     private const int LongestName = 64;
     private const string ContentsSuffix = ".memory";
@@ -61,7 +61,7 @@ public static class SavedStateFolder
         }
         catch (Exception failure)
         {
-            Discard(temporary);
+            Discard(temporary, open.Values);
             if (failure is LinuxException or UnauthorizedAccessException)
             {
                 throw new IOException($"The state cannot be saved to '{final}': {failure.Message}", failure);
@@ -122,13 +122,19 @@ public static class SavedStateFolder
         }
     }
 
-    private static void Discard(string temporary)
+    private static void Discard(string temporary, IEnumerable<FileDescriptor> open)
     {
         try
         {
+            foreach (var file in open)
+            {
+                // The machine's process may have it open for long: nothing of it is kept by that.
+                SparseFile.SetLength(file, 0);
+            }
+
             Directory.Delete(temporary, recursive: true);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or LinuxException)
         {
             // What could not be created cannot be deleted either.
         }

@@ -31,7 +31,7 @@ public sealed class GoldenStateTests : IDisposable
     [MemberData(nameof(Folders))]
     public async Task A_golden_state_goes_on(string name)
     {
-        await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockChoice.Stopped);
+        await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.Stopped);
         Assert.InRange(CheckCounting(guest), 16u, 256u);
         await CheckTyping(guest);
     }
@@ -41,7 +41,7 @@ public sealed class GoldenStateTests : IDisposable
     public async Task A_golden_stream_goes_on(string name)
     {
         await using var stream = new GZipStream(File.OpenRead(GoldenStates.StreamOf(name)), CompressionMode.Decompress);
-        await using var guest = await GuestSession.Restore(new StreamSource(stream), EngineChoice.Soft, clock: ClockChoice.Stopped);
+        await using var guest = await GuestSession.Restore(new StreamSource(stream), EngineChoice.Soft, clock: ClockPolicy.Stopped);
         Assert.InRange(CheckCounting(guest), 16u, 256u);
         await CheckTyping(guest);
     }
@@ -51,7 +51,7 @@ public sealed class GoldenStateTests : IDisposable
     [MemberData(nameof(Folders))]
     public async Task A_golden_state_catches_up_with_the_time_since(string name)
     {
-        await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockChoice.CatchUp);
+        await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.CatchUp);
         CheckCounting(guest);
         await CheckTyping(guest);
     }
@@ -62,7 +62,7 @@ public sealed class GoldenStateTests : IDisposable
     {
         string again = Path.Combine(_folder, "again");
         uint first;
-        await using (var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockChoice.Stopped))
+        await using (var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.Stopped))
         {
             first = CheckCounting(guest);
             await StateSaver.Save(guest.Machine, again);
@@ -97,7 +97,7 @@ public sealed class GoldenStateTests : IDisposable
         }
 
         await File.WriteAllTextAsync(path, description.ToJsonString());
-        await using var guest = await GuestSession.Restore(state, EngineChoice.Kvm, clock: ClockChoice.Stopped);
+        await using var guest = await GuestSession.Restore(state, EngineChoice.Kvm, clock: ClockPolicy.Stopped);
         Assert.Equal("kvm", guest.Machine.EngineName);
         CheckCounting(guest);
         await CheckTyping(guest);

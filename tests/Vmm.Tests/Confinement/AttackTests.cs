@@ -14,6 +14,9 @@ public sealed class AttackTests
     /// <summary>By design: a monitor maps the memory for the code that it makes before its inner wall stands.</summary>
     private static readonly string[] s_open = ["make memory executable"];
 
+    /// <summary>Bytes, of a machine with a gibibyte.</summary>
+    private const string LargestFile = "1073741824";
+
     private static readonly (string Level, string[] Prefix, string[] Options)[] s_ways =
     [
         ("users", [], ["--user", "2000001"]),
@@ -81,7 +84,7 @@ public sealed class AttackTests
     {
         const int killedBySigsys = 128 + 31;
         string run = host.NewRun(root: prefix.Length == 0);
-        using var keeper = AttackerProgram.Keep(run, level, prefix, [.. options, "--file", $"handed={host.HandedFile}"], [wall, name, .. host.Facts]);
+        using var keeper = AttackerProgram.Keep(run, level, prefix, [.. options, "--largest-file", LargestFile, "--file", $"handed={host.HandedFile}"], [wall, name, .. host.Facts]);
         keeper.WaitForExit();
         var (code, said) = AttackerProgram.Read(run);
         return code switch
@@ -101,6 +104,7 @@ public sealed class AttackTests
         9 => "EBADF",
         13 => "EACCES",
         22 => "EINVAL",
+        27 => "EFBIG",
         38 => "ENOSYS",
         _ => Marshal.GetPInvokeErrorMessage(error),
     };

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Tests.Machine;
 using Xunit;
 
@@ -23,10 +24,10 @@ public sealed class ControlTests : IDisposable
     {
         using var client = await _bench.Connect();
         Assert.Equal("scripted", client.Hello.Machine);
-        Assert.Equal("created", (await client.StatusAsync().WaitAsync(s_limit)).State);
+        Assert.Equal(MachineState.Created, (await client.StatusAsync().WaitAsync(s_limit)).State);
         await _bench.Scripted.Machine.Start().WaitAsync(s_limit);
         var status = await client.StatusAsync().WaitAsync(s_limit);
-        Assert.Equal(("running", "scripted", 2), (status.State, status.Engine, status.Cpus));
+        Assert.Equal((MachineState.Running, "scripted", 2), (status.State, status.Engine, status.Cpus));
         Assert.Equal(2, (await client.MetricsAsync().WaitAsync(s_limit)).Vcpus.Count);
         Assert.Equal(2, (int?)(await client.SpecAsync().WaitAsync(s_limit))["cpus"]);
     }
@@ -39,7 +40,7 @@ public sealed class ControlTests : IDisposable
         using var client = await _bench.Connect();
         await _bench.Scripted.Machine.Start().WaitAsync(s_limit);
         await client.PauseAsync().WaitAsync(s_limit);
-        Assert.Equal("paused", (await client.StatusAsync().WaitAsync(s_limit)).State);
+        Assert.Equal(MachineState.Paused, (await client.StatusAsync().WaitAsync(s_limit)).State);
         await client.ResumeAsync().WaitAsync(s_limit);
         await client.ResetAsync().WaitAsync(s_limit);
         await client.PressPowerButtonAsync().WaitAsync(s_limit);
@@ -90,7 +91,7 @@ public sealed class ControlTests : IDisposable
             Assert.Equal([1], items["pv-eoi"].Vcpus);
         }
 
-        Assert.Equal("running", (await client.StatusAsync().WaitAsync(s_limit)).State);
+        Assert.Equal(MachineState.Running, (await client.StatusAsync().WaitAsync(s_limit)).State);
         Assert.True(SpinWait.SpinUntil(() => _bench.Scripted.Engine.Cpus.All(cpu => cpu.Inside), s_limit));
         await client.PauseAsync().WaitAsync(s_limit);
         Assert.NotEmpty((await client.EnlightenmentsAsync().WaitAsync(s_limit)).Items);

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
+using WebVm.Vmm.Machine.Lifecycle;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Control;
@@ -103,7 +104,7 @@ public sealed class HostileClientTests : IDisposable
             {
                 using var good = await _bench.Connect();
                 var status = await good.StatusAsync().WaitAsync(s_limit);
-                Assert.True(status.State is "running" or "paused", $"seed {seed}, round {round}: {status.State}, {status.Exit}");
+                Assert.True(status.State is MachineState.Running or MachineState.Paused, $"seed {seed}, round {round}: {status.State}, {status.Exit}");
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Memory;
 using Xunit;
@@ -28,7 +29,7 @@ public sealed class SaveTests : IDisposable
         Assert.Equal((long)Size, result.MemoryBytes);
         Assert.Equal("""{"percent":100}""", told.Last());
         Assert.InRange(told.Count, 10, 100);
-        Assert.Equal("running", (await other.StatusAsync().WaitAsync(s_limit)).State);
+        Assert.Equal(MachineState.Running, (await other.StatusAsync().WaitAsync(s_limit)).State);
         Assert.DoesNotContain(ControlEvents.Saving, others);
     }
 
@@ -76,7 +77,7 @@ public sealed class SaveTests : IDisposable
         hold.Set();
         Assert.True(await held);
         client.Patience = s_limit;
-        Assert.Equal("paused", (await client.StatusAsync()).State);
+        Assert.Equal(MachineState.Paused, (await client.StatusAsync()).State);
     }
 
     private async Task StartAsync()

@@ -148,7 +148,7 @@ public sealed class RecordTests
         {
             Hpet = true,
             Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = CpuVendor.Amd, Features = new Dictionary<string, bool> { ["avx2"] = false } },
-            Clock = ClockChoice.Stopped,
+            Clock = ClockPolicy.Stopped,
             Numa = [new NumaNodeSpec { Cpus = new(1), Memory = 1 << 20, Distances = [10] }],
             Boot = new BootSpec { Kernel = "kernel", Initrd = "initrd" },
             Display = new DisplaySpec(),

@@ -1,4 +1,5 @@
 using WebVm.Api.Supervisor;
+using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Api.Persistence.Entities;
 
@@ -192,23 +193,6 @@ public sealed record DisplayConfiguration
     public int Width { get; init; } = 1024;
 
     public int Height { get; init; } = 768;
-}
-
-public enum EngineChoice
-{
-    Auto,
-    Kvm,
-    Soft,
-}
-
-/// <summary>What becomes of the time in which a machine was paused or saved.</summary>
-public enum ClockPolicy
-{
-    /// <summary>The guest's clocks jump ahead when it goes on.</summary>
-    CatchUp,
-
-    /// <summary>The guest's clocks go on from where they stood.</summary>
-    Stopped,
 }
 
 public enum RestartPolicy

@@ -131,6 +131,7 @@ internal static unsafe class Keeper
             User = options.User,
             Folder = options.Folder!,
             Group = options.Group,
+            LargestFile = options.LargestFile,
             Program = program,
             Arguments = arguments,
             Environment = MonitorEnvironment(),
@@ -140,6 +141,8 @@ internal static unsafe class Keeper
         folder.RecordProcess(confined, confined.Id, options.Level, options.User);
         confined.Release();
         handed.Release();
+        // Only now: what the kernel shows of its child's user namespace would not be its own to write.
+        OwnProcess.ForbidInspection();
         Follow(handed, confined.Handle, log);
         return confined.Wait();
     }

@@ -18,6 +18,9 @@ internal sealed class KeeperOptions
     /// <summary>The folder of the monitor's control group; null for none of its own.</summary>
     public string? Group { get; private set; }
 
+    /// <summary>Bytes of the largest file that the monitor may write; null for no limit.</summary>
+    public ulong? LargestFile { get; private set; }
+
     /// <summary>/dev/kvm is handed over if it opens.</summary>
     public bool Kvm { get; private set; }
 
@@ -74,6 +77,9 @@ internal sealed class KeeperOptions
                 User = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint user) && user is > 0 and < uint.MaxValue
                     ? user
                     : throw new FormatException($"'{value}' is no user id that a monitor may have");
+                break;
+            case "--largest-file":
+                LargestFile = ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong bytes) ? bytes : throw new FormatException($"'{value}' is no number of bytes");
                 break;
             case "--file":
                 int equals = value.IndexOf('=', StringComparison.Ordinal);

@@ -35,6 +35,7 @@ internal static unsafe partial class ProcessCalls
     public const int SIG_SETMASK = 2;
     public const int AT_EMPTY_PATH = 0x1000;
     public const int O_CLOEXEC = 0x80000;
+    public const int RLIMIT_FSIZE = 1;
     public const int RLIMIT_SIGPENDING = 11;
     public const int RLIMIT_MSGQUEUE = 12;
     public const uint _LINUX_CAPABILITY_VERSION_3 = 0x20080522;

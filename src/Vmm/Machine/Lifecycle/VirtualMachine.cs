@@ -312,7 +312,7 @@ public sealed class VirtualMachine : IDisposable
 
     private void Go(bool announce = true)
     {
-        if (Spec.Clock == ClockChoice.CatchUp)
+        if (Spec.Clock == ClockPolicy.CatchUp)
         {
             _platform.Clock.CatchUp();
         }

@@ -18,7 +18,7 @@ public enum EngineChoice
 }
 
 /// <summary>What becomes of the time in which a machine was paused or saved.</summary>
-public enum ClockChoice
+public enum ClockPolicy
 {
     /// <summary>The guest's clocks jump ahead when it goes on: its calendar is right, its timers expire, and it is told that it was stopped.</summary>
     CatchUp,
@@ -72,7 +72,7 @@ public sealed record MachineSpec
     /// <summary>Short form of a display device; null adds none.</summary>
     public DisplaySpec? Display { get; init; }
 
-    public ClockChoice Clock { get; init; } = ClockChoice.CatchUp;
+    public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
 
     /// <summary>Short form of a high precision event timer.</summary>
     public bool Hpet { get; init; }

@@ -78,7 +78,7 @@ public static class MachineSpecJson
             root["cpu"] = cpu;
         }
 
-        if (spec.Clock != ClockChoice.CatchUp)
+        if (spec.Clock != ClockPolicy.CatchUp)
         {
             root["clock"] = Name(spec.Clock);
         }
@@ -108,7 +108,7 @@ public static class MachineSpecJson
 
     public static string Name(EngineChoice engine) => engine.ToString().ToLowerInvariant();
 
-    public static string Name(ClockChoice clock) => clock == ClockChoice.CatchUp ? "catch-up" : "stopped";
+    public static string Name(ClockPolicy clock) => clock == ClockPolicy.CatchUp ? "catch-up" : "stopped";
 
     private static JsonObject WriteCpu(CpuSpec cpu)
     {
@@ -186,21 +186,21 @@ public static class MachineSpecJson
         return spec;
     }
 
-    private static ClockChoice ReadClock(SpecObject root)
+    private static ClockPolicy ReadClock(SpecObject root)
     {
-        string name = root.Text("clock") ?? Name(ClockChoice.CatchUp);
-        if (TryParse(name, out ClockChoice clock))
+        string name = root.Text("clock") ?? Name(ClockPolicy.CatchUp);
+        if (TryParse(name, out ClockPolicy clock))
         {
             return clock;
         }
 
         root.Fault("clock", $"'{name}'; there are catch-up and stopped");
-        return ClockChoice.CatchUp;
+        return ClockPolicy.CatchUp;
     }
 
-    public static bool TryParse(string name, out ClockChoice clock)
+    public static bool TryParse(string name, out ClockPolicy clock)
     {
-        clock = name == Name(ClockChoice.Stopped) ? ClockChoice.Stopped : ClockChoice.CatchUp;
+        clock = name == Name(ClockPolicy.Stopped) ? ClockPolicy.Stopped : ClockPolicy.CatchUp;
         return name == Name(clock);
     }
 

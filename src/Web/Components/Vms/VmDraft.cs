@@ -1,5 +1,6 @@
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Vms;
+using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Web.Components.Vms;
 

@@ -126,8 +126,9 @@ internal static unsafe partial class GuestAccess
         && SlowAccess.TryCheck(cpu, (SegmentIndex)op->Segment, linear, (uint)sizeof(T), write: true)
         && SlowAccess.TryProbe(cpu, linear, (uint)sizeof(T), write: true);
 
+    /// <summary>Base, scaled index and displacement: the offset with the 64-bit address size.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong RawAddress(CpuContext* cpu, Operation* op) =>
+    public static ulong RawAddress(CpuContext* cpu, Operation* op) =>
         *(ulong*)((byte*)cpu + op->Base) + (*(ulong*)((byte*)cpu + op->Index) << op->Scale) + (ulong)op->Displacement;
 
     /// <summary>Writes if the translation cache knows the page.</summary>

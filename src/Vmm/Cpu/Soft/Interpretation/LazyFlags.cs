@@ -46,18 +46,6 @@ internal static unsafe class LazyFlags
     /// <summary>The complete RFLAGS value.</summary>
     public static ulong ReadAll(CpuContext* cpu) => (cpu->State.Rflags & ~Arithmetic) | Read(cpu);
 
-    /// <summary>After an addition; <paramref name="result"/> = left + right + carry in.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SetAdd<T>(CpuContext* cpu, T left, T right, T result)
-        where T : unmanaged, IBinaryInteger<T> =>
-        Set(cpu, result, (left & right) | ((left | right) & ~result));
-
-    /// <summary>After a subtraction or comparison; <paramref name="result"/> = left - right - borrow in.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SetSubtract<T>(CpuContext* cpu, T left, T right, T result)
-        where T : unmanaged, IBinaryInteger<T> =>
-        Set(cpu, result, (~left & right) | (~(left ^ right) & result));
-
     /// <summary>After AND, OR, XOR, TEST: CF, OF and AF clear.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetLogic<T>(CpuContext* cpu, T result)

@@ -10,8 +10,6 @@ namespace WebVm.Vmm.Cpu.Soft.Interpretation;
 /// <summary>Accesses by linear address that the translation cache does not answer: walks, page crossings, devices, ROM, breakpoints.</summary>
 internal static unsafe class SlowAccess
 {
-    private static readonly Lock BounceLock = new();
-
     /// <summary>Reads with the current privilege.</summary>
     public static bool TryRead(CpuContext* cpu, SegmentIndex segment, ulong linear, byte* destination, uint size) =>
         TryCheck(cpu, segment, linear, size, write: false) && TryTransfer(cpu, null, linear, destination, size, AccessKind.Read, Tlb.Current(cpu));
@@ -132,21 +130,21 @@ internal static unsafe class SlowAccess
         return (ulong)((long)(linear << shift) >> shift) == linear;
     }
 
-    /// <summary>A copy of an operand that guest memory cannot give in one piece; a lock of all processors' own if the operation locks.</summary>
+    /// <summary>A copy of an operand that guest memory cannot give in one piece; under the lock of the machine's bus if the operation locks.</summary>
     public static bool TryBeginBounce(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, uint size, out byte* host)
     {
         host = cpu->Bounce;
         bool locks = (op->Flags & OperationFlags.Lock) != 0;
         if (locks)
         {
-            BounceLock.Enter();
+            SoftVcpu.Of(cpu).Memory.BusLock.Enter();
         }
 
         if (!TryTransfer(cpu, null, linear, cpu->Bounce, size, AccessKind.Read, Tlb.Current(cpu)))
         {
             if (locks)
             {
-                BounceLock.Exit();
+                SoftVcpu.Of(cpu).Memory.BusLock.Exit();
             }
 
             return false;
@@ -164,7 +162,7 @@ internal static unsafe class SlowAccess
         if (cpu->BounceLocked != 0)
         {
             cpu->BounceLocked = 0;
-            BounceLock.Exit();
+            SoftVcpu.Of(cpu).Memory.BusLock.Exit();
         }
     }
 

@@ -35,11 +35,11 @@ internal readonly unsafe struct DirectPath : IMemoryPath
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryRead<T>(CpuContext* cpu, Operation* op, out T value)
-        where T : unmanaged => CachedAccess.TryRead(cpu, CachedAccess.Offset(cpu, op), out value);
+        where T : unmanaged => CachedAccess.TryRead(cpu, GuestAccess.RawAddress(cpu, op), out value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryOpen<T>(CpuContext* cpu, Operation* op, out T* host)
-        where T : unmanaged => CachedAccess.TryOpen(cpu, CachedAccess.Offset(cpu, op), out host);
+        where T : unmanaged => CachedAccess.TryOpen(cpu, GuestAccess.RawAddress(cpu, op), out host);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Operation* Close<T>(CpuContext* cpu, Operation* op, T* host)
@@ -65,7 +65,7 @@ internal readonly unsafe struct BasedPath : IMemoryPath
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Linear(CpuContext* cpu, Operation* op) =>
-        CachedAccess.Offset(cpu, op) + ((SegmentRegister*)&cpu->State.Segments)[op->Segment].Base;
+        GuestAccess.RawAddress(cpu, op) + ((SegmentRegister*)&cpu->State.Segments)[op->Segment].Base;
 }
 
 /// <summary>Every mode, every kind of memory, every fault.</summary>
@@ -93,11 +93,6 @@ internal readonly unsafe struct GeneralPath : IMemoryPath
 /// <summary>Accesses by the translation cache alone.</summary>
 internal static unsafe class CachedAccess
 {
-    /// <summary>Base, scaled index and displacement, with the 64-bit address size.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Offset(CpuContext* cpu, Operation* op) =>
-        *(ulong*)((byte*)cpu + op->Base) + (*(ulong*)((byte*)cpu + op->Index) << op->Scale) + (ulong)op->Displacement;
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryRead<T>(CpuContext* cpu, ulong linear, out T value)
         where T : unmanaged

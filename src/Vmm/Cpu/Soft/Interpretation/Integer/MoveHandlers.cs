@@ -127,7 +127,7 @@ internal static unsafe class MoveHandlers
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadEffectiveAddress64(CpuContext* cpu, Operation* op)
     {
-        RegisterFile.Write(cpu, op->Reg0, CachedAccess.Offset(cpu, op));
+        RegisterFile.Write(cpu, op->Reg0, GuestAccess.RawAddress(cpu, op));
         return Dispatch.Next(cpu, op);
     }
 
