@@ -30,14 +30,6 @@ make_attacker() {
     rm -f "$log"
 }
 
-# What each part took, for the line before the last.
-took=
-begin=$SECONDS
-end_part() {
-    took+="${took:+, }$1 $((SECONDS - begin)) s"
-    begin=$SECONDS
-}
-
 check_code=true
 # Tests start machines as services do: with a native monitor, which is compiled beside the rest.
 begin_installed_monitor
@@ -53,7 +45,8 @@ fi
 [[ -n $filter && $filter != *Attack* && $filter != *Keeper* ]] || make_attacker
 end_installed_monitor || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-end_part "building"
+# For the line before the last.
+took="building $SECONDS s"
 
 passed=0 failed=0 skipped=0
 results=$(mktemp -d)
@@ -61,30 +54,50 @@ trap 'rm -rf "$results"' EXIT
 # A test project as a whole may not take longer than this (seconds); single tests have limits of their own.
 limit=$([[ $explicit == on ]] && echo 14400 || echo 2400)
 
-for project in "$WEBVM_ROOT"/tests/*.Tests; do
-    name=$(basename "$project")
-    runner="$project/bin/Release/net10.0/$name"
-    arguments=(-noLogo -noColor -explicit "$explicit" -xml "$results/$name.xml")
+# Runs a project's tests; how it ended and what it took is kept for the count.
+run_tests() {
+    local project=$WEBVM_ROOT/tests/$1 arguments=(-noLogo -noColor -explicit "$explicit" -xml "$results/$1.xml") status=0 start=$SECONDS
     [[ -z $filter ]] || arguments+=(-class "*$filter*")
-    note "running $name"
-    status=0
-    (cd "$project" && timeout --kill-after=10 "$limit" "$runner" "${arguments[@]}") || status=$?
-    end_part "$name"
-    totals=$(grep -o '<assembly [^>]*>' "$results/$name.xml" 2>/dev/null | head -n 1 || true)
+    note "running $1"
+    (cd "$project" && timeout --kill-after=10 "$limit" "$project/bin/Release/net10.0/$1" "${arguments[@]}") || status=$?
+    echo "$status $((SECONDS - start))" >"$results/$1.end"
+}
+
+count_tests() {
+    local status seconds totals errors
+    read -r status seconds <"$results/$1.end"
+    took+=", $1 $seconds s"
+    totals=$(grep -o '<assembly [^>]*>' "$results/$1.xml" 2>/dev/null | head -n 1 || true)
     count() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$totals"; }
     if [[ -z $totals ]]; then
-        note "$name ended with $status and left no result (a limit of $limit s applies)"
+        note "$1 ended with $status and left no result (a limit of $limit s applies)"
         failed=$((failed + 1))
-        continue
+        return
     fi
     errors=$(count errors)
     passed=$((passed + $(count passed)))
     failed=$((failed + $(count failed) + ${errors:-0}))
     skipped=$((skipped + $(count skipped)))
     if [[ $status -ne 0 && $(($(count failed) + ${errors:-0})) -eq 0 && $(count total) -gt 0 ]]; then
-        note "$name ended with $status although no test failed"
+        note "$1 ended with $status although no test failed"
         failed=$((failed + 1))
     fi
+}
+
+run_tests Api.Tests
+run_tests Vmm.Tests
+if [[ $explicit == on ]]; then
+    run_tests Guest.Tests
+    run_tests Web.Tests
+else
+    # Neither runs two tests at once, because of the times in them: each has a processor of its own, most of the time.
+    run_tests Guest.Tests >"$results/Guest.Tests.out" 2>&1 &
+    run_tests Web.Tests
+    wait $!
+    cat "$results/Guest.Tests.out"
+fi
+for project in Api Vmm Guest Web; do
+    count_tests "$project.Tests"
 done
 
 if [[ $((passed + failed)) -eq 0 ]]; then

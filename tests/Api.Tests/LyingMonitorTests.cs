@@ -9,14 +9,24 @@ namespace WebVm.Api.Tests;
 /// A guest that has taken over its monitor's process has the service's ear: what a service hears then (tests/Attacker, LyingMonitor) costs its own machine something,
 /// and nobody else.
 /// </summary>
-public sealed class LyingMonitorTests
+public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixture<LyingMonitorTests.Host>
 {
-    private static string Liar => Path.Combine(Checkout.Source(), "tests", "Attacker", "bin", "Release", "net10.0", "attacker");
+    /// <summary>A service all of whose monitors lie.</summary>
+    public sealed class Host : IAsyncLifetime
+    {
+        private static string Liar => Path.Combine(Checkout.Source(), "tests", "Attacker", "bin", "Release", "net10.0", "attacker");
+
+        public ServiceProcess Service { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync() => Service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_MONITOR"] = Liar });
+
+        public ValueTask DisposeAsync() => Service.DisposeAsync();
+    }
 
     [Fact]
     public async Task OutputFromBeforeTheBeginningAndBehindTheEndIsPassedOver()
     {
-        await using var service = await StartAsync();
+        var service = host.Service;
         string vm = await RunAsync(service, "serial");
         await AbandonedRunsTests.EventuallyAsync(service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "running");
         using var answer = await service.Client.GetAsync(vm + "/serial", Rest.Cancellation);
@@ -29,10 +39,10 @@ public sealed class LyingMonitorTests
     [InlineData("paused")]
     public async Task OneThatAlwaysHasNewsIsLookedAtAHundredTimesAndThenTenTimesASecond(string conduct)
     {
-        await using var service = await StartAsync();
+        var service = host.Service;
         string vm = await RunAsync(service, conduct);
         await Task.Delay(TimeSpan.FromSeconds(15), Rest.Cancellation);
-        string log = Path.Combine(Directory.GetDirectories(Path.Combine(service.Data, "run")).Single(), "monitor.log");
+        string log = Path.Combine(Directory.GetDirectories(Path.Combine(service.Data, "run")).MaxBy(Directory.GetCreationTimeUtc)!, "monitor.log");
         int asked = (await File.ReadAllLinesAsync(log, Rest.Cancellation)).Count(line => line == "status");
         Assert.InRange(asked, 10, 300);
         await SwitchOffAsync(service, vm);
@@ -41,7 +51,7 @@ public sealed class LyingMonitorTests
     [Fact]
     public async Task OneThatHardlyReadsIsSwitchedOffAllTheSameAndNobodyElseWaits()
     {
-        await using var service = await StartAsync();
+        var service = host.Service;
         string vm = await RunAsync(service, "slow");
         using var leaving = new CancellationTokenSource();
         // Two of them are more than the socket holds.
@@ -62,7 +72,7 @@ public sealed class LyingMonitorTests
     [Fact]
     public async Task WhatItSaysOfItselfIsAProblemOfItsOwnMachineAlone()
     {
-        await using var service = await StartAsync();
+        var service = host.Service;
         string vm = await RunAsync(service, "other");
         await AbandonedRunsTests.EventuallyAsync(service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "running");
         Assert.Equal(HttpStatusCode.Conflict, (await service.Client.SendAsync(HttpMethod.Get, vm + "/enlightenments")).Status);
@@ -79,8 +89,6 @@ public sealed class LyingMonitorTests
         Assert.InRange(((string)ended["error"]!).Length, 20, 1100);
         await SwitchOffAsync(service, vm);
     }
-
-    private static Task<ServiceProcess> StartAsync() => ServiceProcess.StartAsync(settings: new() { ["WEBVM_MONITOR"] = Liar });
 
     private static async Task<string> RunAsync(ServiceProcess service, string conduct)
     {

@@ -103,7 +103,7 @@ public sealed class PageTests(Site site)
         // Scripts and styles are there from before.
         await window.GoAsync($"/vms/{vm["id"]}/overview");
         List<string> moved = [];
-        foreach (string path in (string[])["/", "/create", $"/vms/{vm["id"]}/console", $"/vms/{vm["id"]}/graphs"])
+        foreach (string path in (string[])["/", $"/vms/{vm["id"]}/console"])
         {
             link.BytesPerSecond = PiecesBytesPerSecond;
             await window.Page.GotoAsync(path, new() { WaitUntil = WaitUntilState.DOMContentLoaded });
