@@ -50,7 +50,7 @@ internal sealed class RootPortCapability(PciBridge bridge, byte number, int slot
 
     private bool IsPoweredDown => HasHotPlug && (Control & SlotControl.PowerOff) != 0;
 
-    private bool IsLetGo => (Control & SlotControl.PowerIndicator) == SlotControl.PowerIndicatorOff && IsPoweredDown;
+    private bool IsLetGo => (Control & SlotControl.PowerIndicator) == SlotControl.PowerIndicator && IsPoweredDown;
 
     protected override void Define()
     {
@@ -82,8 +82,8 @@ internal sealed class RootPortCapability(PciBridge bridge, byte number, int slot
     {
         if (HasHotPlug)
         {
-            var power = !bridge.SecondaryBus.IsEmpty ? SlotControl.PowerIndicatorOn : SlotControl.PowerIndicatorOff | SlotControl.PowerOff;
-            Config.Set16(Offset + SlotControlRegister, (ushort)(SlotControl.AttentionIndicatorOff | power));
+            var power = !bridge.SecondaryBus.IsEmpty ? SlotControl.PowerIndicatorOn : SlotControl.PowerIndicator | SlotControl.PowerOff;
+            Config.Set16(Offset + SlotControlRegister, (ushort)(SlotControl.AttentionIndicator | power));
         }
 
         _asked = null;

@@ -20,15 +20,15 @@ internal enum SlotControl : ushort
     PresenceEnable = 1 << 3,
     CommandCompletedEnable = 1 << 4,
     InterruptEnable = 1 << 5,
+
+    /// <summary>Both bits of an indicator: off.</summary>
     AttentionIndicator = 3 << 6,
     PowerIndicator = 3 << 8,
     PowerOff = 1 << 10,
     LinkStateEnable = 1 << 12,
 
-    AttentionIndicatorOff = 3 << 6,
     PowerIndicatorOn = 1 << 8,
     PowerIndicatorBlink = 2 << 8,
-    PowerIndicatorOff = 3 << 8,
 
     /// <summary>Those whose event has the same bit in the status register.</summary>
     EnablesAsInStatus = AttentionButtonEnable | PresenceEnable | CommandCompletedEnable,
