@@ -27,7 +27,7 @@ internal static class CountingGuest
             or eax, 0x200
             mov cr4, eax
             movdqu xmm5, [0x300000]
-            ; the display (1234:1111): its memory is where BAR 0 says
+            ; the display (1234:1111), on the first buses: its memory is where BAR 0 says
             mov ebx, 0x80000000
         .slot:
             mov eax, ebx
@@ -38,7 +38,7 @@ internal static class CountingGuest
             cmp eax, 0x11111234
             je .display
             add ebx, 0x800
-            cmp ebx, 0x80010000
+            cmp ebx, 0x80080000
             jb .slot
             jmp hang
         .display:

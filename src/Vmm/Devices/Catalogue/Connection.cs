@@ -17,6 +17,15 @@ public abstract class Connection(string name)
     /// <summary>Places for devices that do not say where they are.</summary>
     public abstract IEnumerable<ulong> Places { get; }
 
+    /// <summary>Devices that do not say where they are may come here.</summary>
+    public virtual bool IsForAll => true;
+
+    /// <summary>Whether what is offered is what a device is connected by.</summary>
+    public virtual bool Takes(Connection wanted) => wanted.Name == Name;
+
+    /// <summary>Whether what is offered has the place.</summary>
+    public virtual bool Has(ulong place) => true;
+
     public abstract bool TryParse(string text, out ulong place);
 
     public abstract string Format(ulong place);

@@ -130,6 +130,8 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
 
         return !_kinds.TryGetValue(bus, out var host) ? Fault($"there is no device '{bus}'")
             : host.Offers?.Name != connection.Name ? Fault($"'{bus}' is a {host.Name}, to which nothing is connected by {connection.Name}")
+            : !host.Offers.Takes(connection) ? Fault($"a {entry.Device.Kind} cannot be connected to '{bus}', which is a {host.Name}")
+            : !host.Offers.Has(address) ? Fault($"'{bus}' is a {host.Name}, which has no place {text[(colon + 1)..]}")
             : new DevicePlace(bus, address);
 
         DevicePlace? Fault(string message)
@@ -140,7 +142,7 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
     }
 
     private string? HostOf(Connection connection) => connection.IsOfMachine ? connection.Name
-        : _kinds.Where(device => device.Value.Offers?.Name == connection.Name).Select(device => device.Key).FirstOrDefault();
+        : _kinds.Where(device => device.Value.Offers is { IsForAll: true } offered && offered.Takes(connection)).Select(device => device.Key).FirstOrDefault();
 
     private static List<Claim> ClaimsOf(DeviceKind kind, DevicePlace at, object settings) =>
         [.. kind.Placement?.Connection.ClaimsOf(at) ?? [], .. kind.Claims(at, settings)];

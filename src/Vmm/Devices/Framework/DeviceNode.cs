@@ -309,7 +309,25 @@ public sealed class DeviceNode
         }
     }
 
-    internal void Ask(IEjectable ejectable, Action<RemovalAnswer> answer) => AttemptAlways(() => ejectable.AskToEject(answer));
+    /// <summary>The guest decides whether the device goes.</summary>
+    internal bool IsAskedFor => Device is IEjectable || Slot is not null;
+
+    private IHotPlugController? Slot => _connectors.OfType<IHotPlugController>().FirstOrDefault(controller => controller.Governs(Device));
+
+    internal void Ask(Action<RemovalAnswer> answer) => AttemptAlways(() =>
+    {
+        if (Device is IEjectable ejectable)
+        {
+            ejectable.AskToEject(answer);
+        }
+        else
+        {
+            Slot?.AskToEject(Device, answer);
+        }
+    });
+
+    /// <summary>Frees the device's place; after it has been torn down.</summary>
+    internal void Leave() => AttemptAlways(() => ForEachConnector(connector => connector.Remove(Device)));
 
     /// <summary>The last word to a device that the guest has let go.</summary>
     internal void Eject()

@@ -243,10 +243,10 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     public async Task<UnplugOutcome> UnplugAsync(DeviceNode node, TimeSpan patience, CancellationToken cancellation = default)
     {
         DemandNoDependent(node);
-        if (node.Device is IEjectable ejectable)
+        if (node.IsAskedFor)
         {
             var answer = new TaskCompletionSource<RemovalAnswer>(TaskCreationOptions.RunContinuationsAsynchronously);
-            _thread.Post(() => node.Ask(ejectable, said => answer.TrySetResult(said)));
+            _thread.Post(() => node.Ask(said => answer.TrySetResult(said)));
             try
             {
                 if (await answer.Task.WaitAsync(patience, cancellation) == RemovalAnswer.Refused)
@@ -357,6 +357,7 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
 
         node.Eject();
         node.TearDown();
+        node.Leave();
         lock (_lock)
         {
             _nodes.Remove(node);

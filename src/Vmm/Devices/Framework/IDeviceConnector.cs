@@ -21,4 +21,9 @@ public interface IDeviceConnector
     void Wake(IDevice device)
     {
     }
+
+    /// <summary>The device is gone for good: its place is free.</summary>
+    void Remove(IDevice device)
+    {
+    }
 }

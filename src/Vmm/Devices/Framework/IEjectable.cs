@@ -19,3 +19,13 @@ public interface IEjectable
     /// <summary>The guest agreed, and the device is at rest: the last call before it is powered down.</summary>
     void Eject();
 }
+
+/// <summary>What devices are plugged into, where that is what asks their guest: a slot with a button and a power switch. A connector of these devices.</summary>
+public interface IHotPlugController
+{
+    /// <summary>Whether the device is in one of its slots.</summary>
+    bool Governs(IDevice device);
+
+    /// <inheritdoc cref="IEjectable.AskToEject"/>
+    void AskToEject(IDevice device, Action<RemovalAnswer> answer);
+}

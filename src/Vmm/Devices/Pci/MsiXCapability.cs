@@ -9,9 +9,9 @@ namespace WebVm.Vmm.Devices.Pci;
 /// MSI-X (PCI Local Bus 3.0 §6.8.2): a table of messages and a pending bit array, both in a BAR of their own, 4096 bytes or more:
 /// table first, pending bits in the second half.
 /// </summary>
-internal sealed class MsiXCapability : IMmioHandler
+internal sealed class MsiXCapability : PciCapability, IMmioHandler
 {
-    public const int Length = 12;
+    private const int Length = 12;
     public const int MaximumVectors = 2048;
     private const int EntrySize = 16;
     private const int Control = 2;
@@ -21,44 +21,44 @@ internal sealed class MsiXCapability : IMmioHandler
     private const ushort FunctionMask = 1 << 14;
     private const uint Masked = 1;
 
-    private readonly Lock _lock;
-    private readonly PciConfigSpace _config;
     private readonly Action _unmasked;
-    private readonly int _offset;
     private readonly int _vectors;
+    private readonly int _bar;
     private readonly byte[] _table;
     private readonly ulong[] _pending;
 
-    /// <param name="functionLock">Held by the function around every call except the accesses of the guest to the table.</param>
     /// <param name="unmasked">Called, without the lock, after the guest changed the table.</param>
-    public MsiXCapability(PciConfigSpace config, int vectors, int bar, Lock functionLock, Action unmasked)
+    public MsiXCapability(int vectors, int bar, Action unmasked)
+        : base(PciCapabilityId.MsiX, Length)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(vectors, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, MaximumVectors);
-        _config = config;
         _vectors = vectors;
-        _lock = functionLock;
+        _bar = bar;
         _unmasked = unmasked;
         _table = new byte[vectors * EntrySize];
         _pending = new ulong[(vectors + 63) / 64];
         BarSize = BitOperations.RoundUpToPowerOf2((uint)Math.Max(4096, _table.Length * 2));
-        _offset = config.AddCapability(PciCapabilityId.MsiX, Length);
-        config.Define(_offset + Control, 2, (uint)(vectors - 1), writable: Enable | FunctionMask);
-        config.Define(_offset + Table, 4, (uint)bar);
-        config.Define(_offset + PendingBits, 4, (uint)(BarSize / 2) | (uint)bar);
-        Reset();
+        MaskAll();
     }
 
     /// <summary>Bytes of the BAR that holds table and pending bits.</summary>
     public ulong BarSize { get; }
 
-    public bool Enabled => (_config.Get16(_offset + Control) & Enable) != 0;
+    public bool Enabled => (Config.Get16(Offset + Control) & Enable) != 0;
 
-    private bool WholeFunctionMasked => (_config.Get16(_offset + Control) & FunctionMask) != 0;
+    private bool WholeFunctionMasked => (Config.Get16(Offset + Control) & FunctionMask) != 0;
 
-    public bool Covers(int offset, int size) => offset < _offset + Length && _offset < offset + size;
+    public override void Reset() => MaskAll();
 
-    public void Reset()
+    protected override void Define()
+    {
+        Config.Define(Offset + Control, 2, (uint)(_vectors - 1), writable: Enable | FunctionMask);
+        Config.Define(Offset + Table, 4, (uint)_bar);
+        Config.Define(Offset + PendingBits, 4, (uint)(BarSize / 2) | (uint)_bar);
+    }
+
+    private void MaskAll()
     {
         Array.Clear(_table);
         Array.Clear(_pending);
@@ -113,7 +113,7 @@ internal sealed class MsiXCapability : IMmioHandler
 
     public ulong ReadMmio(ulong offset, int size)
     {
-        lock (_lock)
+        lock (Registers)
         {
             ulong value = 0;
             for (int i = 0; i < size; i++)
@@ -133,7 +133,7 @@ internal sealed class MsiXCapability : IMmioHandler
             return;
         }
 
-        lock (_lock)
+        lock (Registers)
         {
             for (int i = 0; i < size; i++)
             {

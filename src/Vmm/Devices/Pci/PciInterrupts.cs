@@ -9,4 +9,7 @@ public static class PciInterrupts
 
     /// <summary>The global system interrupt of a pin (INTA# is 1) of a device.</summary>
     public static int GsiOf(PciSlot slot, int pin) => FirstGsi + ((slot.Device + pin - 1) % Pins);
+
+    /// <summary>The pin of a bridge (INTA# is 1) that a pin of a device behind it comes out of (PCI-to-PCI Bridge 1.2 §9.1).</summary>
+    public static int Swizzle(PciSlot slot, int pin) => ((pin - 1 + slot.Device) % Pins) + 1;
 }

@@ -11,7 +11,7 @@ namespace WebVm.Vmm.Devices.Pci;
 /// woken without a driver (by a tool, or by a state that was saved in between) still works. Linux leaves out the restoring, and does not offer D3hot as a way
 /// to reset the function, which it would not be.
 /// </remarks>
-internal sealed class PowerManagementCapability
+internal sealed class PowerManagementCapability() : PciCapability(PciCapabilityId.PowerManagement, Length)
 {
     private const int Length = 8;
     private const int Capabilities = 2;
@@ -24,30 +24,25 @@ internal sealed class PowerManagementCapability
     private const ushort D0 = 0;
     private const ushort D3Hot = 3;
 
-    private readonly PciConfigSpace _config;
-    private readonly int _offset;
-
-    public PowerManagementCapability(PciConfigSpace config)
-    {
-        _config = config;
-        _offset = config.AddCapability(PciCapabilityId.PowerManagement, Length);
-        config.Define(_offset + Capabilities, 2, Version3);
-        config.Define(_offset + ControlStatus, 2, NoSoftReset, writable: PowerState);
-    }
-
     public PowerLevel Level
     {
-        get => (_config.Get16(_offset + ControlStatus) & PowerState) == D0 ? PowerLevel.Full : PowerLevel.Asleep;
-        private set => _config.Set16(_offset + ControlStatus, (ushort)((_config.Get16(_offset + ControlStatus) & ~PowerState) | (value == PowerLevel.Full ? D0 : D3Hot)));
+        get => (Config.Get16(Offset + ControlStatus) & PowerState) == D0 ? PowerLevel.Full : PowerLevel.Asleep;
+        private set => Config.Set16(Offset + ControlStatus, (ushort)((Config.Get16(Offset + ControlStatus) & ~PowerState) | (value == PowerLevel.Full ? D0 : D3Hot)));
     }
 
     /// <summary>After registers were written: a state that the function does not have is no change (§3.2.4).</summary>
     /// <param name="before">The level before they were.</param>
     public void Settle(PowerLevel before)
     {
-        if ((_config.Get16(_offset + ControlStatus) & PowerState) is not (D0 or D3Hot))
+        if ((Config.Get16(Offset + ControlStatus) & PowerState) is not (D0 or D3Hot))
         {
             Level = before;
         }
+    }
+
+    protected override void Define()
+    {
+        Config.Define(Offset + Capabilities, 2, Version3);
+        Config.Define(Offset + ControlStatus, 2, NoSoftReset, writable: PowerState);
     }
 }

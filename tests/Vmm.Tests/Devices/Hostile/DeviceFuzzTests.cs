@@ -3,6 +3,7 @@ using WebVm.Vmm.Devices.Display.Bochs;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Input.Ps2;
+using WebVm.Vmm.Devices.Pci.RootPort;
 using WebVm.Vmm.Devices.Power.FixedHardware;
 using Xunit;
 
@@ -70,8 +71,16 @@ public sealed class DeviceFuzzTests
 
     private static void ActAsHost(WholePlatform platform, Framebuffer framebuffer, Random random)
     {
-        switch (random.Next(8))
+        switch (random.Next(9))
         {
+            case 7:
+                // A slot that is empty, and one that is not.
+                foreach (var port in platform.Tree.All<PcieRootPort>())
+                {
+                    port.AskToEject(port, _ => { });
+                }
+
+                break;
             case 0:
                 platform.Device<I8042>().SendKey((KeyCode)random.Next(256), random.Next(2) == 0);
                 break;
@@ -86,7 +95,7 @@ public sealed class DeviceFuzzTests
                 platform.Device<AcpiPowerManagement>().RaiseGpe(random.Next(64));
                 break;
             case 4:
-                foreach (var (_, function) in platform.Bridge.RootBus.Functions)
+                foreach (var function in platform.Bridge.RootBus.AllFunctions)
                 {
                     function.SetInterrupt(random.Next(2) == 0);
                     function.Signal(random.Next(-1, 9));

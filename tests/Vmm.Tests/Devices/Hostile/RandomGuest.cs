@@ -87,14 +87,28 @@ internal sealed class RandomGuest(WholePlatform platform, int seed)
         }
     }
 
-    /// <summary>Configuration space of the functions that exist, BARs and capabilities most of all.</summary>
+    /// <summary>Configuration space of the functions that exist, BARs, windows of bridges and capabilities most of all; and of some that do not.</summary>
     private void Configuration()
     {
-        var functions = platform.Bridge.RootBus.Functions.ToArray();
-        var (slot, _) = functions[_random.Next(functions.Length)];
-        int register = _random.Next(4) switch { 0 => 4, 1 => 0x10 + (4 * _random.Next(6)), 2 => 0x40 + _random.Next(0xc0), _ => _random.Next(4096) };
-        uint value = _random.Next(2) == 0 ? Value() : (uint)PlatformMap.PciMemory32 + ((uint)_random.Next(0x2000) << 16);
-        platform.Bus.WriteMmio(new GuestPhysicalAddress(PlatformMap.Ecam + ((ulong)slot.Number << 12) + (ulong)register), 1 << _random.Next(3), value);
+        var functions = platform.Bridge.RootBus.AllFunctions.ToArray();
+        int requester = _random.Next(16) == 0 ? _random.Next(65536) : functions[_random.Next(functions.Length)].Requester;
+        int register = _random.Next(6) switch
+        {
+            0 => 4,
+            1 => 0x10 + (4 * _random.Next(6)),
+            2 => 0x40 + _random.Next(0xc0),
+            3 => 0x18 + _random.Next(0x28),
+            // Slot and link of a port, whose capability is its first.
+            4 => 0x50 + (2 * _random.Next(8)),
+            _ => _random.Next(4096),
+        };
+        uint value = _random.Next(4) switch
+        {
+            0 or 1 => Value(),
+            2 => (uint)PlatformMap.PciMemory32 + ((uint)_random.Next(0x2000) << 16),
+            _ => register is 0x18 ? 0x0002_0100u << _random.Next(2) : 0xfff0_0007,
+        };
+        platform.Bus.WriteMmio(new GuestPhysicalAddress(PlatformMap.Ecam + ((ulong)requester << 12) + (ulong)register), 1 << _random.Next(3), value);
     }
 
     /// <summary>Something for DMA to find: a plausible fw_cfg descriptor, and the port that starts it.</summary>

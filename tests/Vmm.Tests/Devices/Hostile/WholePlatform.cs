@@ -7,8 +7,10 @@ using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Devices.Pci.HostBridge;
+using WebVm.Vmm.Devices.Pci.RootPort;
 using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Machine.Profiles;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Devices.Doubles;
@@ -20,6 +22,14 @@ namespace WebVm.Vmm.Tests.Devices.Hostile;
 internal sealed class WholePlatform : IDisposable
 {
     public const ulong RamSize = 4 << 20;
+
+    /// <summary>Devices that the profile has not.</summary>
+    private static readonly DeviceSpec[] s_notInPc =
+    [
+        new("port0", "pcie.root-port") { At = "pci:04.0" },
+        new DeviceSpec("port1", "pcie.root-port") { At = "pci:04.1" }.WithSettings("""{"hotPlug":false}"""),
+        new("port2", "pcie.root-port") { At = "pci:05.0" },
+    ];
 
     private readonly TimerService _timers;
     private readonly SoftEngine _engine;
@@ -35,7 +45,7 @@ internal sealed class WholePlatform : IDisposable
 
         _engine = new SoftEngine(Memory, Bus, _timers);
         _engine.CreateVcpu(0, CpuPlace.Alone);
-        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec() };
+        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec(), Devices = [.. Profile.Pc, .. s_notInPc] };
         spec.Expanded(null, out var plan);
         Plan = plan;
         Parts = new MachineParts
@@ -103,5 +113,12 @@ internal sealed class WholePlatform : IDisposable
         var everything = new TestPciDevice("everything", Memory, msix: 8);
         Tree.Add(everything, [Bridge.Name], [Bridge]);
         Bridge.Attach(everything, new PciSlot(9, 0).Number);
+        foreach (var port in Tree.All<PcieRootPort>().Take(2).ToArray())
+        {
+            var behind = new TestPciDevice($"behind-{port.Name}", Memory, msix: 4);
+            behind.Function.AddPowerManagement();
+            port.Attach(behind, 0);
+            Tree.Add(behind, [port.Name], [port]);
+        }
     }
 }

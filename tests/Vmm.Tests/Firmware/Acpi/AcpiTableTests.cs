@@ -3,8 +3,11 @@ using System.Text;
 using System.Text.RegularExpressions;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
+using WebVm.Vmm.Machine.Profiles;
+using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
@@ -70,6 +73,25 @@ public sealed partial class AcpiTableTests
 
         string[] expected = [.. new[] { "FACP", "APIC", "MCFG" }, .. hpet ? ["HPET"] : Array.Empty<string>(), .. nodes > 0 ? ["SRAT", "SLIT"] : Array.Empty<string>()];
         Assert.Equal(expected, found);
+    }
+
+    [Theory]
+    [InlineData(true, "0x1D")]
+    [InlineData(false, "0x1C")]
+    public void PortsStandInTheTableWithTheirWiresAndNativeHotPlugIsGrantedWhereThereIsSome(bool hotPlug, string granted)
+    {
+        var port = new DeviceSpec("port", "pcie.root-port") { At = "pci:05.2" }.WithSettings($$"""{"hotPlug":{{(hotPlug ? "true" : "false")}}}""");
+        var machine = Machine(cpus: 1, nodes: 1, hpet: false) with { Devices = PcDevices.Create(new MachineSpec { Devices = [.. Profile.Pc, port] }) };
+        var set = AcpiTableSet.Create(machine);
+        byte[] bytes = set.Tables.Single(table => table.Signature == "DSDT").Resolve(target => set.AddressOf(target, s_block).Value);
+        using var iasl = new Iasl();
+        var result = iasl.RoundTrip("DSDT", bytes);
+        Assert.True(NoComplaint().IsMatch(result.Compilation), result.Compilation);
+        Assert.True(WithoutCreator(bytes).SequenceEqual(WithoutCreator(result.Recompiled)), result.Source);
+        Assert.Matches(@"Device \(PT2A\)\s*\{\s*Name \(_ADR, 0x00050002\)", result.Source);
+        // INTA# of what is behind device 5 is INTA# of the port: GSI 16 + 5 mod 4.
+        Assert.Matches(@"Device \(PT2A\)[\s\S]*Package \(0x04\)\s*\{\s*0xFFFF,\s*Zero,\s*Zero,\s*0x11", result.Source);
+        Assert.Contains($"Local0 = (CDW3 & {granted})", result.Source, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -7,7 +7,7 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
 /// <summary>
-/// The root complex: bus 0, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0 §3.2.2.3.2, and ECAM of PCI Express Base
+/// The root complex: bus 0, which all other buses hang on, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0 §3.2.2.3.2, and ECAM of PCI Express Base
 /// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx.
 /// </summary>
 public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IFirmwareVisible, IFirmwareSetUp, ISavedState<PciHostBridge.State>
@@ -20,9 +20,6 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
     private const int DataPort = 4;
     private const uint ConfigEnable = 1u << 31;
 
-    private readonly IInterruptRouter _router;
-    private readonly IReadOnlyList<InterruptLine> _intx;
-    private readonly PciWindows _windows;
     private uint _configAddress;
 
     /// <param name="intx">The four lines that INTx# is wired to: GSI <see cref="PciInterrupts.FirstGsi"/> and the three after it.</param>
@@ -30,9 +27,7 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
     public PciHostBridge(SystemBus bus, GuestMemory memory, IInterruptRouter router, IReadOnlyList<InterruptLine> intx, IPortHandler reset)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(intx.Count, PciInterrupts.Pins);
-        _router = router;
-        _intx = intx;
-        _windows = new PciWindows(bus, memory);
+        RootBus = new PciBus(new PciWiring(new PciWindows(bus, memory), router, intx));
         // Red Hat's identity for a generic PCI Express host bridge: nothing in it needs a driver or a quirk.
         Function = new PciFunction(new PciIdentity { Vendor = 0x1b36, Device = 0x0008, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 });
         PortWindows = [new PortWindow(ConfigAddress, ConfigPorts, new ConfigPortHandler(this, reset))];
@@ -46,59 +41,30 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
 
     public PciFunction Function { get; }
 
-    public PciBus RootBus { get; } = new();
+    public PciBus RootBus { get; }
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
 
     public IReadOnlyList<MmioWindow> MmioWindows { get; }
 
     /// <summary>Puts a function into a slot of bus 0. The guest sees it once its device is started.</summary>
-    public void Add(PciSlot slot, PciFunction function)
-    {
-        RootBus.Add(slot, function);
-        int pin = function.Identity.InterruptPin;
-        function.Attach(RootBus.RequesterOf(slot), pin == 0 ? null : _intx[PciInterrupts.GsiOf(slot, pin) - PciInterrupts.FirstGsi], _router);
-    }
+    public void Add(PciSlot slot, PciFunction function) => RootBus.Add(slot, function);
 
-    public void Attach(IDevice device, ulong place) => Add(
-        PciSlot.FromNumber((byte)place),
-        device is IPciDevice { Function: var function } ? function : throw new ArgumentException($"Device '{device.Name}' is no PCI function.", nameof(device)));
+    public void Attach(IDevice device, ulong place) => RootBus.Attach(device, place);
 
     public void SetUp() => PciResources.Assign(RootBus);
 
-    public void Describe(FirmwareDescription firmware) => PciRootDescription.AddTo(firmware.Acpi);
+    public void Describe(FirmwareDescription firmware) => PciRootDescription.AddTo(firmware.Acpi, RootBus);
 
-    public void Connect(IDevice device)
-    {
-        if (device is IPciDevice pci)
-        {
-            pci.Function.Connect(_windows, device.Name);
-        }
-    }
+    public void Connect(IDevice device) => RootBus.Connect(device);
 
-    public void Disconnect(IDevice device)
-    {
-        if (device is IPciDevice pci)
-        {
-            pci.Function.Disconnect();
-        }
-    }
+    public void Disconnect(IDevice device) => RootBus.Disconnect(device);
 
-    public void Sleep(IDevice device)
-    {
-        if (device is IPciDevice pci)
-        {
-            pci.Function.Sleep();
-        }
-    }
+    public void Sleep(IDevice device) => RootBus.Sleep(device);
 
-    public void Wake(IDevice device)
-    {
-        if (device is IPciDevice pci)
-        {
-            pci.Function.Wake();
-        }
-    }
+    public void Wake(IDevice device) => RootBus.Wake(device);
+
+    public void Remove(IDevice device) => RootBus.Remove(device);
 
     public void Reset()
     {
@@ -116,15 +82,9 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
 
     /// <summary>Bus, slot and register of an access; nobody answers where no function is.</summary>
     private uint ReadConfig(int bus, byte slot, int register, int size) =>
-        bus == RootBus.Number && RootBus.Find(slot) is { } function ? function.ReadConfig(register, size) : (uint)OpenBus.Read(size);
+        RootBus.Route(bus, slot) is { } function ? function.ReadConfig(register, size) : (uint)OpenBus.Read(size);
 
-    private void WriteConfig(int bus, byte slot, int register, int size, uint value)
-    {
-        if (bus == RootBus.Number && RootBus.Find(slot) is { } function)
-        {
-            function.WriteConfig(register, size, value);
-        }
-    }
+    private void WriteConfig(int bus, byte slot, int register, int size, uint value) => RootBus.Route(bus, slot)?.WriteConfig(register, size, value);
 
     public sealed record State(uint ConfigAddress, PciFunctionState Function);
 

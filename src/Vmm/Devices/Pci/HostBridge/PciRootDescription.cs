@@ -10,21 +10,22 @@ internal static class PciRootDescription
     private static readonly Guid s_hostBridgeFeatures = new("33db4d5b-1ff7-401c-9657-7441c03dd766");
 
     /// <summary>Granted to the guest: native hot-plug, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
-    private const ulong GrantedControls = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4);
+    private const ulong GrantedControls = NativeHotPlug | (1 << 2) | (1 << 3) | (1 << 4);
+    private const ulong NativeHotPlug = 1 << 0;
 
     // Status bits in the first double word of _OSC (ACPI 6.5 §6.2.11).
     private const ulong UnrecognizedUuid = 1 << 2;
     private const ulong UnrecognizedRevision = 1 << 3;
     private const ulong CapabilitiesMasked = 1 << 4;
 
-    public static void AddTo(AcpiDescription acpi)
+    public static void AddTo(AcpiDescription acpi, PciBus bus)
     {
-        acpi.SystemBus.Add(Root(acpi.NodeCount > 0));
+        acpi.SystemBus.Add(Root(acpi.NodeCount > 0, bus));
         acpi.SystemBus.Add(ConfigurationReservation());
         acpi.Tables.Add(ConfigurationTable());
     }
 
-    private static AmlDevice Root(bool hasNodes) => new("PCI0",
+    private static AmlDevice Root(bool hasNodes, PciBus bus) => new("PCI0",
     [
         new AmlName("_HID", new AmlEisaId("PNP0A08")),
         new AmlName("_CID", new AmlEisaId("PNP0A03")),
@@ -34,10 +35,26 @@ internal static class PciRootDescription
         new AmlName("_CCA", 1),
         new AmlName("_CRS", Windows()),
         new AmlName("_PRT", InterruptRouting()),
-        NegotiateFeatures(),
+        NegotiateFeatures(Granted(bus)),
         // The root hangs on the first node; without this Linux complains that the bus has none.
         .. (hasNodes ? [new AmlName("_PXM", 0)] : Array.Empty<AmlTerm>()),
+        .. bus.Functions.Where(entry => entry.Function.Bridge is not null).Select(entry => Port(entry.Slot, entry.Function.Bridge!)),
     ]);
+
+    /// <summary>A port: where it is (§6.1.1), and what INTA#-INTD# of the device behind it come to.</summary>
+    private static AmlDevice Port(PciSlot slot, PciBridge bridge) => new($"PT{slot.Number:X2}",
+    [
+        new AmlName("_ADR", ((ulong)slot.Device << 16) | (uint)slot.Function),
+        new AmlName("_PRT", new AmlPackage(
+            [.. Enumerable.Range(1, PciInterrupts.Pins).Select(pin => Wire(0, pin, bridge.SecondaryBus.GsiOf(new PciSlot(0, 0), pin)))])),
+    ]);
+
+    /// <summary>Native hot-plug is not granted where there are ports, and none of them has it.</summary>
+    private static ulong Granted(PciBus bus)
+    {
+        PciBridge[] bridges = [.. bus.AllFunctions.Select(function => function.Bridge).OfType<PciBridge>()];
+        return bridges.Length == 0 || bridges.Any(bridge => bridge.HasHotPlug) ? GrantedControls : GrantedControls & ~NativeHotPlug;
+    }
 
     private static AmlResourceTemplate Windows() => new(
         new AmlWindow(AmlRangeKind.BusNumber, 16, 0, PlatformMap.EcamBuses - 1),
@@ -50,14 +67,13 @@ internal static class PciRootDescription
     /// <summary>INTA#-INTD# of every slot on I/O APIC pins 16-19, rotated by slot (§6.2.13).</summary>
     private static AmlPackage InterruptRouting() => new(
         [
-            .. Enumerable.Range(0, PciSlot.Devices * PciInterrupts.Pins).Select(i => (Slot: i / PciInterrupts.Pins, Pin: i % PciInterrupts.Pins)).Select(wire => new AmlPackage(
-                ((ulong)wire.Slot << 16) | 0xffff,
-                (ulong)wire.Pin,
-                0,
-                (ulong)PciInterrupts.GsiOf(new PciSlot(wire.Slot, 0), wire.Pin + 1))),
+            .. Enumerable.Range(0, PciSlot.Devices).SelectMany(device => Enumerable.Range(1, PciInterrupts.Pins)
+                .Select(pin => Wire(device, pin, PciInterrupts.GsiOf(new PciSlot(device, 0), pin)))),
         ]);
 
-    private static AmlMethod NegotiateFeatures()
+    private static AmlPackage Wire(int device, int pin, int gsi) => new(((ulong)device << 16) | 0xffff, (ulong)(pin - 1), 0, (ulong)gsi);
+
+    private static AmlMethod NegotiateFeatures(ulong grants)
     {
         AmlTerm status = new AmlPath("CDW1");
         AmlTerm control = new AmlPath("CDW3");
@@ -68,7 +84,7 @@ internal static class PciRootDescription
             new AmlIf(new AmlBinary(AmlOperator.Equal, new AmlArgument(0), new AmlUuid(s_hostBridgeFeatures)),
                 [
                     new AmlCreateDoubleWordField(capabilities, 8, "CDW3"),
-                    new AmlBinary(AmlOperator.And, control, GrantedControls, granted),
+                    new AmlBinary(AmlOperator.And, control, grants, granted),
                     new AmlIf(new AmlBinary(AmlOperator.NotEqual, new AmlArgument(1), 1),
                         [new AmlBinary(AmlOperator.Or, status, UnrecognizedRevision, status)]),
                     new AmlIf(new AmlBinary(AmlOperator.NotEqual, control, granted),
