@@ -197,6 +197,9 @@ public sealed class PageTests(Site site)
         var answer = await window.Page.GotoAsync("/nowhere");
         Assert.Equal(404, answer!.Status);
         await Expect(window.Heading("There is no such page")).ToBeVisibleAsync();
+        // A page that is being taken over by its connection has no title for a moment.
+        await window.InteractiveAsync();
+        await Expect(window.Page).ToHaveTitleAsync("Not found · WebVm");
         Assert.Empty(await Inspection.ViolationsAsync(window));
     }
 
