@@ -50,23 +50,30 @@ took="building $SECONDS s"
 
 passed=0 failed=0 skipped=0
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+declare -A process ended
+trap 'kill "${process[@]}" 2>/dev/null || true; rm -rf "$results"' EXIT
+trap 'exit 130' INT TERM
 # A test project as a whole may not take longer than this (seconds); single tests have limits of their own.
 limit=$([[ $explicit == on ]] && echo 14400 || echo 2400)
 
-# Runs a project's tests; how it ended and what it took is kept for the count.
-run_tests() {
-    local project=$WEBVM_ROOT/tests/$1 arguments=(-noLogo -noColor -explicit "$explicit" -xml "$results/$1.xml") status=0 start=$SECONDS
+# Begins a project's tests, whose processes are ended with this one.
+begin_tests() {
+    local project=$WEBVM_ROOT/tests/$1 arguments=(-noLogo -noColor -explicit "$explicit" -xml "$results/$1.xml")
     [[ -z $filter ]] || arguments+=(-class "*$filter*")
     note "running $1"
-    (cd "$project" && timeout --kill-after=10 "$limit" "$project/bin/Release/net10.0/$1" "${arguments[@]}") || status=$?
-    echo "$status $((SECONDS - start))" >"$results/$1.end"
+    (cd "$project" && exec timeout --kill-after=10 "$limit" "$project/bin/Release/net10.0/$1" "${arguments[@]}") &
+    process[$1]=$!
+}
+
+# Waits for their end; a trap is heard meanwhile.
+end_tests() {
+    ended[$1]=0
+    wait "${process[$1]}" || ended[$1]=$?
+    unset "process[$1]"
 }
 
 count_tests() {
-    local status seconds totals errors
-    read -r status seconds <"$results/$1.end"
-    took+=", $1 $seconds s"
+    local status=${ended[$1]} totals errors
     totals=$(grep -o '<assembly [^>]*>' "$results/$1.xml" 2>/dev/null | head -n 1 || true)
     count() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$totals"; }
     if [[ -z $totals ]]; then
@@ -74,6 +81,7 @@ count_tests() {
         failed=$((failed + 1))
         return
     fi
+    took+=", $1 $(sed -n 's/.* time="\([0-9]*\).*/\1/p' <<<"$totals") s"
     errors=$(count errors)
     passed=$((passed + $(count passed)))
     failed=$((failed + $(count failed) + ${errors:-0}))
@@ -84,16 +92,21 @@ count_tests() {
     fi
 }
 
-run_tests Api.Tests
-run_tests Vmm.Tests
+for project in Api.Tests Vmm.Tests; do
+    begin_tests "$project"
+    end_tests "$project"
+done
 if [[ $explicit == on ]]; then
-    run_tests Guest.Tests
-    run_tests Web.Tests
+    for project in Guest.Tests Web.Tests; do
+        begin_tests "$project"
+        end_tests "$project"
+    done
 else
     # Neither runs two tests at once, because of the times in them: each has a processor of its own, most of the time.
-    run_tests Guest.Tests >"$results/Guest.Tests.out" 2>&1 &
-    run_tests Web.Tests
-    wait $!
+    begin_tests Guest.Tests >"$results/Guest.Tests.out" 2>&1
+    begin_tests Web.Tests
+    end_tests Web.Tests
+    end_tests Guest.Tests
     cat "$results/Guest.Tests.out"
 fi
 for project in Api Vmm Guest Web; do

@@ -21,7 +21,7 @@ if (args is ["--help" or "-h" or "-?"])
           webvm --sign-in-link   prints a new one-time link for an administrator
           webvm --health         ends with 0 if the service on this machine is ready
 
-        Settings are environment variables: WEBVM_LISTEN=http://127.0.0.1:9000 webvm. docs/service.md lists them.
+        Settings are environment variables: WEBVM_LISTEN=http://127.0.0.1:9000 webvm. README.md lists them.
         """);
     return 0;
 }

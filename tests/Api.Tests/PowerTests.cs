@@ -19,6 +19,21 @@ public sealed class PowerTests(SharedService shared)
         Assert.Equal("off", await PowerAsync(path, "off"));
     }
 
+    /// <summary>Its files are as large as the memory that it had: what the monitor may write is reckoned by that.</summary>
+    [Fact]
+    public async Task AStateIsGoneOnFromAndSavedAgainAlthoughItsMachineHasLessMemoryByNow()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("shrunk"), memory = 192L << 20, engine = "soft", boot = new { kernel = await IdleGuest.UploadAsync(shared.Client) } });
+        string path = $"/api/v1/vms/{vm["id"]}";
+        Assert.Equal("running", await PowerAsync(path, "on"));
+        Assert.Equal("saved", await PowerAsync(path, "save"));
+        Assert.Equal(HttpStatusCode.OK, (await shared.Client.SendAsync(HttpMethod.Patch, path, new { memory = 96L << 20 })).Status);
+        Assert.Equal("running", await PowerAsync(path, "on"));
+        Assert.Equal("saved", await PowerAsync(path, "save"));
+        Assert.Equal("running", await PowerAsync(path, "on"));
+        Assert.Equal("off", await PowerAsync(path, "off"));
+    }
+
     [Fact]
     public async Task WhatTheGuestPrintsIsKeptOverRuns()
     {

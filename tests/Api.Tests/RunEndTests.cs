@@ -17,6 +17,7 @@ public sealed class RunEndTests
     public void TheReasonIsForUsersAndTellsNothingOfTheHostsFolders(string log, string reason) => Assert.Equal(reason, Paths.Hide(RunEnd.From(2, log).Reason));
 
     [Theory]
+    [InlineData(153, "The monitor made a file larger than it may be.")]
     [InlineData(159, "The monitor made a forbidden system call.")]
     [InlineData(137, "The monitor was killed by signal 9.")]
     [InlineData(143, "The monitor was asked to end, as by a host that shuts down.")]

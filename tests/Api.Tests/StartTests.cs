@@ -65,6 +65,17 @@ public sealed class StartTests(SharedService shared)
     public void SettingsAreKnownHoweverTheirWordsAreDivided() =>
         Assert.Equal(["WEBVM_IMAGES_FOLDER", "WEBVM_LISTN", "WEBVM_X"], UnknownSettings.Among(["WEBVM_X", "WEBVM_LISTN", "WEBVM_LISTEN", "WEBVM_KEEP_EVENTS_DAYS", "WEBVM_KEEPEVENTS_DAYS", "WEBVM_ROOT", "WEBVM_IMAGES_FOLDER", "PATH"]));
 
+    /// <summary>The log and --help lead there.</summary>
+    [Fact]
+    public async Task EverySettingStandsInTheReadme()
+    {
+        string[] table = [.. (await File.ReadAllLinesAsync(Path.Combine(Checkout.Source(), "README.md"), Rest.Cancellation)).Where(line => line.StartsWith('|'))];
+        string[] named = [.. table.SelectMany(line => line.Split('`').Where(word => word.StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal))).Select(UnknownSettings.SettingOf)];
+        string[] missing = [.. typeof(ServiceOptions).GetProperties().Where(property => property.CanWrite).Select(property => property.Name)
+            .Where(name => !named.Any(given => given.EndsWith('…') ? name.StartsWith(given.TrimEnd('…'), StringComparison.OrdinalIgnoreCase) : given.Equals(name, StringComparison.OrdinalIgnoreCase)))];
+        Assert.Empty(missing);
+    }
+
     [Fact]
     public async Task HelpTellsWhatTheProgramDoesAndStartsNothing()
     {

@@ -33,6 +33,6 @@ internal sealed partial class UnknownSettings(ILogger<UnknownSettings> log) : IH
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} is no setting of WebVm and has no effect; docs/service.md lists them")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} is no setting of WebVm and has no effect; README.md lists them")]
     private static partial void LogUnknown(ILogger log, string name);
 }

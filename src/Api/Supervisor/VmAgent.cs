@@ -42,6 +42,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
     private readonly StepPace _pace = new();
     private readonly PowerRecord _record;
     private readonly MonitorLink _link;
+    private readonly MachineSaving _saving;
     private readonly Lock _serialLock = new();
     private SerialJournal? _serial;
     private bool _serialClosed;
@@ -61,6 +62,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
         (_id, _services, _gone, _dismiss) = (id, services, gone, dismiss);
         _record = new PowerRecord(id, services.Paths);
         _link = new MonitorLink(() => Serial, Wake);
+        _saving = new MachineSaving(id, services, _record, _pace, _wake);
     }
 
     public Guid Id => _id;
@@ -69,7 +71,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
     public bool IsWoken => _wake.Reader.TryPeek(out _);
 
     /// <summary>How much of a save under way is done, in percent.</summary>
-    public int SaveProgress { get; private set; }
+    public int SaveProgress => _saving.Progress;
 
     /// <summary>Opened when it is first wanted.</summary>
     /// <exception cref="ObjectDisposedException">The VM is gone.</exception>
@@ -420,7 +422,13 @@ internal sealed partial class VmAgent : IAsyncDisposable
         switch (vm.Desired)
         {
             case DesiredPower.Saved:
-                await SaveAsync(database, vm, run, client, paused, cancellation);
+                if (await _saving.SaveAsync(database, vm, run, client, paused, cancellation))
+                {
+                    await MonitorEnd.StopAsync(run, client, cancellation);
+                    await _link.HearOutAsync(cancellation);
+                    await FinishRunAsync(database, vm, run, _ => (ObservedPower.Saved, null), cancellation);
+                }
+
                 return TimeSpan.Zero;
             case DesiredPower.Paused when !paused:
                 await client.PauseAsync().WaitAsync(cancellation);
@@ -437,75 +445,6 @@ internal sealed partial class VmAgent : IAsyncDisposable
         }
 
         return Heartbeat;
-    }
-
-    private async Task SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, bool paused, CancellationToken cancellation)
-    {
-        await _record.ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
-        using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        Task<long>? save = null;
-        try
-        {
-            await client.PauseAsync().WaitAsync(cancellation);
-            SaveProgress = 0;
-            save = StateFolder.SaveAsync(run, _services.Files.Saved(_id), percent => SaveProgress = percent, abandon.Token);
-            await AbandonUnlessWantedAsync(save, vm, abandon);
-            await save;
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            // What came meanwhile is done next.
-            return;
-        }
-        catch (Exception failure) when (failure is ControlException or IOException)
-        {
-            // Nothing is lost: the guest is what it was before, and its owner learns why.
-            var (back, seen) = paused ? (DesiredPower.Paused, ObservedPower.Paused) : (DesiredPower.On, ObservedPower.Running);
-            await database.Vms.Where(v => v.Id == _id && v.DesiredGeneration == vm.DesiredGeneration)
-                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Desired, back), cancellation);
-            await _record.ObserveAsync(database, vm, seen, $"Not saved: {failure.Message}", cancellation);
-            return;
-        }
-        finally
-        {
-            // Whatever happened: there are never two saves at once.
-            await abandon.CancelAsync();
-            await Task.WhenAny(save ?? Task.CompletedTask);
-        }
-
-        await MonitorEnd.StopAsync(run, client, cancellation);
-        await _link.HearOutAsync(cancellation);
-        await FinishRunAsync(database, vm, run, _ => (ObservedPower.Saved, null), cancellation);
-    }
-
-    /// <summary>Waits for the end of a save, and gives it up when another power request comes meanwhile.</summary>
-    private async Task AbandonUnlessWantedAsync(Task save, Vm vm, CancellationTokenSource abandon)
-    {
-        while (!save.IsCompleted)
-        {
-            await Task.WhenAny(save, _wake.Reader.WaitToReadAsync(abandon.Token).AsTask());
-            if (save.IsCompleted || !_wake.Reader.TryRead(out _))
-            {
-                continue;
-            }
-
-            try
-            {
-                await _pace.TakeAsync(abandon.Token);
-                await using var database = await _services.Databases.CreateDbContextAsync(abandon.Token);
-                if (!await database.Vms.AnyAsync(v => v.Id == _id && v.DesiredGeneration == vm.DesiredGeneration, abandon.Token))
-                {
-                    await abandon.CancelAsync();
-                    return;
-                }
-            }
-            catch (Exception away) when (DatabaseTrouble.Is(away))
-            {
-                // The save goes on, and the question is asked again.
-                await Task.WhenAny(save, Task.Delay(RetryDelay, abandon.Token));
-                Wake();
-            }
-        }
     }
 
     /// <summary>Draws the consequences of a run's end: rest, or restart after a pause that grows.</summary>

@@ -140,6 +140,33 @@ public sealed class KeeperTests : IDisposable
         }
     }
 
+    /// <summary>Of an account's keeper the account's other processes read neither memory nor environment: what the kernel shows of it is root's.</summary>
+    [Theory]
+    [InlineData("namespaces")]
+    [InlineData("process")]
+    public async Task A_keeper_is_closed_to_others_of_its_account(string level)
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "playing an account takes root");
+        using var host = new AttackedHost();
+        string run = host.NewRun(root: false);
+        using var keeper = AttackerProgram.Keep(run, level, AttackedHost.AsAccount, [], ["end", "never"]);
+        string record = Path.Combine(run, "process");
+        while (!File.Exists(record))
+        {
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        string[] monitor = [.. File.ReadLines(record).Single(line => line.StartsWith("monitor ", StringComparison.Ordinal)).Split(' ')];
+        string[] self = [.. File.ReadLines(record).Single(line => line.StartsWith("keeper ", StringComparison.Ordinal)).Split(' ')];
+        string environment = $"/proc/{self[1]}/environ";
+        // It closes itself when the monitor has been let go, a moment after the record.
+        bool closed = SpinWait.SpinUntil(() => FileIdentity.Of(environment)?.Owner == 0, TimeSpan.FromSeconds(30));
+        using var handle = ProcessHandle.TryOpen(int.Parse(monitor[1], CultureInfo.InvariantCulture), ulong.Parse(monitor[2], CultureInfo.InvariantCulture));
+        handle!.Kill();
+        await keeper.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(closed);
+    }
+
     [Fact]
     public void Options_that_are_not_understood_are_named()
     {
