@@ -33,6 +33,28 @@ internal static class MultibootSample
         end:
         """;
 
+    /// <summary>Part of a body: IRQ 0 of the 8254 at vector 0x20, handled by .tick. The body has .gate and .table, and sets the divisor next.</summary>
+    public const string TimerInterrupt = """
+            mov eax, .tick
+            mov word [.gate], ax
+            shr eax, 16
+            mov word [.gate + 6], ax
+            mov word [.gate + 2], cs
+            lidt [.table]
+            mov al, 0x11
+            out 0x20, al
+            mov al, 0x20
+            out 0x21, al
+            mov al, 4
+            out 0x21, al
+            mov al, 1
+            out 0x21, al
+            mov al, 0xfe
+            out 0x21, al
+            mov al, 0x34
+            out 0x43, al
+        """;
+
     /// <summary>Says hello with its command line and first memory map entry, then ends by the debug port with 0x15.</summary>
     public const string Hello = """
             mov esi, .greeting
@@ -97,7 +119,7 @@ internal static class MultibootSample
     /// Writes 0 to the debug port if its local APIC is in virtual wire mode (enabled, LINT0 ExtINT, LINT1 NMI, neither masked) and the
     /// 8254's interrupt comes through the 8259A; else 1.
     /// </summary>
-    public const string VirtualWire = """
+    public const string VirtualWire = $$"""
             mov eax, [0xfee000f0]
             cmp eax, 0x1ff
             jne .no
@@ -109,25 +131,8 @@ internal static class MultibootSample
             and eax, 0x10700
             cmp eax, 0x400
             jne .no
-            ; IRQ 0 at vector 0x20; the handler ends this kernel.
-            mov eax, .tick
-            mov word [.gate], ax
-            shr eax, 16
-            mov word [.gate + 6], ax
-            mov word [.gate + 2], cs
-            lidt [.table]
-            mov al, 0x11
-            out 0x20, al
-            mov al, 0x20
-            out 0x21, al
-            mov al, 4
-            out 0x21, al
-            mov al, 1
-            out 0x21, al
-            mov al, 0xfe
-            out 0x21, al
-            mov al, 0x34
-            out 0x43, al
+            ; the handler ends this kernel
+        {{TimerInterrupt}}
             xor eax, eax
             out 0x40, al
             out 0x40, al

@@ -9,7 +9,7 @@ internal static class CountingGuest
     /// <summary>What the monitor's process ends with when 'q' was typed.</summary>
     public const int ExitCode = (0x21 << 1) | 1;
 
-    public const string Body = """
+    public const string Body = $$"""
             ; 1024 pseudo-random doublewords at 3 MiB
             mov edi, 0x300000
             mov ecx, 1024
@@ -50,25 +50,7 @@ internal static class CountingGuest
             and eax, ~15
             mov [.pixels], eax
             mov dword [eax + 0x1000], 0x00c0ffee
-            ; IRQ 0 of the 8254 at vector 0x20
-            mov eax, .tick
-            mov word [.gate], ax
-            shr eax, 16
-            mov word [.gate + 6], ax
-            mov word [.gate + 2], cs
-            lidt [.table]
-            mov al, 0x11
-            out 0x20, al
-            mov al, 0x20
-            out 0x21, al
-            mov al, 4
-            out 0x21, al
-            mov al, 1
-            out 0x21, al
-            mov al, 0xfe
-            out 0x21, al
-            mov al, 0x34
-            out 0x43, al
+        {{MultibootSample.TimerInterrupt}}
             mov al, 0x9c
             out 0x40, al
             mov al, 0x2e
