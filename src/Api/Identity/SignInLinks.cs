@@ -56,7 +56,7 @@ public sealed class SignInLinks
 
         string code = NewCode();
         // Nobody has to read it: it may belong to root, and the service to another account.
-        File.Create(Path.Combine(folder, FileName(code))).Dispose();
+        new FileStream(Path.Combine(folder, FileName(code)), new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }).Dispose();
         return code;
     }
 

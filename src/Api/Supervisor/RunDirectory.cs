@@ -78,6 +78,18 @@ public sealed class RunDirectory(string root, string runId)
         return processes.AreAlive;
     }
 
+    /// <summary>Whether the keeper that was recorded lives: without it nobody writes down how the monitor ends.</summary>
+    public bool IsKept()
+    {
+        if (ReadRecord() is not { } record)
+        {
+            return true;
+        }
+
+        using var keeper = ProcessHandle.TryOpen(record.Keeper.Id, record.Keeper.Start);
+        return keeper is { HasEnded: false };
+    }
+
     /// <summary>The process that executes the guest, to be looked at; null when there is none.</summary>
     public int? MonitorId()
     {

@@ -32,6 +32,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private const string NoAnswer = VmPowerView.NoAnswer;
+    private const string Unkept = "The keeper of the monitor was killed: the machine goes on, but neither how it ends nor what its monitor prints will be known.";
 
     private readonly Guid _id;
     private readonly VmAgentServices _services;
@@ -439,7 +440,11 @@ internal sealed partial class VmAgent : IAsyncDisposable
         }
 
         var seen = paused ? ObservedPower.Paused : ObservedPower.Running;
-        if (vm.Observed != seen || vm.ObservedReason == NoAnswer)
+        if (!run.IsKept())
+        {
+            await _record.ObserveAsync(database, vm, seen, Unkept, cancellation);
+        }
+        else if (vm.Observed != seen || vm.ObservedReason == NoAnswer)
         {
             await _record.ObserveAsync(database, vm, seen, _shortage, cancellation);
         }
