@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Identity;

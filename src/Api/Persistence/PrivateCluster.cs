@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using WebVm.Api.Settings;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Persistence;
@@ -348,4 +349,4 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
 }
 
 /// <summary>The private database cannot be used; the message says what to do about it.</summary>
-public sealed class ClusterException(string message) : Exception(message);
+public sealed class ClusterException(string message) : StartException(message);

@@ -1,6 +1,6 @@
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Api.Vms;

@@ -1,6 +1,6 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Persistence.Entities;
 
