@@ -1,6 +1,5 @@
 using System.Text.Json;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Vms;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Runs;
@@ -49,7 +48,7 @@ internal sealed class MonitorLink(Func<SerialJournal> serial, Action wake)
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new TimeoutException(VmPowerView.NoAnswer);
+            throw new TimeoutException(PowerRecord.NoAnswer);
         }
 
         client.Patience = RequestPatience;

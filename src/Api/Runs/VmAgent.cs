@@ -7,7 +7,6 @@ using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Settings;
-using WebVm.Api.Vms;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Machine.Lifecycle;
 
@@ -31,7 +30,6 @@ internal sealed partial class VmAgent : IAsyncDisposable
     private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
-    private const string NoAnswer = VmPowerView.NoAnswer;
     private const string Unkept = "The keeper of the monitor was killed: the machine goes on, but neither how it ends nor what its monitor prints will be known.";
 
     private readonly Guid _id;
@@ -284,7 +282,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
         {
             // Stopped from outside, or the host is overloaded: there is nothing to do but to ask again.
             _link.Detach();
-            await _record.ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+            await _record.ObserveSilenceAsync(database, vm, cancellation);
             return RetryDelay;
         }
         catch (Exception ending) when (ending is ControlException || (ending is IOException && client.Closed.IsCompleted))
@@ -373,7 +371,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
             if (vm.StartedAt is not null)
             {
                 // It ran, and may do so again: a process that was stopped, or a host with too much to do.
-                await _record.ObserveAsync(database, vm, vm.Observed, NoAnswer, cancellation);
+                await _record.ObserveSilenceAsync(database, vm, cancellation);
                 return RetryDelay;
             }
 
@@ -444,7 +442,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
         {
             await _record.ObserveAsync(database, vm, seen, Unkept, cancellation);
         }
-        else if (vm.Observed != seen || vm.ObservedReason == NoAnswer)
+        else if (vm.Observed != seen || vm.Silent)
         {
             await _record.ObserveAsync(database, vm, seen, _shortage, cancellation);
         }

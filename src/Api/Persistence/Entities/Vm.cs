@@ -31,6 +31,9 @@ public sealed class Vm
     /// <summary>Why the VM is in its observed state: exit reason or error.</summary>
     public string? ObservedReason { get; set; }
 
+    /// <summary>The monitor lives and does not answer: what is observed was seen before.</summary>
+    public bool Silent { get; set; }
+
     /// <summary>How a run of the VM crashed last; null when none has, or nobody wants to know any more.</summary>
     public VmCrash? LastCrash { get; set; }
 
