@@ -1,5 +1,6 @@
 using Xunit;
 
+[assembly: WebVm.Kit.Service.ServiceReport]
 [assembly: AssemblyFixture(typeof(WebVm.Api.Tests.SharedService))]
 
 namespace WebVm.Api.Tests;

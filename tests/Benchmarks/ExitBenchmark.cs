@@ -5,7 +5,6 @@ using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
-using WebVm.Vmm.Tests.Cpu.Kvm;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Benchmarks;

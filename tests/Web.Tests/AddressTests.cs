@@ -1,7 +1,6 @@
 using System.Reflection;
 using Microsoft.AspNetCore.Components;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
-using WebVm.Api.Tests;
 using Xunit;
 
 namespace WebVm.Web.Tests;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

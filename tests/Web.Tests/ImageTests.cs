@@ -1,7 +1,6 @@
 using System.Net;
 using System.Security.Cryptography;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

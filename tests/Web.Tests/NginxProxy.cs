@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using WebVm.Api.Tests;
 
 namespace WebVm.Web.Tests;
 

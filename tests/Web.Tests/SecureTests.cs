@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

@@ -1,6 +1,4 @@
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
-using WebVm.Api.Tests.Console;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

@@ -1,8 +1,8 @@
 using System.Text.RegularExpressions;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 using Xunit;
 
+[assembly: WebVm.Kit.Service.ServiceReport]
 [assembly: AssemblyFixture(typeof(WebVm.Web.Tests.Site))]
 [assembly: CollectionBehavior(DisableTestParallelization = true)]
 

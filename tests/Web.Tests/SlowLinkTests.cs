@@ -1,7 +1,5 @@
 using System.Globalization;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
-using WebVm.Api.Tests.Console;
 using Xunit;
 using static Microsoft.Playwright.Assertions;
 

@@ -1,5 +1,4 @@
 using WebVm.Api.Hosting;
-using WebVm.Vmm.Tests.Architecture;
 using Xunit;
 
 namespace WebVm.Api.Tests.Architecture;

@@ -1,5 +1,4 @@
 using WebVm.Api.Console.Display.Jpeg;
-using WebVm.Vmm.Tests;
 using Xunit;
 
 namespace WebVm.Api.Tests.Console;

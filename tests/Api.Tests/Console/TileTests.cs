@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using WebVm.Api.Console.Display;
-using WebVm.Vmm.Tests;
 using Xunit;
 
 namespace WebVm.Api.Tests.Console;

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using WebVm.Api.Console.Display;
-using WebVm.Vmm.Tests;
 using Xunit;
 
 namespace WebVm.Api.Tests.Console;

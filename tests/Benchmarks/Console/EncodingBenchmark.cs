@@ -1,5 +1,4 @@
 using WebVm.Api.Console.Display;
-using WebVm.Api.Tests.Console;
 
 namespace WebVm.Benchmarks.Console;
 

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Playwright;
-using WebVm.Api.Tests;
 
 namespace WebVm.Benchmarks.Console;
 

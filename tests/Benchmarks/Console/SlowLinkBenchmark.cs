@@ -4,7 +4,6 @@ using System.Diagnostics;
 using System.Net.WebSockets;
 using MessagePack;
 using WebVm.Api.Console.Display;
-using WebVm.Api.Tests.Console;
 
 namespace WebVm.Benchmarks.Console;
 

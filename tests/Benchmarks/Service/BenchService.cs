@@ -1,7 +1,6 @@
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using WebVm.Api.Tests;
 
 namespace WebVm.Benchmarks.Service;
 

@@ -2,7 +2,6 @@ using System.Net.WebSockets;
 using System.Text;
 using Microsoft.AspNetCore.SignalR.Protocol;
 using WebVm.Api.Console;
-using WebVm.Api.Tests;
 
 namespace WebVm.Benchmarks.Service;
 

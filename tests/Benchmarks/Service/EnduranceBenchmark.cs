@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using WebVm.Api.Tests;
 
 namespace WebVm.Benchmarks.Service;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using WebVm.Api.Tests;
 using WebVm.Benchmarks.Console;
 
 namespace WebVm.Benchmarks.Service;

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 
-namespace WebVm.Vmm.Tests.Cpu.Kvm;
+namespace WebVm.Kit;
 
 /// <summary>The smallest C program that runs a guest which does nothing but OUT: what our exits are measured against. Benchmarks use it too.</summary>
 internal static class MinimalExitLoop

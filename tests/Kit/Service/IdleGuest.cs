@@ -1,7 +1,7 @@
 using System.Net;
 using Xunit;
 
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>VMs of the smallest guest, so that tests of the service cost no CPU time.</summary>
 internal static class IdleGuest

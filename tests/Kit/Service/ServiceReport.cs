@@ -2,9 +2,7 @@ using System.Reflection;
 using Xunit;
 using Xunit.v3;
 
-[assembly: WebVm.Api.Tests.ServiceReport]
-
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>Puts what services logged during a test beside the test's failure.</summary>
 [AttributeUsage(AttributeTargets.Assembly)]

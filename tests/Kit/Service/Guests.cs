@@ -1,4 +1,4 @@
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>The images that tests boot, as <c>./webvm image build tiny</c> has made them.</summary>
 public static class Guests

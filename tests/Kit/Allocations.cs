@@ -1,6 +1,6 @@
 using Xunit;
 
-namespace WebVm.Vmm.Tests;
+namespace WebVm.Kit;
 
 /// <summary>That what is done in steady state takes no memory from the collector.</summary>
 internal static class Allocations

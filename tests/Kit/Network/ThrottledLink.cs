@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
-namespace WebVm.Api.Tests.Console;
+namespace WebVm.Kit.Network;
 
 /// <summary>A way to a service that carries only so much towards the client, on all connections together; what comes faster waits in line. The other direction is free.</summary>
 internal sealed class ThrottledLink : IAsyncDisposable

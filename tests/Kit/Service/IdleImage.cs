@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>
 /// The smallest guest: a Multiboot 1 image (Multiboot specification 0.6.96 §3.1) that says "R" on the serial port with its first instructions, and

@@ -6,7 +6,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Xunit;
 
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>Requests as a REST client makes them.</summary>
 internal static class Rest

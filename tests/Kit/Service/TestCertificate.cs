@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>A certificate for 127.0.0.1 and vm.example with its chain, as PEM files: issued by an intermediate authority of a root of its own.</summary>
 public sealed class TestCertificate : IDisposable

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace WebVm.Benchmarks;
+namespace WebVm.Kit;
 
 /// <summary>What the kernel knows of a process (proc_pid_stat(5), proc_pid_smaps(5)).</summary>
 internal static class HostProcess

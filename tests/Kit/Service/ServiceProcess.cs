@@ -3,7 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Runtime.InteropServices;
 
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>A real service: the program itself, with a private PostgreSQL cluster, in a folder of its own.</summary>
 public sealed partial class ServiceProcess : IAsyncDisposable

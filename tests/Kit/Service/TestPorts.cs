@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace WebVm.Api.Tests;
+namespace WebVm.Kit.Service;
 
 /// <summary>
 /// Ports of 127.0.0.1 for servers under test. They lie below those that the kernel gives to whoever connects to something (ip_local_port_range): one

@@ -1,7 +1,7 @@
 using System.Reflection;
 using System.Reflection.Emit;
 
-namespace WebVm.Vmm.Tests.Architecture;
+namespace WebVm.Kit;
 
 /// <summary>Finds every type that a type's declarations and compiled method bodies (ECMA-335 §II.25.4) mention.</summary>
 internal static class TypeUses
