@@ -21,7 +21,7 @@ public static class FirmwareConfiguration
     public static void Fill(FwCfgItems items, PlatformDescription platform, MemoryMap map, bool hasDisplay)
     {
         items.Add(FwCfgKey.RamSize, platform.Memory.Aggregate(0UL, (sum, range) => sum + range.Length));
-        items.Add(FwCfgKey.CpuCount, (ushort)platform.Cpus.Count);
+        items.Add(FwCfgKey.CpuCount, (ushort)platform.Cpus.Count(cpu => cpu.Enabled));
         items.Add(FwCfgKey.MaximumCpus, (ushort)platform.Cpus.Count);
         items.Add(FwCfgKey.NoGraphic, (ushort)(hasDisplay ? 0 : 1));
         byte[] entries = new byte[map.Entries.Count * LinuxBootParameters.MapEntrySize];

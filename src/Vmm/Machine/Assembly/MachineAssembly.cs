@@ -154,7 +154,8 @@ public static class MachineAssembly
     private static PlatformCpu[] Processors(MachineSpec spec)
     {
         var topology = CpuLayout.Of(spec);
-        return [.. Enumerable.Range(0, spec.Cpus).Select(cpu => new PlatformCpu((uint)cpu, topology[cpu].ApicId, NodeOf(spec, cpu)))];
+        return [.. Enumerable.Range(0, spec.CpuPlaces)
+            .Select(cpu => new PlatformCpu((uint)cpu, topology[cpu].ApicId, NodeOf(spec, cpu), Enabled: cpu < spec.Cpus))];
     }
 
     private static int NodeOf(MachineSpec spec, int cpu)

@@ -9,7 +9,7 @@ internal static class PciRootDescription
     /// <summary>The _OSC of a PCI Express root (PCI Firmware 3.3 §4.5.1).</summary>
     private static readonly Guid s_hostBridgeFeatures = new("33db4d5b-1ff7-401c-9657-7441c03dd766");
 
-    /// <summary>Granted to the guest: native hot-plug, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
+    /// <summary>Granted to the guest: native hot-plug, where there is some, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
     private const ulong GrantedControls = NativeHotPlug | (1 << 2) | (1 << 3) | (1 << 4);
     private const ulong NativeHotPlug = 1 << 0;
 
@@ -49,12 +49,9 @@ internal static class PciRootDescription
             [.. Enumerable.Range(1, PciInterrupts.Pins).Select(pin => Wire(0, pin, bridge.SecondaryBus.GsiOf(new PciSlot(0, 0), pin)))])),
     ]);
 
-    /// <summary>Native hot-plug is not granted where there are ports, and none of them has it.</summary>
-    private static ulong Granted(PciBus bus)
-    {
-        PciBridge[] bridges = [.. bus.AllFunctions.Select(function => function.Bridge).OfType<PciBridge>()];
-        return bridges.Length == 0 || bridges.Any(bridge => bridge.HasHotPlug) ? GrantedControls : GrantedControls & ~NativeHotPlug;
-    }
+    /// <summary>Native hot-plug is granted where a port has it.</summary>
+    private static ulong Granted(PciBus bus) =>
+        bus.AllFunctions.Any(function => function.Bridge is { HasHotPlug: true }) ? GrantedControls : GrantedControls & ~NativeHotPlug;
 
     private static AmlResourceTemplate Windows() => new(
         new AmlWindow(AmlRangeKind.BusNumber, 16, 0, PlatformMap.EcamBuses - 1),
