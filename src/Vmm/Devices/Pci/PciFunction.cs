@@ -21,6 +21,7 @@ public sealed partial class PciFunction
 
     /// <summary>From when the guest puts the function to sleep until the device is started again.</summary>
     private bool _asleep;
+    private volatile bool _resetDue;
     private PciBus? _bus;
     private PciSlot _slot;
 
@@ -58,6 +59,9 @@ public sealed partial class PciFunction
     /// <summary>See <see cref="IPowerLevels.LevelWanted"/>.</summary>
     public event Action? LevelWanted;
 
+    /// <summary>See <see cref="IResetByBus.ResetWanted"/>.</summary>
+    public event Action? ResetWanted;
+
     public PciIdentity Identity { get; }
 
     /// <summary>The bridge that the function is; null for one that is none.</summary>
@@ -83,6 +87,9 @@ public sealed partial class PciFunction
         }
     }
 
+    /// <summary>The link that leads to it went down, and its device has not been reset yet.</summary>
+    public bool ResetDue => _resetDue;
+
     public void AddExpressCapability() => _express = Add(new ExpressCapability());
 
     /// <summary>Lets the guest put the function to sleep (D3hot).</summary>
@@ -94,6 +101,7 @@ public sealed partial class PciFunction
         lock (_lock)
         {
             _asleep = false;
+            _resetDue = false;
             ResetRegisters();
         }
 
@@ -146,6 +154,7 @@ public sealed partial class PciFunction
             }
 
             _interruptPending = state.InterruptPending;
+            _resetDue = false;
             _power?.Settle(PowerLevel.Full);
             _asleep = LevelInRegister == PowerLevel.Asleep;
             foreach (var capability in _capabilities)
@@ -244,22 +253,21 @@ public sealed partial class PciFunction
     internal void SetMultiFunction() =>
         _config.Define(PciRegister.HeaderType, 1, (uint)(PciRegister.MultiFunction | (Bridge is null ? 0 : PciBridgeRegister.HeaderType)));
 
-    /// <summary>The link that leads to it went down and is to come up: as <see cref="Reset"/>, while the device may run.</summary>
+    /// <summary>
+    /// The link that leads to it went down, which is a conventional reset (PCI Express Base 5.0 §6.6.1). Registers have their power-on values at once; the device,
+    /// which may be at work, follows, and does not answer before it has.
+    /// </summary>
     internal void HotReset()
     {
-        bool level;
         lock (_lock)
         {
-            level = LevelInRegister != PowerLevel.Full;
+            _resetDue = true;
             ResetRegisters();
         }
 
         Settle();
         Bridge?.ResetBehind();
-        if (level)
-        {
-            LevelWanted?.Invoke();
-        }
+        ResetWanted?.Invoke();
     }
 
     /// <summary>Wires the function to its slot.</summary>
