@@ -158,7 +158,8 @@ public sealed partial class PciFunction
             {
                 if (_bars[index] is { } bar)
                 {
-                    wanted[index] = DecodedAddress(index, bar) is { } at && _bus?.Forwards(bar.Kind, at, bar.Size) == true ? at : null;
+                    wanted[index] = DecodedAddress(index, bar) is { } at && windows.Forwards(bar.Kind, at, bar.Size)
+                        && _bus?.Forwards(bar.Kind, at, bar.Size) == true ? at : null;
                     if (wanted[index] != bar.MappedAt)
                     {
                         Unmap(windows, bar);

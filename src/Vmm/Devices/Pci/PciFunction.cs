@@ -15,7 +15,7 @@ public sealed partial class PciFunction
 {
     private readonly Lock _lock = new();
     private readonly PciConfigSpace _config = new();
-    private readonly List<PciCapability> _capabilities = [];
+    private readonly List<PciRegisterBlock> _blocks = [];
     private PowerManagementCapability? _power;
     private ExpressCapability? _express;
 
@@ -157,9 +157,9 @@ public sealed partial class PciFunction
             _resetDue = false;
             _power?.Settle(PowerLevel.Full);
             _asleep = LevelInRegister == PowerLevel.Asleep;
-            foreach (var capability in _capabilities)
+            foreach (var block in _blocks)
             {
-                capability.Loaded();
+                block.Loaded();
             }
 
             _ = LatchBridge();
@@ -169,13 +169,13 @@ public sealed partial class PciFunction
         Settle();
     }
 
-    /// <summary>Appends a capability to the function's list.</summary>
-    internal T Add<T>(T capability)
-        where T : PciCapability
+    /// <summary>Adds registers; a capability is appended to the function's list.</summary>
+    internal T Add<T>(T block)
+        where T : PciRegisterBlock
     {
-        capability.AddTo(_config, _lock);
-        _capabilities.Add(capability);
-        return capability;
+        block.AddTo(_config, _lock);
+        _blocks.Add(block);
+        return block;
     }
 
     /// <summary>Reads configuration registers; 1, 2 or 4 bytes, also unaligned.</summary>
@@ -207,9 +207,9 @@ public sealed partial class PciFunction
                 UpdateLine();
             }
 
-            foreach (var capability in _capabilities)
+            foreach (var block in _blocks)
             {
-                capability.Written(offset, size);
+                block.Written(offset, size);
             }
 
             route = LatchBridge();
@@ -238,9 +238,9 @@ public sealed partial class PciFunction
             SendPending();
         }
 
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Follow();
+            block.Follow();
         }
 
         if (level)
@@ -311,9 +311,9 @@ public sealed partial class PciFunction
             Bridge!.RouteChanged();
         }
 
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Follow();
+            block.Follow();
         }
     }
 
@@ -326,9 +326,9 @@ public sealed partial class PciFunction
     private void ResetRegisters()
     {
         _config.Reset();
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Reset();
+            block.Reset();
         }
 
         _interruptPending = false;
@@ -341,9 +341,9 @@ public sealed partial class PciFunction
     {
         UpdateMappings();
         Bridge?.RouteChanged();
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Follow();
+            block.Follow();
         }
     }
 }

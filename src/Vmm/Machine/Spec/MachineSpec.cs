@@ -42,8 +42,8 @@ public sealed record MachineSpec
     /// <summary>What the smallest boot protocol needs.</summary>
     public const ulong MinimumMemory = 4UL << 20;
 
-    /// <summary>RAM ends where 64-bit PCI memory starts, and 1 GiB below 4 GiB is not RAM.</summary>
-    public const ulong MaximumMemory = PlatformMap.PciMemory64 - (PlatformMap.HighMemory - PlatformMap.LowMemoryEnd);
+    /// <summary>RAM ends where 64-bit PCI memory starts, and 1 GiB below 4 GiB is not RAM, when a machine is booted directly.</summary>
+    public const ulong MaximumMemory = PlatformMap.HighPci - (PlatformMap.HighMemory - PlatformMap.DirectLowMemoryEnd);
 
     /// <summary>Linux ignores nodes that are smaller (arch/x86/mm/numa.c, NODE_MIN_SIZE).</summary>
     public const ulong MinimumNodeMemory = 4UL << 20;

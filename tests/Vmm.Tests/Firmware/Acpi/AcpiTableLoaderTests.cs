@@ -1,9 +1,11 @@
 using System.Buffers.Binary;
 using System.Text;
+using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -80,8 +82,10 @@ public sealed class AcpiTableLoaderTests
     public void FirmwareFindsItsFilesInFwCfg()
     {
         var items = new FwCfgItems();
-        var map = MemoryMap.Create([(new(0), 1 << 29)], MemoryMap.PlatformReservations);
-        FirmwareConfiguration.Fill(items, s_machine, map, hasDisplay: true);
+        using var memory = new GuestMemory();
+        Assert.True(memory.TryMap(memory.CreateRegion("ram", GuestMemoryKind.Ram, 1 << 29), new(0)));
+        var map = MemoryMap.Of(memory, PlatformMap.Direct, []);
+        FirmwareConfiguration.Fill(items, () => s_machine, memory, hasDisplay: true);
 
         string[] files = ["etc/e820", "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/smbios/smbios-tables", "etc/smbios/smbios-anchor"];
         foreach (string file in files)
