@@ -178,7 +178,7 @@ public sealed class PciBus
         device is IPciDevice { Function: var function } && function.Bus == this ? function : null;
 
     /// <summary>The function in the slot that the guest can see now. One that is being reset does not answer, for which a guest waits (PCI Express Base 5.0 §6.6.1).</summary>
-    private PciFunction? Find(byte slot) => Volatile.Read(ref _functions[slot]) is { Connected: true, ResetDue: false } function ? function : null;
+    private PciFunction? Find(byte slot) => Volatile.Read(ref _functions[slot]) is { Answers: true } function ? function : null;
 
     private void Count()
     {

@@ -13,6 +13,9 @@ namespace WebVm.Vmm.Devices.Pci;
 /// </remarks>
 public sealed partial class PciFunction
 {
+    private const int InItsSlot = 1;
+    private const int BeingReset = 2;
+
     private readonly Lock _lock = new();
     private readonly PciConfigSpace _config = new();
     private readonly List<PciRegisterBlock> _blocks = [];
@@ -21,7 +24,9 @@ public sealed partial class PciFunction
 
     /// <summary>From when the guest puts the function to sleep until the device is started again.</summary>
     private bool _asleep;
-    private volatile bool _resetDue;
+
+    /// <summary>Whether the guest finds it, in one word that each request looks at: <see cref="InItsSlot"/>, <see cref="BeingReset"/>.</summary>
+    private int _presence;
     private PciBus? _bus;
     private PciSlot _slot;
 
@@ -88,7 +93,10 @@ public sealed partial class PciFunction
     }
 
     /// <summary>The link that leads to it went down, and its device has not been reset yet.</summary>
-    public bool ResetDue => _resetDue;
+    public bool ResetDue => (Volatile.Read(ref _presence) & BeingReset) != 0;
+
+    /// <summary>It is there, and answers requests.</summary>
+    internal bool Answers => Volatile.Read(ref _presence) == InItsSlot;
 
     public void AddExpressCapability() => _express = Add(new ExpressCapability());
 
@@ -101,7 +109,7 @@ public sealed partial class PciFunction
         lock (_lock)
         {
             _asleep = false;
-            _resetDue = false;
+            Interlocked.And(ref _presence, ~BeingReset);
             ResetRegisters();
         }
 
@@ -154,7 +162,7 @@ public sealed partial class PciFunction
             }
 
             _interruptPending = state.InterruptPending;
-            _resetDue = false;
+            Interlocked.And(ref _presence, ~BeingReset);
             _power?.Settle(PowerLevel.Full);
             _asleep = LevelInRegister == PowerLevel.Asleep;
             foreach (var block in _blocks)
@@ -261,7 +269,7 @@ public sealed partial class PciFunction
     {
         lock (_lock)
         {
-            _resetDue = true;
+            Interlocked.Or(ref _presence, BeingReset);
             ResetRegisters();
         }
 
