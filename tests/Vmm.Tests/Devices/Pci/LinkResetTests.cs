@@ -119,6 +119,25 @@ public sealed class LinkResetTests : IDisposable
     }
 
     [Fact]
+    public void A_device_that_does_not_come_to_rest_is_lost_and_powered_up_again()
+    {
+        using var machine = new PciMachine(deadline: TimeSpan.FromMilliseconds(1));
+        machine.AddBehind(machine.AddPort(4), _worker);
+        var lost = new List<string>();
+        machine.Tree.DeviceFailed += failure => lost.Add(failure.Device);
+        machine.Start();
+        _log.Clear();
+        _worker.Drain = new TaskCompletionSource().Task;
+        machine.Write(0, 4, Control, 2, 0x40);
+        machine.Write(0, 4, Control, 2, 0);
+        Assert.True(SpinWait.SpinUntil(() => machine.Read(1, 0, 0) == Device, s_limit));
+        Assert.Equal(["worker"], lost);
+        Assert.Null(machine.Tree.Find("worker")!.Failure);
+        Assert.True(SpinWait.SpinUntil(() => machine.Tree.Find("worker")!.IsStarted, s_limit));
+        Assert.Equal(["stop", "reset", "start"], _log);
+    }
+
+    [Fact]
     public void A_device_asleep_is_awake_after_it()
     {
         _machine.AddBehind(_port, _worker);

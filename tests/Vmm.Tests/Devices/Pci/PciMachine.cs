@@ -17,7 +17,8 @@ namespace WebVm.Vmm.Tests.Devices.Pci;
 internal sealed class PciMachine : IDisposable
 {
     /// <param name="ram">Bytes; none unless given.</param>
-    public PciMachine(HostBridgeChipset chipset = HostBridgeChipset.Generic, ulong ram = 0)
+    /// <param name="deadline">For devices to come to rest; they may be lost then.</param>
+    public PciMachine(HostBridgeChipset chipset = HostBridgeChipset.Generic, ulong ram = 0, TimeSpan? deadline = null)
     {
         if (ram > 0)
         {
@@ -25,8 +26,8 @@ internal sealed class PciMachine : IDisposable
         }
 
         Bridge = new PciHostBridge(Bus, Memory, Router, [.. Enumerable.Range(16, 4).Select(Router.Line)], new ResetControl(new RecordingSignals()), chipset) { Name = "pci" };
-        Tree = new DeviceTree(new BusConnector(Bus));
-        Tree.DeviceFailed += failure => Assert.Fail(failure.ToString());
+        Tree = deadline is { } limit ? new DeviceTree(new BusConnector(Bus)) { Deadline = limit } : new DeviceTree(new BusConnector(Bus));
+        Tree.DeviceFailed += failure => Assert.True(deadline is not null, failure.ToString());
         Tree.Add(Bridge, [], [Bridge]);
     }
 
