@@ -26,7 +26,8 @@ public sealed record ConfigurationWindow(ulong Base, int Buses)
 }
 
 /// <summary>
-/// How a machine's addresses are shared out between RAM and PCI: what its chipset decodes, at one moment. Firmware sets it up by the chipset's registers; in
+/// How a machine's addresses are shared out between RAM and PCI: what its chipset decodes, at one moment. Firmware sets it up by the
+/// chipset's registers; in
 /// direct boot we do. Where any other device is says the device.
 /// </summary>
 /// <param name="LowMemoryEnd">RAM starts at 0 and continues at <see cref="HighMemory"/> once it reaches this address, whole MiB.</param>
@@ -69,11 +70,16 @@ public sealed record PlatformMap(ulong LowMemoryEnd, ConfigurationWindow? Ecam, 
     /// <summary>What is wrong with the map, or null. One that is sound may still make no sense to a guest.</summary>
     internal string? Fault() =>
         LowMemoryEnd is < Granularity or > FixedDevices || LowMemoryEnd % Granularity != 0 ? $"RAM below 4 GiB cannot end at 0x{LowMemoryEnd:x}"
-        : Ecam is { } ecam && (ecam.Buses is not (64 or 128 or 256) || ecam.Base % ecam.Size != 0 || ecam.Base > Memory.GuestMemory.AddressSpaceSize - ecam.Size)
-            ? $"the configuration window cannot have {ecam.Buses} buses at 0x{ecam.Base:x}"
-        : Memory32.First < LowMemoryEnd || Memory32.First > Memory32.End || Memory32.End > FixedDevices ? "PCI memory below 4 GiB is not between RAM and the chipset's devices"
-        : Memory64.First < HighMemory || Memory64.First > Memory64.End || Memory64.End > Memory.GuestMemory.AddressSpaceSize ? "PCI memory above 4 GiB is not there"
+        : Ecam is { } ecam && !IsSound(ecam) ? $"the configuration window cannot have {ecam.Buses} buses at 0x{ecam.Base:x}"
+        : !IsInside(Memory32, LowMemoryEnd, FixedDevices) ? "PCI memory below 4 GiB is not between RAM and the chipset's devices"
+        : !IsInside(Memory64, HighMemory, Memory.GuestMemory.AddressSpaceSize) ? "PCI memory above 4 GiB is not there"
         : null;
+
+    private static bool IsSound(ConfigurationWindow ecam) =>
+        ecam.Buses is 64 or 128 or 256 && ecam.Base % ecam.Size == 0 && ecam.Base <= Memory.GuestMemory.AddressSpaceSize - ecam.Size;
+
+    private static bool IsInside(AddressWindow window, ulong first, ulong end) =>
+        window.First >= first && window.First <= window.End && window.End <= end;
 
     private static IReadOnlyList<AddressWindow> Pieces(params ReadOnlySpan<AddressWindow> windows)
     {

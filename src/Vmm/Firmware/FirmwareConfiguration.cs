@@ -18,7 +18,8 @@ public static class FirmwareConfiguration
     public const string SmbiosEntryPointFile = "etc/smbios/smbios-anchor";
 
     /// <summary>
-    /// Room that the files with tables have beyond their contents where firmware changes the map of addresses: its tables are made when they are asked for, and
+    /// Room that the files with tables have beyond their contents where firmware changes the map of addresses: its tables are made when
+    /// they are asked for, and
     /// may have grown since the directory told their sizes. Zeros are no command of the script, and belong to no table.
     /// </summary>
     private const int Room = 4096;

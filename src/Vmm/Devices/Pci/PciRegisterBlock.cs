@@ -1,7 +1,8 @@
 namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>
-/// Registers of a function's configuration space that have a meaning of their own. The function calls it, with its register lock held but where another is said.
+/// Registers of a function's configuration space that have a meaning of their own. The function calls it, with its register lock held but
+/// where another is said.
 /// </summary>
 internal abstract class PciRegisterBlock
 {

@@ -1,7 +1,8 @@
 namespace WebVm.Vmm.Devices.Wires;
 
 /// <summary>
-/// Where the chipset lets RAM below 4 GiB end at power-on, which the clock's battery-backed memory tells firmware (PCs' firmware keeps the sizes of memory there).
+/// Where the chipset lets RAM below 4 GiB end at power-on, which the clock's battery-backed memory tells firmware (PCs' firmware keeps the
+/// sizes of memory there).
 /// </summary>
 public sealed class InstalledMemory
 {

@@ -297,24 +297,31 @@ public sealed class AddressMapTests : IDisposable
     }
 
     [Theory]
-    [InlineData("""{"lowMemoryEnd":0,"ecam":null,"memory32":{"first":3221225472,"end":3758096384},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225473,"ecam":null,"memory32":{"first":3758096384,"end":3758096384},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":{"base":1,"buses":256},"memory32":{"first":3221225472,"end":3758096384},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":{"base":0,"buses":-1},"memory32":{"first":3221225472,"end":3758096384},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":{"base":18446744073441116160,"buses":256},"memory32":{"first":3221225472,"end":3758096384},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":null,"memory32":{"first":0,"end":3758096384},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":null,"memory32":{"first":3221225472,"end":4294967296},"memory64":{"first":549755813888,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":null,"memory32":{"first":3221225472,"end":3758096384},"memory64":{"first":1048576,"end":1099511627776}}""")]
-    [InlineData("""{"lowMemoryEnd":3221225472,"ecam":null,"memory32":{"first":3221225472,"end":3758096384},"memory64":{"first":549755813888,"end":18446744073709551615}}""")]
-    [InlineData("null")]
-    public void A_map_that_makes_no_sense_is_refused_and_changes_nothing(string map)
+    [InlineData(0xc000_0001UL, null, 256, 0xc010_0000UL, 0xe000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0UL, null, 256, 0xc000_0000UL, 0xe000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, 1UL, 256, 0xc000_0000UL, 0xe000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, 0UL, -1, 0xc000_0000UL, 0xe000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, 0xffff_ffff_f000_0000UL, 256, 0xc000_0000UL, 0xe000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, null, 256, 0UL, 0xe000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, null, 256, 0xc000_0000UL, 0x1_0000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, null, 256, 0xe000_0000UL, 0xd000_0000UL, 0x80_0000_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, null, 256, 0xc000_0000UL, 0xe000_0000UL, 0x10_0000UL, 0x100_0000_0000UL)]
+    [InlineData(0xc000_0000UL, null, 256, 0xc000_0000UL, 0xe000_0000UL, 0x80_0000_0000UL, ulong.MaxValue)]
+    public void A_map_that_makes_no_sense_is_refused_and_changes_nothing(
+        ulong low, ulong? ecam, int buses, ulong first32, ulong end32, ulong first64, ulong end64) =>
+        RefusesMap(new PlatformMap(low, ecam is { } at ? new(at, buses) : null, new(first32, end32), new(first64, end64)));
+
+    [Fact]
+    public void A_bridge_without_registers_needs_a_map() => RefusesMap(null);
+
+    private static void RefusesMap(PlatformMap? map)
     {
         using var machine = new PciMachine(HostBridgeChipset.Generic, Gigabyte);
         machine.Start();
         machine.Tree.Stop();
         var section = machine.Tree.Save().Single();
         var body = JsonNode.Parse(section.Body.GetRawText())!.AsObject();
-        body["map"] = JsonNode.Parse(map);
+        body["map"] = JsonSerializer.SerializeToNode(map, StateJson.Options);
         Assert.Throws<InvalidDataException>(() => machine.Tree.Load([section with { Body = JsonSerializer.SerializeToElement(body) }]));
         Assert.Equal(PlatformMap.Direct, machine.Bridge.Map);
         machine.Tree.Start();
@@ -350,7 +357,8 @@ public sealed class AddressMapTests : IDisposable
             for (int i = 0; i < 400; i++)
             {
                 uint value = (uint)random.NextInt64(1L << 32);
-                _machine.Bridge.Function.WriteConfig(random.Next(5) switch { 0 => Pciexbar, 1 => Pciexbar + 4, 2 => Pam0 + random.Next(7), 3 => Smram, _ => Tolud }, 1 << random.Next(3), value);
+                int register = random.Next(5) switch { 0 => Pciexbar, 1 => Pciexbar + 4, 2 => Pam0 + random.Next(7), 3 => Smram, _ => Tolud };
+                _machine.Bridge.Function.WriteConfig(register, 1 << random.Next(3), value);
                 device.Function.WriteConfig(random.Next(2) == 0 ? Bar0 : Command, 4, value);
                 Read(value & ~3u);
                 _machine.Memory.TryRead(new(value & ~3u), out uint _);

@@ -98,7 +98,8 @@ internal sealed class AddressDecoder(SystemBus bus, PciWindows windows, SystemRa
         if (_owner is { } owner && windows.Map.Ecam is { } place)
         {
             // Where it lies over the chipset's own devices, they answer.
-            _window = bus.Add(new MmioWindow(new GuestPhysicalAddress(place.Base), place.Size, ecam) { Width = 4 }, owner, WindowPrecedence.Relocatable);
+            var window = new MmioWindow(new GuestPhysicalAddress(place.Base), place.Size, ecam) { Width = 4 };
+            _window = bus.Add(window, owner, WindowPrecedence.Relocatable);
         }
     }
 }

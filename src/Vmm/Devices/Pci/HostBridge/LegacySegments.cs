@@ -11,7 +11,8 @@ internal enum SegmentAccess : byte
 }
 
 /// <summary>
-/// What is RAM in the segments from a0000 to fffff, whose accesses a chipset sends to RAM or to the bus: adapters' memory, 12 segments of 16 KiB from c0000 on, and
+/// What is RAM in the segments from a0000 to fffff, whose accesses a chipset sends to RAM or to the bus: adapters' memory, 12 segments of
+/// 16 KiB from c0000 on, and
 /// the system ROM's from f0000 on.
 /// </summary>
 internal readonly record struct LegacySegments

@@ -1,11 +1,13 @@
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
 /// <summary>
-/// The registers of Intel's Q35 memory controller hub that share out addresses (Intel 3 Series Express Chipset Family datasheet, 316966-002, §5.1): PCIEXBAR, PAM0 to PAM6,
+/// The registers of Intel's Q35 memory controller hub that share out addresses (Intel 3 Series Express Chipset Family datasheet,
+/// 316966-002, §5.1): PCIEXBAR, PAM0 to PAM6,
 /// SMRAM, TOLUD. Its memory is sized at power-on, as firmware for virtual machines expects.
 /// </summary>
 /// <remarks>
-/// RAM that does not lie below TOLUD goes on at 4 GiB: there are no remap registers. All that is neither RAM nor the chipset's is PCI's. There is no system
+/// RAM that does not lie below TOLUD goes on at 4 GiB: there are no remap registers. All that is neither RAM nor the chipset's is PCI's.
+/// There is no system
 /// management mode, so SMRAM is RAM while it is open and enabled, and nobody's otherwise; and no TSEG.
 /// </remarks>
 /// <param name="changed">The registers say something else, perhaps. Called without the register lock.</param>
@@ -33,7 +35,10 @@ internal sealed class MemoryControllerHub(SystemRam ram, Action changed) : PciRe
     private const ushort ToludAddressBits = 0xfff0;
     private const int ToludShift = 16;
 
-    /// <summary>With that much RAM or more, the room below 4 GiB that SeaBIOS's configuration window (b0000000) and BARs want is made by moving RAM up, as QEMU's q35 has it.</summary>
+    /// <summary>
+    /// With that much RAM or more, the room below 4 GiB that SeaBIOS's configuration window (b0000000) and BARs want is made by moving RAM
+    /// up, as QEMU's q35 has it.
+    /// </summary>
     private const ulong MuchMemory = 0xb000_0000;
     private const ulong LowEndOfMuch = 0x8000_0000;
 
@@ -49,9 +54,15 @@ internal sealed class MemoryControllerHub(SystemRam ram, Action changed) : PciRe
     {
         lock (Registers)
         {
-            ulong lowEnd = Math.Clamp((ulong)(Config.Get16(Tolud) & ToludAddressBits) << ToludShift, PlatformMap.Granularity, PlatformMap.FixedDevices);
-            var map = new PlatformMap(lowEnd, Ecam(), new(lowEnd, PlatformMap.FixedDevices), new(ram.HighEnd(lowEnd), Memory.GuestMemory.AddressSpaceSize));
-            var segments = default(LegacySegments).WithAdapters((_smram & (SmramOpen | SmramEnable)) == (SmramOpen | SmramEnable) ? SegmentAccess.Memory : SegmentAccess.Bus);
+            ulong tolud = (ulong)(Config.Get16(Tolud) & ToludAddressBits) << ToludShift;
+            ulong lowEnd = Math.Clamp(tolud, PlatformMap.Granularity, PlatformMap.FixedDevices);
+            var map = new PlatformMap(
+                lowEnd,
+                Ecam(),
+                new(lowEnd, PlatformMap.FixedDevices),
+                new(ram.HighEnd(lowEnd), Memory.GuestMemory.AddressSpaceSize));
+            bool smram = (_smram & (SmramOpen | SmramEnable)) == (SmramOpen | SmramEnable);
+            var segments = default(LegacySegments).WithAdapters(smram ? SegmentAccess.Memory : SegmentAccess.Bus);
             for (int segment = 0; segment < LegacySegments.Shadows; segment++)
             {
                 // Two segments a register: the one with the odd number has the lower half.

@@ -11,7 +11,8 @@ namespace WebVm.Vmm.Devices.Pci.HostBridge;
 /// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx. It decides which addresses are RAM's and which are PCI's.
 /// </summary>
 public sealed class PciHostBridge
-    : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IAddressMap, IFirmwareVisible, IFirmwareSetUp, ISavedState<PciHostBridge.State>
+    : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IAddressMap, IFirmwareVisible, IFirmwareSetUp,
+        ISavedState<PciHostBridge.State>
 {
     public const ushort ConfigAddress = 0xcf8;
 
@@ -31,7 +32,12 @@ public sealed class PciHostBridge
     /// <param name="reset">The reset control register, which lies among the configuration ports.</param>
     /// <param name="memory">With RAM mapped as <see cref="PlatformMap.Direct"/> has it.</param>
     public PciHostBridge(
-        SystemBus bus, GuestMemory memory, IInterruptRouter router, IReadOnlyList<InterruptLine> intx, IPortHandler reset, HostBridgeChipset chipset = HostBridgeChipset.Generic)
+        SystemBus bus,
+        GuestMemory memory,
+        IInterruptRouter router,
+        IReadOnlyList<InterruptLine> intx,
+        IPortHandler reset,
+        HostBridgeChipset chipset = HostBridgeChipset.Generic)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(intx.Count, PciInterrupts.Pins);
         var windows = new PciWindows(bus, memory, PlatformMap.Direct);
@@ -43,7 +49,8 @@ public sealed class PciHostBridge
         {
             _hub = Function.Add(new MemoryControllerHub(ram, FollowRegisters));
             LowMemoryEndAtPowerOn = _hub.LowEndAtPowerOn;
-            MmioWindows = [new MmioWindow(new GuestPhysicalAddress(LegacySegments.Shadow), LegacySegments.End - LegacySegments.Shadow, ram)];
+            var shadow = new GuestPhysicalAddress(LegacySegments.Shadow);
+            MmioWindows = [new MmioWindow(shadow, LegacySegments.End - LegacySegments.Shadow, ram)];
             FollowRegisters();
         }
 
@@ -129,7 +136,8 @@ public sealed class PciHostBridge
     {
         if (state.Map is null == _hub is null)
         {
-            throw new InvalidDataException(_hub is null ? "The saved host bridge has no map of addresses." : "The saved host bridge has a map of addresses beside its registers.");
+            throw new InvalidDataException(
+                _hub is null ? "The saved host bridge has no map of addresses." : "The saved host bridge has a map of addresses beside its registers.");
         }
 
         if (state.Map?.Fault() is { } fault)

@@ -6,7 +6,8 @@ using WebVm.Vmm.Memory;
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
 /// <summary>
-/// The machine's RAM, from its first byte to its last, as the chipset shows it to the guest: from 0 up to where low memory ends, the rest from 4 GiB on; less the
+/// The machine's RAM, from its first byte to its last, as the chipset shows it to the guest: from 0 up to where low memory ends, the rest
+/// from 4 GiB on; less the
 /// configuration window, and as the segments below 1 MiB say. Not synchronised, but for accesses of the guest.
 /// </summary>
 internal sealed class SystemRam : IMmioHandler
@@ -94,7 +95,8 @@ internal sealed class SystemRam : IMmioHandler
             if ((access & SegmentAccess.Read) != 0)
             {
                 // Stores to RAM that is only read go to the bus.
-                Add(mappings, boundaries[i], boundaries[i], Math.Min(end, boundaries[i + 1]), access == SegmentAccess.Memory ? BackingKind.Memory : BackingKind.WritesToBus, hole);
+                var kind = access == SegmentAccess.Memory ? BackingKind.Memory : BackingKind.WritesToBus;
+                Add(mappings, boundaries[i], boundaries[i], Math.Min(end, boundaries[i + 1]), kind, hole);
             }
         }
 
@@ -109,7 +111,10 @@ internal sealed class SystemRam : IMmioHandler
         return mappings;
     }
 
-    /// <summary>Adds RAM from <paramref name="ram"/> on at the guest's addresses from <paramref name="at"/> to <paramref name="end"/>, but for those in the hole.</summary>
+    /// <summary>
+    /// Adds RAM from <paramref name="ram"/> on at the guest's addresses from <paramref name="at"/> to <paramref name="end"/>, but for those
+    /// in the hole.
+    /// </summary>
     private void Add(List<GuestMapping> mappings, ulong at, ulong ram, ulong end, BackingKind kind, AddressWindow? hole)
     {
         if (hole is not null && at < end && hole.Overlaps(at, end - at))
