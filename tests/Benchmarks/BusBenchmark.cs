@@ -39,7 +39,7 @@ internal sealed class BusBenchmark : IBenchmark
             Timers = timers,
             Interrupts = engine.Interrupts,
             Signals = new Deaf(),
-            Facts = new MachineFacts(0, 0),
+            Facts = new MachineFacts(0),
         }.With<ICpuEngine>(engine).With<ISerialBackend>(new SerialConsole()));
         tree.PowerUp();
         tree.Start();
@@ -56,9 +56,9 @@ internal sealed class BusBenchmark : IBenchmark
                 }
             }),
             ("MMIO read, I/O APIC", count => Mmio(count, IoApicWindow.Base, 4, 0)),
-            ("MMIO read, PCI configuration by ECAM", count => Mmio(count, PlatformMap.Ecam, 4, 0)),
-            ("MMIO read, two devices in turn", count => Mmio(count, PlatformMap.Ecam, 4, IoApicWindow.Base ^ PlatformMap.Ecam)),
-            ("MMIO read, nobody there", count => Mmio(count, PlatformMap.PciMemory64, 1, 0)),
+            ("MMIO read, PCI configuration by ECAM", count => Mmio(count, PlatformMap.Direct.Ecam!.Base, 4, 0)),
+            ("MMIO read, two devices in turn", count => Mmio(count, PlatformMap.Direct.Ecam!.Base, 4, IoApicWindow.Base ^ PlatformMap.Direct.Ecam!.Base)),
+            ("MMIO read, nobody there", count => Mmio(count, PlatformMap.Direct.Memory64.First, 1, 0)),
         ];
         foreach (var (what, loop) in accesses)
         {

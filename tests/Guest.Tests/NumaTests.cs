@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
 
@@ -58,6 +59,21 @@ public sealed class NumaTests
         Assert.Equal(["1,4", "0,2-3"], guest.Run("cat /sys/devices/system/node/node[0-1]/cpulist").Split('\n'));
         Assert.Equal(["0-2", "0-1"], guest.Run("cd /sys/devices/system/node; cat has_memory has_cpu; cd").Split('\n'));
         Assert.Equal(["0", "4", "1", "2", "5"], guest.Run("awk '/^apicid/{print $3}' /proc/cpuinfo").Split('\n'));
+    }
+
+    [Fact]
+    public async Task Places_for_more_vcpus_are_possible_and_not_present_and_leave_ids_as_they_will_be()
+    {
+        await using var guest = await GuestSession.Start(Machine(2,
+        [
+            new() { Cpus = new(0b001101), Memory = 128UL << 20 },
+            new() { Cpus = new(0b110010), Memory = 128UL << 20 },
+        ]) with { Cpu = new CpuSpec { Maximum = 6 } });
+        guest.WaitForShell();
+        Assert.Equal("0", guest.Run("dmesg | grep -ciE 'topology_sane|not on the same|Incorrect FW|APIC id mismatch|BUG:|WARNING:'"));
+        Assert.Equal("0-1 0-5", guest.Run("cd /sys/devices/system/cpu; echo $(cat present possible); cd"));
+        Assert.Equal(["0", "4"], guest.Run("awk '/^apicid/{print $3}' /proc/cpuinfo").Split('\n'));
+        Assert.Equal(["0", "1"], guest.Run("cat /sys/devices/system/cpu/cpu[0-1]/topology/physical_package_id").Split('\n'));
     }
 
     private static MachineSpec Machine(int cpus, IReadOnlyList<NumaNodeSpec> nodes) => new()

@@ -24,6 +24,7 @@ internal sealed class MachineOptions
     private readonly Option<string?> _name = new("--name") { Description = "name of the machine" };
     private readonly Option<string?> _engine = new("--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
     private readonly Option<string?> _cpus = new("--cpus") { Description = "number of vCPUs", HelpName = "N" };
+    private readonly Option<string?> _maximumCpus = new("--maximum-cpus") { Description = "number of vCPUs that the machine has places for; as many as it starts with unless given", HelpName = "N" };
     private readonly Option<string?> _cpuModel = new("--cpu-model") { Description = "processor that the guest meets: host, or x86-64-v2, -v3 or -v4, which are the same on every host", HelpName = "MODEL" };
     private readonly Option<string?> _cpuVendor = new("--cpu-vendor") { Description = "whose processor it is: host, intel or amd", HelpName = "host|intel|amd" };
     private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "features offered beyond the model's or taken away, such as la57,-avx2", HelpName = "LIST" };
@@ -48,7 +49,7 @@ internal sealed class MachineOptions
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _maximumCpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
         {
             command.Options.Add(option);
         }
@@ -135,6 +136,10 @@ internal sealed class MachineOptions
         }
 
         spec = spec with { Cpu = ReadCpu(spec.Cpu, parsed, faults) };
+        if (parsed.GetValue(_maximumCpus) is { } maximum)
+        {
+            spec = spec with { Cpu = spec.Cpu with { Maximum = ReadInteger("--maximum-cpus", maximum, faults) } };
+        }
 
         if (parsed.GetValue(_memory) is { } memory)
         {

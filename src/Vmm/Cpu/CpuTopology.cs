@@ -5,7 +5,7 @@ namespace WebVm.Vmm.Cpu;
 /// <summary>Where a vCPU is: its APIC id, and what CPUID tells of the package that it belongs to.</summary>
 /// <param name="ApicId">Number of the package, then of the core within it.</param>
 /// <param name="CoreBits">Bits of the APIC id that number the cores of a package; a core has one thread.</param>
-/// <param name="Cores">vCPUs of the same package.</param>
+/// <param name="Cores">vCPUs that the package has places for.</param>
 public readonly record struct CpuPlace(uint ApicId, int CoreBits, int Cores)
 {
     /// <summary>The only vCPU of a machine.</summary>

@@ -26,7 +26,7 @@ public static class DirectBoot
     public static BootPlan Prepare(GuestMemory memory, PlatformDescription platform, BootSource source, LinearFramebuffer? framebuffer = null)
     {
         var tables = AcpiTableSet.Create(platform);
-        ulong ramEnd = MemoryMap.Of(memory, []).LowRamEnd.Value;
+        ulong ramEnd = MemoryMap.Of(memory, platform.Map, []).LowRamEnd.Value;
         ulong size = (ulong)tables.Size;
         if (ramEnd < MemoryMap.ExtendedMemory + size)
         {
@@ -34,7 +34,7 @@ public static class DirectBoot
         }
 
         var block = new GuestPhysicalAddress(ramEnd - size);
-        var map = MemoryMap.Of(memory,
+        var map = MemoryMap.Of(memory, platform.Map,
         [
             new MemoryMapEntry(block, AcpiTableSet.SharedSize, MemoryMapType.AcpiNvs),
             new MemoryMapEntry(block + AcpiTableSet.SharedSize, size - AcpiTableSet.SharedSize, MemoryMapType.AcpiReclaimable),

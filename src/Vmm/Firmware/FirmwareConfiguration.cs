@@ -1,8 +1,10 @@
 using System.Buffers.Binary;
+using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Firmware.Smbios;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware;
 
@@ -15,15 +17,49 @@ public static class FirmwareConfiguration
     public const string SmbiosTablesFile = "etc/smbios/smbios-tables";
     public const string SmbiosEntryPointFile = "etc/smbios/smbios-anchor";
 
-    /// <param name="map">Without the ranges that the firmware will take for its tables.</param>
-    /// <exception cref="ArgumentException">The description contradicts itself.</exception>
+    /// <summary>
+    /// Room that the files with tables have beyond their contents where firmware changes the map of addresses: its tables are made when
+    /// they are asked for, and
+    /// may have grown since the directory told their sizes. Zeros are no command of the script, and belong to no table.
+    /// </summary>
+    private const int Room = 4096;
+
+    /// <param name="describe">The machine, as it is when it is asked.</param>
+    /// <param name="memory">With RAM mapped as the guest sees it.</param>
     /// <param name="hasDisplay">The machine has a screen.</param>
-    public static void Fill(FwCfgItems items, PlatformDescription platform, MemoryMap map, bool hasDisplay)
+    /// <param name="chipset">What has the map of addresses; null for a machine without.</param>
+    /// <exception cref="ArgumentException">The description contradicts itself.</exception>
+    public static void Fill(FwCfgItems items, Func<PlatformDescription> describe, GuestMemory memory, bool hasDisplay, IAddressMap? chipset = null)
     {
+        var platform = describe();
         items.Add(FwCfgKey.RamSize, platform.Memory.Aggregate(0UL, (sum, range) => sum + range.Length));
-        items.Add(FwCfgKey.CpuCount, (ushort)platform.Cpus.Count);
+        items.Add(FwCfgKey.CpuCount, (ushort)platform.Cpus.Count(cpu => cpu.Enabled));
         items.Add(FwCfgKey.MaximumCpus, (ushort)platform.Cpus.Count);
         items.Add(FwCfgKey.NoGraphic, (ushort)(hasDisplay ? 0 : 1));
+        byte[] inventory = SmbiosTables.Create(platform);
+        items.AddFile(SmbiosTablesFile, inventory);
+        items.AddFile(SmbiosEntryPointFile, SmbiosTables.CreateEntryPoint(default, inventory.Length));
+        bool changes = chipset is { IsProgrammable: true };
+        AddTables(items, platform, memory, changes ? Room : 0);
+        if (changes)
+        {
+            var told = platform.Map;
+            items.Refresh = () =>
+            {
+                var map = chipset!.Map;
+                if (map != told)
+                {
+                    told = map;
+                    AddTables(items, describe(), memory, Room);
+                }
+            };
+        }
+    }
+
+    /// <summary>What depends on the map of addresses: RAM, and all that tables say of PCI.</summary>
+    private static void AddTables(FwCfgItems items, PlatformDescription platform, GuestMemory memory, int room)
+    {
+        var map = MemoryMap.Of(memory, platform.Map, []);
         byte[] entries = new byte[map.Entries.Count * LinuxBootParameters.MapEntrySize];
         for (int i = 0; i < map.Entries.Count; i++)
         {
@@ -35,11 +71,15 @@ public static class FirmwareConfiguration
 
         items.AddFile(MemoryMapFile, entries);
         var loader = new AcpiTableLoader(AcpiTableSet.Create(platform));
-        items.AddFile(AcpiTableLoader.TablesFile, loader.Tables);
+        items.AddFile(AcpiTableLoader.TablesFile, Padded(loader.Tables, room));
         items.AddFile(AcpiTableLoader.RootPointerFile, loader.RootPointer);
-        items.AddFile(AcpiTableLoader.ScriptFile, loader.Script);
-        byte[] inventory = SmbiosTables.Create(platform);
-        items.AddFile(SmbiosTablesFile, inventory);
-        items.AddFile(SmbiosEntryPointFile, SmbiosTables.CreateEntryPoint(default, inventory.Length));
+        items.AddFile(AcpiTableLoader.ScriptFile, Padded(loader.Script, room));
+    }
+
+    private static byte[] Padded(byte[] contents, int room)
+    {
+        byte[] padded = new byte[room == 0 ? contents.Length : (contents.Length + (2 * room) - 1) / room * room];
+        contents.CopyTo(padded, 0);
+        return padded;
     }
 }

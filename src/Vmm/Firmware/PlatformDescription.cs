@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
 
@@ -43,6 +44,9 @@ public sealed record PlatformDescription
     public const byte LocalDistance = 10;
 
     public const byte RemoteDistance = 20;
+
+    /// <summary>How addresses are shared out between RAM and PCI.</summary>
+    public PlatformMap Map { get; init; } = PlatformMap.Direct;
 
     /// <summary>In order of their vCPU index; the first is the boot processor.</summary>
     public required IReadOnlyList<PlatformCpu> Cpus { get; init; }

@@ -81,6 +81,22 @@ public sealed unsafe partial class GuestMemory
         return true;
     }
 
+    /// <summary>Copies into a region, whether the guest sees it or not.</summary>
+    /// <param name="offset">Bytes into the region.</param>
+    public void Write(GuestMemoryRegion region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, region.Size);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((ulong)source.Length, region.Size - offset, nameof(source));
+        var address = region.System + offset;
+        if (AbsentPages != 0)
+        {
+            FillAbsent(address, (ulong)source.Length);
+        }
+
+        source.CopyTo(new Span<byte>(Host(address), source.Length));
+        ObserveRange(address, (ulong)source.Length);
+    }
+
     /// <summary>Reads one value; atomic when it is naturally aligned and at most eight bytes.</summary>
     public bool TryRead<T>(GuestPhysicalAddress address, out T value)
         where T : unmanaged

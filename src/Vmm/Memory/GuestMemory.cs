@@ -47,6 +47,18 @@ public sealed unsafe partial class GuestMemory : IDisposable
     /// <summary>The regions that the guest sees any of, each once, in ascending order of the first address: a snapshot.</summary>
     public IReadOnlyList<GuestMemoryRegion> Regions => _mapped;
 
+    /// <summary>All regions that have been created, whether the guest sees them or not, in that order: a snapshot.</summary>
+    public IReadOnlyList<GuestMemoryRegion> AllRegions
+    {
+        get
+        {
+            lock (_mapLock)
+            {
+                return [.. _owned];
+            }
+        }
+    }
+
     /// <summary>Bytes of <see cref="GuestMemoryKind.Ram"/> of which the guest sees any.</summary>
     public ulong RamSize => _mapped.Where(region => region.Kind == GuestMemoryKind.Ram).Aggregate(0UL, (sum, region) => sum + region.Size);
 

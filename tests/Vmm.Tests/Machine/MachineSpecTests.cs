@@ -1,4 +1,6 @@
 using System.Text;
+using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Settings;
 using Xunit;
@@ -8,7 +10,7 @@ namespace WebVm.Vmm.Tests.Machine;
 public sealed class MachineSpecTests
 {
     private const string Complete = """
-        {"schema":1,"name":"four","engine":"soft","cpus":4,"cpu":{"model":"x86-64-v2","vendor":"amd","features":{"la57":true,"popcnt":false}},"memory":"1G","hpet":true,
+        {"schema":1,"name":"four","engine":"soft","cpus":4,"cpu":{"model":"x86-64-v2","vendor":"amd","features":{"la57":true,"popcnt":false},"maximum":4},"memory":"1G","hpet":true,
          "numa":[{"cpus":"0-1","memory":"256M","distances":[10,21]},{"cpus":"2,3","memory":"768M","distances":[21,10]}],
          "boot":{"kernel":"/k","initrd":"/i","commandLine":"console=ttyS0"},"display":{"width":800,"height":600}}
         """;
@@ -24,6 +26,19 @@ public sealed class MachineSpecTests
         Assert.True(second!.Cpu.Features["la57"]);
         Assert.Equal(768UL << 20, second!.Numa[1].Memory);
         Assert.Equal(new CpuSet(0b1100), second.Numa[1].Cpus);
+    }
+
+    [Fact]
+    public void APIC_ids_and_packages_follow_from_the_most_vcpus_that_there_may_be()
+    {
+        var spec = Read("""{"cpus":2,"memory":"64M","cpu":{"maximum":6},"numa":[{"cpus":"0,2-4","memory":"32M"},{"cpus":"1,5","memory":"32M"}]}""", out var faults);
+        Assert.Empty(faults);
+        var topology = CpuLayout.Of(spec!);
+        Assert.Equal([0u, 4u, 1u, 2u, 3u, 5u], Enumerable.Range(0, topology.Count).Select(cpu => topology[cpu].ApicId));
+        Assert.Equal(new CpuPlace(4, 2, 2), topology[1]);
+        var grown = CpuLayout.Of(spec! with { Cpus = 6 });
+        Assert.Equal(Enumerable.Range(0, 6).Select(cpu => topology[cpu]), Enumerable.Range(0, 6).Select(cpu => grown[cpu]));
+        Assert.Equal(CpuTopology.Single(5)[4], CpuLayout.Of(new MachineSpec { Cpus = 5 })[4]);
     }
 
     [Fact]
@@ -46,6 +61,11 @@ public sealed class MachineSpecTests
     [InlineData("""{"cpu":{"vendor":"amd","features":{"spec_ctrl":true}}}""", "/cpu/features/spec_ctrl")]
     [InlineData("""{"cpus":65}""", "/cpus")]
     [InlineData("""{"cpus":"2"}""", "/cpus")]
+    [InlineData("""{"cpus":4,"cpu":{"maximum":3}}""", "/cpu/maximum")]
+    [InlineData("""{"cpu":{"maximum":65}}""", "/cpu/maximum")]
+    [InlineData("""{"cpu":{"maximum":"2"}}""", "/cpu/maximum")]
+    [InlineData("""{"cpus":1,"memory":"64M","cpu":{"maximum":2},"numa":[{"cpus":"0","memory":"64M"}]}""", "/numa")]
+    [InlineData("""{"cpus":1,"memory":"64M","cpu":{"maximum":2},"numa":[{"cpus":"0-2","memory":"64M"}]}""", "/numa/0/cpus")]
     [InlineData("""{"cpus":1e9}""", "/cpus")]
     [InlineData("""{"memory":"1"}""", "/memory")]
     [InlineData("""{"memory":4194305}""", "/memory")]

@@ -12,7 +12,7 @@ public sealed class MemoryLayoutTests
     [Fact]
     public void Memory_beyond_3_GiB_continues_above_4_GiB()
     {
-        var ranges = MemoryLayout.Of(new MachineSpec { Memory = 5 * Gigabyte });
+        var ranges = MemoryLayout.Of(new MachineSpec { Memory = 5 * Gigabyte }, PlatformMap.DirectLowMemoryEnd);
         Assert.Equal([(0UL, 3 * Gigabyte), (4 * Gigabyte, 2 * Gigabyte)], ranges.Select(range => (range.Base.Value, range.Size)));
     }
 
@@ -28,7 +28,7 @@ public sealed class MemoryLayoutTests
         Assert.Empty(spec.Validate());
         Assert.Equal(
             [(0UL, 3 * Gigabyte, 0), (4 * Gigabyte, Gigabyte, 0), (5 * Gigabyte, 2 * Gigabyte, 1)],
-            MemoryLayout.Of(spec).Select(range => (range.Base.Value, range.Size, range.Node)));
+            MemoryLayout.Of(spec, PlatformMap.DirectLowMemoryEnd).Select(range => (range.Base.Value, range.Size, range.Node)));
     }
 
     [Fact]
@@ -39,6 +39,6 @@ public sealed class MemoryLayoutTests
             Memory = 4 * Gigabyte,
             Numa = [new() { Cpus = new(1), Memory = 3 * Gigabyte }, new() { Cpus = new(0), Memory = Gigabyte }],
         };
-        Assert.Equal([0, PlatformMap.HighMemory], MemoryLayout.Of(spec).Select(range => range.Base.Value));
+        Assert.Equal([0, PlatformMap.HighMemory], MemoryLayout.Of(spec, PlatformMap.DirectLowMemoryEnd).Select(range => range.Base.Value));
     }
 }

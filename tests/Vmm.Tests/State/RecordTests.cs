@@ -147,7 +147,7 @@ public sealed class RecordTests
         records.Add("spec of machine", Names(MachineSpecJson.Write(new MachineSpec
         {
             Hpet = true,
-            Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = CpuVendor.Amd, Features = new Dictionary<string, bool> { ["avx2"] = false } },
+            Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = CpuVendor.Amd, Features = new Dictionary<string, bool> { ["avx2"] = false }, Maximum = 2 },
             Clock = ClockPolicy.Stopped,
             Numa = [new NumaNodeSpec { Cpus = new(1), Memory = 1 << 20, Distances = [10] }],
             Boot = new BootSpec { Kernel = "kernel", Initrd = "initrd" },

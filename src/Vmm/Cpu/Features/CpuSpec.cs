@@ -11,7 +11,10 @@ public sealed record CpuSpec
     /// <summary>Features by name that are offered beyond the model's (true), or taken away from them (false).</summary>
     public IReadOnlyDictionary<string, bool> Features { get; init; } = new SortedDictionary<string, bool>(StringComparer.Ordinal);
 
-    /// <summary>Nothing is asked for.</summary>
+    /// <summary>vCPUs that the machine has places for, in its topology and its tables; null for those that it starts with.</summary>
+    public int? Maximum { get; init; }
+
+    /// <summary>Nothing is asked for, as far as one processor is concerned.</summary>
     public bool IsDefault => Model == CpuModel.Host && Vendor is null && Features.Count == 0;
 
     /// <summary>Names that features may have, for messages and help.</summary>

@@ -66,6 +66,15 @@ public sealed class FwCfg(DmaSpace memory, FwCfgItems items) : IDevice, IPortMap
         }
     }
 
+    /// <summary>A state that was loaded may have an item selected.</summary>
+    public void Start()
+    {
+        lock (_lock)
+        {
+            Items.Refresh?.Invoke();
+        }
+    }
+
     public uint ReadPort(int offset, int size)
     {
         lock (_lock)
@@ -130,6 +139,7 @@ public sealed class FwCfg(DmaSpace memory, FwCfgItems items) : IDevice, IPortMap
 
     private void Select(ushort selector)
     {
+        Items.Refresh?.Invoke();
         _selector = (ushort)(selector & ~WriteSelector);
         _offset = 0;
     }

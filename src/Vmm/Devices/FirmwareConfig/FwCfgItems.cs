@@ -3,7 +3,7 @@ using System.Text;
 
 namespace WebVm.Vmm.Devices.FirmwareConfig;
 
-/// <summary>What fw_cfg offers: items by selector and named files, filled before the guest starts and then fixed.</summary>
+/// <summary>What fw_cfg offers: items by selector and named files, filled before the guest starts; what depends on what the guest has set up, when it is asked for.</summary>
 public sealed class FwCfgItems
 {
     /// <summary>Bytes of a directory entry: size, selector, reserved, name (linux/qemu_fw_cfg.h, struct fw_cfg_file).</summary>
@@ -24,6 +24,9 @@ public sealed class FwCfgItems
         Add(FwCfgKey.InterfaceVersion, new byte[] { Traditional | Dma, 0, 0, 0 });
         Publish();
     }
+
+    /// <summary>Called before an item is looked at, to bring what has become another in line. Files keep their names.</summary>
+    public Action? Refresh { get; set; }
 
     public void Add(ushort key, ReadOnlyMemory<byte> data) => _items[key] = data;
 

@@ -25,6 +25,7 @@ public sealed class DeviceNode
     private bool _started;
     private PowerLevel _level;
     private int _levelNoted;
+    private int _resetNoted;
 
     /// <summary>Nothing of the device is in progress since it was stopped, or nobody waits for it any more.</summary>
     private bool _atRest = true;
@@ -92,6 +93,7 @@ public sealed class DeviceNode
         }
 
         _running = true;
+        ResetIfDue();
         Attempt(() =>
         {
             if (Device is IPowerLevels { WantedLevel: PowerLevel.Asleep } levels)
@@ -172,7 +174,7 @@ public sealed class DeviceNode
     internal async Task FollowLevelAsync(DrainLimit limit)
     {
         Interlocked.Exchange(ref _levelNoted, 0);
-        if (Device is not IPowerLevels levels || !_running || Failure is not null)
+        if (Device is not IPowerLevels levels || !_running || IsResetDue || Failure is not null)
         {
             return;
         }
@@ -190,6 +192,44 @@ public sealed class DeviceNode
             {
                 Attempt(() => EnterLevel(levels, PowerLevel.Asleep));
             }
+        }
+    }
+
+    /// <summary>As <see cref="NoteLevel"/>, for a reset by the bus.</summary>
+    internal bool NoteReset() => Interlocked.Exchange(ref _resetNoted, 1) == 0;
+
+    /// <summary>The bus has reset the device, which has not followed yet.</summary>
+    internal bool IsResetDue => Device is IResetByBus { ResetDue: true };
+
+    /// <summary>Resets a device whose bus has reset it, if the machine runs; otherwise it is reset before it starts again, or tells its state.</summary>
+    internal async Task FollowResetAsync(DrainLimit limit)
+    {
+        Interlocked.Exchange(ref _resetNoted, 0);
+        if (!IsResetDue || !_running || Failure is not null)
+        {
+            return;
+        }
+
+        Attempt(() => ForEachConnector(connector => connector.Sleep(Device)));
+        StopDevice();
+        bool atRest = await DrainAsync(limit);
+        if (!_running || _started || Failure is not null)
+        {
+            return;
+        }
+
+        if (atRest)
+        {
+            ResetIfDue();
+            Attempt(Wake);
+        }
+        else
+        {
+            // As one that does not come to rest for a system reset.
+            GiveUp("it did not come to rest in time to be reset by its bus.");
+            PowerDown();
+            PowerUp();
+            Start();
         }
     }
 
@@ -222,6 +262,7 @@ public sealed class DeviceNode
             return null;
         }
 
+        ResetIfDue();
         if (_running || !_atRest)
         {
             throw new InvalidOperationException($"The state of device '{Name}' cannot be saved: it is not at rest.");
@@ -345,6 +386,15 @@ public sealed class DeviceNode
         if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
         {
             _failed(failure);
+        }
+    }
+
+    private void ResetIfDue()
+    {
+        if (IsResetDue && !_started && _atRest)
+        {
+            _level = PowerLevel.Full;
+            Attempt(Device.Reset);
         }
     }
 

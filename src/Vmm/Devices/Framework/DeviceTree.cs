@@ -69,6 +69,11 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
                 levels.LevelWanted += () => FollowLevel(node);
             }
 
+            if (device is IResetByBus reset)
+            {
+                reset.ResetWanted += () => FollowReset(node);
+            }
+
             return node;
         }
     }
@@ -96,6 +101,11 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         foreach (var node in Nodes)
         {
             Start(node);
+            if (node.IsResetDue)
+            {
+                // It was not at rest: a pause that was given up.
+                FollowReset(node);
+            }
         }
     }
 
@@ -323,6 +333,20 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     {
         using var limit = new DrainLimit();
         await limit.Wait(node.FollowLevelAsync(limit), Deadline, CancellationToken.None);
+    }
+
+    private void FollowReset(DeviceNode node)
+    {
+        if (node.NoteReset())
+        {
+            _thread.Post(() => _ = FollowResetAsync(node));
+        }
+    }
+
+    private async Task FollowResetAsync(DeviceNode node)
+    {
+        using var limit = new DrainLimit();
+        await limit.Wait(node.FollowResetAsync(limit), Deadline, CancellationToken.None);
     }
 
     private async Task RemoveWhenAgreed(DeviceNode node, Task<RemovalAnswer> answer)

@@ -104,7 +104,7 @@ public sealed class PciBridge
             bool changed = ways != _ways || ((numbers ^ _numbers) & Passes) != 0;
             if ((_numbers & ~numbers & Link) != 0)
             {
-                // What is behind a link that goes down is reset by that (§2.9.1).
+                // What is behind a link that goes down is reset by that (§2.9.1, §6.6.1).
                 _resetDue = 1;
                 changed = true;
             }

@@ -177,8 +177,8 @@ public sealed class PciBus
     private PciFunction? FunctionOf(IDevice device) =>
         device is IPciDevice { Function: var function } && function.Bus == this ? function : null;
 
-    /// <summary>The function in the slot that the guest can see now.</summary>
-    private PciFunction? Find(byte slot) => Volatile.Read(ref _functions[slot]) is { Connected: true } function ? function : null;
+    /// <summary>The function in the slot that the guest can see now. One that is being reset does not answer, for which a guest waits (PCI Express Base 5.0 §6.6.1).</summary>
+    private PciFunction? Find(byte slot) => Volatile.Read(ref _functions[slot]) is { Answers: true } function ? function : null;
 
     private void Count()
     {

@@ -95,9 +95,13 @@ internal sealed class PciConfigSpace
         }
     }
 
+    public byte Get8(int offset) => _values[offset];
+
     public ushort Get16(int offset) => BinaryPrimitives.ReadUInt16LittleEndian(_values.AsSpan(offset));
 
     public uint Get32(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(_values.AsSpan(offset));
+
+    public void Set8(int offset, byte value) => _values[offset] = value;
 
     public void Set16(int offset, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(_values.AsSpan(offset), value);
 

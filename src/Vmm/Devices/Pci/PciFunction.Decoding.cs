@@ -77,6 +77,7 @@ public sealed partial class PciFunction
         {
             _owner = owner;
             Volatile.Write(ref _windows, _bus!.Wiring.Windows);
+            Interlocked.Or(ref _presence, InItsSlot);
         }
 
         UpdateMappings();
@@ -92,6 +93,7 @@ public sealed partial class PciFunction
     {
         lock (_mapping)
         {
+            Interlocked.And(ref _presence, ~InItsSlot);
             if (_windows is { } windows)
             {
                 foreach (var bar in _bars)
@@ -158,7 +160,8 @@ public sealed partial class PciFunction
             {
                 if (_bars[index] is { } bar)
                 {
-                    wanted[index] = DecodedAddress(index, bar) is { } at && _bus?.Forwards(bar.Kind, at, bar.Size) == true ? at : null;
+                    wanted[index] = DecodedAddress(index, bar) is { } at && windows.Forwards(bar.Kind, at, bar.Size)
+                        && _bus?.Forwards(bar.Kind, at, bar.Size) == true ? at : null;
                     if (wanted[index] != bar.MappedAt)
                     {
                         Unmap(windows, bar);

@@ -13,14 +13,20 @@ namespace WebVm.Vmm.Devices.Pci;
 /// </remarks>
 public sealed partial class PciFunction
 {
+    private const int InItsSlot = 1;
+    private const int BeingReset = 2;
+
     private readonly Lock _lock = new();
     private readonly PciConfigSpace _config = new();
-    private readonly List<PciCapability> _capabilities = [];
+    private readonly List<PciRegisterBlock> _blocks = [];
     private PowerManagementCapability? _power;
     private ExpressCapability? _express;
 
     /// <summary>From when the guest puts the function to sleep until the device is started again.</summary>
     private bool _asleep;
+
+    /// <summary>Whether the guest finds it, in one word that each request looks at: <see cref="InItsSlot"/>, <see cref="BeingReset"/>.</summary>
+    private int _presence;
     private PciBus? _bus;
     private PciSlot _slot;
 
@@ -58,6 +64,9 @@ public sealed partial class PciFunction
     /// <summary>See <see cref="IPowerLevels.LevelWanted"/>.</summary>
     public event Action? LevelWanted;
 
+    /// <summary>See <see cref="IResetByBus.ResetWanted"/>.</summary>
+    public event Action? ResetWanted;
+
     public PciIdentity Identity { get; }
 
     /// <summary>The bridge that the function is; null for one that is none.</summary>
@@ -83,6 +92,12 @@ public sealed partial class PciFunction
         }
     }
 
+    /// <summary>The link that leads to it went down, and its device has not been reset yet.</summary>
+    public bool ResetDue => (Volatile.Read(ref _presence) & BeingReset) != 0;
+
+    /// <summary>It is there, and answers requests.</summary>
+    internal bool Answers => Volatile.Read(ref _presence) == InItsSlot;
+
     public void AddExpressCapability() => _express = Add(new ExpressCapability());
 
     /// <summary>Lets the guest put the function to sleep (D3hot).</summary>
@@ -94,6 +109,7 @@ public sealed partial class PciFunction
         lock (_lock)
         {
             _asleep = false;
+            Interlocked.And(ref _presence, ~BeingReset);
             ResetRegisters();
         }
 
@@ -146,11 +162,12 @@ public sealed partial class PciFunction
             }
 
             _interruptPending = state.InterruptPending;
+            Interlocked.And(ref _presence, ~BeingReset);
             _power?.Settle(PowerLevel.Full);
             _asleep = LevelInRegister == PowerLevel.Asleep;
-            foreach (var capability in _capabilities)
+            foreach (var block in _blocks)
             {
-                capability.Loaded();
+                block.Loaded();
             }
 
             _ = LatchBridge();
@@ -160,13 +177,13 @@ public sealed partial class PciFunction
         Settle();
     }
 
-    /// <summary>Appends a capability to the function's list.</summary>
-    internal T Add<T>(T capability)
-        where T : PciCapability
+    /// <summary>Adds registers; a capability is appended to the function's list.</summary>
+    internal T Add<T>(T block)
+        where T : PciRegisterBlock
     {
-        capability.AddTo(_config, _lock);
-        _capabilities.Add(capability);
-        return capability;
+        block.AddTo(_config, _lock);
+        _blocks.Add(block);
+        return block;
     }
 
     /// <summary>Reads configuration registers; 1, 2 or 4 bytes, also unaligned.</summary>
@@ -198,9 +215,9 @@ public sealed partial class PciFunction
                 UpdateLine();
             }
 
-            foreach (var capability in _capabilities)
+            foreach (var block in _blocks)
             {
-                capability.Written(offset, size);
+                block.Written(offset, size);
             }
 
             route = LatchBridge();
@@ -229,9 +246,9 @@ public sealed partial class PciFunction
             SendPending();
         }
 
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Follow();
+            block.Follow();
         }
 
         if (level)
@@ -244,22 +261,21 @@ public sealed partial class PciFunction
     internal void SetMultiFunction() =>
         _config.Define(PciRegister.HeaderType, 1, (uint)(PciRegister.MultiFunction | (Bridge is null ? 0 : PciBridgeRegister.HeaderType)));
 
-    /// <summary>The link that leads to it went down and is to come up: as <see cref="Reset"/>, while the device may run.</summary>
+    /// <summary>
+    /// The link that leads to it went down, which is a conventional reset (PCI Express Base 5.0 §6.6.1). Registers have their power-on values at once; the device,
+    /// which may be at work, follows, and does not answer before it has.
+    /// </summary>
     internal void HotReset()
     {
-        bool level;
         lock (_lock)
         {
-            level = LevelInRegister != PowerLevel.Full;
+            Interlocked.Or(ref _presence, BeingReset);
             ResetRegisters();
         }
 
         Settle();
         Bridge?.ResetBehind();
-        if (level)
-        {
-            LevelWanted?.Invoke();
-        }
+        ResetWanted?.Invoke();
     }
 
     /// <summary>Wires the function to its slot.</summary>
@@ -303,9 +319,9 @@ public sealed partial class PciFunction
             Bridge!.RouteChanged();
         }
 
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Follow();
+            block.Follow();
         }
     }
 
@@ -318,9 +334,9 @@ public sealed partial class PciFunction
     private void ResetRegisters()
     {
         _config.Reset();
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Reset();
+            block.Reset();
         }
 
         _interruptPending = false;
@@ -333,9 +349,9 @@ public sealed partial class PciFunction
     {
         UpdateMappings();
         Bridge?.RouteChanged();
-        foreach (var capability in _capabilities)
+        foreach (var block in _blocks)
         {
-            capability.Follow();
+            block.Follow();
         }
     }
 }

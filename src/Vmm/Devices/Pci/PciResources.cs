@@ -30,17 +30,19 @@ public static class PciResources
     /// <exception cref="InvalidOperationException">The windows are too small for what is on the buses, or there are too many buses.</exception>
     public static void Assign(PciBus bus)
     {
+        var map = bus.Wiring.Windows.Map;
         int next = bus.Number + 1;
-        Number(bus, ref next);
+        Number(bus, ref next, map.Ecam?.Buses ?? PlatformMap.MaximumBuses);
         var io = new Window(PlatformMap.PciIoBase, PlatformMap.PciIoEnd + 1UL);
-        var memory32 = new Window(PlatformMap.PciMemory32, PlatformMap.PciMemory32End);
-        var memory64 = new Window(PlatformMap.PciMemory64, PlatformMap.PciMemory64End);
+        Window[] memory32 = [.. map.Windows32.Select(window => new Window(window.First, window.End))];
+        // What lies above RAM is left to RAM that may be added.
+        var memory64 = new Window(Math.Max(map.Memory64.First, PlatformMap.HighPci), map.Memory64.End);
         foreach (var want in Wants(bus))
         {
             ulong address = 0;
             bool placed = want.Space == Space.Io
                 ? io.TryTake(want, out address)
-                : (want.TryLow && memory32.TryTake(want, out address)) || (want.MayBeHigh && memory64.TryTake(want, out address));
+                : (want.TryLow && TryTake(memory32, want, out address)) || (want.MayBeHigh && memory64.TryTake(want, out address));
             if (!placed)
             {
                 throw new InvalidOperationException($"There is no room for {want.What}: {want.Size} bytes.");
@@ -52,20 +54,34 @@ public static class PciResources
         Enable(bus);
     }
 
-    private static void Number(PciBus bus, ref int next)
+    private static bool TryTake(Window[] windows, Want want, out ulong address)
+    {
+        address = 0;
+        foreach (var window in windows)
+        {
+            if (window.TryTake(want, out address))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static void Number(PciBus bus, ref int next, int buses)
     {
         foreach (var (_, function) in bus.Functions)
         {
             if (function.Bridge is { } bridge)
             {
-                if (next >= PlatformMap.EcamBuses)
+                if (next >= buses)
                 {
                     throw new InvalidOperationException("There are more PCI buses than numbers for them.");
                 }
 
                 byte secondary = (byte)next++;
                 bridge.SetNumbers(bus.Number, secondary, secondary);
-                Number(bridge.SecondaryBus, ref next);
+                Number(bridge.SecondaryBus, ref next, buses);
                 bridge.SetNumbers(bus.Number, secondary, (byte)(next - 1));
             }
         }

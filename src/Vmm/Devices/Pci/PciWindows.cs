@@ -8,21 +8,30 @@ namespace WebVm.Vmm.Devices.Pci;
 /// What the root complex forwards to PCI: BARs are decoded inside these windows only, so a BAR that a guest places over RAM, the interrupt
 /// controllers or the configuration window is simply not there.
 /// </summary>
-internal sealed class PciWindows(SystemBus bus, GuestMemory memory)
+internal sealed class PciWindows(SystemBus bus, GuestMemory memory, PlatformMap map)
 {
-    public static bool Forwards(PciBarKind kind, ulong address, ulong size) => kind == PciBarKind.Io
-        ? IsInside(address, size, PlatformMap.PciIoBase, PlatformMap.PciIoEnd + 1UL)
-        : IsInside(address, size, PlatformMap.PciMemory32, PlatformMap.PciMemory32End)
-            || (kind == PciBarKind.Memory64 && IsInside(address, size, PlatformMap.PciMemory64, PlatformMap.PciMemory64End));
+    private static readonly AddressWindow s_ports = new(PlatformMap.PciIoBase, PlatformMap.PciIoEnd + 1UL);
 
-    /// <summary>Decodes the BAR at the address. False when the address is not forwarded, or taken by other memory.</summary>
+    private volatile PlatformMap _map = map;
+
+    /// <summary>Where the windows are. Who moves them has all functions look again.</summary>
+    public PlatformMap Map
+    {
+        get => _map;
+        set => _map = value;
+    }
+
+    public bool Forwards(PciBarKind kind, ulong address, ulong size)
+    {
+        var map = _map;
+        return kind == PciBarKind.Io ? s_ports.Contains(address, size)
+            : (map.Memory32.Contains(address, size) || (kind == PciBarKind.Memory64 && map.Memory64.Contains(address, size)))
+                && map.Ecam?.Range.Overlaps(address, size) != true;
+    }
+
+    /// <summary>Decodes the BAR at an address that is forwarded. False when it is taken by other memory.</summary>
     public bool TryMap(PciBar bar, ulong address, string owner)
     {
-        if (!Forwards(bar.Kind, address, bar.Size))
-        {
-            return false;
-        }
-
         if (bar.Region is { } region)
         {
             return memory.TryMap(region, new GuestPhysicalAddress(address));
@@ -52,6 +61,4 @@ internal sealed class PciWindows(SystemBus bus, GuestMemory memory)
 
         return window;
     }
-
-    private static bool IsInside(ulong address, ulong size, ulong first, ulong end) => address >= first && address < end && size <= end - address;
 }

@@ -27,6 +27,8 @@ internal static class DifferentiatedDescription
         [
             new AmlName("_HID", "ACPI0007"),
             new AmlName("_UID", cpu.Uid),
+            // What may be added later is not there yet (§6.3.7).
+            .. (cpu.Enabled ? Array.Empty<AmlTerm>() : [new AmlName("_STA", 0)]),
             .. (platform.NodeCount > 0 ? [new AmlName("_PXM", (ulong)cpu.Node)] : Array.Empty<AmlTerm>()),
         ]));
 }

@@ -105,8 +105,9 @@ public sealed unsafe class BootPlan
             msr.MtrrVariable[i] = 0;
         }
 
-        SetRange(ref msr, 0, PlatformMap.PciMemory32, PlatformMap.HighMemory - PlatformMap.PciMemory32);
-        SetRange(ref msr, 1, PlatformMap.PciMemory64, PlatformMap.PciMemory64End - PlatformMap.PciMemory64);
+        // Direct boot's map: what is covered has to be powers of two.
+        SetRange(ref msr, 0, PlatformMap.DirectLowMemoryEnd, PlatformMap.HighMemory - PlatformMap.DirectLowMemoryEnd);
+        SetRange(ref msr, 1, PlatformMap.HighPci, GuestMemory.AddressSpaceSize - PlatformMap.HighPci);
 
         // 0-0x9ffff write-back, adapters' memory uncached, ROM (0xc0000-0xfffff) write-protected as PC firmware leaves it.
         const ulong allWriteBack = 0x0606_0606_0606_0606;

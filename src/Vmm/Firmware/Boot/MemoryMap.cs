@@ -44,22 +44,23 @@ public sealed class MemoryMap
 
     /// <summary>What every machine reserves: EBDA, the hole for adapters and ROM below 1 MiB, the ECAM window.</summary>
     /// <remarks>Linux uses ECAM only when firmware reserves it (PCI Firmware 3.3 §4.1.2).</remarks>
-    public static IReadOnlyList<MemoryMapEntry> PlatformReservations { get; } =
+    public static IReadOnlyList<MemoryMapEntry> ReservationsOf(PlatformMap map) =>
     [
         new(new(ExtendedBiosData), VideoMemory - ExtendedBiosData, MemoryMapType.Reserved),
         new(new(SystemRom), ExtendedMemory - SystemRom, MemoryMapType.Reserved),
-        new(new(PlatformMap.Ecam), (ulong)PlatformMap.EcamBuses << 20, MemoryMapType.Reserved),
+        // One at 0, where it makes no sense, hides the others.
+        .. map.Ecam is { Base: > 0 } ecam ? [new(new(ecam.Base), ecam.Size, MemoryMapType.Reserved)] : Array.Empty<MemoryMapEntry>(),
     ];
 
     /// <summary>Ranges that hold no RAM for the guest even where memory is mapped, and are not reported at all.</summary>
     private static readonly (ulong Start, ulong End)[] s_holes = [(VideoMemory, SystemRom)];
 
     /// <summary>The map of a machine's memory as it is mapped now.</summary>
-    /// <param name="reserved">Besides <see cref="PlatformReservations"/>, such as the ACPI tables.</param>
-    public static MemoryMap Of(GuestMemory memory, IEnumerable<MemoryMapEntry> reserved) =>
+    /// <param name="reserved">Besides <see cref="ReservationsOf"/>, such as the ACPI tables.</param>
+    public static MemoryMap Of(GuestMemory memory, PlatformMap map, IEnumerable<MemoryMapEntry> reserved) =>
         Create(
-            memory.Regions.Where(region => region is { Kind: GuestMemoryKind.Ram, Base: not null }).Select(region => (region.Base!.Value, region.Size)),
-            PlatformReservations.Concat(reserved));
+            memory.Mappings.Where(mapping => mapping.Region.Kind == GuestMemoryKind.Ram).Select(mapping => (mapping.At, mapping.Size)),
+            ReservationsOf(map).Concat(reserved));
 
     /// <exception cref="ArgumentException">Two reserved ranges overlap, or a range leaves the address space.</exception>
     public static MemoryMap Create(IEnumerable<(GuestPhysicalAddress Base, ulong Length)> ram, IEnumerable<MemoryMapEntry> reserved)

@@ -38,7 +38,7 @@ public static class MachineAssembly
         var memory = new GuestMemory();
         try
         {
-            MemoryLayout.Populate(memory, MemoryLayout.Of(spec));
+            MemoryLayout.Populate(memory, MemoryLayout.Of(spec, PlatformMap.Direct.LowMemoryEnd));
             var bus = new SystemBus();
             var engine = EngineSelection.Create(spec, memory, bus, timers, known);
             var signals = new MachineSignals();
@@ -50,12 +50,12 @@ public static class MachineAssembly
                 Timers = timers,
                 Interrupts = engine.Interrupts,
                 Signals = signals,
-                Facts = FactsOf(spec),
+                Facts = new MachineFacts(spec.Memory),
             }.With<ICpuEngine>(engine).With<ISerialBackend>(serial));
             var display = devices.All<IDisplay>().FirstOrDefault();
             foreach (var configuration in devices.All<FwCfg>())
             {
-                FirmwareConfiguration.Fill(configuration.Items, Describe(spec, devices), MemoryMap.Of(memory, []), display is not null);
+                FirmwareConfiguration.Fill(configuration.Items, () => Describe(spec, devices), memory, display is not null, MapOf(devices));
             }
 
             var framebuffer = display is null ? null : new Framebuffer(memory, display);
@@ -86,12 +86,6 @@ public static class MachineAssembly
         }
     }
 
-    internal static MachineFacts FactsOf(MachineSpec spec)
-    {
-        ulong low = Math.Min(spec.Memory, PlatformMap.LowMemoryEnd);
-        return new MachineFacts(low, spec.Memory - low);
-    }
-
     /// <exception cref="BootException">A file cannot be read.</exception>
     private static BootSource ReadBoot(BootSpec boot)
     {
@@ -114,7 +108,7 @@ public static class MachineAssembly
 
     private static unsafe void PowerOn(MachineSpec spec, GuestMemory memory, ICpuEngine engine, DeviceTree devices, CpuStateBuffer states)
     {
-        foreach (var region in memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram))
+        foreach (var region in memory.AllRegions.Where(region => region.Kind == GuestMemoryKind.Ram))
         {
             memory.Clear(region);
         }
@@ -142,10 +136,15 @@ public static class MachineAssembly
     private static LinearFramebuffer? ScreenOf(DeviceTree devices) =>
         devices.All<IDisplay>().FirstOrDefault() is { FramebufferAddress: { } address, Mode: { } mode } ? new LinearFramebuffer(address, mode.Width, mode.Height, mode.Stride) : null;
 
-    private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices) => new()
+    private static IAddressMap? MapOf(DeviceTree devices) => devices.All<IAddressMap>().FirstOrDefault();
+
+    private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices) => Describe(spec, devices, MapOf(devices)?.Map ?? PlatformMap.Direct);
+
+    private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices, PlatformMap map) => new()
     {
+        Map = map,
         Cpus = Processors(spec),
-        Memory = [.. MemoryLayout.Of(spec).Select(range => new PlatformMemory(range.Base, range.Size, range.Node))],
+        Memory = [.. MemoryLayout.Of(spec, map.LowMemoryEnd).Select(range => new PlatformMemory(range.Base, range.Size, range.Node))],
         NodeCount = spec.Numa.Count,
         Distances = Distances(spec),
         Devices = [.. devices.All<IFirmwareVisible>()],
@@ -154,7 +153,8 @@ public static class MachineAssembly
     private static PlatformCpu[] Processors(MachineSpec spec)
     {
         var topology = CpuLayout.Of(spec);
-        return [.. Enumerable.Range(0, spec.Cpus).Select(cpu => new PlatformCpu((uint)cpu, topology[cpu].ApicId, NodeOf(spec, cpu)))];
+        return [.. Enumerable.Range(0, spec.CpuPlaces)
+            .Select(cpu => new PlatformCpu((uint)cpu, topology[cpu].ApicId, NodeOf(spec, cpu), Enabled: cpu < spec.Cpus))];
     }
 
     private static int NodeOf(MachineSpec spec, int cpu)

@@ -12,7 +12,8 @@ internal readonly record struct RamRange(string Name, GuestPhysicalAddress Base,
 /// </summary>
 internal static class MemoryLayout
 {
-    public static IReadOnlyList<RamRange> Of(MachineSpec spec)
+    /// <param name="lowEnd">Where RAM below 4 GiB ends.</param>
+    public static IReadOnlyList<RamRange> Of(MachineSpec spec, ulong lowEnd)
     {
         var ranges = new List<RamRange>();
         ulong at = 0;
@@ -22,12 +23,12 @@ internal static class MemoryLayout
             ulong left = sizes[node];
             while (left > 0)
             {
-                if (at == PlatformMap.LowMemoryEnd)
+                if (at == lowEnd)
                 {
                     at = PlatformMap.HighMemory;
                 }
 
-                ulong size = at < PlatformMap.LowMemoryEnd ? Math.Min(left, PlatformMap.LowMemoryEnd - at) : left;
+                ulong size = at < lowEnd ? Math.Min(left, lowEnd - at) : left;
                 ranges.Add(new RamRange($"ram{ranges.Count}", new GuestPhysicalAddress(at), size, node));
                 at += size;
                 left -= size;

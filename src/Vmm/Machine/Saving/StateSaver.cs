@@ -94,7 +94,7 @@ public static class StateSaver
     }
 
     internal static IEnumerable<GuestMemoryRegion> RegionsOf(VirtualMachine machine) =>
-        machine.Platform.Memory.Regions.Where(region => region.Kind == GuestMemoryKind.Ram).Concat(machine.Platform.Devices.MemoryRegions).Distinct();
+        machine.Platform.Memory.AllRegions.Where(region => region.Kind == GuestMemoryKind.Ram).Concat(machine.Platform.Devices.MemoryRegions).Distinct();
 
     private static StateContents ContentsOf(GuestMemoryRegion region) => new(region.Name, region.Size);
 

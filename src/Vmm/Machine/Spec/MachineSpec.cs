@@ -42,8 +42,8 @@ public sealed record MachineSpec
     /// <summary>What the smallest boot protocol needs.</summary>
     public const ulong MinimumMemory = 4UL << 20;
 
-    /// <summary>RAM ends where 64-bit PCI memory starts, and 1 GiB below 4 GiB is not RAM.</summary>
-    public const ulong MaximumMemory = PlatformMap.PciMemory64 - (PlatformMap.HighMemory - PlatformMap.LowMemoryEnd);
+    /// <summary>RAM ends where 64-bit PCI memory starts, and 1 GiB below 4 GiB is not RAM, when a machine is booted directly.</summary>
+    public const ulong MaximumMemory = PlatformMap.HighPci - (PlatformMap.HighMemory - PlatformMap.DirectLowMemoryEnd);
 
     /// <summary>Linux ignores nodes that are smaller (arch/x86/mm/numa.c, NODE_MIN_SIZE).</summary>
     public const ulong MinimumNodeMemory = 4UL << 20;
@@ -52,10 +52,14 @@ public sealed record MachineSpec
 
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
+    /// <summary>vCPUs that are there when the machine starts.</summary>
     public int Cpus { get; init; } = 1;
 
-    /// <summary>What the vCPUs are: model, vendor, features.</summary>
+    /// <summary>What the vCPUs are (model, vendor, features), and how many there may come to be.</summary>
     public CpuSpec Cpu { get; init; } = new();
+
+    /// <summary>vCPUs that have a place, and with it an APIC id: those that are there, and those that may be added.</summary>
+    public int CpuPlaces => Cpu.Maximum ?? Cpus;
 
     /// <summary>Bytes of RAM, all nodes together.</summary>
     public ulong Memory { get; init; } = 512UL << 20;
@@ -104,6 +108,11 @@ public sealed record MachineSpec
         if (Cpus is < 1 or > MaximumCpus)
         {
             faults.Add(new("/cpus", $"{Cpus} vCPUs; there may be 1 to {MaximumCpus}"));
+        }
+
+        if (Cpu.Maximum is { } maximum && (maximum < Cpus || maximum > MaximumCpus))
+        {
+            faults.Add(new("/cpu/maximum", $"{maximum} vCPUs at most; the machine starts with {Cpus}, and there may be up to {MaximumCpus}"));
         }
 
         if (Memory is < MinimumMemory or > MaximumMemory)

@@ -128,6 +128,11 @@ public static class MachineSpecJson
             result["features"] = new JsonObject(cpu.Features.Select(feature => KeyValuePair.Create(feature.Key, (JsonNode?)JsonValue.Create(feature.Value))));
         }
 
+        if (cpu.Maximum is { } maximum)
+        {
+            result["maximum"] = maximum;
+        }
+
         return result;
     }
 
@@ -231,8 +236,9 @@ public static class MachineSpecJson
             }
         }
 
+        int? maximum = cpu.Has("maximum") ? cpu.Integer("maximum", 0) : null;
         cpu.RefuseOthers();
-        return new CpuSpec { Model = model, Vendor = vendor, Features = features };
+        return new CpuSpec { Model = model, Vendor = vendor, Features = features, Maximum = maximum };
     }
 
     private static NumaNodeSpec ReadNode(SpecObject node)

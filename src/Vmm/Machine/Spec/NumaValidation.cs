@@ -2,7 +2,7 @@ using WebVm.Vmm.Settings;
 
 namespace WebVm.Vmm.Machine.Spec;
 
-/// <summary>Whether the NUMA nodes of a spec share out its vCPUs and memory exactly.</summary>
+/// <summary>Whether the NUMA nodes of a spec share out its vCPUs and memory exactly. A vCPU that may be added has its node too.</summary>
 internal static class NumaValidation
 {
     public static void Check(MachineSpec spec, List<SpecFault> faults)
@@ -34,16 +34,16 @@ internal static class NumaValidation
                 faults.Add(new($"/numa/{index}/cpus", $"vCPUs {new CpuSet(twice)} are in an earlier node already"));
             }
 
-            if (node.Cpus.Highest >= spec.Cpus)
+            if (node.Cpus.Highest >= spec.CpuPlaces)
             {
-                faults.Add(new($"/numa/{index}/cpus", $"vCPU {node.Cpus.Highest} does not exist; the machine has {spec.Cpus}"));
+                faults.Add(new($"/numa/{index}/cpus", $"vCPU {node.Cpus.Highest} does not exist; the machine has {spec.CpuPlaces}"));
             }
 
             seen |= node.Cpus.Mask;
             CheckDistances(spec, index, faults);
         }
 
-        if ((CpuSet.FirstOf(Math.Clamp(spec.Cpus, 0, CpuSet.Limit)).Mask & ~seen) is not 0 and var homeless)
+        if ((CpuSet.FirstOf(Math.Clamp(spec.CpuPlaces, 0, CpuSet.Limit)).Mask & ~seen) is not 0 and var homeless)
         {
             faults.Add(new("/numa", $"vCPUs {new CpuSet(homeless)} are in no node"));
         }

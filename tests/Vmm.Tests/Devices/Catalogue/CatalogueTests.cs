@@ -155,7 +155,7 @@ public sealed class CatalogueTests
         using var platform = new WholePlatform();
         Assert.Equal(
             [
-                "acpi-pm: acpi-pm 1", "display: bochs-display 1", "fw-cfg: fw-cfg 1", "hpet: hpet 1", "i8042: i8042 1", "pci: pci-host-bridge 1",
+                "acpi-pm: acpi-pm 1", "display: bochs-display 1", "fw-cfg: fw-cfg 1", "hpet: hpet 1", "i8042: i8042 1", "pci: pci-host-bridge 2",
                 "port0: pcie-root-port 1", "port1: pcie-root-port 1", "port2: pcie-root-port 1", "port92: system-control-a 1", "reset-control: reset-control 1", "rtc: mc146818 1", "uart0: 16550 1",
             ],
             platform.Plan.Devices.Select(device => platform.Tree.Find(device.Id)!.Device).OfType<ISavedState>()

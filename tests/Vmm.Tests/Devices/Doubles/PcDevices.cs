@@ -36,7 +36,7 @@ internal static class PcDevices
             Timers = timers,
             Interrupts = engine.Interrupts,
             Signals = new RecordingSignals(),
-            Facts = new MachineFacts(0, 0),
+            Facts = new MachineFacts(0),
         }.With<ICpuEngine>(engine).With<ISerialBackend>(new SerialConsole()));
         return [.. tree.All<IFirmwareVisible>()];
     }

@@ -1,6 +1,7 @@
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.FirmwareConfig;
+using WebVm.Vmm.Devices.Pci.HostBridge;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Tests.Devices.Hostile;
@@ -105,10 +106,24 @@ internal sealed class RandomGuest(WholePlatform platform, int seed)
         uint value = _random.Next(4) switch
         {
             0 or 1 => Value(),
-            2 => (uint)PlatformMap.PciMemory32 + ((uint)_random.Next(0x2000) << 16),
+            2 => (uint)PlatformMap.Direct.Memory32.First + ((uint)_random.Next(0x2000) << 16),
             _ => register is 0x18 ? 0x0002_0100u << _random.Next(2) : 0xfff0_0007,
         };
-        platform.Bus.WriteMmio(new GuestPhysicalAddress(PlatformMap.Ecam + ((ulong)requester << 12) + (ulong)register), 1 << _random.Next(3), value);
+        if (platform.Bridge.IsProgrammable && _random.Next(16) == 0)
+        {
+            // The map of addresses.
+            (requester, register) = (0, _random.Next(5) switch { 0 => 0x60, 1 => 0x64, 2 => 0x90 + _random.Next(7), 3 => 0x9d, _ => 0xb0 });
+            value = _random.Next(2) == 0 ? value : (uint)PlatformMap.Direct.Ecam!.Base | 1;
+        }
+
+        if (platform.Bridge.Map.Ecam is not { } ecam || _random.Next(8) == 0)
+        {
+            platform.Bus.WritePort(PciHostBridge.ConfigAddress, 4, 0x8000_0000 | ((uint)requester << 8) | ((uint)register & 0xfc));
+            platform.Bus.WritePort((ushort)(PciHostBridge.ConfigAddress + 4 + (register & 3)), 1, value);
+            return;
+        }
+
+        platform.Bus.WriteMmio(new GuestPhysicalAddress(ecam.Base + ((ulong)requester << 12) + (ulong)register), 1 << _random.Next(3), value);
     }
 
     /// <summary>Something for DMA to find: a plausible fw_cfg descriptor, and the port that starts it.</summary>

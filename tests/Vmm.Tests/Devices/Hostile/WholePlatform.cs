@@ -35,7 +35,7 @@ internal sealed class WholePlatform : IDisposable
     private readonly SoftEngine _engine;
     private readonly ConcurrentQueue<string> _faults = new();
 
-    public WholePlatform()
+    public WholePlatform(string chipset = "generic")
     {
         _timers = new TimerService(Clock);
         if (!Memory.TryMap(Memory.CreateRegion("ram", GuestMemoryKind.Ram, RamSize), new GuestPhysicalAddress(0)))
@@ -45,7 +45,7 @@ internal sealed class WholePlatform : IDisposable
 
         _engine = new SoftEngine(Memory, Bus, _timers);
         _engine.CreateVcpu(0, CpuPlace.Alone);
-        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec(), Devices = [.. Profile.Pc, .. s_notInPc] };
+        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec(), Devices = [.. Profile.Pc.Select(device => device.Kind == "pci.host-bridge" ? device.WithSettings($$"""{"chipset":"{{chipset}}"}""") : device), .. s_notInPc] };
         spec.Expanded(null, out var plan);
         Plan = plan;
         Parts = new MachineParts
@@ -55,7 +55,7 @@ internal sealed class WholePlatform : IDisposable
             Timers = _timers,
             Interrupts = _engine.Interrupts,
             Signals = Signals,
-            Facts = new MachineFacts(RamSize, 0),
+            Facts = new MachineFacts(RamSize),
         }.With<ICpuEngine>(_engine).With<ISerialBackend>(Serial);
         Tree = Plan.Make(Parts);
         Bridge = (PciHostBridge)Tree.Find("pci")!.Device;
@@ -95,7 +95,7 @@ internal sealed class WholePlatform : IDisposable
     public void PowerUp()
     {
         Tree.PowerUp();
-        PciResources.Assign(Bridge.RootBus);
+        Bridge.SetUp();
     }
 
     public void Dispose()

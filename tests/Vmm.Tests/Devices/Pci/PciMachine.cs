@@ -5,6 +5,8 @@ using WebVm.Vmm.Devices.Pci;
 using WebVm.Vmm.Devices.Pci.HostBridge;
 using WebVm.Vmm.Devices.Pci.RootPort;
 using WebVm.Vmm.Devices.Power.ResetRegister;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
@@ -14,11 +16,18 @@ namespace WebVm.Vmm.Tests.Devices.Pci;
 /// <summary>A root complex with ports, and devices on bus 0 and behind ports, driven by tests instead of a guest.</summary>
 internal sealed class PciMachine : IDisposable
 {
-    public PciMachine()
+    /// <param name="ram">Bytes; none unless given.</param>
+    /// <param name="deadline">For devices to come to rest; they may be lost then.</param>
+    public PciMachine(HostBridgeChipset chipset = HostBridgeChipset.Generic, ulong ram = 0, TimeSpan? deadline = null)
     {
-        Bridge = new PciHostBridge(Bus, Memory, Router, [.. Enumerable.Range(16, 4).Select(Router.Line)], new ResetControl(new RecordingSignals())) { Name = "pci" };
-        Tree = new DeviceTree(new BusConnector(Bus));
-        Tree.DeviceFailed += failure => Assert.Fail(failure.ToString());
+        if (ram > 0)
+        {
+            MemoryLayout.Populate(Memory, MemoryLayout.Of(new MachineSpec { Memory = ram }, PlatformMap.DirectLowMemoryEnd));
+        }
+
+        Bridge = new PciHostBridge(Bus, Memory, Router, [.. Enumerable.Range(16, 4).Select(Router.Line)], new ResetControl(new RecordingSignals()), chipset) { Name = "pci" };
+        Tree = deadline is { } limit ? new DeviceTree(new BusConnector(Bus)) { Deadline = limit } : new DeviceTree(new BusConnector(Bus));
+        Tree.DeviceFailed += failure => Assert.True(deadline is not null, failure.ToString());
         Tree.Add(Bridge, [], [Bridge]);
     }
 
@@ -92,6 +101,12 @@ internal sealed class PciMachine : IDisposable
         return Bus.ReadPort(0xcfc, 4);
     }
 
+    public void WriteLegacy(int bus, int device, int register, int size, uint value)
+    {
+        Bus.WritePort(0xcf8, 4, 0x8000_0000u | ((uint)bus << 16) | ((uint)device << 11) | ((uint)register & 0xfc));
+        Bus.WritePort((ushort)(0xcfc + (register & 3)), size, value);
+    }
+
     /// <summary>Where a capability begins; 0 for none. Walks as far as a guest would that trusts nobody.</summary>
     public int Capability(int bus, int device, byte id)
     {
@@ -112,5 +127,5 @@ internal sealed class PciMachine : IDisposable
     }
 
     private static GuestPhysicalAddress Ecam(int bus, int device, int function, int register) =>
-        new(PlatformMap.Ecam + ((ulong)bus << 20) + ((ulong)device << 15) + ((ulong)function << 12) + (ulong)register);
+        new(PlatformMap.Direct.Ecam!.Base + ((ulong)bus << 20) + ((ulong)device << 15) + ((ulong)function << 12) + (ulong)register);
 }

@@ -171,7 +171,7 @@ public sealed class PciPowerTests : IDisposable
         Assert.False(_tree.Find("sleepy")!.IsStarted);
     }
 
-    private static GuestPhysicalAddress Ecam(int offset) => new(PlatformMap.Ecam + (Slot << 15) + (ulong)offset);
+    private static GuestPhysicalAddress Ecam(int offset) => new(PlatformMap.Direct.Ecam!.Base + (Slot << 15) + (ulong)offset);
 
     private uint Config(int offset, int size) => (uint)_bus.ReadMmio(Ecam(offset), size);
 

@@ -273,7 +273,7 @@ public sealed class PciTreeTests : IDisposable
             _machine.Write(0, port, IoWindow, 2, 0xf000);
         }
 
-        foreach (uint address in new uint[] { 0, 0xfee0_0000, (uint)PlatformMap.Ecam, 0xffff_0000 })
+        foreach (uint address in new uint[] { 0, 0xfee0_0000, (uint)PlatformMap.Direct.Ecam!.Base, 0xffff_0000 })
         {
             _machine.Write(2, 0, Bar0, 4, address);
             Assert.Null(_behind.Region.Base);

@@ -1,9 +1,14 @@
 using System.Buffers.Binary;
 using System.Text;
+using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Machine.Assembly;
+using WebVm.Vmm.Machine.Profiles;
+using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -80,8 +85,10 @@ public sealed class AcpiTableLoaderTests
     public void FirmwareFindsItsFilesInFwCfg()
     {
         var items = new FwCfgItems();
-        var map = MemoryMap.Create([(new(0), 1 << 29)], MemoryMap.PlatformReservations);
-        FirmwareConfiguration.Fill(items, s_machine, map, hasDisplay: true);
+        using var memory = new GuestMemory();
+        Assert.True(memory.TryMap(memory.CreateRegion("ram", GuestMemoryKind.Ram, 1 << 29), new(0)));
+        var map = MemoryMap.Of(memory, PlatformMap.Direct, []);
+        FirmwareConfiguration.Fill(items, () => s_machine, memory, hasDisplay: true);
 
         string[] files = ["etc/e820", "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/smbios/smbios-tables", "etc/smbios/smbios-anchor"];
         foreach (string file in files)
@@ -91,5 +98,69 @@ public sealed class AcpiTableLoaderTests
 
         Assert.True(items.TryGet(items.SelectorOf("etc/e820")!.Value, out var entries));
         Assert.Equal(map.Entries.Count * 20, entries.Length);
+    }
+
+    [Fact]
+    public void TablesAreOfTheMapThatFirmwareHasSetUpByTheTimeItAsksForThem()
+    {
+        var spec = new MachineSpec
+        {
+            Engine = EngineChoice.Soft,
+            Memory = 5UL << 30,
+            Devices = [.. Profile.Pc.Select(device => device.Id == "pci" ? device.WithSettings("""{"chipset":"q35"}""") : device)],
+        };
+        using var machine = MachineAssembly.Assemble(spec);
+        var bus = machine.Platform.Bus;
+        machine.Platform.Devices.PowerUp();
+        machine.Platform.Devices.Start();
+        // What the clock's memory says of RAM: below 4 GiB beyond 16 MiB, and above 4 GiB, both in 64 KiB.
+        Assert.Equal((0x7f00u, 0xc000u), (Clock(0x34) | (Clock(0x35) << 8), Clock(0x5b) | (Clock(0x5c) << 8) | (Clock(0x5d) << 16)));
+        byte[] before = Item("etc/acpi/tables");
+        Assert.False(Has(before, "MCFG"u8));
+
+        Config(0x60, 0xb000_0001);
+        byte[] after = Item("etc/acpi/tables");
+        Assert.Equal(before.Length, after.Length);
+        Assert.Equal(0, Item("etc/table-loader").Length % 4096);
+        int table = after.AsSpan().IndexOf("MCFG"u8);
+        Assert.Equal(0xb000_0000UL, BinaryPrimitives.ReadUInt64LittleEndian(after.AsSpan(table + 44)));
+        // _CRS: 80000000-afffffff and c0000000-febfffff.
+        Assert.True(Has(after, [0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xaf]));
+        Assert.True(Has(after, [0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff, 0xbf, 0xfe]));
+        Assert.False(Has(before, [0xff, 0xff, 0xff, 0xaf]));
+        byte[] map = Item("etc/e820");
+        Assert.True(Has(map, [0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 2, 0, 0, 0]));
+        Assert.True(Has(map, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 1, 0, 0, 0]));
+
+        static bool Has(byte[] bytes, ReadOnlySpan<byte> part) => bytes.AsSpan().IndexOf(part) >= 0;
+
+        uint Clock(uint register)
+        {
+            bus.WritePort(0x70, 1, register);
+            return bus.ReadPort(0x71, 1);
+        }
+
+        void Config(uint register, uint value)
+        {
+            bus.WritePort(0xcf8, 4, 0x8000_0000 | register);
+            bus.WritePort(0xcfc, 4, value);
+        }
+
+        byte[] Item(string file)
+        {
+            bus.WritePort(FwCfg.Port, 2, FwCfgKey.FileDirectory);
+            byte[] count = [.. Enumerable.Range(0, 4).Select(_ => (byte)bus.ReadPort(FwCfg.Port + 1, 1))];
+            for (uint i = BinaryPrimitives.ReadUInt32BigEndian(count); i > 0; i--)
+            {
+                byte[] entry = [.. Enumerable.Range(0, 64).Select(_ => (byte)bus.ReadPort(FwCfg.Port + 1, 1))];
+                if (Encoding.ASCII.GetString(entry.AsSpan(8)).TrimEnd('\0') == file)
+                {
+                    bus.WritePort(FwCfg.Port, 2, BinaryPrimitives.ReadUInt16BigEndian(entry.AsSpan(4)));
+                    return [.. Enumerable.Range(0, BinaryPrimitives.ReadInt32BigEndian(entry)).Select(_ => (byte)bus.ReadPort(FwCfg.Port + 1, 1))];
+                }
+            }
+
+            throw new InvalidOperationException($"There is no {file}.");
+        }
     }
 }

@@ -95,6 +95,28 @@ public sealed partial class AcpiTableTests
     }
 
     [Fact]
+    public void AMachineWithoutPortsGrantsNoNativeHotPlug()
+    {
+        using var iasl = new Iasl();
+        Assert.Contains("Local0 = (CDW3 & 0x1C)", iasl.RoundTrip("DSDT", Resolve(Machine(cpus: 1, nodes: 0, hpet: false), "DSDT")).Source, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AProcessorThatMayBeAddedIsOnlineCapableAndNotThere()
+    {
+        var machine = Machine(cpus: 3, nodes: 0, hpet: false);
+        machine = machine with { Cpus = [.. machine.Cpus.Select((cpu, index) => cpu with { Enabled = index < 2 })] };
+        using var iasl = new Iasl();
+        string source = iasl.RoundTrip("APIC", Resolve(machine, "APIC")).Source;
+        Assert.Equal(["1", "1", "0"], Regex.Matches(source, @"Processor Enabled : (\d)").Select(match => match.Groups[1].Value));
+        Assert.Equal(["0", "0", "1"], Regex.Matches(source, @"Runtime Online Capable : (\d)").Select(match => match.Groups[1].Value));
+        var result = iasl.RoundTrip("DSDT", Resolve(machine, "DSDT"));
+        Assert.True(NoComplaint().IsMatch(result.Compilation), result.Compilation);
+        Assert.Matches(@"Device \(C002\)\s*\{[^}]*Name \(_STA, Zero\)", result.Source);
+        Assert.Single(Regex.Matches(result.Source, @"Name \(_STA, Zero\)"));
+    }
+
+    [Fact]
     public void TheAffinityTableNamesTheNodeOfEveryProcessorAndMemoryRange()
     {
         var machine = Machine(cpus: 3, nodes: 2, hpet: false) with

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Memory;
@@ -15,7 +16,7 @@ internal sealed unsafe class BootBench : IDisposable
         var ram = Memory.CreateRegion("ram", GuestMemoryKind.Ram, ramSize);
         Assert.True(Memory.TryMap(ram, new(0)));
         Tables = new(ramSize - TablesSize);
-        Map = MemoryMap.Of(Memory, [new(Tables, TablesSize, MemoryMapType.AcpiReclaimable)]);
+        Map = MemoryMap.Of(Memory, PlatformMap.Direct, [new(Tables, TablesSize, MemoryMapType.AcpiReclaimable)]);
         Memory.TryFill(Tables, TablesSize, 0xa5);
         Memory.TryFill(new(MemoryMap.SystemRom), 0x1_0000, 0xa5);
     }

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Devices;
 using WebVm.Vmm.Firmware.Boot;
 using WebVm.Vmm.Memory;
 using Xunit;
@@ -11,7 +12,7 @@ public sealed class MemoryMapTests
     {
         var map = MemoryMap.Create(
             [(new(0), 0x4000_0000), (new(0x4000_0000), 0x8000_0000), (new(0x1_0000_0000), 0x4000_0000)],
-            [.. MemoryMap.PlatformReservations, new(new(0xbfff_0000), 0x1_0000, MemoryMapType.AcpiReclaimable)]);
+            [.. MemoryMap.ReservationsOf(PlatformMap.Direct), new(new(0xbfff_0000), 0x1_0000, MemoryMapType.AcpiReclaimable)]);
 
         Assert.Equal(
             [

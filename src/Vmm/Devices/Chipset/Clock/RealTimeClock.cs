@@ -375,8 +375,8 @@ public sealed class RealTimeClock : IDevice, IPortMapped, IPortHandler, IFirmwar
         }
     }
 
-    /// <summary>What a PC's firmware finds about its machine (and a checksum over it).</summary>
-    private void DescribeMachine(ulong lowMemory, ulong highMemory)
+    /// <summary>What a PC's firmware finds about its machine (and a checksum over it). While the machine is put together.</summary>
+    internal void DescribeMachine(ulong lowMemory, ulong highMemory)
     {
         const ulong Mebibyte = 1 << 20;
         SetWord(R.BaseMemory, 640);

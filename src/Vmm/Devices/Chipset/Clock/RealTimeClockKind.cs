@@ -11,8 +11,12 @@ internal sealed class RealTimeClockKind : IDeviceKind<NoSettings>
 
     public static IDevice Create(DeviceSite site, NoSettings settings)
     {
-        var clock = new RealTimeClock(site.Timers, site.Line(RealTimeClock.Gsi), site.Facts.LowMemory, site.Facts.HighMemory) { Name = site.Id };
+        var installed = site.Wire<InstalledMemory>();
+        var clock = new RealTimeClock(site.Timers, site.Line(RealTimeClock.Gsi), Low(), site.Facts.Memory - Low()) { Name = site.Id };
+        installed.Changed += () => clock.DescribeMachine(Low(), site.Facts.Memory - Low());
         site.Wire<LegacyReplacement>().Changed += replaced => clock.Disconnected = replaced;
         return clock;
+
+        ulong Low() => Math.Min(site.Facts.Memory, installed.LowEnd);
     }
 }

@@ -8,9 +8,11 @@ namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
 /// <summary>
 /// The root complex: bus 0, which all other buses hang on, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0 §3.2.2.3.2, and ECAM of PCI Express Base
-/// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx.
+/// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx. It decides which addresses are RAM's and which are PCI's.
 /// </summary>
-public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IFirmwareVisible, IFirmwareSetUp, ISavedState<PciHostBridge.State>
+public sealed class PciHostBridge
+    : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IAddressMap, IFirmwareVisible, IFirmwareSetUp,
+        ISavedState<PciHostBridge.State>
 {
     public const ushort ConfigAddress = 0xcf8;
 
@@ -20,18 +22,39 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
     private const int DataPort = 4;
     private const uint ConfigEnable = 1u << 31;
 
+    private readonly AddressDecoder _decoder;
+
+    /// <summary>What the map is made of; null for a bridge without such registers, whose map is <see cref="PlatformMap.Direct"/>, or that of a state.</summary>
+    private readonly MemoryControllerHub? _hub;
     private uint _configAddress;
 
     /// <param name="intx">The four lines that INTx# is wired to: GSI <see cref="PciInterrupts.FirstGsi"/> and the three after it.</param>
     /// <param name="reset">The reset control register, which lies among the configuration ports.</param>
-    public PciHostBridge(SystemBus bus, GuestMemory memory, IInterruptRouter router, IReadOnlyList<InterruptLine> intx, IPortHandler reset)
+    /// <param name="memory">With RAM mapped as <see cref="PlatformMap.Direct"/> has it.</param>
+    public PciHostBridge(
+        SystemBus bus,
+        GuestMemory memory,
+        IInterruptRouter router,
+        IReadOnlyList<InterruptLine> intx,
+        IPortHandler reset,
+        HostBridgeChipset chipset = HostBridgeChipset.Generic)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(intx.Count, PciInterrupts.Pins);
-        RootBus = new PciBus(new PciWiring(new PciWindows(bus, memory), router, intx));
-        // Red Hat's identity for a generic PCI Express host bridge: nothing in it needs a driver or a quirk.
-        Function = new PciFunction(new PciIdentity { Vendor = 0x1b36, Device = 0x0008, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 });
+        var windows = new PciWindows(bus, memory, PlatformMap.Direct);
+        var ram = new SystemRam(memory, PlatformMap.Direct);
+        RootBus = new PciBus(new PciWiring(windows, router, intx));
+        _decoder = new AddressDecoder(bus, windows, ram, new EcamHandler(this)) { Root = RootBus };
+        Function = new PciFunction(IdentityOf(chipset));
+        if (chipset == HostBridgeChipset.Q35)
+        {
+            _hub = Function.Add(new MemoryControllerHub(ram, FollowRegisters));
+            LowMemoryEndAtPowerOn = _hub.LowEndAtPowerOn;
+            var shadow = new GuestPhysicalAddress(LegacySegments.Shadow);
+            MmioWindows = [new MmioWindow(shadow, LegacySegments.End - LegacySegments.Shadow, ram)];
+            FollowRegisters();
+        }
+
         PortWindows = [new PortWindow(ConfigAddress, ConfigPorts, new ConfigPortHandler(this, reset))];
-        MmioWindows = [new MmioWindow(new GuestPhysicalAddress(PlatformMap.Ecam), (ulong)PlatformMap.EcamBuses << 20, new EcamHandler(this)) { Width = 4 }];
         Add(new PciSlot(0, 0), Function);
     }
 
@@ -45,20 +68,51 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
 
     public IReadOnlyList<PortWindow> PortWindows { get; }
 
-    public IReadOnlyList<MmioWindow> MmioWindows { get; }
+    /// <summary>The window into configuration space is not among them: it moves.</summary>
+    public IReadOnlyList<MmioWindow> MmioWindows { get; } = [];
+
+    public PlatformMap Map => _decoder.Map;
+
+    public bool IsProgrammable => _hub is not null;
+
+    /// <summary>Where RAM below 4 GiB ends before firmware has done anything.</summary>
+    internal ulong LowMemoryEndAtPowerOn { get; } = PlatformMap.Direct.LowMemoryEnd;
 
     /// <summary>Puts a function into a slot of bus 0. The guest sees it once its device is started.</summary>
     public void Add(PciSlot slot, PciFunction function) => RootBus.Add(slot, function);
 
     public void Attach(IDevice device, ulong place) => RootBus.Attach(device, place);
 
-    public void SetUp() => PciResources.Assign(RootBus);
+    public void SetUp()
+    {
+        if (_hub is not null)
+        {
+            MemoryControllerHub.SetUpDirect(Function);
+        }
 
-    public void Describe(FirmwareDescription firmware) => PciRootDescription.AddTo(firmware.Acpi, RootBus);
+        PciResources.Assign(RootBus);
+    }
 
-    public void Connect(IDevice device) => RootBus.Connect(device);
+    public void Describe(FirmwareDescription firmware) => PciRootDescription.AddTo(firmware.Acpi, RootBus, Map);
 
-    public void Disconnect(IDevice device) => RootBus.Disconnect(device);
+    public void Connect(IDevice device)
+    {
+        RootBus.Connect(device);
+        if (device == this)
+        {
+            _decoder.Connect(Name);
+        }
+    }
+
+    public void Disconnect(IDevice device)
+    {
+        if (device == this)
+        {
+            _decoder.Disconnect();
+        }
+
+        RootBus.Disconnect(device);
+    }
 
     public void Sleep(IDevice device) => RootBus.Sleep(device);
 
@@ -70,15 +124,47 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
     {
         Volatile.Write(ref _configAddress, 0);
         Function.Reset();
+        if (_hub is null)
+        {
+            Take(PlatformMap.Direct);
+        }
     }
 
-    public State Save() => new(Volatile.Read(ref _configAddress), Function.Save());
+    public State Save() => new(Volatile.Read(ref _configAddress), Function.Save(), _hub is null ? Map : null);
 
     public void Load(State state)
     {
+        if (state.Map is null == _hub is null)
+        {
+            throw new InvalidDataException(
+                _hub is null ? "The saved host bridge has no map of addresses." : "The saved host bridge has a map of addresses beside its registers.");
+        }
+
+        if (state.Map?.Fault() is { } fault)
+        {
+            throw new InvalidDataException($"The saved map of addresses makes no sense: {fault}.");
+        }
+
         Function.Load(state.Function);
         Volatile.Write(ref _configAddress, state.ConfigAddress);
+        if (state.Map is { } map)
+        {
+            Take(map);
+        }
     }
+
+    private void FollowRegisters() => _decoder.Apply(_hub!.Read);
+
+    private void Take(PlatformMap map) => _decoder.Apply(() => (map, LegacySegments.AllMemory));
+
+    private static PciIdentity IdentityOf(HostBridgeChipset chipset) => chipset switch
+    {
+        // Firmware for virtual machines knows the chipset by this device, and QEMU's hardware by the subsystem.
+        HostBridgeChipset.Q35 => new() { Vendor = 0x8086, Device = 0x29c0, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 },
+
+        // Red Hat's identity for a generic PCI Express host bridge: nothing in it needs a driver or a quirk.
+        _ => new() { Vendor = 0x1b36, Device = 0x0008, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 },
+    };
 
     /// <summary>Bus, slot and register of an access; nobody answers where no function is.</summary>
     private uint ReadConfig(int bus, byte slot, int register, int size) =>
@@ -86,7 +172,8 @@ public sealed class PciHostBridge : IPciDevice, IDeviceHost, IDeviceConnector, I
 
     private void WriteConfig(int bus, byte slot, int register, int size, uint value) => RootBus.Route(bus, slot)?.WriteConfig(register, size, value);
 
-    public sealed record State(uint ConfigAddress, PciFunctionState Function);
+    /// <param name="Map">Null where the function's registers say it.</param>
+    public sealed record State(uint ConfigAddress, PciFunctionState Function, PlatformMap? Map);
 
     private sealed class ConfigPortHandler(PciHostBridge bridge, IPortHandler reset) : IPortHandler
     {

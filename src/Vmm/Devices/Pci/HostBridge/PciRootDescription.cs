@@ -9,7 +9,7 @@ internal static class PciRootDescription
     /// <summary>The _OSC of a PCI Express root (PCI Firmware 3.3 §4.5.1).</summary>
     private static readonly Guid s_hostBridgeFeatures = new("33db4d5b-1ff7-401c-9657-7441c03dd766");
 
-    /// <summary>Granted to the guest: native hot-plug, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
+    /// <summary>Granted to the guest: native hot-plug, where there is some, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
     private const ulong GrantedControls = NativeHotPlug | (1 << 2) | (1 << 3) | (1 << 4);
     private const ulong NativeHotPlug = 1 << 0;
 
@@ -18,14 +18,17 @@ internal static class PciRootDescription
     private const ulong UnrecognizedRevision = 1 << 3;
     private const ulong CapabilitiesMasked = 1 << 4;
 
-    public static void AddTo(AcpiDescription acpi, PciBus bus)
+    public static void AddTo(AcpiDescription acpi, PciBus bus, PlatformMap map)
     {
-        acpi.SystemBus.Add(Root(acpi.NodeCount > 0, bus));
-        acpi.SystemBus.Add(ConfigurationReservation());
-        acpi.Tables.Add(ConfigurationTable());
+        acpi.SystemBus.Add(Root(acpi.NodeCount > 0, bus, map));
+        if (map.Ecam is { } ecam)
+        {
+            acpi.SystemBus.Add(ConfigurationReservation(ecam));
+            acpi.Tables.Add(ConfigurationTable(ecam));
+        }
     }
 
-    private static AmlDevice Root(bool hasNodes, PciBus bus) => new("PCI0",
+    private static AmlDevice Root(bool hasNodes, PciBus bus, PlatformMap map) => new("PCI0",
     [
         new AmlName("_HID", new AmlEisaId("PNP0A08")),
         new AmlName("_CID", new AmlEisaId("PNP0A03")),
@@ -33,7 +36,7 @@ internal static class PciRootDescription
         new AmlName("_SEG", 0),
         new AmlName("_BBN", 0),
         new AmlName("_CCA", 1),
-        new AmlName("_CRS", Windows()),
+        new AmlName("_CRS", Windows(map)),
         new AmlName("_PRT", InterruptRouting()),
         NegotiateFeatures(Granted(bus)),
         // The root hangs on the first node; without this Linux complains that the bus has none.
@@ -49,20 +52,19 @@ internal static class PciRootDescription
             [.. Enumerable.Range(1, PciInterrupts.Pins).Select(pin => Wire(0, pin, bridge.SecondaryBus.GsiOf(new PciSlot(0, 0), pin)))])),
     ]);
 
-    /// <summary>Native hot-plug is not granted where there are ports, and none of them has it.</summary>
-    private static ulong Granted(PciBus bus)
-    {
-        PciBridge[] bridges = [.. bus.AllFunctions.Select(function => function.Bridge).OfType<PciBridge>()];
-        return bridges.Length == 0 || bridges.Any(bridge => bridge.HasHotPlug) ? GrantedControls : GrantedControls & ~NativeHotPlug;
-    }
+    /// <summary>Native hot-plug is granted where a port has it.</summary>
+    private static ulong Granted(PciBus bus) =>
+        bus.AllFunctions.Any(function => function.Bridge is { HasHotPlug: true }) ? GrantedControls : GrantedControls & ~NativeHotPlug;
 
-    private static AmlResourceTemplate Windows() => new(
-        new AmlWindow(AmlRangeKind.BusNumber, 16, 0, PlatformMap.EcamBuses - 1),
+    private static AmlResourceTemplate Windows(PlatformMap map) => new(
+    [
+        new AmlWindow(AmlRangeKind.BusNumber, 16, 0, (ulong)(map.Ecam?.Buses ?? PlatformMap.MaximumBuses) - 1),
         new AmlIoPort(PciHostBridge.ConfigAddress, PciHostBridge.ConfigPorts),
         new AmlWindow(AmlRangeKind.Io, 16, 0, PciHostBridge.ConfigAddress - 1),
         new AmlWindow(AmlRangeKind.Io, 16, PlatformMap.PciIoBase, PlatformMap.PciIoEnd),
-        new AmlWindow(AmlRangeKind.Memory, 32, PlatformMap.PciMemory32, PlatformMap.PciMemory32End - 1),
-        new AmlWindow(AmlRangeKind.Memory, 64, PlatformMap.PciMemory64, PlatformMap.PciMemory64End - 1, AmlCaching.Cacheable));
+        .. map.Windows32.Select(window => new AmlWindow(AmlRangeKind.Memory, 32, window.First, window.End - 1)),
+        new AmlWindow(AmlRangeKind.Memory, 64, map.Memory64.First, map.Memory64.End - 1, AmlCaching.Cacheable),
+    ]);
 
     /// <summary>INTA#-INTD# of every slot on I/O APIC pins 16-19, rotated by slot (§6.2.13).</summary>
     private static AmlPackage InterruptRouting() => new(
@@ -96,18 +98,23 @@ internal static class PciRootDescription
     }
 
     /// <summary>Motherboard resources: the firmware, not a device, owns the configuration window (PCI Firmware 3.3 §4.1.2).</summary>
-    private static AmlDevice ConfigurationReservation() => AmlDevices.Create(
-        "MBRD", "PNP0C02", 1, new AmlMemory32Fixed((uint)PlatformMap.Ecam, (uint)PlatformMap.EcamBuses << 20, Writable: true));
+    private static AmlDevice ConfigurationReservation(ConfigurationWindow ecam) => AmlDevices.Create(
+        "MBRD",
+        "PNP0C02",
+        1,
+        ecam.Base < PlatformMap.HighMemory
+            ? new AmlMemory32Fixed((uint)ecam.Base, (uint)ecam.Size, Writable: true)
+            : new AmlWindow(AmlRangeKind.Memory, 64, ecam.Base, ecam.Range.End - 1));
 
     /// <summary>MCFG (PCI Firmware 3.3 §4.1.2).</summary>
-    private static AcpiTable ConfigurationTable()
+    private static AcpiTable ConfigurationTable(ConfigurationWindow ecam)
     {
         var body = new AmlWriter();
         body.QuadWord(0);
-        body.QuadWord(PlatformMap.Ecam);
+        body.QuadWord(ecam.Base);
         body.Word(0);
         body.Byte(0);
-        body.Byte(PlatformMap.EcamBuses - 1);
+        body.Byte((byte)(ecam.Buses - 1));
         body.DoubleWord(0);
         return AcpiTable.Create("MCFG", 1, body.ToArray());
     }
