@@ -24,9 +24,12 @@ internal static class CtlVerb
         Add("power-button", "Press the power button.", client => client.PressPowerButtonAsync());
         Add("reset", "Press the reset button.", client => client.ResetAsync());
         Add("stop", "End the machine, whatever the guest does.", client => client.StopAsync());
+        AddWith("device-add", "JSON", "Plug a device into a slot: {\"id\":\"...\",\"kind\":\"...\"}, as the machine's spec has it.", async (client, device) =>
+            Print(await client.AddDeviceAsync(Parse(device)), ControlJson.Default.MachineDevice));
         AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(directory));
         AddWith("screenshot", "FILE", "Write the screen to a PNG file.", async (client, file) => await File.WriteAllBytesAsync(file, await client.ScreenshotAsync()));
         AddWith("send-text", "TEXT", "Type text on a United States keyboard.", async (client, text) => Taken(await client.SendTextAsync(text), text.Length));
+        command.Subcommands.Add(DeviceRemove(path));
         command.Subcommands.Add(SendKeys(path));
         return command;
 
@@ -44,6 +47,40 @@ internal static class CtlVerb
             verb.Arguments.Add(argument);
             verb.SetAction(parsed => Ask(parsed.GetValue(path)!, client => request(client, parsed.GetValue(argument)!)));
             command.Subcommands.Add(verb);
+        }
+    }
+
+    private static Command DeviceRemove(Argument<string> path)
+    {
+        var id = new Argument<string>("id") { HelpName = "ID" };
+        var deadline = new Option<int>("--deadline")
+        {
+            Description = $"seconds that the guest may think about it, up to {ControlProtocol.LongestUnplugDeadline / 1000}",
+            HelpName = "SECONDS",
+            DefaultValueFactory = _ => ControlProtocol.UnplugDeadline / 1000,
+        };
+        var verb = new Command("device-remove", "Ask the guest to let a device go, and take it out of its slot: gone, refused or unanswered.");
+        verb.Arguments.Add(id);
+        verb.Options.Add(deadline);
+        verb.SetAction(parsed => Ask(parsed.GetValue(path)!, async client =>
+        {
+            // Out of range is for the machine to say.
+            var patience = TimeSpan.FromSeconds(Math.Clamp(parsed.GetValue(deadline), -1, 1 + (ControlProtocol.LongestUnplugDeadline / 1000)));
+            var outcome = await client.RemoveDeviceAsync(parsed.GetValue(id)!, patience);
+            Print(new DeviceRemoveResult(outcome), ControlJson.Default.DeviceRemoveResult);
+        }));
+        return verb;
+    }
+
+    private static JsonElement Parse(string text)
+    {
+        try
+        {
+            return JsonElement.Parse(text);
+        }
+        catch (JsonException malformed)
+        {
+            throw new InvalidDataException($"'{text}' is not JSON: {malformed.Message}", malformed);
         }
     }
 

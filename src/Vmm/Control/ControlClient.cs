@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Machine.Spec;
@@ -157,6 +158,21 @@ public sealed partial class ControlClient : IDisposable
 
     /// <summary>What the machine is made of, and how each device does.</summary>
     public async Task<MachineDevices> DevicesAsync() => Sound(await Call("devices", ControlJson.Default.MachineDevices), devices => devices.Items.All(device => device is not null));
+
+    /// <summary>Plugs a device into a slot of the running machine.</summary>
+    /// <param name="device">As in the machine's spec: id, kind, at, settings.</param>
+    /// <returns>The device, with its place and every setting.</returns>
+    public Task<MachineDevice> AddDeviceAsync(JsonElement device) => Call(
+        "device-add", new DeviceAddParameters(device), ControlJson.Default.DeviceAddParameters, ControlJson.Default.MachineDevice);
+
+    /// <summary>Asks the guest to let a device go, and tells what came of it.</summary>
+    /// <param name="deadline">How long the guest may think about it, up to <see cref="ControlProtocol.LongestUnplugDeadline"/>; null for the usual.</param>
+    public async Task<UnplugOutcome> RemoveDeviceAsync(string id, TimeSpan? deadline = null)
+    {
+        var parameters = new DeviceRemoveParameters(id, deadline is { } time ? (int)time.TotalMilliseconds : null);
+        return (await Call(
+            "device-remove", parameters, ControlJson.Default.DeviceRemoveParameters, ControlJson.Default.DeviceRemoveResult)).Outcome;
+    }
 
     /// <summary>What the guest was offered and took of the paravirtual interfaces.</summary>
     public async Task<MachineEnlightenments> EnlightenmentsAsync() =>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Machine.Lifecycle;
 
 namespace WebVm.Vmm.Control;
@@ -124,6 +125,16 @@ public sealed record MachineDevice
     public IReadOnlyDictionary<string, long>? Metrics { get; init; }
 }
 
+/// <param name="Device">A device as the machine's spec has it: id, kind, at, settings.</param>
+public sealed record DeviceAddParameters(JsonElement Device);
+
+/// <param name="Id">Of the device.</param>
+/// <param name="Deadline">Milliseconds that the guest may think about it; <see cref="ControlProtocol.UnplugDeadline"/> unless given.</param>
+public sealed record DeviceRemoveParameters(string Id, int? Deadline = null);
+
+/// <param name="Outcome">How it ended.</param>
+public sealed record DeviceRemoveResult([property: JsonConverter(typeof(CamelCaseNames<UnplugOutcome>))] UnplugOutcome Outcome);
+
 /// <summary>What a guest that knows it is virtual was offered, and what it took.</summary>
 public sealed record MachineEnlightenments(IReadOnlyList<EnlightenmentStatus> Items);
 
@@ -203,6 +214,10 @@ internal sealed class CamelCaseNames<T>() : JsonStringEnumConverter<T>(JsonNamin
 [JsonSerializable(typeof(MachineStatus))]
 [JsonSerializable(typeof(MachineMetrics))]
 [JsonSerializable(typeof(MachineDevices))]
+[JsonSerializable(typeof(MachineDevice))]
+[JsonSerializable(typeof(DeviceAddParameters))]
+[JsonSerializable(typeof(DeviceRemoveParameters))]
+[JsonSerializable(typeof(DeviceRemoveResult))]
 [JsonSerializable(typeof(MachineEnlightenments))]
 [JsonSerializable(typeof(SaveParameters))]
 [JsonSerializable(typeof(SaveFilesResult))]

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
-using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
@@ -29,6 +28,8 @@ internal sealed partial class ControlMethods
             ["spec"] = (_, _) => new ControlResult(JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec), ControlJson.Default.JsonObject), []),
             ["metrics"] = (_, _) => Value(Metrics(), ControlJson.Default.MachineMetrics),
             ["devices"] = (_, _) => Value(Devices(), ControlJson.Default.MachineDevices),
+            ["device-add"] = (parameters, _) => DeviceAdd(Read(parameters, ControlJson.Default.DeviceAddParameters)),
+            ["device-remove"] = (parameters, _) => DeviceRemove(Read(parameters, ControlJson.Default.DeviceRemoveParameters)),
             ["enlightenments"] = (_, _) => Value(new MachineEnlightenments(machine.Enlightenments().GetAwaiter().GetResult()), ControlJson.Default.MachineEnlightenments),
             ["pause"] = (_, _) => Await(machine.Pause()),
             ["resume"] = (_, _) => Await(machine.Resume()),
@@ -108,20 +109,6 @@ internal sealed partial class ControlMethods
         UnclaimedPorts = _machine.Platform.Bus.UnclaimedPorts,
         UnclaimedMmio = _machine.Platform.Bus.UnclaimedMmio,
     };
-
-    private MachineDevices Devices() => new([.. (_machine.Spec.Devices ?? []).Select(device =>
-    {
-        var node = _machine.Platform.Devices.Find(device.Id);
-        return new MachineDevice
-        {
-            Id = device.Id,
-            Kind = device.Kind,
-            At = device.At,
-            Settings = device.Settings,
-            Failure = node?.Failure?.Reason,
-            Metrics = (node?.Device as IMeasured)?.Metrics.ToDictionary(metric => metric.Name, metric => metric.Value),
-        };
-    })]);
 
     private ControlResult SaveFiles() =>
         Value(new SaveFilesResult([.. StateSaver.FilesOf(_machine).Select(file => new SaveFile(file.Key, file.Value))]), ControlJson.Default.SaveFilesResult);

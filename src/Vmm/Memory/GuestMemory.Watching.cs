@@ -12,6 +12,7 @@ public sealed unsafe partial class GuestMemory
     public PageWatch Watch(GuestMemoryRegion region) => Watch(region, 0, region.PageCount);
 
     /// <summary>Watches pages of a region from now on.</summary>
+    /// <exception cref="ObjectDisposedException">The region has been released.</exception>
     public PageWatch Watch(GuestMemoryRegion region, int first, int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
@@ -20,6 +21,7 @@ public sealed unsafe partial class GuestMemory
         var watch = new PageWatch(this, region, first, count);
         lock (_mapLock)
         {
+            ObjectDisposedException.ThrowIf(region.IsReleased, region);
             // What was written before is the others' alone.
             Look(region);
             region.Watches = [.. region.Watches, watch];

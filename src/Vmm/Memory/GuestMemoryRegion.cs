@@ -52,6 +52,9 @@ public sealed class GuestMemoryRegion : IDisposable
     /// <summary>The lowest address at which the guest sees the region's first page, or null while there is none.</summary>
     public GuestPhysicalAddress? Base { get; internal set; }
 
+    /// <summary>It is the host's again, and is mapped nowhere any more.</summary>
+    public bool IsReleased { get; internal set; }
+
     /// <summary>Somebody wants to know which of its pages are written to.</summary>
     public bool IsWatched => Watches.Length > 0;
 

@@ -30,4 +30,11 @@ public sealed class DeviceCatalogue
     /// <summary>Checks a machine's devices and gives each its place.</summary>
     /// <param name="faults">Takes every fault; with any of them the plan is not one that a machine can be made of.</param>
     public DevicePlan Plan(IReadOnlyList<DeviceEntry> entries, List<SpecFault> faults) => new DevicePlanner(this, faults).Plan(entries);
+
+    /// <summary>Plans one device more for a machine that runs: checked against what is there, and with a place in a slot.</summary>
+    /// <param name="present">What the machine has.</param>
+    /// <param name="refusalOf">Why nothing can be plugged into a place now; null where something can.</param>
+    /// <returns>Null, and faults, where it cannot come.</returns>
+    public PlannedDevice? PlanOneMore(DevicePlan present, DeviceEntry entry, Func<DevicePlace, string?> refusalOf, List<SpecFault> faults) =>
+        new DevicePlanner(this, faults).PlanOneMore(present, entry, refusalOf);
 }

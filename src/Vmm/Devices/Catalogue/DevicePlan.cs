@@ -41,6 +41,33 @@ public sealed class DevicePlan(IReadOnlyList<PlannedDevice> devices)
         }
     }
 
+    /// <summary>The same with one device more, which was planned for it.</summary>
+    internal DevicePlan With(PlannedDevice device) => new([.. Devices, device]);
+
+    internal DevicePlan Without(string id) => new([.. Devices.Where(device => device.Id != id)]);
+
+    /// <summary>Makes one device, gives it its place, and puts it into the tree. It is off. One that fails leaves nothing behind but memory that it made.</summary>
+    internal static DeviceNode Make(PlannedDevice planned, IDeviceHost? host, MachineParts machine, DeviceTree tree)
+    {
+        var site = new DeviceSite(planned.Id, planned.At, machine);
+        var device = planned.Kind.Create(site, planned.Settings);
+        try
+        {
+            if (device.Name != planned.Id)
+            {
+                throw new InvalidOperationException($"The kind '{planned.Kind.Name}' made a device '{device.Name}' for '{planned.Id}'.");
+            }
+
+            host?.Attach(device, planned.At.Address);
+            return tree.Add(device, planned.Host is { } dependency ? [dependency] : [], Connectors(device, host, site));
+        }
+        catch
+        {
+            (device as IDisposable)?.Dispose();
+            throw;
+        }
+    }
+
     private IDevice Make(PlannedDevice planned, MachineParts machine, DeviceTree tree, Dictionary<string, IDevice> made)
     {
         if (made.TryGetValue(planned.Id, out var already))
@@ -49,18 +76,12 @@ public sealed class DevicePlan(IReadOnlyList<PlannedDevice> devices)
         }
 
         var host = planned.Host is { } id ? (IDeviceHost)Make(Devices.Single(other => other.Id == id), machine, tree, made) : null;
-        var device = planned.Kind.Create(new DeviceSite(planned.Id, planned.At, machine), planned.Settings);
-        if (device.Name != planned.Id)
-        {
-            throw new InvalidOperationException($"The kind '{planned.Kind.Name}' made a device '{device.Name}' for '{planned.Id}'.");
-        }
-
-        host?.Attach(device, planned.At.Address);
-        tree.Add(device, planned.Host is { } dependency ? [dependency] : [], Connectors(device, host));
+        var device = Make(planned, host, machine, tree).Device;
         made.Add(planned.Id, device);
         return device;
     }
 
     // A bus connects what is on it, itself too (a host bridge is a function of its own bus).
-    private static IReadOnlyList<IDeviceConnector> Connectors(IDevice device, IDeviceHost? host) => [.. new[] { host as IDeviceConnector, device as IDeviceConnector }.OfType<IDeviceConnector>()];
+    private static IReadOnlyList<IDeviceConnector> Connectors(IDevice device, IDeviceHost? host, DeviceSite site) =>
+        [.. new[] { host as IDeviceConnector, device as IDeviceConnector, site.Resources }.OfType<IDeviceConnector>()];
 }

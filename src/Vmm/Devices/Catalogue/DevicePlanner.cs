@@ -16,11 +16,7 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
         var known = entries.Where(Identify).ToList();
         var read = known.Select(entry => (Entry: entry, Settings: ReadSettings(entry))).Where(pair => pair.Settings is not null).ToList();
         var planned = new Dictionary<string, PlannedDevice>(StringComparer.Ordinal);
-        foreach (var (id, kind) in _kinds)
-        {
-            _taken.AddRange(kind.OwnPlaces.SelectMany(place => kind.Offers?.ClaimsOf(new DevicePlace(id, place)) ?? []).Select(claim => (claim, id)));
-        }
-
+        TakeOwnPlaces();
         // Those who say where they are go first, so that nobody is given a place that another names.
         foreach (var (entry, settings) in read.OrderBy(pair => NamesPlace(pair.Entry) ? 0 : 1))
         {
@@ -32,6 +28,30 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
 
         RefuseCircles(known, planned);
         return new DevicePlan([.. known.Where(entry => planned.ContainsKey(entry.Device.Id)).Select(entry => planned[entry.Device.Id])]);
+    }
+
+    /// <inheritdoc cref="DeviceCatalogue.PlanOneMore"/>
+    public PlannedDevice? PlanOneMore(DevicePlan present, DeviceEntry entry, Func<DevicePlace, string?> refusalOf)
+    {
+        foreach (var device in present.Devices)
+        {
+            _kinds.Add(device.Id, device.Kind);
+            _taken.AddRange(ClaimsOf(device.Kind, device.At, device.Settings).Select(claim => (claim, device.Id)));
+        }
+
+        TakeOwnPlaces();
+        return Identify(entry) && ReadSettings(entry) is { } settings && PlaceInSlot(entry, settings, refusalOf) is { } at
+            ? Complete(entry, at, settings)
+            : null;
+    }
+
+    private void TakeOwnPlaces()
+    {
+        foreach (var (id, kind) in _kinds)
+        {
+            _taken.AddRange(kind.OwnPlaces.SelectMany(place => kind.Offers?.ClaimsOf(new DevicePlace(id, place)) ?? [])
+                .Select(claim => (claim, id)));
+        }
     }
 
     private bool NamesPlace(DeviceEntry entry) => entry.Device.At is not null || _kinds[entry.Device.Id].Placement is null;
@@ -113,6 +133,52 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
         faults.Add(new(entry.Pointer, placement.Places.Any() ? $"no place for a {kind.Name} is free" : $"where it is has to be said, such as \"at\": \"{placement.Connection.Example}\""));
         return null;
     }
+
+    /// <summary>As <see cref="Place"/>, for a machine that runs.</summary>
+    private DevicePlace? PlaceInSlot(DeviceEntry entry, object settings, Func<DevicePlace, string?> refusalOf)
+    {
+        string kind = entry.Device.Kind;
+        if (_kinds[entry.Device.Id].Placement is not { Connection: { IsOfMachine: false } connection })
+        {
+            faults.Add(new(entry.PointerOf("kind"), $"a {kind} is in no slot, and cannot come while the machine runs"));
+            return null;
+        }
+
+        if (entry.Device.At is { } text)
+        {
+            if (Parse(entry, connection, text) is not { } named)
+            {
+                return null;
+            }
+
+            if (refusalOf(named) is { } refusal)
+            {
+                faults.Add(new(entry.PointerOf("at"), refusal));
+                return null;
+            }
+
+            return Take(entry, named, settings, entry.PointerOf("at")) ? named : null;
+        }
+
+        foreach (var place in PlacesFor(connection))
+        {
+            if (refusalOf(place) is null)
+            {
+                return Take(entry, place, settings, entry.Pointer) ? place : null;
+            }
+        }
+
+        faults.Add(new(entry.Pointer, $"no slot is free in which a {kind} can be plugged while the machine runs"));
+        return null;
+    }
+
+    /// <summary>All places that devices of the machine offer for such a connection, taken or not.</summary>
+    private IEnumerable<DevicePlace> PlacesFor(Connection connection) =>
+        from host in _kinds
+        where host.Value.Offers?.Takes(connection) == true
+        from address in connection.Places
+        where host.Value.Offers!.Has(address)
+        select new DevicePlace(host.Key, address);
 
     private DevicePlace? Parse(DeviceEntry entry, Connection connection, string text)
     {

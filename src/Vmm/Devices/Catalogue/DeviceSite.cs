@@ -15,6 +15,9 @@ public sealed class DeviceSite(string id, DevicePlace at, MachineParts machine)
     /// <summary>The device's place; the default value for a kind that has one place.</summary>
     public DevicePlace At { get; } = at;
 
+    /// <summary>What the device holds that goes with it.</summary>
+    internal DeviceResources Resources { get; } = new(machine.Timers, machine.Memory);
+
     public GuestMemory Memory => machine.Memory;
 
     /// <summary>The guest's memory as this device reaches it.</summary>
@@ -22,7 +25,7 @@ public sealed class DeviceSite(string id, DevicePlace at, MachineParts machine)
 
     public SystemBus Bus => machine.Bus;
 
-    public ITimerService Timers => machine.Timers;
+    public ITimerService Timers => Resources;
 
     public IInterruptRouter Interrupts => machine.Interrupts;
 

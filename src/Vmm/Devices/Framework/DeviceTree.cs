@@ -246,6 +246,18 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         Start(node);
     }
 
+    /// <summary>Takes a device out at once, which its guest has not got to know: one that was added and is of no use.</summary>
+    public void Discard(DeviceNode node)
+    {
+        node.TearDown();
+        node.Leave();
+        lock (_lock)
+        {
+            _nodes.Remove(node);
+            _ordered = null;
+        }
+    }
+
     /// <summary>Takes a device out of a running machine for good, if its guest lets it. Callable from any thread; nothing else waits for the guest.</summary>
     /// <param name="patience">How long the guest may think about it.</param>
     /// <exception cref="InvalidOperationException">Another device depends on it.</exception>
@@ -267,7 +279,8 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
             catch (TimeoutException)
             {
                 _ = RemoveWhenAgreed(node, answer.Task);
-                return UnplugOutcome.Unanswered;
+                // Somebody else may have asked after this, and got the answer.
+                return Has(node) ? UnplugOutcome.Unanswered : UnplugOutcome.Gone;
             }
             catch (OperationCanceledException)
             {
@@ -359,12 +372,9 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
 
     private async Task RemoveAsync(DeviceNode node)
     {
-        lock (_lock)
+        if (!Has(node))
         {
-            if (!_nodes.Contains(node))
-            {
-                return;
-            }
+            return;
         }
 
         DemandNoDependent(node);
@@ -380,15 +390,16 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         }
 
         node.Eject();
-        node.TearDown();
-        node.Leave();
+        Discard(node);
+        DeviceGone?.Invoke(node.Name);
+    }
+
+    private bool Has(DeviceNode node)
+    {
         lock (_lock)
         {
-            _nodes.Remove(node);
-            _ordered = null;
+            return _nodes.Contains(node);
         }
-
-        DeviceGone?.Invoke(node.Name);
     }
 
     private void DemandNoDependent(DeviceNode node)

@@ -26,6 +26,9 @@ public interface IHotPlugController
     /// <summary>Whether the device is in one of its slots.</summary>
     bool Governs(IDevice device);
 
+    /// <summary>Why nothing can be plugged into the place now, as a sentence; null where something can.</summary>
+    string? RefusalOf(ulong place);
+
     /// <inheritdoc cref="IEjectable.AskToEject"/>
     void AskToEject(IDevice device, Action<RemovalAnswer> answer);
 }

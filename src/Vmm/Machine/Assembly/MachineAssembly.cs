@@ -3,6 +3,7 @@ using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Devices.BuiltIn;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Display;
@@ -43,7 +44,7 @@ public static class MachineAssembly
             var engine = EngineSelection.Create(spec, memory, bus, timers, known);
             var signals = new MachineSignals();
             var serial = new SerialConsole();
-            var devices = plan.Make(new MachineParts
+            var parts = new MachineParts
             {
                 Memory = memory,
                 Bus = bus,
@@ -51,7 +52,8 @@ public static class MachineAssembly
                 Interrupts = engine.Interrupts,
                 Signals = signals,
                 Facts = new MachineFacts(spec.Memory),
-            }.With<ICpuEngine>(engine).With<ISerialBackend>(serial));
+            }.With<ICpuEngine>(engine).With<ISerialBackend>(serial);
+            var devices = plan.Make(parts);
             var display = devices.All<IDisplay>().FirstOrDefault();
             foreach (var configuration in devices.All<FwCfg>())
             {
@@ -67,6 +69,7 @@ public static class MachineAssembly
                 Timers = timers,
                 Bus = bus,
                 Devices = devices,
+                HotPlug = new HotPlug(catalogue ?? BuiltInDevices.Catalogue, plan, parts, devices, IsHeld),
                 Engine = engine,
                 Signals = signals,
                 Serial = serial,
@@ -85,6 +88,9 @@ public static class MachineAssembly
             throw;
         }
     }
+
+    /// <summary>Viewers and clients look for these once, when the machine is made.</summary>
+    private static bool IsHeld(IDevice device) => device is IDisplay or IKeyboardInput or IPointerInput;
 
     /// <exception cref="BootException">A file cannot be read.</exception>
     private static BootSource ReadBoot(BootSpec boot)

@@ -15,7 +15,8 @@ namespace WebVm.Vmm.Machine.Assembly;
 /// <summary>The assembled parts of one machine, owned together.</summary>
 internal sealed class Platform : IDisposable
 {
-    public required MachineSpec Spec { get; init; }
+    /// <summary>What the machine is, with the devices that it has now.</summary>
+    public required MachineSpec Spec { get; set; }
 
     public required GuestMemory Memory { get; init; }
 
@@ -27,8 +28,15 @@ internal sealed class Platform : IDisposable
 
     public required DeviceTree Devices { get; init; }
 
-    /// <summary>What the devices are made of, those that were plugged while the machine ran included: a state holds this list, not the spec's.</summary>
-    public IReadOnlyList<DeviceSpec> DeviceList { get => field ?? Spec.Devices ?? []; set; }
+    /// <summary>Brings devices and takes them away while the machine runs; null for one whose devices are made by hand.</summary>
+    public HotPlug? HotPlug { get; init; }
+
+    /// <summary>The devices, those that were plugged while the machine ran included. Changed on the machine's thread.</summary>
+    public IReadOnlyList<DeviceSpec> DeviceList
+    {
+        get => Spec.Devices ?? [];
+        set => Spec = Spec with { Devices = value };
+    }
 
     public required ICpuEngine Engine { get; init; }
 

@@ -16,7 +16,7 @@ namespace WebVm.Vmm.Machine.Lifecycle;
 /// Order when running starts: devices, clock, vCPUs; when it stops: vCPUs, devices, clock. So no device sees an access while it is
 /// stopped, and a device that stops can still tell VM time.
 /// </remarks>
-public sealed class VirtualMachine : IDisposable
+public sealed partial class VirtualMachine : IDisposable
 {
     /// <summary>Milliseconds: a guest that does nothing but reset itself is not to keep everybody busy with it.</summary>
     private const long ShortestResetInterval = 50;
@@ -46,7 +46,7 @@ public sealed class VirtualMachine : IDisposable
         _thread = new MachineThread($"machine {platform.Spec.Name}", s_lastPatience);
         platform.Signals.ConnectTo(this);
         platform.Devices.DriveBy(_thread);
-        platform.Devices.DeviceGone += name => Raise(MachineEventKind.DeviceGone, $"device '{name}' is gone");
+        platform.Devices.DeviceGone += DeviceIsGone;
         platform.Devices.DeviceFailed += failure => Raise(MachineEventKind.DeviceFailed, failure.ToString());
         platform.Bus.Faulted += (window, fault) => platform.Devices.ReportFault(window.Owner, fault);
     }

@@ -273,7 +273,8 @@ public static class MachineSpecJson
         return result;
     }
 
-    private static DeviceSpec ReadDevice(SpecObject device)
+    /// <summary>Reads one device; what is wrong with its form becomes a fault of the object.</summary>
+    internal static DeviceSpec ReadDevice(SpecObject device)
     {
         foreach (string field in (string[])["id", "kind"])
         {

@@ -65,6 +65,12 @@ public sealed class PcieRootPort
 
     public bool Governs(IDevice device) => _bridge.HasHotPlug && SecondaryBus.Has(device);
 
+    /// <summary>A slot takes one device, which is found by its function 0.</summary>
+    public string? RefusalOf(ulong place) => !_bridge.HasHotPlug ? $"'{Name}' takes no device while the machine runs: its hotPlug is off"
+        : !SecondaryBus.IsEmpty ? $"there is a device in '{Name}' already"
+        : place != 0 ? $"a device that comes while the machine runs is function 0 of '{Name}'"
+        : null;
+
     public void AskToEject(IDevice device, Action<RemovalAnswer> answer) => _port.Ask(answer);
 
     public void Reset() => Function.Reset();
