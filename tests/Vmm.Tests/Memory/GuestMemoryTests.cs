@@ -37,6 +37,35 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
+    public void A_region_that_is_released_is_seen_nowhere_and_its_place_is_nobodys()
+    {
+        var region = _memory.CreateRegion("card", GuestMemoryKind.Device, 8 << 20);
+        Assert.True(_memory.TryMap(region, new(0x1000_0000)));
+        Assert.True(_memory.TryMap(region, new(0x2000_0000)));
+        Assert.True(_memory.TryWrite(new(0x1000_0008), 5));
+        using var watch = _memory.Watch(region);
+        _memory.WatchCode(region.System.Page);
+        _memory.Release(region);
+        _memory.Release(region);
+        Assert.False(_memory.TryRead(new(0x1000_0008), out int _));
+        Assert.False(_memory.TryRead(new(0x2000_0008), out int _));
+        Assert.False(watch.Collect(new ulong[watch.Words]));
+        Assert.False(_memory.TryMap(region, new(0x1000_0000)));
+        Assert.Throws<ArgumentException>(() => _memory.Remap(new(0x1000_0000), Page, new GuestMapping(new(0x1000_0000), region, 0, Page, BackingKind.Memory)));
+        Assert.Throws<ObjectDisposedException>(() => _memory.Watch(region));
+        Assert.Equal([_ram, _rom], _memory.AllRegions);
+        unsafe
+        {
+            // A thread that was late reads and writes nothing of anybody's.
+            int* late = (int*)(_memory.Host(region.System) + 8);
+            Assert.Equal(0, *late);
+            *late = 6;
+        }
+
+        Assert.True(_memory.CreateRegion("next", GuestMemoryKind.Device, Page).System.Value >= region.System.Value + region.Size);
+    }
+
+    [Fact]
     public void A_part_is_remapped_and_comes_back_in_one_piece()
     {
         Assert.True(_memory.TryWrite(new(0xc_0000), (byte)1));

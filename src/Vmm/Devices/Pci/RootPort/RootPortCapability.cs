@@ -134,14 +134,22 @@ internal sealed class RootPortCapability(PciBridge bridge, byte number, int slot
         answer?.Invoke();
     }
 
-    /// <summary>A device has come, or gone.</summary>
+    /// <summary>
+    /// A device has come, or gone. Who puts one into a slot without power presses its button, so that it is switched on (§6.7.1.1.1): Linux, for one, hears of
+    /// nothing else where there is a button.
+    /// </summary>
     public void LookIntoSlot() => bridge.Function.Change(() =>
     {
         bool occupied = !bridge.SecondaryBus.IsEmpty;
         if (occupied != _occupied)
         {
             _occupied = occupied;
-            Status = HasHotPlug ? (Status ^ SlotStatus.Present) | SlotStatus.PresenceChanged : Status;
+            if (HasHotPlug)
+            {
+                var button = occupied && IsPoweredDown ? SlotStatus.AttentionButtonPressed : 0;
+                Status = (Status ^ SlotStatus.Present) | SlotStatus.PresenceChanged | button;
+            }
+
             UpdateLink();
         }
     });
