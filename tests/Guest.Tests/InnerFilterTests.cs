@@ -1,7 +1,10 @@
 using System.Diagnostics;
+using System.Text.Json;
 using WebVm.Vmm.Control;
+using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
+using WebVm.Vmm.Machine.Profiles;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
 
@@ -58,6 +61,42 @@ public sealed class InnerFilterTests : IDisposable
         string errors = await monitor.Process.StandardError.ReadToEndAsync().WaitAsync(s_limit);
         await monitor.Process.WaitForExitAsync().WaitAsync(s_limit);
         Assert.True(monitor.Process.ExitCode == 0, $"{monitor.Process.ExitCode}: {errors}");
+        AssertNone([.. watch.Strangers.Keys]);
+    }
+
+    /// <summary>A display, which is made, put into its slot and taken out again before it is refused: viewers look for theirs at the start.</summary>
+    [Theory]
+    [InlineData("soft")]
+    [InlineData("kvm")]
+    public async Task A_device_is_made_and_taken_away_while_a_machine_runs_with_no_call_that_is_not_in_its_lists(string engine)
+    {
+        SkipUnlessThere(engine);
+        var machine = new MachineSpec
+        {
+            Engine = Enum.Parse<EngineChoice>(engine, ignoreCase: true),
+            Memory = 16 << 20,
+            Boot = new BootSpec { Kernel = "kernel" },
+            Devices = [.. Profile.Pc, new DeviceSpec("port", "pcie.root-port")],
+        };
+        string kernel = MultibootSample.Assemble(MultibootSample.Echo, _folder);
+        string spec = Spec(MachineSpecJson.Write(machine).ToJsonString());
+        (string, FileDescriptor?)[] device = engine == "kvm" ? [("kvm", SparseFile.Open("/dev/kvm", write: true))] : [];
+        using var watch = new SystemCallWatch(kvm: engine == "kvm");
+        using var monitor = new HandedMonitor(
+            Monitors.Native, watch.Start, ["serve", "--spec", "spec"], [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device]);
+        using var client = await ConnectAsync(monitor);
+        await client.SubscribeSerialAsync(0).WaitAsync(s_limit);
+        await Echo.CheckAsync(client, "before").WaitAsync(s_limit);
+        var display = JsonElement.Parse("""{"id":"display","kind":"display.bochs"}""");
+        for (int round = 0; round < 2; round++)
+        {
+            var refused = await Assert.ThrowsAsync<ControlException>(() => client.AddDeviceAsync(display).WaitAsync(s_limit));
+            Assert.StartsWith("/device/kind: a display.bochs", refused.Message, StringComparison.Ordinal);
+        }
+
+        await Echo.CheckAsync(client, "after").WaitAsync(s_limit);
+        await client.StopAsync().WaitAsync(s_limit);
+        await EndAsync(monitor, 0);
         AssertNone([.. watch.Strangers.Keys]);
     }
 

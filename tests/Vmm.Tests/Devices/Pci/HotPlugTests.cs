@@ -58,11 +58,11 @@ public sealed class HotPlugTests : IDisposable
         Start();
         Enable(PowerOff | IndicatorOff);
         var device = Plug();
-        Assert.Equal(Present | PresenceChanged, Port(SlotStatus));
+        Assert.Equal(Present | PresenceChanged | ButtonPressed, Port(SlotStatus));
         Assert.Single(_machine.Router.Messages);
         Assert.Equal(0x20, _machine.Router.Messages[0].Requester);
         Assert.Equal(Nobody, _machine.Read(1, 0, 0));
-        Clear(PresenceChanged);
+        Clear(PresenceChanged | ButtonPressed);
 
         Command(IndicatorBlink | PowerOff);
         Command(IndicatorBlink);
@@ -103,7 +103,7 @@ public sealed class HotPlugTests : IDisposable
 
         // The slot is free.
         Plug("next");
-        Assert.Equal(Present | PresenceChanged, Port(SlotStatus));
+        Assert.Equal(Present | PresenceChanged | ButtonPressed, Port(SlotStatus));
         Command(IndicatorOn);
         Assert.Equal(Device, _machine.Read(1, 0, 0));
     }
@@ -213,13 +213,13 @@ public sealed class HotPlugTests : IDisposable
         Assert.Equal(Attention | IndicatorOn, Port(SlotControl));
         _machine.Tree.Load(JsonSerializer.Deserialize<StateSection[]>(json, StateJson.Options)!);
         _machine.Tree.Start();
-        Assert.Equal(Present | PresenceChanged, Port(SlotStatus));
+        Assert.Equal(Present | PresenceChanged | ButtonPressed, Port(SlotStatus));
         Assert.Equal(Nobody, _machine.Read(1, 0, 0));
         Assert.Single(_machine.Router.Messages);
         _machine.Tree.Stop();
         Assert.Equal(json, JsonSerializer.Serialize(_machine.Tree.Save(), StateJson.Options));
         _machine.Tree.Start();
-        Clear(PresenceChanged);
+        Clear(PresenceChanged | ButtonPressed);
         Command(IndicatorOn);
         Assert.Equal(Device, _machine.Read(1, 0, 0));
     }
