@@ -33,14 +33,14 @@ public sealed class HotPlugTests : IDisposable
     {
         var spec = Spec(Enum.Parse<EngineChoice>(engine, ignoreCase: true), Images.Linux("tiny", "console=ttyS0 quiet", "vmlinuz"));
         string saved = Path.Combine(_folder, "state");
-        await using (var guest = await GuestSession.Start(spec, 60, s_catalogue))
+        await using (var guest = await GuestSession.Start(spec, catalogue: s_catalogue))
         {
             guest.WaitForShell();
             using var server = new ControlServer(guest.Machine, SocketPath);
-            using var client = (await ControlClient.ConnectAsync(SocketPath, TestContext.Current.CancellationToken)).Start();
+            using var client = (await ControlClient.ConnectAsync(SocketPath, Cancellation)).Start();
             Assert.Equal(Gone, Devices(guest));
             var first = await PlugAsync(guest, client);
-            Assert.Equal(UnplugOutcome.Gone, await client.RemoveDeviceAsync("pad").WaitAsync(s_limit, TestContext.Current.CancellationToken));
+            Assert.Equal(UnplugOutcome.Gone, await client.RemoveDeviceAsync("pad").WaitAsync(s_limit, Cancellation));
             Assert.Equal(Gone, Devices(guest));
             Assert.True(first.Memory.IsReleased);
             Assert.Contains(guest.Events, happened => happened is { Kind: MachineEventKind.DeviceGone, Text: "device 'pad' is gone" });
@@ -58,7 +58,7 @@ public sealed class HotPlugTests : IDisposable
         var again = restored.Machine.Platform.Devices.All<Scratchpad>().Single();
         Assert.True(restored.Machine.Platform.Memory.TryRead(again.Memory.Base!.Value, out int written));
         Assert.Equal(0x1357_9bdf, written);
-        Assert.Equal(UnplugOutcome.Gone, await restored.Machine.RemoveDevice("pad", s_limit).WaitAsync(s_limit, TestContext.Current.CancellationToken));
+        Assert.Equal(UnplugOutcome.Gone, await restored.Machine.RemoveDevice("pad", s_limit).WaitAsync(s_limit, Cancellation));
         Assert.Equal(Gone, Devices(restored));
     }
 
@@ -68,11 +68,11 @@ public sealed class HotPlugTests : IDisposable
         var spec = Spec(EngineChoice.Soft, new BootSpec { Kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder) });
         await using var guest = await GuestSession.Start(spec, catalogue: s_catalogue);
         using var server = new ControlServer(guest.Machine, SocketPath);
-        using var client = (await ControlClient.ConnectAsync(SocketPath, TestContext.Current.CancellationToken)).Start();
-        await client.AddDeviceAsync(JsonElement.Parse(Pad)).WaitAsync(s_limit, TestContext.Current.CancellationToken);
+        using var client = (await ControlClient.ConnectAsync(SocketPath, Cancellation)).Start();
+        await AddAsync(client, Pad).WaitAsync(s_limit, Cancellation);
         // What is plugged in without a guest that switches it on goes at once, so it is switched on by a reset.
-        await client.ResetAsync().WaitAsync(s_limit, TestContext.Current.CancellationToken);
-        var outcome = await client.RemoveDeviceAsync("pad", TimeSpan.FromMilliseconds(50)).WaitAsync(s_limit, TestContext.Current.CancellationToken);
+        await client.ResetAsync().WaitAsync(s_limit, Cancellation);
+        var outcome = await client.RemoveDeviceAsync("pad", TimeSpan.FromMilliseconds(50)).WaitAsync(s_limit, Cancellation);
         Assert.Equal(UnplugOutcome.Unanswered, outcome);
         Assert.Equal(MachineState.Running, guest.Machine.State);
         var pad = (await client.DevicesAsync()).Items.Single(device => device.Id == "pad");
@@ -80,8 +80,8 @@ public sealed class HotPlugTests : IDisposable
 
         // An end does not wait for it either.
         var waiting = guest.Machine.RemoveDevice("pad", s_limit);
-        await guest.Machine.Stop().WaitAsync(s_limit, TestContext.Current.CancellationToken);
-        await Assert.ThrowsAsync<MachineStateException>(() => waiting.WaitAsync(s_limit, TestContext.Current.CancellationToken));
+        await guest.Machine.Stop().WaitAsync(s_limit, Cancellation);
+        await Assert.ThrowsAsync<MachineStateException>(() => waiting.WaitAsync(s_limit, Cancellation));
     }
 
     [Fact]
@@ -90,26 +90,30 @@ public sealed class HotPlugTests : IDisposable
         var spec = Spec(EngineChoice.Soft, new BootSpec { Kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder) });
         await using var guest = await GuestSession.Start(spec, catalogue: s_catalogue);
         using var server = new ControlServer(guest.Machine, SocketPath);
-        using var client = (await ControlClient.ConnectAsync(SocketPath, TestContext.Current.CancellationToken)).Start();
-        await Refused("bad-request", "/device/id: there is a device 'uart0' already", client.AddDeviceAsync(JsonElement.Parse("""{"id":"uart0","kind":"example.scratchpad"}""")));
-        await Refused("bad-request", "/device/kind: is required", client.AddDeviceAsync(JsonElement.Parse("""{"id":"a"}""")));
-        await Refused("bad-request", "/device: an object is expected", client.AddDeviceAsync(JsonElement.Parse("7")));
-        await Refused("bad-request", "/device/kind: a serial.16550 is in no slot", client.AddDeviceAsync(JsonElement.Parse("""{"id":"a","kind":"serial.16550"}""")));
-        await Refused("bad-request", "/device/at: 'pci' takes no device", client.AddDeviceAsync(JsonElement.Parse("""{"id":"a","kind":"example.scratchpad","at":"pci:09.0"}""")));
-        await Refused("bad-request", "/device/kind: a display.bochs is", client.AddDeviceAsync(JsonElement.Parse("""{"id":"a","kind":"display.bochs"}""")));
+        using var client = (await ControlClient.ConnectAsync(SocketPath, Cancellation)).Start();
+        await Refused("bad-request", "/device/id: there is a device 'uart0' already", AddAsync(client, """{"id":"uart0","kind":"example.scratchpad"}"""));
+        await Refused("bad-request", "/device/kind: is required", AddAsync(client, """{"id":"a"}"""));
+        await Refused("bad-request", "/device: an object is expected", AddAsync(client, "7"));
+        await Refused("bad-request", "/device/kind: a serial.16550 is in no slot", AddAsync(client, """{"id":"a","kind":"serial.16550"}"""));
+        await Refused("bad-request", "/device/at: 'pci' takes no device", AddAsync(client, """{"id":"a","kind":"example.scratchpad","at":"pci:09.0"}"""));
+        await Refused("bad-request", "/device/kind: a display.bochs is", AddAsync(client, """{"id":"a","kind":"display.bochs"}"""));
         await Refused("not-present", "the machine has no device 'a'", client.RemoveDeviceAsync("a"));
         await Refused("bad-request", "device 'rtc' is in no slot", client.RemoveDeviceAsync("rtc"));
         await Refused("bad-request", "deadline is 0 to 60000 milliseconds", client.RemoveDeviceAsync("rtc", TimeSpan.FromSeconds(61)));
-        await client.AddDeviceAsync(JsonElement.Parse(Pad)).WaitAsync(s_limit, TestContext.Current.CancellationToken);
-        await client.AddDeviceAsync(JsonElement.Parse("""{"id":"b","kind":"example.scratchpad"}""")).WaitAsync(s_limit, TestContext.Current.CancellationToken);
-        await Refused("bad-request", "/device: no slot is free", client.AddDeviceAsync(JsonElement.Parse("""{"id":"a","kind":"example.scratchpad"}""")));
+        await AddAsync(client, Pad).WaitAsync(s_limit, Cancellation);
+        await AddAsync(client, """{"id":"b","kind":"example.scratchpad"}""").WaitAsync(s_limit, Cancellation);
+        await Refused("bad-request", "/device: no slot is free", AddAsync(client, """{"id":"a","kind":"example.scratchpad"}"""));
         await client.PauseAsync();
         await Refused("invalid-state", "the machine is paused", client.RemoveDeviceAsync("pad"));
     }
 
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    private static Task<MachineDevice> AddAsync(ControlClient client, string device) => client.AddDeviceAsync(JsonElement.Parse(device));
+
     private static async Task Refused(string code, string message, Task request)
     {
-        var refused = await Assert.ThrowsAsync<ControlException>(() => request.WaitAsync(s_limit, TestContext.Current.CancellationToken));
+        var refused = await Assert.ThrowsAsync<ControlException>(() => request.WaitAsync(s_limit, Cancellation));
         Assert.StartsWith(message, refused.Message, StringComparison.Ordinal);
         Assert.Equal(code, refused.Code);
     }
@@ -117,10 +121,11 @@ public sealed class HotPlugTests : IDisposable
     /// <summary>Plugs it in, and waits until Linux has it and its memory is seen.</summary>
     private static async Task<Scratchpad> PlugAsync(GuestSession guest, ControlClient client)
     {
-        await client.AddDeviceAsync(JsonElement.Parse(Pad)).WaitAsync(s_limit, TestContext.Current.CancellationToken);
+        await AddAsync(client, Pad).WaitAsync(s_limit, Cancellation);
         guest.Run("until [ -e /sys/bus/pci/devices/0000:01:00.0/vendor ]; do sleep 0.1; done");
         Assert.Equal(There, Devices(guest));
-        Assert.Equal("0x1234 0x5c4a", guest.Run("cd /sys/bus/pci/devices/0000:01:00.0; echo $(cat vendor device); echo 1 > enable; cd /").Trim());
+        string identity = guest.Run("cd /sys/bus/pci/devices/0000:01:00.0; echo $(cat vendor device); echo 1 > enable; cd /").Trim();
+        Assert.Equal("0x1234 0x5c4a", identity);
         var pad = guest.Machine.Platform.Devices.All<Scratchpad>().Single();
         var memory = guest.Machine.Platform.Memory;
         Assert.True(memory.TryRead(pad.Memory.Base!.Value, out int fresh));

@@ -64,7 +64,7 @@ public sealed class InnerFilterTests : IDisposable
         AssertNone([.. watch.Strangers.Keys]);
     }
 
-    /// <summary>A display, which is made, put into its slot and taken out again before it is refused: viewers look for theirs at the start.</summary>
+    /// <summary>A display is made, put into its slot and taken out again before it is refused: viewers look for theirs at the start.</summary>
     [Theory]
     [InlineData("soft")]
     [InlineData("kvm")]
@@ -82,8 +82,8 @@ public sealed class InnerFilterTests : IDisposable
         string spec = Spec(MachineSpecJson.Write(machine).ToJsonString());
         (string, FileDescriptor?)[] device = engine == "kvm" ? [("kvm", SparseFile.Open("/dev/kvm", write: true))] : [];
         using var watch = new SystemCallWatch(kvm: engine == "kvm");
-        using var monitor = new HandedMonitor(
-            Monitors.Native, watch.Start, ["serve", "--spec", "spec"], [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device]);
+        (string, FileDescriptor?)[] handed = [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device];
+        using var monitor = new HandedMonitor(Monitors.Native, watch.Start, ["serve", "--spec", "spec"], handed);
         using var client = await ConnectAsync(monitor);
         await client.SubscribeSerialAsync(0).WaitAsync(s_limit);
         await Echo.CheckAsync(client, "before").WaitAsync(s_limit);

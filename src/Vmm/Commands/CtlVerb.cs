@@ -24,8 +24,11 @@ internal static class CtlVerb
         Add("power-button", "Press the power button.", client => client.PressPowerButtonAsync());
         Add("reset", "Press the reset button.", client => client.ResetAsync());
         Add("stop", "End the machine, whatever the guest does.", client => client.StopAsync());
-        AddWith("device-add", "JSON", "Plug a device into a slot: {\"id\":\"...\",\"kind\":\"...\"}, as the machine's spec has it.", async (client, device) =>
-            Print(await client.AddDeviceAsync(Parse(device)), ControlJson.Default.MachineDevice));
+        AddWith(
+            "device-add",
+            "JSON",
+            "Plug a device into a slot: {\"id\":\"...\",\"kind\":\"...\"}, as the machine's spec has it.",
+            async (client, device) => Print(await client.AddDeviceAsync(Parse(device)), ControlJson.Default.MachineDevice));
         AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(directory));
         AddWith("screenshot", "FILE", "Write the screen to a PNG file.", async (client, file) => await File.WriteAllBytesAsync(file, await client.ScreenshotAsync()));
         AddWith("send-text", "TEXT", "Type text on a United States keyboard.", async (client, text) => Taken(await client.SendTextAsync(text), text.Length));
@@ -65,8 +68,8 @@ internal static class CtlVerb
         verb.SetAction(parsed => Ask(parsed.GetValue(path)!, async client =>
         {
             // Out of range is for the machine to say.
-            var patience = TimeSpan.FromSeconds(Math.Clamp(parsed.GetValue(deadline), -1, 1 + (ControlProtocol.LongestUnplugDeadline / 1000)));
-            var outcome = await client.RemoveDeviceAsync(parsed.GetValue(id)!, patience);
+            int seconds = Math.Clamp(parsed.GetValue(deadline), -1, 1 + (ControlProtocol.LongestUnplugDeadline / 1000));
+            var outcome = await client.RemoveDeviceAsync(parsed.GetValue(id)!, TimeSpan.FromSeconds(seconds));
             Print(new DeviceRemoveResult(outcome), ControlJson.Default.DeviceRemoveResult);
         }));
         return verb;

@@ -166,7 +166,9 @@ public sealed partial class ControlClient : IDisposable
         "device-add", new DeviceAddParameters(device), ControlJson.Default.DeviceAddParameters, ControlJson.Default.MachineDevice);
 
     /// <summary>Asks the guest to let a device go, and tells what came of it.</summary>
-    /// <param name="deadline">How long the guest may think about it, up to <see cref="ControlProtocol.LongestUnplugDeadline"/>; null for the usual.</param>
+    /// <param name="deadline">
+    /// How long the guest may think about it, up to <see cref="ControlProtocol.LongestUnplugDeadline"/>; null for the usual.
+    /// </param>
     public async Task<UnplugOutcome> RemoveDeviceAsync(string id, TimeSpan? deadline = null)
     {
         var parameters = new DeviceRemoveParameters(id, deadline is { } time ? (int)time.TotalMilliseconds : null);

@@ -32,9 +32,13 @@ internal sealed partial class ControlMethods
         {
             var faults = new List<SpecFault>();
             var device = MachineSpecJson.ReadDevice(new SpecObject(parameters.Device, DevicePointer, faults));
-            return faults.Count == 0
-                ? Value(Describe(_machine.AddDevice(new DeviceEntry(device, DevicePointer)).GetAwaiter().GetResult()), ControlJson.Default.MachineDevice)
-                : throw new InvalidSpecException(faults);
+            if (faults.Count > 0)
+            {
+                throw new InvalidSpecException(faults);
+            }
+
+            var added = _machine.AddDevice(new DeviceEntry(device, DevicePointer)).GetAwaiter().GetResult();
+            return Value(Describe(added), ControlJson.Default.MachineDevice);
         }
         catch (InvalidSpecException refused)
         {

@@ -31,10 +31,14 @@ public static class ControlProtocol
     /// <summary>Bytes of serial data in one message.</summary>
     public const int MaximumSerialChunk = 64 * 1024;
 
-    /// <summary>Milliseconds that a guest has to let a device go, unless said. Linux waits for five seconds whether somebody changes his mind.</summary>
+    /// <summary>
+    /// Milliseconds that a guest has to let a device go, unless said. Linux waits for five seconds whether somebody changes his mind.
+    /// </summary>
     public const int UnplugDeadline = 30_000;
 
-    /// <summary>The longest that a client may wait: it makes no other request meanwhile, and hears by an event of a device that goes later.</summary>
+    /// <summary>
+    /// The longest that a client may wait: it makes no other request meanwhile, and hears by an event of a device that goes later.
+    /// </summary>
     public const int LongestUnplugDeadline = 60_000;
 
     /// <summary>Characters in one send-text request.</summary>

@@ -31,7 +31,8 @@ public readonly record struct GuestMapping(GuestPhysicalAddress At, GuestMemoryR
         next.At == End && next.Region == Region && next.Kind == Kind && next.Offset == Offset + Size;
 
     /// <summary>Whole pages, inside the address space and a region that is there.</summary>
-    internal bool IsSound => !Region.IsReleased && Size > 0 && ((At.Value | Offset | Size) & (GuestPhysicalAddress.PageSize - 1)) == 0 && Kind != BackingKind.Bus
+    internal bool IsSound => !Region.IsReleased && Size > 0 && ((At.Value | Offset | Size) & (GuestPhysicalAddress.PageSize - 1)) == 0
+        && Kind != BackingKind.Bus
         && Offset <= Region.Size && Size <= Region.Size - Offset
         && At.Value < GuestMemory.AddressSpaceSize && Size <= GuestMemory.AddressSpaceSize - At.Value;
 }

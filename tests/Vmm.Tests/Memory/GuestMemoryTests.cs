@@ -51,7 +51,8 @@ public sealed class GuestMemoryTests : IDisposable
         Assert.False(_memory.TryRead(new(0x2000_0008), out int _));
         Assert.False(watch.Collect(new ulong[watch.Words]));
         Assert.False(_memory.TryMap(region, new(0x1000_0000)));
-        Assert.Throws<ArgumentException>(() => _memory.Remap(new(0x1000_0000), Page, new GuestMapping(new(0x1000_0000), region, 0, Page, BackingKind.Memory)));
+        var again = new GuestMapping(new(0x1000_0000), region, 0, Page, BackingKind.Memory);
+        Assert.Throws<ArgumentException>(() => _memory.Remap(again.At, Page, again));
         Assert.Throws<ObjectDisposedException>(() => _memory.Watch(region));
         Assert.Equal([_ram, _rom], _memory.AllRegions);
         unsafe

@@ -46,7 +46,9 @@ public sealed class DevicePlan(IReadOnlyList<PlannedDevice> devices)
 
     internal DevicePlan Without(string id) => new([.. Devices.Where(device => device.Id != id)]);
 
-    /// <summary>Makes one device, gives it its place, and puts it into the tree. It is off. One that fails leaves nothing behind but memory that it made.</summary>
+    /// <summary>
+    /// Makes one device, gives it its place, and puts it into the tree. It is off. One that fails leaves nothing behind but memory that it made.
+    /// </summary>
     internal static DeviceNode Make(PlannedDevice planned, IDeviceHost? host, MachineParts machine, DeviceTree tree)
     {
         var site = new DeviceSite(planned.Id, planned.At, machine);

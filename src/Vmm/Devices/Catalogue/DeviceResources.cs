@@ -4,7 +4,9 @@ using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Devices.Catalogue;
 
-/// <summary>What one device holds of its machine beside its place: timers and memory. They go with it when it is taken out for good.</summary>
+/// <summary>
+/// What one device holds of its machine beside its place: timers and memory. They go with it when it is taken out for good.
+/// </summary>
 internal sealed class DeviceResources(ITimerService timers, GuestMemory memory) : ITimerService, IDeviceConnector
 {
     private readonly List<IVirtualTimer> _timers = [];

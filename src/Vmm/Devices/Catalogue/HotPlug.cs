@@ -7,8 +7,8 @@ namespace WebVm.Vmm.Devices.Catalogue;
 public sealed class HotPlugException(string message) : Exception(message);
 
 /// <summary>
-/// Devices that come and go while their machine runs: into slots and out of them, as the guest's driver has it (<see cref="IHotPlugController"/>). From its
-/// making on such a device is one like all others of the tree.
+/// Devices that come and go while their machine runs: into slots and out of them, as the guest's driver has it
+/// (<see cref="IHotPlugController"/>). From its making on such a device is one like all others of the tree.
 /// </summary>
 public sealed class HotPlug
 {
@@ -19,7 +19,7 @@ public sealed class HotPlug
     private volatile DevicePlan _plan;
 
     /// <param name="plan">What the tree was made of.</param>
-    /// <param name="isHeld">Whether others of the machine hold on to the device from its start to its end: it neither comes nor goes then.</param>
+    /// <param name="isHeld">Whether others hold on to the device from the machine's start to its end: it neither comes nor goes then.</param>
     public HotPlug(DeviceCatalogue catalogue, DevicePlan plan, MachineParts machine, DeviceTree tree, Func<IDevice, bool> isHeld)
     {
         _catalogue = catalogue;

@@ -20,7 +20,9 @@ public sealed partial class VirtualMachine
     });
 
     /// <summary>Asks the guest to let a device go, and takes it out of its slot when it has.</summary>
-    /// <param name="patience">How long the guest may think about it. One that agrees later lets the device go then (<see cref="MachineEventKind.DeviceGone"/>).</param>
+    /// <param name="patience">
+    /// How long the guest may think about it. One that agrees later lets the device go then (<see cref="MachineEventKind.DeviceGone"/>).
+    /// </param>
     /// <exception cref="HotPlugException">There is no such device, or it cannot go.</exception>
     /// <exception cref="MachineStateException">The machine does not run, or has ended meanwhile.</exception>
     public async Task<UnplugOutcome> RemoveDevice(string id, TimeSpan patience)

@@ -93,11 +93,11 @@ public sealed class DevicePlugTests : IDisposable
             Assert.True(_memory.TryWrite(memory, 77));
             Assert.Equal(8UL, _bus.ReadMmio(registers + 8, 4));
             using var watch = _memory.Watch(card.Memory);
-            var removal = _plug.RemoveAsync("card", s_limit, TestContext.Current.CancellationToken);
+            var removal = _plug.RemoveAsync("card", s_limit, Cancellation);
             card.Timer.Arm(_clock.Now + 1);
             SwitchSlot(Blinking);
             SwitchSlot(Off);
-            Assert.Equal(UnplugOutcome.Gone, await removal.WaitAsync(s_limit, TestContext.Current.CancellationToken));
+            Assert.Equal(UnplugOutcome.Gone, await removal.WaitAsync(s_limit, Cancellation));
 
             Assert.False(card.HasPower);
             Assert.True(card.Memory.IsReleased);
@@ -175,7 +175,7 @@ public sealed class DevicePlugTests : IDisposable
     [InlineData("there", "device 'there' is in one slot with device 'beside', and cannot go without it")]
     public async Task What_cannot_go_stays(string id, string message)
     {
-        var refused = await Assert.ThrowsAsync<HotPlugException>(() => _plug.RemoveAsync(id, s_limit, TestContext.Current.CancellationToken));
+        var refused = await Assert.ThrowsAsync<HotPlugException>(() => _plug.RemoveAsync(id, s_limit, Cancellation));
         Assert.Equal(message, refused.Message);
     }
 
@@ -184,14 +184,14 @@ public sealed class DevicePlugTests : IDisposable
     {
         Add();
         SwitchSlot(On);
-        Assert.Equal(UnplugOutcome.Unanswered, await _plug.RemoveAsync("card", s_short, TestContext.Current.CancellationToken));
+        Assert.Equal(UnplugOutcome.Unanswered, await _plug.RemoveAsync("card", s_short, Cancellation));
         Assert.Equal(Card, Config(0));
         Assert.True(_tree.Find("card")!.IsStarted);
-        var first = _plug.RemoveAsync("card", TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken);
-        var second = _plug.RemoveAsync("card", s_limit, TestContext.Current.CancellationToken);
+        var first = _plug.RemoveAsync("card", TimeSpan.FromSeconds(1), Cancellation);
+        var second = _plug.RemoveAsync("card", s_limit, Cancellation);
         SwitchSlot(Off);
-        Assert.Equal(UnplugOutcome.Gone, await second.WaitAsync(s_limit, TestContext.Current.CancellationToken));
-        Assert.Equal(UnplugOutcome.Gone, await first.WaitAsync(s_limit, TestContext.Current.CancellationToken));
+        Assert.Equal(UnplugOutcome.Gone, await second.WaitAsync(s_limit, Cancellation));
+        Assert.Equal(UnplugOutcome.Gone, await first.WaitAsync(s_limit, Cancellation));
     }
 
     /// <summary>VM time stood still until now.</summary>
@@ -201,10 +201,12 @@ public sealed class DevicePlugTests : IDisposable
         using var timer = _timers.CreateTimer(later.SetResult);
         timer.Arm(_clock.Now + 2);
         _clock.Start();
-        await later.Task.WaitAsync(s_limit, TestContext.Current.CancellationToken);
+        await later.Task.WaitAsync(s_limit, Cancellation);
         _clock.Stop();
         Assert.False(card.Expired.Task.IsCompleted);
     }
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     private DeviceSpec Add(string settings = "{}", string id = "card") =>
         _plug.Add(new DeviceEntry(new DeviceSpec(id, "example.card").WithSettings(settings), "/device"));

@@ -29,7 +29,8 @@ internal sealed class ExampleCardKind : IDeviceKind<ExampleCardSettings>
 {
     public static Placement? Placement { get; } = new(PciConnection.Instance);
 
-    public static IEnumerable<Claim> Claims(DevicePlace at, ExampleCardSettings settings) => settings.Single ? [Claim.Only("the machine's card")] : [];
+    public static IEnumerable<Claim> Claims(DevicePlace at, ExampleCardSettings settings) =>
+        settings.Single ? [Claim.Only("the machine's card")] : [];
 
     public static IDevice Create(DeviceSite site, ExampleCardSettings settings)
     {
