@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;

@@ -1,7 +1,7 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Spec;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
@@ -174,7 +175,7 @@ internal sealed unsafe class KvmAssist : IDisposable
                 _state->Cr2 = result.Address;
                 break;
             case DebugException:
-                Soft.Interpretation.DebugRegisters.Report(ref *_state, result.Address);
+                Soft.Context.DebugRegisters.Report(ref *_state, result.Address);
                 break;
             default:
                 break;

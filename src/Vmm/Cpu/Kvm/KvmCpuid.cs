@@ -1,4 +1,6 @@
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
@@ -75,7 +77,7 @@ internal sealed unsafe class KvmCpuid
         var host = CpuFeatureSet.OfHost();
         foreach (var feature in CpuFeature.All)
         {
-            bool shown = (feature.Cr4 & ~Soft.Cr4.Osxsave) != 0 ? supported.Has(feature) : supported.Has(feature) || host.Has(feature);
+            bool shown = (feature.Cr4 & ~Cr4.Osxsave) != 0 ? supported.Has(feature) : supported.Has(feature) || host.Has(feature);
             supported = shown ? supported.With(feature) : supported.Without(feature);
         }
 
@@ -123,7 +125,7 @@ internal sealed unsafe class KvmCpuid
         switch (leaf.function, leaf.index)
         {
             case (1, _) when model:
-                leaf.eax = Soft.CpuidPolicy.Signature(profile.Vendor);
+                leaf.eax = CpuidPolicy.Signature(profile.Vendor);
                 break;
             case (ExtendedStateLeaf, 0):
                 leaf.eax = profile.Has("xsave") ? components : 0;
@@ -136,11 +138,11 @@ internal sealed unsafe class KvmCpuid
                 leaf = new kvm_cpuid_entry2 { function = leaf.function, index = leaf.index, flags = leaf.flags };
                 break;
             case (0x80000001, _) when model && profile.Vendor == CpuVendor.Amd:
-                leaf.eax = Soft.CpuidPolicy.Signature(profile.Vendor);
-                leaf.edx |= profile.Features[CpuidWord.Leaf1Edx] & Soft.CpuidPolicy.RepeatedByAmd;
+                leaf.eax = CpuidPolicy.Signature(profile.Vendor);
+                leaf.edx |= profile.Features[CpuidWord.Leaf1Edx] & CpuidPolicy.RepeatedByAmd;
                 break;
             case ( >= 0x80000002 and <= 0x80000004, _) when model:
-                (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = Soft.CpuidPolicy.BrandOf($"{profile.Model.Name()} of WebVm", leaf.function);
+                (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = CpuidPolicy.BrandOf($"{profile.Model.Name()} of WebVm", leaf.function);
                 break;
             case (0x80000008, _):
                 leaf.eax = (leaf.eax & ~0xff00u) | (Math.Min(leaf.eax >> 8 & 0xff, profile.HasLa57 ? 57u : 48u) << 8);

@@ -1,3 +1,5 @@
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft;

@@ -2,6 +2,7 @@ using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Spec;

@@ -1,7 +1,7 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Catalogue;

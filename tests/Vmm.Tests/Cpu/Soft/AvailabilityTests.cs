@@ -1,9 +1,10 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;

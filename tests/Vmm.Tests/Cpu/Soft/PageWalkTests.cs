@@ -1,6 +1,7 @@
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.State;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;

@@ -1,9 +1,13 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Semantics.Branches;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
@@ -182,7 +186,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
         if ((uint)available >= reach)
         {
             // The segment ends within the instruction.
-            Faults.Record(vcpu.Context, Exceptions.ExceptionVector.GeneralProtection);
+            Faults.Record(vcpu.Context, ExceptionVector.GeneralProtection);
             return false;
         }
 
@@ -194,7 +198,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
 
         if (!SlowAccess.IsCanonical(vcpu.Context, next))
         {
-            Faults.Record(vcpu.Context, Exceptions.ExceptionVector.GeneralProtection);
+            Faults.Record(vcpu.Context, ExceptionVector.GeneralProtection);
             return false;
         }
 

@@ -1,3 +1,6 @@
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Memory;

@@ -1,4 +1,5 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 

@@ -1,6 +1,7 @@
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Segmentation;
