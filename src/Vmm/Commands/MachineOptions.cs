@@ -6,7 +6,7 @@ using System.Text.Json;
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Assembly;

@@ -1,5 +1,4 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using Xunit;

@@ -1,5 +1,4 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Access;
@@ -23,7 +22,7 @@ internal static unsafe class DeviceAccess
             return false;
         }
 
-        ulong register = SoftVcpu.Of(cpu).ReadDevice(new GuestPhysicalAddress(linear + entry->Addend), sizeof(T));
+        ulong register = Read(cpu, new GuestPhysicalAddress(linear + entry->Addend), sizeof(T));
         value = *(T*)&register;
         return true;
     }
@@ -42,25 +41,24 @@ internal static unsafe class DeviceAccess
 
         ulong register = 0;
         *(T*)&register = value;
-        SoftVcpu.Of(cpu).WriteDevice(new GuestPhysicalAddress(linear + (entry->Addend & ~0xfffUL)), sizeof(T), register);
+        Write(cpu, new GuestPhysicalAddress(linear + (entry->Addend & ~0xfffUL)), sizeof(T), register);
         return true;
     }
 
     /// <summary>Moves <paramref name="size"/> bytes (within a page) in as few accesses of 1, 2, 4 or 8 bytes as their alignment allows.</summary>
     public static void Transfer(CpuContext* cpu, GuestPhysicalAddress physical, byte* buffer, uint size, bool write)
     {
-        var vcpu = SoftVcpu.Of(cpu);
         while (size > 0)
         {
             uint piece = size switch { >= 8 => 8, >= 4 => 4, >= 2 => 2, _ => 1 };
             if (write)
             {
                 ulong value = piece switch { 8 => *(ulong*)buffer, 4 => *(uint*)buffer, 2 => *(ushort*)buffer, _ => *buffer };
-                vcpu.WriteDevice(physical, (int)piece, value);
+                Write(cpu, physical, (int)piece, value);
             }
             else
             {
-                ulong value = vcpu.ReadDevice(physical, (int)piece);
+                ulong value = Read(cpu, physical, (int)piece);
                 switch (piece)
                 {
                     case 8: *(ulong*)buffer = value; break;
@@ -74,5 +72,36 @@ internal static unsafe class DeviceAccess
             buffer += piece;
             size -= piece;
         }
+    }
+
+    /// <summary>A read of what is not memory, on the processor's thread.</summary>
+    private static ulong Read(CpuContext* cpu, GuestPhysicalAddress address, int size)
+    {
+        var environment = CpuEnvironment.Of(cpu);
+        if (environment.IsApicPage(address))
+        {
+            return environment.Apic!.ReadMmio((int)(address.Value & 0xfff), size);
+        }
+
+        environment.Counters.MmioExits++;
+        GuestPresence.Leave(cpu);
+        ulong value = environment.Bus.ReadMmio(address, size);
+        GuestPresence.Enter(cpu);
+        return value;
+    }
+
+    private static void Write(CpuContext* cpu, GuestPhysicalAddress address, int size, ulong value)
+    {
+        var environment = CpuEnvironment.Of(cpu);
+        if (environment.IsApicPage(address))
+        {
+            environment.Apic!.WriteMmio((int)(address.Value & 0xfff), size, value);
+            return;
+        }
+
+        environment.Counters.MmioExits++;
+        GuestPresence.Leave(cpu);
+        environment.Bus.WriteMmio(address, size, value);
+        GuestPresence.Enter(cpu);
     }
 }

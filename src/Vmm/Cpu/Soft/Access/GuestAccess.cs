@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
@@ -236,10 +235,10 @@ internal static unsafe partial class GuestAccess
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static void StoreObserved(CpuContext* cpu, Operation* op, SystemPage page)
     {
-        SoftVcpu.Of(cpu).Memory.StoreObserved(page);
+        CpuEnvironment.Of(cpu).Memory.StoreObserved(page);
         if (op != null)
         {
-            BlockCache.StopIfChanged(cpu, op);
+            Block.StopIfChanged(cpu, op);
         }
     }
 }

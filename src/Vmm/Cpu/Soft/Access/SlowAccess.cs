@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
@@ -90,21 +89,21 @@ internal static unsafe class SlowAccess
 
     /// <summary>Translates one linear address, entering the result into the translation cache; false with #PF recorded.</summary>
     public static bool TryTranslate(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out PhysicalPlace place) =>
-        SoftVcpu.Of(cpu).Tlb.TryFind(cpu, privilege, linear, access, out place) || TryWalk(cpu, linear, access, privilege, out place);
+        Tlb.Of(cpu).TryFind(cpu, privilege, linear, access, out place) || TryWalk(cpu, linear, access, privilege, out place);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool TryWalk(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out PhysicalPlace place)
     {
-        var vcpu = SoftVcpu.Of(cpu);
-        if (!PageWalk.TryWalk(cpu, vcpu.Memory, linear, access, privilege, out var translation))
+        var environment = CpuEnvironment.Of(cpu);
+        if (!PageWalk.TryWalk(cpu, environment.Memory, linear, access, privilege, out var translation))
         {
             place = default;
             Faults.Record(cpu, ExceptionVector.PageFault, translation.ErrorCode, linear);
             return false;
         }
 
-        var backing = vcpu.IsApicPage(translation.Physical) ? default : vcpu.Memory.Resolve(translation.Physical);
-        vcpu.Tlb.Fill(cpu, privilege, linear, translation, backing);
+        var backing = environment.IsApicPage(translation.Physical) ? default : environment.Memory.Resolve(translation.Physical);
+        Tlb.Of(cpu).Fill(cpu, privilege, linear, translation, backing);
         place = PhysicalPlace.Of(translation.Physical, backing, access);
         return true;
     }
@@ -127,7 +126,7 @@ internal static unsafe class SlowAccess
     /// </summary>
     public static bool IsCanonicalHere(CpuContext* cpu, ulong linear)
     {
-        int shift = SoftVcpu.Of(cpu).Profile.HasLa57 ? 7 : 16;
+        int shift = CpuEnvironment.Of(cpu).Profile.HasLa57 ? 7 : 16;
         return (ulong)((long)(linear << shift) >> shift) == linear;
     }
 
@@ -138,14 +137,14 @@ internal static unsafe class SlowAccess
         bool locks = (op->Flags & OperationFlags.Lock) != 0;
         if (locks)
         {
-            SoftVcpu.Of(cpu).Memory.BusLock.Enter();
+            CpuEnvironment.Of(cpu).Memory.BusLock.Enter();
         }
 
         if (!TryTransfer(cpu, null, linear, cpu->Bounce, size, AccessKind.Read, Tlb.Current(cpu)))
         {
             if (locks)
             {
-                SoftVcpu.Of(cpu).Memory.BusLock.Exit();
+                CpuEnvironment.Of(cpu).Memory.BusLock.Exit();
             }
 
             return false;
@@ -163,7 +162,7 @@ internal static unsafe class SlowAccess
         if (cpu->BounceLocked != 0)
         {
             cpu->BounceLocked = 0;
-            SoftVcpu.Of(cpu).Memory.BusLock.Exit();
+            CpuEnvironment.Of(cpu).Memory.BusLock.Exit();
         }
     }
 

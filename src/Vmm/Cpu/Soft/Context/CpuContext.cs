@@ -28,7 +28,7 @@ internal unsafe struct CpuContext
     /// <summary>Carry out of the most significant bit in bit 63, carry into it in bit 62, carry out of bit 3 in bit 3; other bits undefined.</summary>
     public ulong FlagCarries;
 
-    /// <summary>The translation cache that data and instruction accesses of the current privilege use.</summary>
+    /// <summary>The table of the translation cache that data and instruction accesses of the current privilege use.</summary>
     public TlbEntry* Tlb;
 
     /// <summary>Low 12 bits that a matching translation's tags carry: the current address space. See <see cref="Paging.Tlb"/>.</summary>
@@ -43,8 +43,8 @@ internal unsafe struct CpuContext
     /// <summary>See <see cref="Memory.GuestMemory.PageVersions"/>.</summary>
     public uint* PageVersions;
 
-    /// <summary>Blocks by program counter. See <see cref="Operations.JumpCacheEntry"/>.</summary>
-    public Operations.JumpCacheEntry* JumpCache;
+    /// <summary>Decoded blocks by program counter; see <see cref="Operations.BlockLookup"/>, which alone knows what they are.</summary>
+    public void* JumpCache;
 
     /// <summary>Instructions retired, counted per block on entry.</summary>
     public ulong Instructions;
@@ -84,10 +84,25 @@ internal unsafe struct CpuContext
     /// <summary>Ticks of the time stamp counter per nanosecond of VM time, with 32 bits of fraction.</summary>
     public ulong TscMultiplier;
 
-    /// <summary>GCHandle of the <see cref="SoftVcpu"/>.</summary>
-    public nint Owner;
+    /// <summary>GCHandle of the <see cref="CpuEnvironment"/>.</summary>
+    public nint Environment;
 
-    /// <summary>1 while guest memory may be touched; 0 outside <see cref="SoftVcpu.Run"/>, asleep and in calls of the bus.</summary>
+    /// <summary>GCHandle of the <see cref="Paging.Tlb"/>.</summary>
+    public nint TranslationCache;
+
+    /// <summary>GCHandle of what finds blocks and has them decoded; see <see cref="Operations.BlockLookup"/>.</summary>
+    public nint BlockFinder;
+
+    /// <summary>How blocks are found where the caches do not answer; see <see cref="Operations.BlockLookup"/>.</summary>
+    public void* FindBlock;
+
+    /// <summary>Advanced whenever decoded blocks are thrown away: pointers to them from before are dead.</summary>
+    public uint BlockGeneration;
+
+    /// <summary>DR7 has instruction breakpoints enabled: instructions execute one by one.</summary>
+    public byte CodeBreakpoints;
+
+    /// <summary>1 while guest memory may be touched; 0 outside <see cref="Vcpu.SoftVcpu.Run"/>, asleep and in calls of the bus.</summary>
     public int InGuest;
 
     /// <summary>Where the bounce buffer came from, and whether the global lock is held.</summary>
@@ -100,31 +115,7 @@ internal unsafe struct CpuContext
 
     /// <summary>The processor is in 64-bit mode.</summary>
     public readonly bool IsCode64 => Mode >> 16 == 64;
-}
 
-/// <summary>Reasons to leave the dispatch loop at the next block boundary; bits of <see cref="CpuContext.Requests"/>.</summary>
-[Flags]
-internal enum CpuRequests
-{
-    None = 0,
-    Kick = 1 << 0,
-
-    /// <summary>The local APIC (or the PIC through it) has something to deliver.</summary>
-    Interrupt = 1 << 1,
-    Deadline = 1 << 2,
-
-    /// <summary>The memory map changed: drop translations of what is no longer so.</summary>
-    DropTranslations = 1 << 3,
-    Nmi = 1 << 4,
-    Init = 1 << 5,
-    Sipi = 1 << 6,
-
-    /// <summary>A data breakpoint was hit or a single step is due.</summary>
-    Debug = 1 << 7,
-
-    /// <summary>Blocks of one instruction are being executed: no chaining.</summary>
-    Step = 1 << 8,
-
-    /// <summary>Leave HLT without an interrupt.</summary>
-    Unhalt = 1 << 9,
+    /// <summary>The privilege level that I/O and interrupt-flag instructions ask for.</summary>
+    public readonly int Iopl => (int)(State.Rflags >> 12) & 3;
 }

@@ -1,7 +1,3 @@
-using WebVm.Vmm.Cpu.Soft.Vcpu;
-
-
-
 namespace WebVm.Vmm.Cpu.Soft.Context;
 
 /// <summary>
@@ -57,9 +53,9 @@ internal static unsafe class TimeStampCounter
         cpu->TscMultiplier = (kilohertz << FractionBits) / NanosecondsPerMillisecond;
     }
 
-    public static ulong Read(CpuContext* cpu) => At(cpu, Nanoseconds(cpu));
+    public static ulong Read(CpuContext* cpu) => At(cpu, CpuEnvironment.Of(cpu).Now);
 
-    public static void Write(CpuContext* cpu, ulong value) => cpu->State.Msr.TscOffset = value - Ticks(cpu, Nanoseconds(cpu));
+    public static void Write(CpuContext* cpu, ulong value) => cpu->State.Msr.TscOffset = value - Ticks(cpu, CpuEnvironment.Of(cpu).Now);
 
     /// <summary>The counter at a VM time in nanoseconds.</summary>
     public static ulong At(CpuContext* cpu, long nanoseconds) => Ticks(cpu, nanoseconds) + cpu->State.Msr.TscOffset;
@@ -77,8 +73,6 @@ internal static unsafe class TimeStampCounter
         // Rounded up: a deadline that fires before the counter has got there only makes the guest set it again.
         return (long)UInt128.Min((((UInt128)(ulong)ticks << FractionBits) + cpu->TscMultiplier - 1) / cpu->TscMultiplier, long.MaxValue);
     }
-
-    private static long Nanoseconds(CpuContext* cpu) => SoftVcpu.Of(cpu).Clock?.Now ?? System.Diagnostics.Stopwatch.GetTimestamp();
 
     private static ulong Ticks(CpuContext* cpu, long nanoseconds)
     {

@@ -5,22 +5,24 @@ using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Semantics.Branches;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
 /// <summary>Builds blocks from guest memory.</summary>
-internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
+/// <param name="cpu">The processor that they are decoded for; it has its environment and its translation cache already.</param>
+/// <param name="blocks">Where they are kept.</param>
+internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : IDisposable
 {
     private const int MaximumOperations = 64;
 
     /// <summary>Bytes copied out of guest memory before decoding, so that what was decoded is what is compared later.</summary>
     private const int Window = 512;
 
-    private readonly OperationDecoder _decoder = new(vcpu.Profile);
+    private readonly OperationDecoder _decoder = new(CpuEnvironment.Of(cpu).Profile);
+    private readonly GuestMemory _memory = CpuEnvironment.Of(cpu).Memory;
     private readonly byte* _window = (byte*)NativeMemory.AlignedAlloc(Window + 64, 64);
     private readonly byte* _single = (byte*)NativeMemory.AlignedAlloc(512, 64);
 
@@ -38,10 +40,10 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             ulong second = (linear & ~4095UL) + 4096;
             // The second page must be fetchable, and the same as before.
             return block->Valid
-                && SlowAccess.TryTranslate(vcpu.Context, second, AccessKind.Fetch, Tlb.Current(vcpu.Context), out var place)
+                && SlowAccess.TryTranslate(cpu, second, AccessKind.Fetch, Tlb.Current(cpu), out var place)
                 && place.Kind != BackingKind.Bus
                 && place.System.Page == block->Page2
-                && vcpu.Memory.PageVersions[block->Page2.Number] == block->Version2;
+                && _memory.PageVersions[block->Page2.Number] == block->Version2;
         }
 
         if (block->Valid)
@@ -49,8 +51,8 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             return true;
         }
 
-        uint version = vcpu.Memory.WatchCode(block->Physical.Page);
-        if (!new ReadOnlySpan<byte>(vcpu.Memory.Host(block->Physical), block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
+        uint version = _memory.WatchCode(block->Physical.Page);
+        if (!new ReadOnlySpan<byte>(_memory.Host(block->Physical), block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
         {
             return false;
         }
@@ -62,13 +64,12 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     /// <summary>Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.</summary>
     public Block* Decode(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
     {
-        uint version = vcpu.Memory.WatchCode(physical.Page);
+        uint version = _memory.WatchCode(physical.Page);
         uint toPageEnd = 4096 - ((uint)linear & 4095);
         int available = (int)Math.Min(Math.Min(toPageEnd, Window), reach);
-        Unsafe.CopyBlockUnaligned(_window, vcpu.Memory.Host(physical), (uint)available);
+        Unsafe.CopyBlockUnaligned(_window, _memory.Host(physical), (uint)available);
 
-        var cache = vcpu.Blocks;
-        var block = cache.Reserve(MaximumOperations + 1, Window);
+        var block = blocks.Reserve(MaximumOperations + 1, Window);
         var operations = Block.First(block);
         int count = 0;
         int bytes = 0;
@@ -98,14 +99,14 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
 
         int used = Finish(block, operations, count, bytes, ended, mode);
         block->Physical = physical;
-        block->Host = (ulong)vcpu.Memory.Host(physical);
-        block->VersionCell = &vcpu.Memory.PageVersions[physical.Page.Number];
+        block->Host = (ulong)_memory.Host(physical);
+        block->VersionCell = &_memory.PageVersions[physical.Page.Number];
         block->Version = version;
         block->Mode = mode.Key;
         block->Page2 = default;
         block->Version2 = 0;
         Unsafe.CopyBlockUnaligned(Code(block), _window, (uint)bytes);
-        cache.Commit(block, used, bytes);
+        blocks.Commit(block, used, bytes);
         return block;
     }
 
@@ -135,7 +136,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     }
 
     /// <summary>The bytes a block was decoded from, behind its links.</summary>
-    private static byte* Code(Block* block) => (byte*)(BlockCache.Links(Block.First(block)) + 1);
+    private static byte* Code(Block* block) => (byte*)(BlockLinks.Behind(Block.First(block)) + 1);
 
     private Block* DecodeStraddling(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
     {
@@ -151,15 +152,15 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             return Single((Block*)_single, in instruction, rip, mode);
         }
 
-        var block = vcpu.Blocks.Reserve(2, 0);
+        var block = blocks.Reserve(2, 0);
         Single(block, in instruction, rip, mode);
         block->Physical = physical;
-        block->VersionCell = &vcpu.Memory.PageVersions[physical.Page.Number];
+        block->VersionCell = &_memory.PageVersions[physical.Page.Number];
         block->Version = version;
         block->Mode = mode.Key;
         block->Page2 = secondPage;
         block->Version2 = secondVersion;
-        vcpu.Blocks.Commit(block, 2, 0);
+        blocks.Commit(block, 2, 0);
         return block;
     }
 
@@ -186,23 +187,23 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
         if ((uint)available >= reach)
         {
             // The segment ends within the instruction.
-            Faults.Record(vcpu.Context, ExceptionVector.GeneralProtection);
+            Faults.Record(cpu, ExceptionVector.GeneralProtection);
             return false;
         }
 
         ulong next = (linear & ~4095UL) + 4096;
-        if ((vcpu.Context->State.Efer & Efer.Lma) == 0)
+        if ((cpu->State.Efer & Efer.Lma) == 0)
         {
             next = (uint)next;
         }
 
-        if (!SlowAccess.IsCanonical(vcpu.Context, next))
+        if (!SlowAccess.IsCanonical(cpu, next))
         {
-            Faults.Record(vcpu.Context, ExceptionVector.GeneralProtection);
+            Faults.Record(cpu, ExceptionVector.GeneralProtection);
             return false;
         }
 
-        if (!SlowAccess.TryTranslate(vcpu.Context, next, AccessKind.Fetch, Tlb.Current(vcpu.Context), out var place))
+        if (!SlowAccess.TryTranslate(cpu, next, AccessKind.Fetch, Tlb.Current(cpu), out var place))
         {
             return false;
         }
@@ -210,7 +211,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
         if (place.Kind != BackingKind.Bus)
         {
             page = place.System.Page;
-            version = vcpu.Memory.WatchCode(page);
+            version = _memory.WatchCode(page);
         }
 
         int rest = (int)Math.Min(OperationDecoder.MaximumLength - available, reach - (uint)available);
@@ -223,11 +224,11 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     {
         if (place.Kind == BackingKind.Bus)
         {
-            DeviceAccess.Transfer(vcpu.Context, place.Guest, destination, (uint)length, write: false);
+            DeviceAccess.Transfer(cpu, place.Guest, destination, (uint)length, write: false);
         }
         else
         {
-            Unsafe.CopyBlockUnaligned(destination, vcpu.Memory.Host(place.System), (uint)length);
+            Unsafe.CopyBlockUnaligned(destination, _memory.Host(place.System), (uint)length);
         }
     }
 

@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu.Soft.Context;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Events;
@@ -15,7 +15,7 @@ internal static unsafe class EventDelivery
         {
             if (TryOnce(cpu, in current))
             {
-                SoftVcpu.Of(cpu).ModeChanged();
+                ProcessorMode.Update(cpu);
                 return true;
             }
 

@@ -3,6 +3,8 @@ using WebVm.Vmm.Cpu.Soft.Context;
 
 
 
+
+
 namespace WebVm.Vmm.Cpu.Soft.Events;
 
 /// <summary>How an event came about (SDM Vol. 3C table 24-13).</summary>

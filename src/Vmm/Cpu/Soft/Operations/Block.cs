@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Operations;
@@ -40,6 +42,27 @@ internal unsafe struct Block
     public readonly bool Valid => *VersionCell == Version;
 
     public static Operation* First(Block* block) => (Operation*)(block + 1);
+
+    /// <summary>If the running block's own code changed, makes it stop after the current operation: the rest must be decoded anew.</summary>
+    public static void StopIfChanged(CpuContext* cpu, Operation* op)
+    {
+        var block = BlockLinks.Behind(op)->Owner;
+        if (block->Valid && (block->Page2 == default || cpu->PageVersions[block->Page2.Number] == block->Version2))
+        {
+            return;
+        }
+
+        // Never found again: only a block that is as it was decoded may be revalidated.
+        block->Mode = 0;
+        while ((op->Flags & OperationFlags.Last) == 0)
+        {
+            op++;
+            op->Handler = &Stale;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static Operation* Stale(CpuContext* cpu, Operation* op) => Faults.Repeat(cpu, op);
 }
 
 /// <summary>What lies behind a block's last operation: where execution went from here before.</summary>
@@ -57,16 +80,15 @@ internal unsafe struct BlockLinks
     /// <summary>The same for targets in other pages: to be confirmed by the translation cache.</summary>
     public Block* TakenAway;
     public Block* FallThroughAway;
-}
 
-/// <summary>A guess at the block for a program counter, checked against the translation cache before use.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal unsafe struct JumpCacheEntry
-{
-    public const int Count = 4096;
+    /// <summary>The links behind the block that an operation belongs to.</summary>
+    public static BlockLinks* Behind(Operation* op)
+    {
+        while ((op->Flags & OperationFlags.Last) == 0)
+        {
+            op++;
+        }
 
-    public ulong Rip;
-    public Block* Block;
-
-    public static ulong Index(ulong rip) => (rip ^ (rip >> 12)) & (Count - 1);
+        return (BlockLinks*)(op + 1);
+    }
 }

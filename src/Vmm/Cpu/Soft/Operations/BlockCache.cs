@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Host;
@@ -18,10 +17,12 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly nuint _arenaSize;
     private readonly Block** _buckets;
     private readonly JumpCacheEntry* _jumps;
+    private readonly CpuContext* _cpu;
     private nuint _used;
 
-    public BlockCache(nuint arenaSize = 64 << 20)
+    public BlockCache(CpuContext* cpu, nuint arenaSize = 64 << 20)
     {
+        _cpu = cpu;
         _arenaSize = arenaSize;
         _arena = AddressReservation.Zeroed(arenaSize);
         _buckets = (Block**)NativeMemory.AllocZeroed(BucketCount, (nuint)sizeof(Block*));
@@ -29,9 +30,6 @@ internal sealed unsafe class BlockCache : IDisposable
     }
 
     public JumpCacheEntry* Jumps => _jumps;
-
-    /// <summary>Advanced whenever the arena is emptied: pointers into it from before are dead.</summary>
-    public uint Generation { get; private set; }
 
     /// <summary>Bytes of the arena that are taken.</summary>
     public nuint Used => _used;
@@ -83,7 +81,7 @@ internal sealed unsafe class BlockCache : IDisposable
     public void Clear()
     {
         _used = 0;
-        Generation++;
+        _cpu->BlockGeneration++;
         NativeMemory.Clear(_buckets, BucketCount * (nuint)sizeof(Block*));
         NativeMemory.Clear(_jumps, JumpCacheEntry.Count * (nuint)sizeof(JumpCacheEntry));
     }
@@ -95,44 +93,12 @@ internal sealed unsafe class BlockCache : IDisposable
         _arena.Discard();
     }
 
-    /// <summary>The links behind the block that an operation belongs to.</summary>
-    public static BlockLinks* Links(Operation* op)
-    {
-        while ((op->Flags & OperationFlags.Last) == 0)
-        {
-            op++;
-        }
-
-        return (BlockLinks*)(op + 1);
-    }
-
-    /// <summary>If the running block's own code changed, makes it stop after the current operation: the rest must be decoded anew.</summary>
-    public static void StopIfChanged(CpuContext* cpu, Operation* op)
-    {
-        var block = Links(op)->Owner;
-        if (block->Valid && (block->Page2 == default || cpu->PageVersions[block->Page2.Number] == block->Version2))
-        {
-            return;
-        }
-
-        // Never found again: only a block that is as it was decoded may be revalidated.
-        block->Mode = 0;
-        while ((op->Flags & OperationFlags.Last) == 0)
-        {
-            op++;
-            op->Handler = &Stale;
-        }
-    }
-
     public void Dispose()
     {
         _arena.Dispose();
         NativeMemory.Free(_buckets);
         NativeMemory.Free(_jumps);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static Operation* Stale(CpuContext* cpu, Operation* op) => Faults.Repeat(cpu, op);
 
     private static nuint Size(int operations, int bytes) =>
         (nuint)(sizeof(Block) + (operations * sizeof(Operation)) + sizeof(BlockLinks) + bytes + 63) & ~(nuint)63;

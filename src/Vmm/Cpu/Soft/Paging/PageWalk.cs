@@ -1,5 +1,4 @@
 using WebVm.Vmm.Cpu.Soft.Context;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
@@ -133,7 +132,7 @@ internal static unsafe class PageWalk
                 bool leaf = shift == 12
                     || ((value & Large) != 0 && (entrySize == 8 ? shift <= 30 : (cr4 & Cr4.Pse) != 0));
                 if (HasReservedBits(value, shift, leaf, entrySize, longMode, noExecuteEnabled)
-                    || (leaf && shift == 30 && !SoftVcpu.Of(cpu).Profile.HasGigabytePages))
+                    || (leaf && shift == 30 && !CpuEnvironment.Of(cpu).Profile.HasGigabytePages))
                 {
                     result.ErrorCode = code | PageFaultCode.Present | PageFaultCode.Reserved;
                     return false;

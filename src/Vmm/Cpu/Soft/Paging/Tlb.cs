@@ -58,17 +58,28 @@ internal sealed unsafe class Tlb : IDisposable
     private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];
     private readonly LargePageFilter _largeRegions = new(21);
     private readonly LargePageFilter _hugeRegions = new(30);
+    private readonly GCHandle _self;
     private uint _nextSpace = 1;
     private uint _space = 1;
 
-    public Tlb()
+    /// <param name="cpu">The processor whose cache this is.</param>
+    public Tlb(CpuContext* cpu)
     {
+        _self = GCHandle.Alloc(this);
+        cpu->TranslationCache = GCHandle.ToIntPtr(_self);
+        Stale = new StaleTranslations(this);
         _tables = (TlbEntry*)_memory.Base;
         _others = (TlbEntry*)(_memory.Base + TablesSize);
     }
 
+    /// <summary>Translations that the memory map's changes made stale and that are to be dropped.</summary>
+    public StaleTranslations Stale { get; }
+
     /// <summary>Number of flushes of everything: the tests' view.</summary>
     public long FullFlushes { get; private set; }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Tlb Of(CpuContext* cpu) => Unsafe.As<Tlb>(GCHandle.FromIntPtr(cpu->TranslationCache).Target!);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TlbEntry* Entry(CpuContext* cpu, ulong linear) =>
@@ -228,7 +239,11 @@ internal sealed unsafe class Tlb : IDisposable
         }
     }
 
-    public void Dispose() => _memory.Dispose();
+    public void Dispose()
+    {
+        _memory.Dispose();
+        _self.Free();
+    }
 
     private static uint CurrentPcid(CpuContext* cpu) => (cpu->State.Cr4 & Cr4.Pcide) != 0 ? (uint)cpu->State.Cr3 & 0xfff : 0;
 

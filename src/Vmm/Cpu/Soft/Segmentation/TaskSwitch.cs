@@ -1,7 +1,7 @@
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Segmentation;
@@ -99,7 +99,7 @@ internal static unsafe class TaskSwitch
         // From here on the new task runs, and faults are its own.
         (descriptor with { Low = descriptor.Low | Busy }).LoadSystem(Segments.Register(cpu, SegmentIndex.Tr), selector, longMode: false);
         cpu->State.Cr0 |= Cr0.Ts;
-        if (wide && (cpu->State.Cr0 & Cr0.Pg) != 0 && !ControlRegisters.TrySetCr3(cpu, *(uint*)(image + 28)))
+        if (wide && (cpu->State.Cr0 & Cr0.Pg) != 0 && !AddressSpace.TryLoad(cpu, *(uint*)(image + 28)))
         {
             Faults.Record(cpu, ExceptionVector.InvalidTss, (uint)selector & ~3u);
             return TaskSwitchResult.FaultInNewTask;

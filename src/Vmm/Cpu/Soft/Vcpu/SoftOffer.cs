@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;
 

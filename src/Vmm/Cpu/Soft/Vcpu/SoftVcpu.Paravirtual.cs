@@ -18,18 +18,6 @@ internal sealed unsafe partial class SoftVcpu
     private GuestPhysicalAddress? StealStructure =>
         (_cpu->State.Msr.KvmSteal & 1) != 0 && Apic is not null ? new GuestPhysicalAddress(_cpu->State.Msr.KvmSteal & ~0x3fUL) : null;
 
-    /// <summary>Of VM time, what was caught up when the guest was last told.</summary>
-    private long _gapsTold;
-
-    /// <summary>Whether VM time has jumped since this was last asked.</summary>
-    internal bool TakeGap()
-    {
-        long gaps = Clock?.CaughtUp ?? 0;
-        bool more = gaps > _gapsTold;
-        _gapsTold = gaps;
-        return more;
-    }
-
     /// <summary>The vCPU was kicked by another: it leaves HLT, or its next one.</summary>
     private bool _unhalted;
 

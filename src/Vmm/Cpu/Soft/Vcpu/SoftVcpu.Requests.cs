@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
@@ -64,7 +66,7 @@ internal sealed unsafe partial class SoftVcpu
         var requests = (CpuRequests)Interlocked.And(ref _cpu->Requests, (int)CpuRequests.Kick);
         if ((requests & CpuRequests.DropTranslations) != 0)
         {
-            DropStale();
+            Tlb.Stale.Drop(_cpu);
         }
 
         if ((requests & CpuRequests.Init) != 0)
@@ -135,7 +137,7 @@ internal sealed unsafe partial class SoftVcpu
         if (state.PendingSipi != 0 && state.Activity == VcpuActivity.WaitForSipi)
         {
             CpuReset.StartUp(&_cpu->State, (byte)state.PendingSipi);
-            ModeChanged();
+            ProcessorMode.Update(_cpu);
         }
 
         // Elsewhere a start-up message is dropped (SDM Vol. 3A §8.4.3).
@@ -159,7 +161,7 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         Counters.Instructions = (long)_cpu->Instructions;
-        LeaveGuest();
+        GuestPresence.Leave(_cpu);
         FallAsleep();
         GiveBackWhenIdle();
         long asleep = Stopwatch.GetTimestamp();
@@ -191,7 +193,7 @@ internal sealed unsafe partial class SoftVcpu
         _stealTime.Waited(slept);
         _stealUpdated += slept;
         _asleep = false;
-        EnterGuest();
+        GuestPresence.Enter(_cpu);
     }
 
     /// <summary>From here on whoever asks for something wakes this thread: look once more at what was asked before.</summary>

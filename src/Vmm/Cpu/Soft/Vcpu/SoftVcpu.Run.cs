@@ -2,8 +2,8 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Events;
-using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
+using WebVm.Vmm.Cpu.Soft.Execution;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Interrupts;
@@ -20,15 +20,8 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
 
     /// <summary>The deadline that <see cref="_deadlineTimer"/> was last set for; 0 for none.</summary>
     private long _armedDeadline;
-    private bool _codeBreakpoints;
     private volatile bool _asleep;
     private bool _exitOnHalt;
-
-    /// <summary>The local APIC; null for a processor that only assists.</summary>
-    public LocalApic? Apic { get; set; }
-
-    /// <summary>VM time, which the time stamp counter derives from.</summary>
-    public VirtualClock? Clock { get; set; }
 
     /// <summary>Timers for <see cref="Deadline"/>; null for a processor that only assists.</summary>
     public HostTimers? DeadlineTimers { get; init; }
@@ -44,7 +37,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     public VcpuExit Run()
     {
         Current = this;
-        EnterGuest();
+        GuestPresence.Enter(_cpu);
         try
         {
             ArmDeadline();
@@ -60,7 +53,7 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         {
             Apic?.Settle();
             SuspendParavirtual();
-            Volatile.Write(ref _cpu->InGuest, 0);
+            GuestPresence.Leave(_cpu);
             Counters.Instructions = (long)_cpu->Instructions;
             Current = null;
         }
@@ -156,24 +149,16 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     private bool TryExecute()
     {
         bool trapFlag = (_cpu->State.Rflags & RflagsBits.Tf) != 0;
-        bool single = trapFlag || _codeBreakpoints || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0 || _cpu->State.PendingDebug != 0;
+        bool single = trapFlag || _cpu->CodeBreakpoints != 0 || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0 || _cpu->State.PendingDebug != 0;
         Outcome outcome;
         if (!single)
         {
-            var block = Lookup();
-            outcome = block == null ? Outcome.Exception : ExecuteBlock(block);
+            var block = _interpreter.Lookup();
+            outcome = block == null ? Outcome.Exception : Interpreter.Execute(_cpu, block);
             return outcome != Outcome.Exception ? Complete(outcome) : TryDeliverRecorded();
         }
 
         return TryExecuteSingle(trapFlag);
-    }
-
-    private Outcome ExecuteBlock(Block* block)
-    {
-        _cpu->Instructions += block->Count;
-        _cpu->Outcome = Outcome.Continue;
-        Dispatch(_cpu, Block.First(block));
-        return _cpu->Outcome;
     }
 
     private bool Complete(Outcome outcome)
@@ -192,17 +177,6 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
     }
 
     private bool TryDeliverRecorded() => EventDelivery.TryDeliver(_cpu, GuestEvent.Recorded(_cpu));
-
-    /// <summary>The heart of the interpreter.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Dispatch(CpuContext* cpu, Operation* op)
-    {
-        do
-        {
-            op = op->Handler(cpu, op);
-        }
-        while (op != null);
-    }
 
     private bool TryTakeInterrupt()
     {

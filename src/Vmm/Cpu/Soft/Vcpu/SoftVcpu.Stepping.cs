@@ -1,6 +1,8 @@
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Events;
+using WebVm.Vmm.Cpu.Soft.Execution;
 using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;
@@ -17,12 +19,12 @@ internal sealed unsafe partial class SoftVcpu
     {
         outcome = Outcome.Continue;
         int done = 0;
-        EnterGuest();
+        GuestPresence.Enter(_cpu);
         Interlocked.Or(ref _cpu->Requests, (int)CpuRequests.Step);
         while (done < count && outcome == Outcome.Continue)
         {
-            var block = Lookup(single: true);
-            outcome = block == null ? Outcome.Exception : ExecuteBlock(block);
+            var block = _interpreter.Lookup(single: true);
+            outcome = block == null ? Outcome.Exception : Interpreter.Execute(_cpu, block);
             if (outcome != Outcome.Exception)
             {
                 done++;
@@ -30,7 +32,7 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         Interlocked.And(ref _cpu->Requests, ~(int)CpuRequests.Step);
-        Volatile.Write(ref _cpu->InGuest, 0);
+        GuestPresence.Leave(_cpu);
         return done;
     }
 
@@ -46,7 +48,7 @@ internal sealed unsafe partial class SoftVcpu
     {
         byte shadow = _cpu->State.InterruptShadow;
         // The instruction behind a load of SS cannot be broken on: SS and the stack pointer do not belong together yet (SDM Vol. 3A §6.8.3).
-        if (_codeBreakpoints && shadow != ShadowOfStackLoad && (_cpu->State.Rflags & RflagsBits.Rf) == 0)
+        if (_cpu->CodeBreakpoints != 0 && shadow != ShadowOfStackLoad && (_cpu->State.Rflags & RflagsBits.Rf) == 0)
         {
             uint hit = DebugRegisters.CodeAt(_cpu, _cpu->State.Rip + _cpu->CodeBase);
             if (hit != 0)
@@ -57,12 +59,12 @@ internal sealed unsafe partial class SoftVcpu
         }
 
         ulong rflags = _cpu->State.Rflags;
-        var block = Lookup(single: true);
+        var block = _interpreter.Lookup(single: true);
 
         // These trap by the flag as they leave it, so that a kernel whose entry clears TF is not stepped (SDM Vol. 3B §17.3.1.1).
-        bool checksAfterwards = _decoder.SingleIsSystemCall;
+        bool checksAfterwards = _interpreter.SingleIsSystemCall;
         Interlocked.Or(ref _cpu->Requests, (int)CpuRequests.Step);
-        var outcome = block == null ? Outcome.Exception : ExecuteBlock(block);
+        var outcome = block == null ? Outcome.Exception : Interpreter.Execute(_cpu, block);
         Interlocked.And(ref _cpu->Requests, ~(int)(CpuRequests.Step | CpuRequests.Debug));
         if (outcome == Outcome.Exception)
         {

@@ -4,7 +4,6 @@ using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Semantics;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 using WebVm.Vmm.Tests.Cpu.Differential;
 using Xunit;
 

@@ -55,7 +55,7 @@ internal static unsafe class DirectBranches
             return NearBranches.Return<ulong>(cpu, op);
         }
 
-        var guess = &cpu->JumpCache[JumpCacheEntry.Index(rip)];
+        var guess = BlockLookup.Jump(cpu, rip);
         var block = guess->Block;
         var entry = Tlb.Entry(cpu, rip);
         if (guess->Rip != rip || block == null || entry->Execute != Tlb.Match(cpu, rip) || block->Host != rip + entry->Addend

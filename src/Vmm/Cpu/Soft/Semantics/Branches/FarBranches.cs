@@ -4,7 +4,6 @@ using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Branches;
@@ -166,7 +165,7 @@ internal static unsafe class FarBranches
             case TaskSwitchResult.Refused:
                 return Faults.Faulted(cpu, op);
             case TaskSwitchResult.FaultInNewTask:
-                SoftVcpu.Of(cpu).ModeChanged();
+                ProcessorMode.Update(cpu);
                 cpu->Outcome = Outcome.Exception;
                 return null;
             default:

@@ -5,8 +5,6 @@ using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
-using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Branches;
@@ -37,7 +35,7 @@ internal static unsafe class FarReturns
         bool isProtected = (cpu->State.Cr0 & Cr0.Pe) != 0;
         bool virtual8086 = isProtected && (cpu->State.Rflags & RflagsBits.Vm) != 0;
         bool longMode = (cpu->State.Efer & Efer.Lma) != 0;
-        if (virtual8086 && FlagInstructions.Iopl(cpu) < 3)
+        if (virtual8086 && cpu->Iopl < 3)
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }
@@ -70,7 +68,7 @@ internal static unsafe class FarReturns
         }
 
         byte cpl = cpu->Cpl;
-        int iopl = FlagInstructions.Iopl(cpu);
+        int iopl = cpu->Iopl;
         if (!TryReturn<TWidth>(cpu, op, in frame, alwaysPopsStack: (op->Flags & OperationFlags.Long) != 0, release: 0))
         {
             return Faults.Faulted(cpu, op);
@@ -108,7 +106,7 @@ internal static unsafe class FarReturns
     /// <summary>Everything that derives from CS, SS and the flags is renewed, and the target looked up unless an event is due.</summary>
     public static Operation* GoOn(CpuContext* cpu, ulong rip)
     {
-        SoftVcpu.Of(cpu).ModeChanged();
+        ProcessorMode.Update(cpu);
         bool due = (cpu->State.Rflags & RflagsBits.Tf) != 0 || ((cpu->State.Rflags & RflagsBits.If) != 0 && cpu->InterruptLatched != 0)
             || (cpu->State.NmiPending != 0 && cpu->State.NmiBlocked == 0) || cpu->State.PendingDebug != 0;
         if (!due)

@@ -4,8 +4,6 @@ using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Events;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
-using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Branches;
@@ -38,7 +36,7 @@ internal static unsafe class SoftwareInterrupts
             }
         }
 
-        return FlagInstructions.Iopl(cpu) < 3
+        return cpu->Iopl < 3
             ? Faults.Raise(cpu, op, ExceptionVector.GeneralProtection)
             : Deliver(cpu, op, vector, EventKind.SoftwareInterrupt);
     }
@@ -64,7 +62,7 @@ internal static unsafe class SoftwareInterrupts
         cpu->State.Rip = Faults.Rip(cpu, op);
         if (EventDelivery.TryOnce(cpu, in guestEvent))
         {
-            SoftVcpu.Of(cpu).ModeChanged();
+            ProcessorMode.Update(cpu);
             cpu->Outcome = Outcome.Continue;
             return null;
         }
@@ -105,7 +103,7 @@ internal static unsafe class SoftwareInterrupts
 
     private static Operation* EnterProgram(CpuContext* cpu, Operation* op, byte vector)
     {
-        bool direct = FlagInstructions.Iopl(cpu) == 3;
+        bool direct = cpu->Iopl == 3;
         ulong flags = LazyFlags.ReadAll(cpu);
         if (!direct)
         {

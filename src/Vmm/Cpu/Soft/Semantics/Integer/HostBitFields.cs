@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;

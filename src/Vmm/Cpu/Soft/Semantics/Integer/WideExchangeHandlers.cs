@@ -3,7 +3,6 @@ using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;

@@ -1,6 +1,5 @@
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
@@ -29,7 +28,7 @@ internal static unsafe class KvmHypercalls
 
     private static long Call(CpuContext* cpu, ulong number, ulong first, ulong second, ulong third, ulong fourth, bool wide)
     {
-        if (SoftVcpu.Of(cpu).Apic is not { } apic)
+        if (CpuEnvironment.Of(cpu).Apic is not { } apic)
         {
             return Unknown;
         }

@@ -1,5 +1,4 @@
 using WebVm.Vmm.Cpu.Soft.Context;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
 
@@ -39,8 +38,8 @@ internal static unsafe class KvmRegisters
     public static bool TryWrite(CpuContext* cpu, uint msr, ulong value)
     {
         ref var registers = ref cpu->State.Msr;
-        var vcpu = SoftVcpu.Of(cpu);
-        if (vcpu.Apic is null)
+        var environment = CpuEnvironment.Of(cpu);
+        if (environment.Apic is null)
         {
             // A processor that assists KVM shares no pages with the guest: KVM does.
             return false;
@@ -50,7 +49,7 @@ internal static unsafe class KvmRegisters
         {
             case KvmParavirtual.MSR_KVM_WALL_CLOCK or KvmParavirtual.MSR_KVM_WALL_CLOCK_NEW:
                 registers.KvmWallClock = value;
-                KvmClockPages.WriteWallClock(vcpu.Memory, new GuestPhysicalAddress(value), VmTime(vcpu), DateTimeOffset.UtcNow);
+                KvmClockPages.WriteWallClock(environment.Memory, new GuestPhysicalAddress(value), environment.Now, DateTimeOffset.UtcNow);
                 return true;
             case KvmParavirtual.MSR_KVM_SYSTEM_TIME or KvmParavirtual.MSR_KVM_SYSTEM_TIME_NEW:
                 registers.KvmSystemTime = value;
@@ -102,28 +101,26 @@ internal static unsafe class KvmRegisters
     public static void UpdateClock(CpuContext* cpu, bool known = false)
     {
         ulong value = cpu->State.Msr.KvmSystemTime;
-        var vcpu = SoftVcpu.Of(cpu);
-        if ((value & Enabled) != 0 && vcpu.Apic is not null)
+        var environment = CpuEnvironment.Of(cpu);
+        if ((value & Enabled) != 0 && environment.Apic is not null)
         {
-            long now = VmTime(vcpu);
-            KvmClockPages.WriteSystemTime(vcpu.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz, now,
-                stopped: vcpu.TakeGap(), known);
+            long now = environment.Now;
+            KvmClockPages.WriteSystemTime(environment.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz, now,
+                stopped: environment.TakeGap(), known);
         }
     }
 
     private static void UpdateEndOfInterrupt(CpuContext* cpu)
     {
         ulong value = cpu->State.Msr.KvmPvEoi;
-        var vcpu = SoftVcpu.Of(cpu);
+        var environment = CpuEnvironment.Of(cpu);
         if ((value & Enabled) != 0)
         {
-            vcpu.Apic?.OfferEndOfInterrupt(vcpu.Memory, new GuestPhysicalAddress(value & ~3UL));
+            environment.Apic?.OfferEndOfInterrupt(environment.Memory, new GuestPhysicalAddress(value & ~3UL));
         }
         else
         {
-            vcpu.Apic?.StopOfferingEndOfInterrupt();
+            environment.Apic?.StopOfferingEndOfInterrupt();
         }
     }
-
-    private static long VmTime(SoftVcpu vcpu) => vcpu.Clock?.Now ?? System.Diagnostics.Stopwatch.GetTimestamp();
 }

@@ -3,8 +3,7 @@ using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Semantics.Branches;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
@@ -14,8 +13,6 @@ namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 internal static unsafe class ControlRegisters
 {
     private const MethodImplOptions Once = MethodImplOptions.AggressiveOptimization;
-    private const ulong NoFlush = 1UL << 63;
-
     [MethodImpl(Once)]
     public static Operation* MoveFrom(CpuContext* cpu, Operation* op)
     {
@@ -31,7 +28,7 @@ internal static unsafe class ControlRegisters
             case 2: value = cpu->State.Cr2; break;
             case 3: value = cpu->State.Cr3; break;
             case 4: value = cpu->State.Cr4; break;
-            case 8: value = SoftVcpu.Of(cpu).Apic?.Cr8 ?? cpu->State.Cr8; break;
+            case 8: value = CpuEnvironment.Of(cpu).Apic?.Cr8 ?? cpu->State.Cr8; break;
             default: return Faults.Raise(cpu, op, ExceptionVector.InvalidOpcode);
         }
 
@@ -63,7 +60,7 @@ internal static unsafe class ControlRegisters
                 done = true;
                 break;
             case 3:
-                if (TrySetCr3(cpu, value))
+                if (AddressSpace.TryLoad(cpu, value))
                 {
                     return BlockChain.Jump(cpu, Faults.NextRip(cpu, op));
                 }
@@ -121,7 +118,7 @@ internal static unsafe class ControlRegisters
         }
 
         ulong value = (uint)cpu->State.Gpr[0] | (cpu->State.Gpr[2] << 32);
-        bool valid = cpu->Cpl == 0 && (uint)cpu->State.Gpr[1] == 0 && Vector.VectorFeatures.IsValidXcr0(value, SoftVcpu.Of(cpu).Profile.Xcr0);
+        bool valid = cpu->Cpl == 0 && (uint)cpu->State.Gpr[1] == 0 && VectorFeatures.IsValidXcr0(value, CpuEnvironment.Of(cpu).Profile.Xcr0);
         if (!valid)
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
@@ -140,7 +137,7 @@ internal static unsafe class ControlRegisters
         }
 
         ulong linear = GuestAccess.EffectiveAddress(cpu, op) + Segments.Base(cpu, op, (SegmentIndex)op->Segment);
-        SoftVcpu.Of(cpu).Tlb.FlushPage(cpu, (op->Flags & OperationFlags.Long) != 0 ? linear : (uint)linear);
+        Tlb.Of(cpu).FlushPage(cpu, (op->Flags & OperationFlags.Long) != 0 ? linear : (uint)linear);
         return BlockChain.Jump(cpu, Faults.NextRip(cpu, op));
     }
 
@@ -167,7 +164,7 @@ internal static unsafe class ControlRegisters
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }
 
-        var tlb = SoftVcpu.Of(cpu).Tlb;
+        var tlb = Tlb.Of(cpu);
         switch (type)
         {
             case 0: tlb.FlushPage(cpu, linear); break;
@@ -199,7 +196,7 @@ internal static unsafe class ControlRegisters
         value &= Cr0.Defined;
         bool long64 = paging && (state.Efer & Efer.Lme) != 0;
         if (paging && !long64 && (state.Cr4 & Cr4.Pae) != 0 && ((value ^ state.Cr0) & (Cr0.Pg | Cr0.Cd | Cr0.Nw)) != 0
-            && !TryLoadPdptes(cpu, state.Cr3))
+            && !AddressSpace.TryLoadPdptes(cpu, state.Cr3))
         {
             return Fault(cpu);
         }
@@ -207,39 +204,12 @@ internal static unsafe class ControlRegisters
         ulong changed = value ^ state.Cr0;
         state.Cr0 = value;
         state.Efer = long64 ? state.Efer | Efer.Lma : state.Efer & ~Efer.Lma;
-        var vcpu = SoftVcpu.Of(cpu);
         if ((changed & (Cr0.Pg | Cr0.Wp | Cr0.Pe)) != 0)
         {
-            vcpu.Tlb.FlushAll(cpu);
+            Tlb.Of(cpu).FlushAll(cpu);
         }
 
-        vcpu.ModeChanged();
-        return true;
-    }
-
-    public static bool TrySetCr3(CpuContext* cpu, ulong value)
-    {
-        ref var state = ref cpu->State;
-        bool pcids = (state.Cr4 & Cr4.Pcide) != 0;
-        bool keep = pcids && (value & NoFlush) != 0;
-        if (pcids)
-        {
-            value &= ~NoFlush;
-        }
-
-        bool longMode = (state.Efer & Efer.Lma) != 0;
-        if (longMode && value >> GuestMemory.AddressBits != 0)
-        {
-            return Fault(cpu);
-        }
-
-        if (!longMode && (state.Cr0 & Cr0.Pg) != 0 && (state.Cr4 & Cr4.Pae) != 0 && !TryLoadPdptes(cpu, value))
-        {
-            return Fault(cpu);
-        }
-
-        state.Cr3 = value;
-        SoftVcpu.Of(cpu).Tlb.SwitchTo(cpu, pcids ? (uint)value & 0xfff : 0, keep);
+        ProcessorMode.Update(cpu);
         return true;
     }
 
@@ -248,7 +218,7 @@ internal static unsafe class ControlRegisters
         ref var state = ref cpu->State;
         bool longMode = (state.Efer & Efer.Lma) != 0;
         ulong changed = value ^ state.Cr4;
-        bool valid = (value & ~SoftVcpu.Of(cpu).Profile.Cr4) == 0
+        bool valid = (value & ~CpuEnvironment.Of(cpu).Profile.Cr4) == 0
             && !(longMode && (value & Cr4.Pae) == 0)
             && !(longMode && (changed & Cr4.La57) != 0)
             && !((changed & value & Cr4.Pcide) != 0 && (!longMode || (state.Cr3 & 0xfff) != 0));
@@ -258,43 +228,18 @@ internal static unsafe class ControlRegisters
         }
 
         const ulong ReloadsPdptes = Cr4.Pse | Cr4.Pae | Cr4.Pge | Cr4.Smep;
-        if ((state.Cr0 & Cr0.Pg) != 0 && !longMode && (value & Cr4.Pae) != 0 && (changed & ReloadsPdptes) != 0 && !TryLoadPdptes(cpu, state.Cr3))
+        if ((state.Cr0 & Cr0.Pg) != 0 && !longMode && (value & Cr4.Pae) != 0 && (changed & ReloadsPdptes) != 0 && !AddressSpace.TryLoadPdptes(cpu, state.Cr3))
         {
             return Fault(cpu);
         }
 
         state.Cr4 = value;
-        var vcpu = SoftVcpu.Of(cpu);
         if ((changed & Cr4.Paging) != 0)
         {
-            vcpu.Tlb.FlushAll(cpu);
+            Tlb.Of(cpu).FlushAll(cpu);
         }
 
-        vcpu.ModeChanged();
-        return true;
-    }
-
-    /// <summary>Reads the four page-directory-pointer entries of PAE paging; false if one has reserved bits set (SDM Vol. 3A §4.4.1).</summary>
-    public static bool TryLoadPdptes(CpuContext* cpu, ulong cr3)
-    {
-        const ulong Reserved = 0x1e6 | (ulong.MaxValue << GuestMemory.AddressBits);
-        var vcpu = SoftVcpu.Of(cpu);
-        ulong* entries = stackalloc ulong[4];
-        for (int i = 0; i < 4; i++)
-        {
-            var cell = vcpu.Memory.Resolve(new((cr3 & 0xffff_ffe0) + ((ulong)i * 8)));
-            entries[i] = cell.Kind == BackingKind.Bus ? ulong.MaxValue : Volatile.Read(ref *(ulong*)SystemMemory.Host(cpu, cell.Address));
-            if ((entries[i] & 1) != 0 && (entries[i] & Reserved) != 0)
-            {
-                return false;
-            }
-        }
-
-        for (int i = 0; i < 4; i++)
-        {
-            cpu->State.Pdpte[i] = entries[i];
-        }
-
+        ProcessorMode.Update(cpu);
         return true;
     }
 
@@ -306,7 +251,7 @@ internal static unsafe class ControlRegisters
         }
 
         cpu->State.Cr8 = value;
-        if (SoftVcpu.Of(cpu).Apic is { } apic)
+        if (CpuEnvironment.Of(cpu).Apic is { } apic)
         {
             apic.Cr8 = value;
         }

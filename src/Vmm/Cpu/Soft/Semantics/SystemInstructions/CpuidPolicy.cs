@@ -2,8 +2,6 @@ using System.Text;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
@@ -36,8 +34,8 @@ internal static unsafe class CpuidPolicy
     /// <summary>Gives EAX, EBX, ECX, EDX of a leaf.</summary>
     public static (uint Eax, uint Ebx, uint Ecx, uint Edx) Read(CpuContext* cpu, uint leaf, uint subleaf)
     {
-        var vcpu = SoftVcpu.Of(cpu);
-        var profile = vcpu.Profile;
+        var environment = CpuEnvironment.Of(cpu);
+        var profile = environment.Profile;
         bool amd = profile.Vendor == CpuVendor.Amd;
         uint basicMaximum = amd ? 0xdu : 0x16u;
         uint extendedMaximum = amd ? 0x8000_0021 : 0x8000_0008;
@@ -53,11 +51,11 @@ internal static unsafe class CpuidPolicy
             leaf = basicMaximum;
         }
 
-        var place = vcpu.Place;
+        var place = environment.Place;
         switch (leaf)
         {
             case 0: return Identification(profile.Vendor, basicMaximum);
-            case 1: return Features(cpu, vcpu, profile);
+            case 1: return Features(cpu, environment);
             case 2: return amd ? default : (0x00fe_ff01u, 0u, 0u, 0u);
             case 4: return amd ? default : Cache(subleaf, place, (place.CoresPerPackage - 1) << 26);
 
@@ -112,13 +110,14 @@ internal static unsafe class CpuidPolicy
         return (maximum, words[0], words[2], words[1]);
     }
 
-    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Features(CpuContext* cpu, SoftVcpu vcpu, CpuProfile profile)
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Features(CpuContext* cpu, CpuEnvironment environment)
     {
-        var place = vcpu.Place;
+        var profile = environment.Profile;
+        var place = environment.Place;
         uint osxsave = (cpu->State.Cr4 & Cr4.Osxsave) != 0 ? 1u << 27 : 0;
         uint multiple = place.CoreBits > 0 ? 1u << 28 : 0;
         uint edx = profile.Features[CpuidWord.Leaf1Edx];
-        if (((vcpu.Apic?.Base ?? cpu->State.Msr.ApicBase) & LocalApic.BaseEnable) == 0)
+        if (((environment.Apic?.Base ?? cpu->State.Msr.ApicBase) & LocalApic.BaseEnable) == 0)
         {
             // The local APIC is switched off (SDM Vol. 3A §10.4.3).
             edx &= ~ApicBit;

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
@@ -50,7 +50,7 @@ internal static unsafe class DebugRegisterInstructions
         }
 
         cpu->State.Dr[register] = value;
-        SoftVcpu.Of(cpu).ModeChanged();
+        ProcessorMode.Update(cpu);
         return Faults.Leave(cpu, op);
     }
 

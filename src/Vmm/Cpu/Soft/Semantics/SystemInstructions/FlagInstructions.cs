@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
@@ -17,7 +17,7 @@ internal static unsafe class FlagInstructions
     [MethodImpl(Once)]
     public static Operation* ClearInterrupt(CpuContext* cpu, Operation* op)
     {
-        if (cpu->Cpl <= Iopl(cpu))
+        if (cpu->Cpl <= cpu->Iopl)
         {
             cpu->State.Rflags &= ~RflagsBits.If;
             return op + 1;
@@ -35,7 +35,7 @@ internal static unsafe class FlagInstructions
     [MethodImpl(Once)]
     public static Operation* SetInterrupt(CpuContext* cpu, Operation* op)
     {
-        if (cpu->Cpl > Iopl(cpu))
+        if (cpu->Cpl > cpu->Iopl)
         {
             if (!HasVirtualInterrupts(cpu) || (cpu->State.Rflags & RflagsBits.Vip) != 0)
             {
@@ -75,7 +75,7 @@ internal static unsafe class FlagInstructions
         where TWidth : unmanaged, IBinaryInteger<TWidth>
     {
         ulong flags = LazyFlags.ReadAll(cpu) & ~(RflagsBits.Rf | RflagsBits.Vm);
-        if ((cpu->State.Rflags & RflagsBits.Vm) != 0 && Iopl(cpu) < 3)
+        if ((cpu->State.Rflags & RflagsBits.Vm) != 0 && cpu->Iopl < 3)
         {
             if (sizeof(TWidth) != 2 || (cpu->State.Cr4 & Cr4.Vme) == 0)
             {
@@ -100,7 +100,7 @@ internal static unsafe class FlagInstructions
 
         ulong value = ulong.CreateTruncating(popped);
         ulong changeable = Popped;
-        if ((cpu->State.Rflags & RflagsBits.Vm) != 0 && Iopl(cpu) < 3)
+        if ((cpu->State.Rflags & RflagsBits.Vm) != 0 && cpu->Iopl < 3)
         {
             bool setsVirtualInterrupt = (value & RflagsBits.If) != 0 && (cpu->State.Rflags & RflagsBits.Vip) != 0;
             if (sizeof(TWidth) != 2 || (cpu->State.Cr4 & Cr4.Vme) == 0 || setsVirtualInterrupt || (value & RflagsBits.Tf) != 0)
@@ -113,7 +113,7 @@ internal static unsafe class FlagInstructions
         }
         else
         {
-            changeable |= cpu->Cpl == 0 ? RflagsBits.Iopl | RflagsBits.If : cpu->Cpl <= Iopl(cpu) ? RflagsBits.If : 0;
+            changeable |= cpu->Cpl == 0 ? RflagsBits.Iopl | RflagsBits.If : cpu->Cpl <= cpu->Iopl ? RflagsBits.If : 0;
             changeable &= sizeof(TWidth) == 2 ? 0xffff : ulong.MaxValue;
         }
 
@@ -125,15 +125,12 @@ internal static unsafe class FlagInstructions
         return AfterChange(cpu, op, before, after);
     }
 
-    /// <summary>I/O privilege level.</summary>
-    public static int Iopl(CpuContext* cpu) => (int)(cpu->State.Rflags >> 12) & 3;
-
     private static Operation* AfterChange(CpuContext* cpu, Operation* op, ulong before, ulong after)
     {
         ulong changed = before ^ after;
         if ((changed & RflagsBits.Ac) != 0)
         {
-            SoftVcpu.Of(cpu).Tlb.SelectPrivilege(cpu);
+            Tlb.Of(cpu).SelectPrivilege(cpu);
         }
 
         bool enabled = (changed & after & RflagsBits.If) != 0 && (cpu->InterruptLatched != 0 || cpu->Requests != 0);
@@ -148,7 +145,7 @@ internal static unsafe class FlagInstructions
         }
 
         cpu->State.Rflags = (cpu->State.Rflags & ~RflagsBits.Ac) | value;
-        SoftVcpu.Of(cpu).Tlb.SelectPrivilege(cpu);
+        Tlb.Of(cpu).SelectPrivilege(cpu);
         return op + 1;
     }
 

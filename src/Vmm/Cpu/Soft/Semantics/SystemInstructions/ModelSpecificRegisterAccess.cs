@@ -3,8 +3,9 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
@@ -75,7 +76,7 @@ internal static unsafe class ModelSpecificRegisterAccess
     {
         ref var registers = ref cpu->State.Msr;
         value = 0;
-        if (SoftVcpu.Of(cpu).Profile.LacksMsr(msr))
+        if (CpuEnvironment.Of(cpu).Profile.LacksMsr(msr))
         {
             return false;
         }
@@ -119,7 +120,7 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.PlatformId or Msr.MachineCheckCapabilities or Msr.MachineCheckStatus or Msr.DebugControl or Msr.SmiCount: return true;
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
             case >= LocalApic.MsrX2Apic and <= LocalApic.MsrX2ApicLast:
-                return SoftVcpu.Of(cpu).Apic is { } apic && apic.TryReadMsr(msr, out value);
+                return CpuEnvironment.Of(cpu).Apic is { } apic && apic.TryReadMsr(msr, out value);
             default: return Mtrrs.TryRead(cpu, msr, out value) || KvmRegisters.TryRead(cpu, msr, out value);
         }
     }
@@ -127,7 +128,7 @@ internal static unsafe class ModelSpecificRegisterAccess
     public static bool TryWrite(CpuContext* cpu, uint msr, ulong value)
     {
         ref var registers = ref cpu->State.Msr;
-        if (SoftVcpu.Of(cpu).Profile.LacksMsr(msr))
+        if (CpuEnvironment.Of(cpu).Profile.LacksMsr(msr))
         {
             return false;
         }
@@ -154,7 +155,7 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.TscAux: return TrySetNarrow(cpu, ref registers.TscAux, value);
             case Msr.Pat: return TrySetPat(cpu, value);
             case Msr.MiscEnable: registers.MiscEnable = value; return true;
-            case Msr.Pkrs: return ProtectionKeys.TrySetSupervisor(cpu, value);
+            case Msr.Pkrs: return ProtectionKeyRights.TrySetSupervisor(cpu, value);
             case Msr.Xss: return value == 0;
             case Msr.SpecCtrl:
                 return TrySetSpeculation(ref registers, value);
@@ -171,13 +172,13 @@ internal static unsafe class ModelSpecificRegisterAccess
 
     private static bool TryWriteApic(CpuContext* cpu, uint msr, ulong value)
     {
-        var vcpu = SoftVcpu.Of(cpu);
-        if (msr == LocalApic.MsrApicBase && (value & LocalApic.BaseX2ApicEnable) != 0 && !vcpu.Profile.Has("x2apic"))
+        var environment = CpuEnvironment.Of(cpu);
+        if (msr == LocalApic.MsrApicBase && (value & LocalApic.BaseX2ApicEnable) != 0 && !environment.Profile.Has("x2apic"))
         {
             return false;
         }
 
-        if (vcpu.Apic is not { } apic || !apic.TryWriteMsr(msr, value))
+        if (environment.Apic is not { } apic || !apic.TryWriteMsr(msr, value))
         {
             return false;
         }
@@ -185,7 +186,7 @@ internal static unsafe class ModelSpecificRegisterAccess
         if (msr == LocalApic.MsrApicBase)
         {
             // The page may have moved over memory, or away from it.
-            vcpu.Tlb.FlushAll(cpu);
+            Tlb.Of(cpu).FlushAll(cpu);
         }
 
         return true;
@@ -209,7 +210,7 @@ internal static unsafe class ModelSpecificRegisterAccess
     {
         cpu->State.Msr.TscAdjust += difference;
         cpu->State.Msr.TscOffset += difference;
-        SoftVcpu.Of(cpu).Apic?.TscAdjusted();
+        CpuEnvironment.Of(cpu).Apic?.TscAdjusted();
         KvmRegisters.UpdateClock(cpu);
     }
 
@@ -240,20 +241,19 @@ internal static unsafe class ModelSpecificRegisterAccess
     private static bool TrySetEfer(CpuContext* cpu, ulong value)
     {
         ulong changed = value ^ cpu->State.Efer;
-        if ((value & ~SoftVcpu.Of(cpu).Profile.Efer) != 0 || ((changed & Efer.Lme) != 0 && (cpu->State.Cr0 & Cr0.Pg) != 0))
+        if ((value & ~CpuEnvironment.Of(cpu).Profile.Efer) != 0 || ((changed & Efer.Lme) != 0 && (cpu->State.Cr0 & Cr0.Pg) != 0))
         {
             return false;
         }
 
         // LMA is read-only.
         cpu->State.Efer = (value & ~Efer.Lma) | (cpu->State.Efer & Efer.Lma);
-        var vcpu = SoftVcpu.Of(cpu);
         if ((changed & Efer.Nxe) != 0)
         {
-            vcpu.Tlb.FlushAll(cpu);
+            Tlb.Of(cpu).FlushAll(cpu);
         }
 
-        vcpu.ModeChanged();
+        ProcessorMode.Update(cpu);
         return true;
     }
 

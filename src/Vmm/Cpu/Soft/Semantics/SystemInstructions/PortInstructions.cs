@@ -3,7 +3,6 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
@@ -29,7 +28,7 @@ internal static unsafe class PortInstructions
             return Faults.Faulted(cpu, op);
         }
 
-        uint value = SoftVcpu.Of(cpu).ReadPort(port, sizeof(T));
+        uint value = PortAccess.Read(cpu, port, sizeof(T));
         if (sizeof(T) == 4)
         {
             cpu->State.Gpr[0] = value;
@@ -52,7 +51,7 @@ internal static unsafe class PortInstructions
             return Faults.Faulted(cpu, op);
         }
 
-        SoftVcpu.Of(cpu).WritePort(port, sizeof(T), uint.CreateTruncating(*(T*)&cpu->State.Gpr[0]));
+        PortAccess.Write(cpu, port, sizeof(T), uint.CreateTruncating(*(T*)&cpu->State.Gpr[0]));
         return AfterAccess(cpu, op);
     }
 
@@ -77,7 +76,7 @@ internal static unsafe class PortInstructions
                 return Faults.Faulted(cpu, op);
             }
 
-            T value = T.CreateTruncating(SoftVcpu.Of(cpu).ReadPort(port, sizeof(T)));
+            T value = T.CreateTruncating(PortAccess.Read(cpu, port, sizeof(T)));
             if (!GuestAccess.TryWriteAt(cpu, op, SegmentIndex.Es, offset, value))
             {
                 return Faults.Faulted(cpu, op);
@@ -117,7 +116,7 @@ internal static unsafe class PortInstructions
                 return Faults.Faulted(cpu, op);
             }
 
-            SoftVcpu.Of(cpu).WritePort(port, sizeof(T), uint.CreateTruncating(value));
+            PortAccess.Write(cpu, port, sizeof(T), uint.CreateTruncating(value));
             if (Advance(cpu, op, Rsi, sizeof(T), repeats) is var next && next != null)
             {
                 return next;
@@ -136,7 +135,7 @@ internal static unsafe class PortInstructions
     public static bool MayAccess(CpuContext* cpu, ushort port, int size)
     {
         if ((cpu->State.Cr0 & Cr0.Pe) == 0
-            || (cpu->Cpl <= FlagInstructions.Iopl(cpu) && (cpu->State.Rflags & RflagsBits.Vm) == 0))
+            || (cpu->Cpl <= cpu->Iopl && (cpu->State.Rflags & RflagsBits.Vm) == 0))
         {
             return true;
         }

@@ -4,7 +4,6 @@ using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
@@ -129,13 +128,13 @@ internal static unsafe class SegmentInstructions
 
         // Whether data segments are flat is part of the mode that the following instructions were decoded for.
         uint mode = cpu->Mode;
-        SoftVcpu.Of(cpu).ModeChanged();
+        ProcessorMode.Update(cpu);
         return mode == cpu->Mode ? op + 1 : Faults.Leave(cpu, op);
     }
 
     private static Operation* LeaveRenewed(CpuContext* cpu, Operation* op)
     {
-        SoftVcpu.Of(cpu).ModeChanged();
+        ProcessorMode.Update(cpu);
         return Faults.Leave(cpu, op);
     }
 

@@ -3,8 +3,8 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.Branches;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
+using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
@@ -168,17 +168,16 @@ internal static unsafe class SystemCalls
     /// <summary>Goes on at the target; within 64-bit mode only the privilege changes, and the loop need not be left.</summary>
     private static Operation* Enter(CpuContext* cpu, bool stays64, ulong rip, byte cpl)
     {
-        var vcpu = SoftVcpu.Of(cpu);
         bool leave = !stays64 || (cpu->State.Rflags & RflagsBits.Tf) != 0
             || ((cpu->State.Rflags & RflagsBits.If) != 0 && cpu->InterruptLatched != 0);
         if (!leave)
         {
             cpu->Cpl = cpl;
-            vcpu.Tlb.SelectPrivilege(cpu);
+            Tlb.Of(cpu).SelectPrivilege(cpu);
             return BlockChain.Jump(cpu, rip);
         }
 
-        vcpu.ModeChanged();
+        ProcessorMode.Update(cpu);
         cpu->State.Rip = rip;
         cpu->Outcome = Outcome.Continue;
         return null;

@@ -3,7 +3,6 @@ using System.Runtime.Intrinsics;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 

@@ -3,9 +3,8 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Semantics.X87;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
@@ -138,7 +137,7 @@ internal static unsafe class ExtendedState
         Commit(cpu, op, &image, requested, present);
         if ((requested & VectorFeatures.StatePkru) != 0)
         {
-            ProtectionKeys.SetUser(cpu, (present & VectorFeatures.StatePkru) != 0 ? *(uint*)((byte*)&image + pkru) : 0);
+            ProtectionKeyRights.SetUser(cpu, (present & VectorFeatures.StatePkru) != 0 ? *(uint*)((byte*)&image + pkru) : 0);
         }
 
         if (loadMxcsr)
@@ -162,7 +161,7 @@ internal static unsafe class ExtendedState
         }
 
         uint register = (uint)cpu->State.Gpr[1];
-        if (register > 1 || (register == 1 && (SoftVcpu.Of(cpu).Profile.Features[CpuidWord.LeafDSubleaf1Eax] & 4) == 0))
+        if (register > 1 || (register == 1 && (CpuEnvironment.Of(cpu).Profile.Features[CpuidWord.LeafDSubleaf1Eax] & 4) == 0))
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
         }

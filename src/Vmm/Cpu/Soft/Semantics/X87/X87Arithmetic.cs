@@ -2,8 +2,6 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.X87;

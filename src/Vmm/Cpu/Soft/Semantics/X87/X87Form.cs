@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Context;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.X87;
 

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 
-namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
+namespace WebVm.Vmm.Cpu.Soft.Semantics;
 
 /// <summary>How a handler hands over to the instruction after its own.</summary>
 internal static unsafe class Dispatch

@@ -1,7 +1,7 @@
 using Iced.Intel;
 using WebVm.Vmm.Host;
 
-namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
+namespace WebVm.Vmm.Cpu.Soft.Semantics;
 
 /// <summary>
 /// Short leaf routines of host machine code, for semantics that the host processor has and C# cannot express. They follow the System V

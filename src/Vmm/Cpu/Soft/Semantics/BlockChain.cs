@@ -2,9 +2,8 @@ using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Vcpu;
 
-namespace WebVm.Vmm.Cpu.Soft.Semantics.Branches;
+namespace WebVm.Vmm.Cpu.Soft.Semantics;
 
 /// <summary>From the end of one block to the next, staying inside the dispatch loop where nothing speaks against it.</summary>
 /// <remarks>
@@ -36,7 +35,7 @@ internal static unsafe class BlockChain
     public static Operation* Jump(CpuContext* cpu, ulong rip)
     {
         cpu->State.Rip = rip;
-        var guess = &cpu->JumpCache[JumpCacheEntry.Index(rip)];
+        var guess = BlockLookup.Jump(cpu, rip);
         if (guess->Rip == rip)
         {
             var block = guess->Block;
@@ -94,16 +93,15 @@ internal static unsafe class BlockChain
         }
 
         var owner = links->Owner;
-        var vcpu = SoftVcpu.Of(cpu);
-        uint generation = vcpu.Blocks.Generation;
-        var block = vcpu.Lookup();
+        uint generation = cpu->BlockGeneration;
+        var block = BlockLookup.Find(cpu);
         if (block == null)
         {
             cpu->Outcome = Outcome.Exception;
             return null;
         }
 
-        if (generation == vcpu.Blocks.Generation && block->Host != 0 && owner->Host != 0 && DecodeMode.HasFlatCode(cpu->Mode))
+        if (generation == cpu->BlockGeneration && block->Host != 0 && owner->Host != 0 && DecodeMode.HasFlatCode(cpu->Mode))
         {
             ulong distance = taken ? op->Immediate : (ulong)op->Offset + op->Length;
             bool away = !IsSamePage(cpu, rip, distance);
@@ -129,7 +127,7 @@ internal static unsafe class BlockChain
             return null;
         }
 
-        var block = SoftVcpu.Of(cpu).Lookup();
+        var block = BlockLookup.Find(cpu);
         if (block == null)
         {
             cpu->Outcome = Outcome.Exception;

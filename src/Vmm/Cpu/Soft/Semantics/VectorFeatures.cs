@@ -3,7 +3,7 @@ using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
+namespace WebVm.Vmm.Cpu.Soft.Semantics;
 
 /// <summary>
 /// Which x87 and vector extensions the soft engine can offer: those it implements and, because it borrows the host processor's
