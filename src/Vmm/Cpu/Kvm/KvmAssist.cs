@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;

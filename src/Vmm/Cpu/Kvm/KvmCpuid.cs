@@ -1,6 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
-using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;

@@ -1,4 +1,3 @@
-using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Memory;
 

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,4 +1,3 @@
-using Iced.Intel;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Devices.Catalogue;
 using WebVm.Vmm.Devices.Chipset.HighPrecisionTimer;

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Context;

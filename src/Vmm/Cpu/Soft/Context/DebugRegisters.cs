@@ -1,4 +1,3 @@
-using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Context;

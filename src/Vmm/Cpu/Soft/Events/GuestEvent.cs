@@ -39,7 +39,7 @@ internal readonly record struct GuestEvent(byte Vector, EventKind Kind, ulong Re
 
     public static GuestEvent External(byte vector, ulong rip) => new(vector, EventKind.External, rip);
 
-    /// <summary>The trap of <see cref="CpuContext.PendingDebug"/>.</summary>
+    /// <summary>The trap of <see cref="State.CpuState.PendingDebug"/>.</summary>
     public static GuestEvent DebugTrap(ulong rip) => new((byte)ExceptionVector.Debug, EventKind.Exception, rip);
 
     /// <summary>The exception in the context.</summary>

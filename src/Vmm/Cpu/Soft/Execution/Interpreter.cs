@@ -5,7 +5,6 @@ using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
-using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 

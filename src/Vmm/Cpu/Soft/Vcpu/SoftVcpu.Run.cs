@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Events;
 using WebVm.Vmm.Cpu.Soft.Execution;
@@ -7,7 +5,6 @@ using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Interrupts;
-using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Context;

@@ -5,7 +5,6 @@ using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Decoding;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.State;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;

@@ -1,10 +1,9 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
-/// <summary>Access to general-purpose registers by byte offset, as <see cref="Operation"/> names them.</summary>
+/// <summary>Access to general-purpose registers by byte offset, as <see cref="Operations.Operation"/> names them.</summary>
 internal static unsafe class RegisterFile
 {
     public const byte Rax = 0 * 8;

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Iced.Intel;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;

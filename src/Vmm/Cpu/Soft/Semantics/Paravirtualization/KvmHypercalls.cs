@@ -1,6 +1,5 @@
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 

@@ -5,7 +5,6 @@ using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.State;
-using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 

@@ -8,7 +8,6 @@ using WebVm.Vmm.Cpu.Soft.Segmentation;
 using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
-using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 

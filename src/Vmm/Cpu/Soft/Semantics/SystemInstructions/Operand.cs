@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Access;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
@@ -9,7 +8,7 @@ namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 /// <summary>Operands of system instructions: "r/m16" and its kind, a register or memory, 16 bits in memory whatever the operand size.</summary>
 internal static unsafe class Operand
 {
-    /// <summary>Set by <see cref="SystemSelector"/> in <see cref="Operation.Reg2"/> when the operand is a register.</summary>
+    /// <summary>Set by <see cref="Decoding.SystemSelector"/> in <see cref="Operation.Reg2"/> when the operand is a register.</summary>
     public const byte IsRegister = 1;
 
     /// <summary>The 16-bit source: register <see cref="Operation.Reg0"/> or memory.</summary>

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
-using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 

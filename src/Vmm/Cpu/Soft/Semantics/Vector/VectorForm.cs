@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Soft.Context;
 
@@ -6,7 +5,7 @@ namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 
 /// <summary>
 /// An instruction form: an instruction without its register numbers and addresses. Native and immortal; operations point at it by
-/// <see cref="Operation.Immediate"/>.
+/// <see cref="Operations.Operation.Immediate"/>.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct VectorForm
