@@ -13,7 +13,7 @@ using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Supervisor;
 using WebVm.Api.Vms;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Hosts;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Firmware.Smbios;
 
 namespace WebVm.Vmm.Firmware;

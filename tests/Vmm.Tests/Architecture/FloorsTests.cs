@@ -75,6 +75,14 @@ public sealed partial class FloorsTests
         InnerRooms.FloorsOf(room).Keys.Order(),
         s_types.Select(type => InnerRooms.Within(room, Rooms.Namespace(type))).OfType<string>().Distinct().Order());
 
+    /// <summary>But Devices, which has the order of <see cref="A_device_uses_what_devices_stand_on_and_no_other_device"/>.</summary>
+    [Fact]
+    public void Every_room_that_has_rooms_has_an_order() => Assert.Equal(
+        InnerRooms.Ordered.Order(),
+        s_types.Select(Rooms.Namespace).Where(space => space?.StartsWith("WebVm.Vmm.", StringComparison.Ordinal) == true)
+            .Select(space => space!["WebVm.Vmm.".Length..]).Where(room => room.Contains('.', StringComparison.Ordinal))
+            .SelectMany(room => OuterRooms(room)).Where(room => room != "Devices" && !room.StartsWith("Devices.", StringComparison.Ordinal)).Distinct().Order());
+
     [Fact]
     public void An_order_within_a_room_is_one()
     {
@@ -101,6 +109,14 @@ public sealed partial class FloorsTests
         Assert.Contains(typeof(System.Text.StringBuilder), TypeUses.Of(typeof(BodyOnly)));
         Assert.False(Rooms.MayUse("Memory", "Cpu"));
         Assert.False(Rooms.MayUse("Memory", "Time"));
+    }
+
+    private static IEnumerable<string> OuterRooms(string room)
+    {
+        for (int dot = room.LastIndexOf('.'); dot > 0; dot = room.LastIndexOf('.', dot - 1))
+        {
+            yield return room[..dot];
+        }
     }
 
     [GeneratedRegex(@"^using (?:static )?(WebVm\.[\w.]+);", RegexOptions.Multiline)]

@@ -11,8 +11,14 @@ internal static class InnerRooms
     /// <summary>Of each room, its floors from the bottom. Rooms on one floor do not know each other.</summary>
     private static readonly Dictionary<string, string> s_floors = new()
     {
+        ["Host"] = "Native | .",
+        ["Confinement"] = ". | Keeping",
+        ["Acpi"] = "Aml | .",
+        ["Cpu"] = "State | Features | . | Probing | Soft | Kvm | Measurement",
         ["Cpu.Soft"] = "Context | Operations | Paging | Access | Segmentation | Events | Semantics | Decoding | Execution | Vcpu | .",
         ["Cpu.Soft.Semantics"] = ". | Integer Paravirtualization X87 | Branches SystemInstructions Vector",
+        ["Firmware"] = "Description | Acpi Boot Smbios | .",
+        ["Machine"] = "Profiles | Spec | Consoles | Lifecycle | Assembly | Saving",
     };
 
     public static IReadOnlyCollection<string> Ordered => s_floors.Keys;

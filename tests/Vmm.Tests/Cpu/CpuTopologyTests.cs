@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 using WebVm.Vmm.Cpu.Soft.Vcpu;

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Iced.Intel;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 

@@ -12,6 +12,7 @@ using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;

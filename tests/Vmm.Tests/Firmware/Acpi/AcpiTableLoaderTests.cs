@@ -4,6 +4,7 @@ using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 

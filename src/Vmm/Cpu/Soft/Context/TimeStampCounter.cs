@@ -1,3 +1,5 @@
+using WebVm.Vmm.Cpu.Probing;
+
 namespace WebVm.Vmm.Cpu.Soft.Context;
 
 /// <summary>

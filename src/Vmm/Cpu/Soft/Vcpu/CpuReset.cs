@@ -1,6 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Context;
-using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;
@@ -60,7 +59,7 @@ internal static unsafe class CpuReset
     {
         state->Rflags = RflagsBits.Always;
         state->Rip = 0xfff0;
-        state->Gpr[2] = CpuidPolicy.Signature(vendor);
+        state->Gpr[2] = CpuidIdentity.Signature(vendor);
         for (var segment = SegmentIndex.Es; segment <= SegmentIndex.Gs; segment++)
         {
             state->Segments[segment] = new SegmentRegister { Limit = 0xffff, Attributes = RealModeData };

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.Soft.Semantics;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;

@@ -1,4 +1,3 @@
-using System.Text;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
@@ -18,18 +17,12 @@ internal static unsafe class CpuidPolicy
     private const uint OspkeBit = 1 << 4;
     private const uint SystemCallBit = 1 << 11;
 
-    /// <summary>Bits that AMD's leaf 0x80000001 repeats from leaf 1.</summary>
-    public const uint RepeatedByAmd = 0x0183_f3ff;
-
     /// <summary>
     /// IA32_ARCH_CAPABILITIES: an interpreter has no speculation to leak from, so guests need no mitigations. RDCL_NO, IBRS_ALL,
     /// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
     /// </summary>
     public const ulong ArchCapabilities = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8)
         | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 24) | (1 << 26) | (1 << 27) | (1UL << 62);
-
-    /// <summary>Leaf 1 EAX; also EDX after reset. Intel: family 6, a model that no table of quirks knows. AMD: family 0x19, its first model.</summary>
-    public static uint Signature(CpuVendor vendor) => vendor == CpuVendor.Amd ? 0x00a0_0f11u : 0x000e_06f1u;
 
     /// <summary>Gives EAX, EBX, ECX, EDX of a leaf.</summary>
     public static (uint Eax, uint Ebx, uint Ecx, uint Edx) Read(CpuContext* cpu, uint leaf, uint subleaf)
@@ -77,7 +70,7 @@ internal static unsafe class CpuidPolicy
             case FirstExtended: return Identification(profile.Vendor, extendedMaximum) is var same && amd ? same : (extendedMaximum, 0, 0, 0);
             case 0x8000_0001: return ExtendedFeatures(cpu, profile, place);
             case >= 0x8000_0002 and <= 0x8000_0004:
-                return BrandOf(profile.Model == CpuModel.Host ? "WebVm soft processor" : $"{profile.Model.Name()} of WebVm", leaf);
+                return CpuidIdentity.BrandOf(profile.Model == CpuModel.Host ? "WebVm soft processor" : $"{profile.Model.Name()} of WebVm", leaf);
             case 0x8000_0005: return amd ? (0u, 0u, FirstLevelCache, FirstLevelCache) : default;
             case 0x8000_0006: return (0, 0, (1024 << 16) | (6 << 12) | 64, amd ? (32u << 18) | (9 << 12) | (1 << 8) | 64 : 0);
             case 0x8000_0007: return (0, 0, 0, profile.Features[CpuidWord.Extended7Edx]);
@@ -93,20 +86,12 @@ internal static unsafe class CpuidPolicy
         }
     }
 
-    /// <summary>The words of leaf 0x80000002, 3 or 4 for a brand string.</summary>
-    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) BrandOf(string brand, uint leaf)
-    {
-        uint[] words = Words(brand, 48);
-        uint word = (leaf - 0x8000_0002) * 4;
-        return (words[word], words[word + 1], words[word + 2], words[word + 3]);
-    }
-
     /// <summary>AMD's leaf 0x80000005: 32 KiB, eight ways, lines of 64 bytes.</summary>
     private const uint FirstLevelCache = (32u << 24) | (8 << 16) | (1 << 8) | 64;
 
     private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Identification(CpuVendor vendor, uint maximum)
     {
-        uint[] words = Words(vendor.Identification(), 12);
+        uint[] words = CpuidIdentity.Words(vendor.Identification(), 12);
         return (maximum, words[0], words[2], words[1]);
     }
 
@@ -123,7 +108,7 @@ internal static unsafe class CpuidPolicy
             edx &= ~ApicBit;
         }
 
-        return (Signature(profile.Vendor), (place.ApicId << 24) | (Math.Min(place.CoresPerPackage, 255) << 16) | (8 << 8),
+        return (CpuidIdentity.Signature(profile.Vendor), (place.ApicId << 24) | (Math.Min(place.CoresPerPackage, 255) << 16) | (8 << 8),
             profile.Features[CpuidWord.Leaf1Ecx] | osxsave, edx | multiple);
     }
 
@@ -144,7 +129,7 @@ internal static unsafe class CpuidPolicy
         uint edx = profile.Features[CpuidWord.Extended1Edx];
         if (profile.Vendor == CpuVendor.Amd)
         {
-            return (Signature(profile.Vendor), 0, ecx | (place.Cores > 1 ? 2u : 0), edx | (profile.Features[CpuidWord.Leaf1Edx] & RepeatedByAmd));
+            return (CpuidIdentity.Signature(profile.Vendor), 0, ecx | (place.Cores > 1 ? 2u : 0), edx | (profile.Features[CpuidWord.Leaf1Edx] & CpuidIdentity.RepeatedByAmd));
         }
 
         // SYSCALL is told of in 64-bit mode, where alone it exists (SDM Vol. 2A, CPUID, note 1 of leaf 0x80000001).
@@ -176,13 +161,4 @@ internal static unsafe class CpuidPolicy
         1 => ((uint)place.CoreBits, (uint)place.Cores, (2u << 8) | 1, place.ApicId),
         _ => (0u, 0u, level & 0xff, place.ApicId),
     };
-
-    private static uint[] Words(string text, int length)
-    {
-        byte[] bytes = new byte[length];
-        Encoding.ASCII.GetBytes(text, bytes);
-        uint[] words = new uint[length / 4];
-        Buffer.BlockCopy(bytes, 0, words, 0, length);
-        return words;
-    }
 }

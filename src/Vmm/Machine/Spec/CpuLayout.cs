@@ -1,7 +1,6 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Machine.Spec;
 
-namespace WebVm.Vmm.Machine.Assembly;
+namespace WebVm.Vmm.Machine.Spec;
 
 /// <summary>Where a machine's vCPUs are: the vCPUs of a NUMA node share a package; a machine without nodes has one package.</summary>
 internal static class CpuLayout

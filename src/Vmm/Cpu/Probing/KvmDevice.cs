@@ -1,7 +1,7 @@
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
-namespace WebVm.Vmm.Cpu.Kvm;
+namespace WebVm.Vmm.Cpu.Probing;
 
 /// <summary>/dev/kvm: what this host's KVM offers, and where VMs come from (Documentation/virt/kvm/api.rst §4).</summary>
 internal sealed unsafe class KvmDevice : IDisposable

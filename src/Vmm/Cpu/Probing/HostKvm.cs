@@ -1,9 +1,7 @@
-using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
-namespace WebVm.Vmm.Cpu;
+namespace WebVm.Vmm.Cpu.Probing;
 
 /// <summary>
 /// What a guest of this host's KVM finds that cannot be changed. The soft engine keeps to it, so that its guests can go on under KVM.
@@ -27,26 +25,8 @@ internal static class HostKvm
 
     public static bool HasInvpcid => s_found.Value.HasInvpcid;
 
-    /// <summary>Finds it out now: later there may be no KVM for this process. But for <see cref="Offer"/>, which only machines on KVM go by.</summary>
+    /// <summary>Finds it out now: later there may be no KVM for this process.</summary>
     public static void Ask() => _ = s_found.Value;
-
-    private static readonly Lazy<CpuOffer?> s_offer = new(FindOffer);
-
-    /// <summary>The processors that this host's KVM can show guests; null where there is no KVM. Asked of KVM, and of a guest of a few instructions.</summary>
-    public static CpuOffer? Offer => s_offer.Value;
-
-    private static CpuOffer? FindOffer()
-    {
-        using var device = KvmDevice.TryOpen(out _);
-        try
-        {
-            return device is null ? null : KvmCpuid.OfferOf(device, GuestSpeedMeasurement.ShowsModelsOnKvm());
-        }
-        catch (Exception failure) when (failure is LinuxException or IOException or InvalidOperationException)
-        {
-            return null;
-        }
-    }
 
     private static (uint Kilohertz, bool HasPcid, bool HasInvpcid) Look()
     {

@@ -1,7 +1,7 @@
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Memory;
 
-namespace WebVm.Vmm.Firmware;
+namespace WebVm.Vmm.Firmware.Description;
 
 /// <summary>A processor as firmware tables name it.</summary>
 /// <param name="Uid">Processor UID, unique in the machine: what links a table's entry to the namespace's device.</param>

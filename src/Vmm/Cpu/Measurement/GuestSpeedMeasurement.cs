@@ -5,11 +5,12 @@ using WebVm.Vmm.Cpu.Kvm;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
 
-namespace WebVm.Vmm.Cpu;
+namespace WebVm.Vmm.Cpu.Measurement;
 
 /// <summary>Runs small loops as 64-bit guest code and takes the time.</summary>
 internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable

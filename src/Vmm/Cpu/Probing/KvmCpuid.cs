@@ -1,11 +1,10 @@
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
 
-namespace WebVm.Vmm.Cpu.Kvm;
+namespace WebVm.Vmm.Cpu.Probing;
 
 /// <summary>
 /// What CPUID tells a guest on KVM: everything that this host's KVM supports, less what WebVm cannot save and restore or that KVM
@@ -125,7 +124,7 @@ internal sealed unsafe class KvmCpuid
         switch (leaf.function, leaf.index)
         {
             case (1, _) when model:
-                leaf.eax = CpuidPolicy.Signature(profile.Vendor);
+                leaf.eax = CpuidIdentity.Signature(profile.Vendor);
                 break;
             case (ExtendedStateLeaf, 0):
                 leaf.eax = profile.Has("xsave") ? components : 0;
@@ -138,11 +137,11 @@ internal sealed unsafe class KvmCpuid
                 leaf = new kvm_cpuid_entry2 { function = leaf.function, index = leaf.index, flags = leaf.flags };
                 break;
             case (0x80000001, _) when model && profile.Vendor == CpuVendor.Amd:
-                leaf.eax = CpuidPolicy.Signature(profile.Vendor);
-                leaf.edx |= profile.Features[CpuidWord.Leaf1Edx] & CpuidPolicy.RepeatedByAmd;
+                leaf.eax = CpuidIdentity.Signature(profile.Vendor);
+                leaf.edx |= profile.Features[CpuidWord.Leaf1Edx] & CpuidIdentity.RepeatedByAmd;
                 break;
             case ( >= 0x80000002 and <= 0x80000004, _) when model:
-                (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = CpuidPolicy.BrandOf($"{profile.Model.Name()} of WebVm", leaf.function);
+                (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = CpuidIdentity.BrandOf($"{profile.Model.Name()} of WebVm", leaf.function);
                 break;
             case (0x80000008, _):
                 leaf.eax = (leaf.eax & ~0xff00u) | (Math.Min(leaf.eax >> 8 & 0xff, profile.HasLa57 ? 57u : 48u) << 8);

@@ -1,8 +1,8 @@
-using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
-namespace WebVm.Vmm.Cpu;
+namespace WebVm.Vmm.Cpu.Measurement;
 
 /// <summary>This host's KVM.</summary>
 public sealed record KvmProbe

@@ -1,6 +1,6 @@
 using WebVm.Vmm.Host;
 
-namespace WebVm.Vmm.Cpu;
+namespace WebVm.Vmm.Cpu.Measurement;
 
 /// <summary>What this host offers to virtual machines, measured and looked up, and the engine that suits it. Plain data for JSON.</summary>
 public sealed record HostProbe

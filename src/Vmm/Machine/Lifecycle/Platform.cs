@@ -5,12 +5,11 @@ using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Machine.Consoles;
-using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
 
-namespace WebVm.Vmm.Machine.Assembly;
+namespace WebVm.Vmm.Machine.Lifecycle;
 
 /// <summary>The assembled parts of one machine, owned together.</summary>
 internal sealed class Platform : IDisposable
