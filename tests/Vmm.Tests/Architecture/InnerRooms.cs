@@ -11,7 +11,7 @@ internal static class InnerRooms
     /// <summary>Of each room, its floors from the bottom. Rooms on one floor do not know each other.</summary>
     private static readonly Dictionary<string, string> s_floors = new()
     {
-        ["Host"] = "Native | .",
+        ["Host"] = "Marshalling | Native | .",
         ["Confinement"] = ". | Keeping",
         ["Acpi"] = "Aml | .",
         ["Cpu"] = "State | Features | . | Probing | Soft | Kvm | Measurement",

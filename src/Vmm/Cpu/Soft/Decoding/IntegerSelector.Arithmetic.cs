@@ -168,12 +168,12 @@ internal static unsafe partial class IntegerSelector
 
         if (register)
         {
-            return &ShiftHandlers.RegisterImmediate<TOperation, T>;
+            return &BinaryHandlers.RegisterImmediate<ByCount<TOperation>, T>;
         }
 
         return Path(op) == MemoryPath.Direct
-            ? &ShiftHandlers.MemoryImmediate<TOperation, T, DirectPath>
-            : &ShiftHandlers.MemoryImmediate<TOperation, T, GeneralPath>;
+            ? &BinaryHandlers.MemoryImmediate<ByCount<TOperation>, T, DirectPath>
+            : &BinaryHandlers.MemoryImmediate<ByCount<TOperation>, T, GeneralPath>;
     }
 
     private static Handler DoubleShift<TOperation>(in Instruction instruction, Operation* op)

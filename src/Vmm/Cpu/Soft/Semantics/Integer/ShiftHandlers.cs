@@ -7,20 +7,11 @@ using WebVm.Vmm.Cpu.Soft.Operations;
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 /// <summary>
-/// Shifts and rotates. Immediate counts are masked when decoded; a count of 0 changes no flag (SDM Vol. 2B, SAL/SAR/SHL/SHR).
+/// Shifts and rotates whose count may be 0, which changes no flag (SDM Vol. 2B, SAL/SAR/SHL/SHR): by CL, and by an immediate that is 0. By others
+/// they are operations of <see cref="BinaryHandlers"/> (<see cref="ByCount{TShift}"/>).
 /// </summary>
 internal static unsafe class ShiftHandlers
 {
-    /// <summary>By an immediate that is not 0 after masking.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* RegisterImmediate<TOperation, T>(CpuContext* cpu, Operation* op)
-        where TOperation : struct, IShiftOperation
-        where T : unmanaged, IBinaryInteger<T>
-    {
-        RegisterFile.Write(cpu, op->Reg0, TOperation.Apply(cpu, RegisterFile.Read<T>(cpu, op->Reg0), (int)op->Immediate));
-        return Dispatch.Next(cpu, op);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* RegisterCl<TOperation, T>(CpuContext* cpu, Operation* op)
         where TOperation : struct, IShiftOperation
@@ -30,21 +21,6 @@ internal static unsafe class ShiftHandlers
         T value = RegisterFile.Read<T>(cpu, op->Reg0);
         RegisterFile.Write(cpu, op->Reg0, count == 0 ? value : TOperation.Apply(cpu, value, count));
         return Dispatch.Next(cpu, op);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Operation* MemoryImmediate<TOperation, T, TPath>(CpuContext* cpu, Operation* op)
-        where TOperation : struct, IShiftOperation
-        where T : unmanaged, IBinaryInteger<T>
-        where TPath : struct, IMemoryPath
-    {
-        if (!TPath.TryOpen(cpu, op, out T* host))
-        {
-            return TPath.IsFast ? MemoryImmediate<TOperation, T, GeneralPath>(cpu, op) : Faults.Faulted(cpu, op);
-        }
-
-        *host = TOperation.Apply(cpu, *host, (int)op->Immediate);
-        return TPath.Close(cpu, op, host);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -14,6 +14,15 @@ internal unsafe interface IShiftOperation
         where T : unmanaged, IBinaryInteger<T>;
 }
 
+/// <summary>A shift or rotate as a two-operand operation: by an immediate that is masked when decoded, and not 0.</summary>
+internal readonly unsafe struct ByCount<TShift> : IBinaryOperation
+    where TShift : struct, IShiftOperation
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Apply<T>(CpuContext* cpu, T left, T right)
+        where T : unmanaged, IBinaryInteger<T> => TShift.Apply(cpu, left, (int)OperandBits.Widen(right));
+}
+
 internal readonly unsafe struct ShiftLeft : IShiftOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

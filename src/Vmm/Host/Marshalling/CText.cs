@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices.Marshalling;
 
-namespace WebVm.Vmm.Host.Native;
+namespace WebVm.Vmm.Host.Marshalling;
 
 /// <summary>A string as C takes it, UTF-8 with a zero behind it, for the length of a call: in the caller's buffer where it fits.</summary>
 internal unsafe ref struct CText
