@@ -117,7 +117,7 @@ public sealed unsafe class AvailabilityTests
         Assert.Equal(present ? Outcome.Continue : Outcome.Exception, outcome);
 
         machine.Write(LongModeProcessor.PageTables + 0x1008, 0x87UL);
-        Assert.Equal(present, SlowAccess.TryProbe(machine.Cpu, 0x4000_0000, 1, write: false));
+        Assert.Equal(present, SlowAccess.TryProbe(machine.Cpu, new(0x4000_0000), 1, write: false));
         Assert.True(present || machine.Cpu->ExceptionErrorCode == 9);
     }
 

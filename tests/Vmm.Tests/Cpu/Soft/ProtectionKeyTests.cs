@@ -134,5 +134,5 @@ public sealed unsafe class ProtectionKeyTests
     }
 
     private static uint Probe(LongModeProcessor machine, bool write) =>
-        SlowAccess.TryProbe(machine.Cpu, LongModeProcessor.Data + 8, 4, write) ? 0 : machine.Cpu->ExceptionErrorCode;
+        SlowAccess.TryProbe(machine.Cpu, new(LongModeProcessor.Data + 8), 4, write) ? 0 : machine.Cpu->ExceptionErrorCode;
 }

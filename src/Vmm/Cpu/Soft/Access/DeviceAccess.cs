@@ -12,7 +12,7 @@ internal static unsafe class DeviceAccess
     /// Reads a register if the translation cache knows its page as one of the bus. As a hit of its tables, that stands for every check of the access.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryRead<T>(CpuContext* cpu, ulong linear, out T value)
+    public static bool TryRead<T>(CpuContext* cpu, GuestVirtualAddress linear, out T value)
         where T : unmanaged
     {
         Unsafe.SkipInit(out value);
@@ -22,14 +22,14 @@ internal static unsafe class DeviceAccess
             return false;
         }
 
-        ulong register = Read(cpu, new GuestPhysicalAddress(linear + entry->Addend), sizeof(T));
+        ulong register = Read(cpu, new GuestPhysicalAddress(linear.Value + entry->Addend), sizeof(T));
         value = *(T*)&register;
         return true;
     }
 
     /// <summary>Writes a register, as <see cref="TryRead"/> reads one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryWrite<T>(CpuContext* cpu, ulong linear, T value)
+    public static bool TryWrite<T>(CpuContext* cpu, GuestVirtualAddress linear, T value)
         where T : unmanaged
     {
         var entry = Tlb.Other(cpu, linear);
@@ -41,7 +41,7 @@ internal static unsafe class DeviceAccess
 
         ulong register = 0;
         *(T*)&register = value;
-        Write(cpu, new GuestPhysicalAddress(linear + (entry->Addend & ~0xfffUL)), sizeof(T), register);
+        Write(cpu, new GuestPhysicalAddress(linear.Value + (entry->Addend & ~0xfffUL)), sizeof(T), register);
         return true;
     }
 

@@ -19,13 +19,13 @@ internal static unsafe partial class GuestAccess
     public static bool TryBeginUpdate<T>(CpuContext* cpu, Operation* op, out T* host)
         where T : unmanaged
     {
-        ulong linear = RawAddress(cpu, op);
+        var linear = new GuestVirtualAddress(RawAddress(cpu, op));
         if ((op->Flags & OperationFlags.Flat) != 0)
         {
             var entry = Tlb.Entry(cpu, linear);
             if (entry->Write == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
             {
-                host = (T*)(linear + entry->Addend);
+                host = (T*)(linear.Value + entry->Addend);
                 return true;
             }
         }
@@ -75,12 +75,12 @@ internal static unsafe partial class GuestAccess
             return true;
         }
 
-        if (!Segments.TryLinear(cpu, op, segment, offset, 1, write, out ulong linear))
+        if (!Segments.TryLinear(cpu, op, segment, offset, 1, write, out GuestVirtualAddress linear))
         {
             return false;
         }
 
-        ulong reach = Math.Min(bytes, 4096 - (linear & 4095));
+        ulong reach = Math.Min(bytes, 4096 - linear.PageOffset);
         reach = Math.Min(reach, Segments.Reach(cpu, op, segment, offset));
         var entry = Tlb.Entry(cpu, linear);
         if ((write ? entry->Write : entry->Read) != Tlb.Match(cpu, linear))
@@ -97,7 +97,7 @@ internal static unsafe partial class GuestAccess
             }
         }
 
-        host = (byte*)(linear + entry->Addend);
+        host = (byte*)(linear.Value + entry->Addend);
         available = (int)reach;
         return true;
     }
@@ -118,15 +118,15 @@ internal static unsafe partial class GuestAccess
     private static bool BeginUpdateSlow(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, uint size, out byte* host)
     {
         host = null;
-        if (!Segments.TryLinear(cpu, op, segment, offset, size, write: true, out ulong linear))
+        if (!Segments.TryLinear(cpu, op, segment, offset, size, write: true, out GuestVirtualAddress linear))
         {
             return false;
         }
 
         var entry = Tlb.Entry(cpu, linear);
-        if (entry->Write == Tlb.Match(cpu, linear + size - 1))
+        if (entry->Write == Tlb.Match(cpu, linear + (size - 1)))
         {
-            host = (byte*)(linear + entry->Addend);
+            host = (byte*)(linear.Value + entry->Addend);
             return true;
         }
 
@@ -136,9 +136,9 @@ internal static unsafe partial class GuestAccess
         }
 
         entry = Tlb.Entry(cpu, linear);
-        if (entry->Write == Tlb.Match(cpu, linear + size - 1))
+        if (entry->Write == Tlb.Match(cpu, linear + (size - 1)))
         {
-            host = (byte*)(linear + entry->Addend);
+            host = (byte*)(linear.Value + entry->Addend);
             return true;
         }
 

@@ -31,13 +31,13 @@ internal static unsafe partial class GuestAccess
     public static bool TryRead<T>(CpuContext* cpu, Operation* op, out T value)
         where T : unmanaged
     {
-        ulong linear = RawAddress(cpu, op);
+        var linear = new GuestVirtualAddress(RawAddress(cpu, op));
         if ((op->Flags & OperationFlags.Flat) != 0)
         {
             var entry = Tlb.Entry(cpu, linear);
             if (entry->Read == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
             {
-                value = Unsafe.ReadUnaligned<T>((byte*)(linear + entry->Addend));
+                value = Unsafe.ReadUnaligned<T>((byte*)(linear.Value + entry->Addend));
                 return true;
             }
         }
@@ -52,7 +52,7 @@ internal static unsafe partial class GuestAccess
     public static bool TryWrite<T>(CpuContext* cpu, Operation* op, T value)
         where T : unmanaged
     {
-        ulong linear = RawAddress(cpu, op);
+        var linear = new GuestVirtualAddress(RawAddress(cpu, op));
         return ((op->Flags & OperationFlags.Flat) != 0 && TryWriteCached(cpu, op, linear, value)) || WriteOperand(cpu, op, value);
     }
 
@@ -100,10 +100,11 @@ internal static unsafe partial class GuestAccess
     {
         if (IsFlat(op, segment))
         {
-            var entry = Tlb.Entry(cpu, offset);
-            if (entry->Read == Tlb.Match(cpu, offset + (ulong)(sizeof(T) - 1)))
+            var linear = new GuestVirtualAddress(offset);
+            var entry = Tlb.Entry(cpu, linear);
+            if (entry->Read == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
             {
-                value = Unsafe.ReadUnaligned<T>((byte*)(offset + entry->Addend));
+                value = Unsafe.ReadUnaligned<T>((byte*)(linear.Value + entry->Addend));
                 return true;
             }
         }
@@ -117,12 +118,12 @@ internal static unsafe partial class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryWriteAt<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, T value)
         where T : unmanaged =>
-        (IsFlat(op, segment) && TryWriteCached(cpu, op, offset, value)) || WriteSegment(cpu, op, segment, offset, value);
+        (IsFlat(op, segment) && TryWriteCached(cpu, op, new(offset), value)) || WriteSegment(cpu, op, segment, offset, value);
 
     /// <summary>Whether the memory operand could be written, without writing: for instructions that must not change anything before a fault.</summary>
     public static bool TryTouch<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged =>
-        Segments.TryLinear(cpu, op, (SegmentIndex)op->Segment, EffectiveAddress(cpu, op), (uint)sizeof(T), write: true, out ulong linear)
+        Segments.TryLinear(cpu, op, (SegmentIndex)op->Segment, EffectiveAddress(cpu, op), (uint)sizeof(T), write: true, out GuestVirtualAddress linear)
         && SlowAccess.TryCheck(cpu, (SegmentIndex)op->Segment, linear, (uint)sizeof(T), write: true)
         && SlowAccess.TryProbe(cpu, linear, (uint)sizeof(T), write: true);
 
@@ -133,7 +134,7 @@ internal static unsafe partial class GuestAccess
 
     /// <summary>Writes if the translation cache knows the page.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool TryWriteCached<T>(CpuContext* cpu, Operation* op, ulong linear, T value)
+    private static bool TryWriteCached<T>(CpuContext* cpu, Operation* op, GuestVirtualAddress linear, T value)
         where T : unmanaged
     {
         var entry = Tlb.Entry(cpu, linear);
@@ -142,7 +143,7 @@ internal static unsafe partial class GuestAccess
             return false;
         }
 
-        byte* host = (byte*)(linear + entry->Addend);
+        byte* host = (byte*)(linear.Value + entry->Addend);
         Unsafe.WriteUnaligned(host, value);
         if (SystemMemory.IsWatched(cpu, host, out var page))
         {
@@ -165,15 +166,15 @@ internal static unsafe partial class GuestAccess
 
     /// <summary>Linear address where nothing is to be checked: 64-bit mode, and flat data segments of 32-bit mode.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool IsUnchecked(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, out ulong linear)
+    private static bool IsUnchecked(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, out GuestVirtualAddress linear)
     {
         if ((op->Flags & OperationFlags.Long) != 0)
         {
-            linear = segment < SegmentIndex.Fs ? offset : offset + Segments.Register(cpu, segment)->Base;
+            linear = new(segment < SegmentIndex.Fs ? offset : offset + Segments.Register(cpu, segment)->Base);
             return true;
         }
 
-        linear = (uint)offset;
+        linear = new((uint)offset);
         return (op->Flags & OperationFlags.FlatData) != 0 && segment is SegmentIndex.Ds or SegmentIndex.Ss or SegmentIndex.Es;
     }
 
@@ -181,7 +182,7 @@ internal static unsafe partial class GuestAccess
     private static bool ReadSegment<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, out T value)
         where T : unmanaged
     {
-        if (!IsUnchecked(cpu, op, segment, offset, out ulong linear)
+        if (!IsUnchecked(cpu, op, segment, offset, out GuestVirtualAddress linear)
             && !Segments.TryLinear(cpu, op, segment, offset, (uint)sizeof(T), write: false, out linear))
         {
             value = default;
@@ -191,7 +192,7 @@ internal static unsafe partial class GuestAccess
         var entry = Tlb.Entry(cpu, linear);
         if (entry->Read == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
         {
-            value = Unsafe.ReadUnaligned<T>((byte*)(linear + entry->Addend));
+            value = Unsafe.ReadUnaligned<T>((byte*)(linear.Value + entry->Addend));
             return true;
         }
 
@@ -199,7 +200,7 @@ internal static unsafe partial class GuestAccess
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool ReadSlow<T>(CpuContext* cpu, SegmentIndex segment, ulong linear, out T value)
+    private static bool ReadSlow<T>(CpuContext* cpu, SegmentIndex segment, GuestVirtualAddress linear, out T value)
         where T : unmanaged
     {
         if (DeviceAccess.TryRead(cpu, linear, out value))
@@ -217,7 +218,7 @@ internal static unsafe partial class GuestAccess
     private static bool WriteSegment<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, T value)
         where T : unmanaged
     {
-        if (!IsUnchecked(cpu, op, segment, offset, out ulong linear)
+        if (!IsUnchecked(cpu, op, segment, offset, out GuestVirtualAddress linear)
             && !Segments.TryLinear(cpu, op, segment, offset, (uint)sizeof(T), write: true, out linear))
         {
             return false;
@@ -227,7 +228,7 @@ internal static unsafe partial class GuestAccess
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool WriteSlow<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, T value)
+    private static bool WriteSlow<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, T value)
         where T : unmanaged =>
         DeviceAccess.TryWrite(cpu, linear, value) || SlowAccess.TryWrite(cpu, op, segment, linear, (byte*)&value, (uint)sizeof(T));
 

@@ -1,6 +1,7 @@
 using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Access;
 
@@ -14,16 +15,16 @@ internal static unsafe class Segments
         (op->Flags & OperationFlags.Long) != 0 && segment < SegmentIndex.Fs ? 0 : Register(cpu, segment)->Base;
 
     /// <summary>Linear address of an access, or false with #GP or #SS recorded.</summary>
-    public static bool TryLinear(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, uint size, bool write, out ulong linear)
+    public static bool TryLinear(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, uint size, bool write, out GuestVirtualAddress linear)
     {
         if ((op->Flags & OperationFlags.Long) != 0)
         {
-            linear = segment < SegmentIndex.Fs ? offset : offset + Register(cpu, segment)->Base;
+            linear = new(segment < SegmentIndex.Fs ? offset : offset + Register(cpu, segment)->Base);
             return true;
         }
 
         var register = Register(cpu, segment);
-        linear = (uint)(register->Base + offset);
+        linear = new((uint)(register->Base + offset));
         if (Permits(register, (uint)offset, size, write))
         {
             return true;

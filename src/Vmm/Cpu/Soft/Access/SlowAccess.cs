@@ -11,18 +11,18 @@ namespace WebVm.Vmm.Cpu.Soft.Access;
 internal static unsafe class SlowAccess
 {
     /// <summary>Reads with the current privilege.</summary>
-    public static bool TryRead(CpuContext* cpu, SegmentIndex segment, ulong linear, byte* destination, uint size) =>
+    public static bool TryRead(CpuContext* cpu, SegmentIndex segment, GuestVirtualAddress linear, byte* destination, uint size) =>
         TryCheck(cpu, segment, linear, size, write: false) && TryTransfer(cpu, null, linear, destination, size, AccessKind.Read, Tlb.Current(cpu));
 
     /// <summary>Writes with the current privilege.</summary>
-    public static bool TryWrite(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, byte* source, uint size) =>
+    public static bool TryWrite(CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, byte* source, uint size) =>
         TryCheck(cpu, segment, linear, size, write: true) && TryTransfer(cpu, op, linear, source, size, AccessKind.Write, Tlb.Current(cpu));
 
     /// <summary>
     /// Reads as the processor does for itself (descriptor tables, TSS): with supervisor rights, whatever the CPL. SMAP then holds
     /// regardless of RFLAGS.AC (SDM Vol. 3A §4.6.1).
     /// </summary>
-    public static bool TryReadSystem<T>(CpuContext* cpu, ulong linear, out T value)
+    public static bool TryReadSystem<T>(CpuContext* cpu, GuestVirtualAddress linear, out T value)
         where T : unmanaged
     {
         T result = default;
@@ -32,39 +32,39 @@ internal static unsafe class SlowAccess
     }
 
     /// <summary>Writes as the processor does for itself.</summary>
-    public static bool TryWriteSystem<T>(CpuContext* cpu, ulong linear, T value)
+    public static bool TryWriteSystem<T>(CpuContext* cpu, GuestVirtualAddress linear, T value)
         where T : unmanaged => TryTransfer(cpu, null, linear, (byte*)&value, (uint)sizeof(T), AccessKind.Write, SystemPrivilege(cpu));
 
     /// <summary>Writes a frame of up to a page with given rights, wholly or not at all.</summary>
-    public static bool TryWriteBlock(CpuContext* cpu, ulong linear, byte* source, uint size, Privilege privilege) =>
+    public static bool TryWriteBlock(CpuContext* cpu, GuestVirtualAddress linear, byte* source, uint size, Privilege privilege) =>
         TryTransfer(cpu, null, linear, source, size, AccessKind.Write, privilege);
 
     /// <summary>Whether such an access of the current privilege would succeed; enters the translation.</summary>
-    public static bool TryProbe(CpuContext* cpu, ulong linear, uint size, bool write)
+    public static bool TryProbe(CpuContext* cpu, GuestVirtualAddress linear, uint size, bool write)
     {
         var access = write ? AccessKind.Write : AccessKind.Read;
         var privilege = Tlb.Current(cpu);
-        if (!IsCanonical(cpu, linear))
+        if (!IsCanonical(cpu, linear.Value))
         {
             Faults.Record(cpu, ExceptionVector.GeneralProtection);
             return false;
         }
 
         return TryTranslate(cpu, linear, access, privilege, out _)
-            && ((linear & 4095) + size <= 4096 || TryTranslate(cpu, NextPage(cpu, linear), access, privilege, out _));
+            && (linear.PageOffset + size <= 4096 || TryTranslate(cpu, NextPage(cpu, linear), access, privilege, out _));
     }
 
     /// <summary>Canonical form, alignment check and data breakpoints of one access.</summary>
-    public static bool TryCheck(CpuContext* cpu, SegmentIndex segment, ulong linear, uint size, bool write)
+    public static bool TryCheck(CpuContext* cpu, SegmentIndex segment, GuestVirtualAddress linear, uint size, bool write)
     {
-        if (!IsCanonical(cpu, linear) || !IsCanonical(cpu, linear + size - 1))
+        if (!IsCanonical(cpu, linear.Value) || !IsCanonical(cpu, linear.Value + size - 1))
         {
             Faults.Record(cpu, segment == SegmentIndex.Ss ? ExceptionVector.StackFault : ExceptionVector.GeneralProtection);
             return false;
         }
 
         if (cpu->Cpl == 3 && (cpu->State.Rflags & RflagsBits.Ac) != 0 && (cpu->State.Cr0 & Cr0.Am) != 0
-            && (linear & (RequiredAlignment(size) - 1)) != 0)
+            && (linear.Value & (RequiredAlignment(size) - 1)) != 0)
         {
             Faults.Record(cpu, ExceptionVector.AlignmentCheck);
             return false;
@@ -88,17 +88,17 @@ internal static unsafe class SlowAccess
     };
 
     /// <summary>Translates one linear address, entering the result into the translation cache; false with #PF recorded.</summary>
-    public static bool TryTranslate(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out PhysicalPlace place) =>
+    public static bool TryTranslate(CpuContext* cpu, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out PhysicalPlace place) =>
         Tlb.Of(cpu).TryFind(cpu, privilege, linear, access, out place) || TryWalk(cpu, linear, access, privilege, out place);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryWalk(CpuContext* cpu, ulong linear, AccessKind access, Privilege privilege, out PhysicalPlace place)
+    private static bool TryWalk(CpuContext* cpu, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out PhysicalPlace place)
     {
         var environment = CpuEnvironment.Of(cpu);
         if (!PageWalk.TryWalk(cpu, environment.Memory, linear, access, privilege, out var translation))
         {
             place = default;
-            Faults.Record(cpu, ExceptionVector.PageFault, translation.ErrorCode, linear);
+            Faults.Record(cpu, ExceptionVector.PageFault, translation.ErrorCode, linear.Value);
             return false;
         }
 
@@ -108,8 +108,8 @@ internal static unsafe class SlowAccess
         return true;
     }
 
-    /// <summary>Whether a linear address can exist in the current mode (SDM Vol. 1 §3.3.7.1).</summary>
-    public static bool IsCanonical(CpuContext* cpu, ulong linear)
+    /// <summary>Whether there can be such a linear address in the current mode (SDM Vol. 1 §3.3.7.1).</summary>
+    public static bool IsCanonical(CpuContext* cpu, ulong address)
     {
         if ((cpu->State.Efer & Efer.Lma) == 0)
         {
@@ -117,21 +117,21 @@ internal static unsafe class SlowAccess
         }
 
         int shift = (cpu->State.Cr4 & Cr4.La57) != 0 ? 7 : 16;
-        return (ulong)((long)(linear << shift) >> shift) == linear;
+        return (ulong)((long)(address << shift) >> shift) == address;
     }
 
     /// <summary>
-    /// Whether a linear address can exist on this processor, whatever its mode: what MSRs, descriptor-table registers, hidden segment bases and
+    /// Whether there can be such a linear address on this processor, whatever its mode: what MSRs, descriptor-table registers, hidden segment bases and
     /// INVPCID take (Intel, 5-Level Paging, §2.2: by the width that CPUID tells of, not by CR4.LA57).
     /// </summary>
-    public static bool IsCanonicalHere(CpuContext* cpu, ulong linear)
+    public static bool IsCanonicalHere(CpuContext* cpu, ulong address)
     {
         int shift = CpuEnvironment.Of(cpu).Profile.HasLa57 ? 7 : 16;
-        return (ulong)((long)(linear << shift) >> shift) == linear;
+        return (ulong)((long)(address << shift) >> shift) == address;
     }
 
     /// <summary>A copy of an operand that guest memory cannot give in one piece; under the lock of the machine's bus if the operation locks.</summary>
-    public static bool TryBeginBounce(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong linear, uint size, out byte* host)
+    public static bool TryBeginBounce(CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, uint size, out byte* host)
     {
         host = cpu->Bounce;
         bool locks = (op->Flags & OperationFlags.Lock) != 0;
@@ -170,27 +170,27 @@ internal static unsafe class SlowAccess
     private static Privilege SystemPrivilege(CpuContext* cpu) =>
         (cpu->State.Cr4 & Cr4.Smap) != 0 ? Privilege.Supervisor : Privilege.SupervisorOpen;
 
-    private static ulong NextPage(CpuContext* cpu, ulong linear)
+    private static GuestVirtualAddress NextPage(CpuContext* cpu, GuestVirtualAddress linear)
     {
-        ulong next = (linear & ~4095UL) + 4096;
-        return (cpu->State.Efer & Efer.Lma) != 0 ? next : (uint)next;
+        var next = linear.Page + 4096;
+        return (cpu->State.Efer & Efer.Lma) != 0 ? next : new((uint)next.Value);
     }
 
-    private static bool TryTransfer(CpuContext* cpu, Operation* op, ulong linear, byte* buffer, uint size, AccessKind access, Privilege privilege)
+    private static bool TryTransfer(CpuContext* cpu, Operation* op, GuestVirtualAddress linear, byte* buffer, uint size, AccessKind access, Privilege privilege)
     {
         if (!TryTranslate(cpu, linear, access, privilege, out var place))
         {
             return false;
         }
 
-        uint first = 4096 - ((uint)linear & 4095);
+        uint first = 4096 - linear.PageOffset;
         if (first >= size)
         {
             Transfer(cpu, op, place, buffer, size, access == AccessKind.Write);
             return true;
         }
 
-        ulong next = NextPage(cpu, linear);
+        var next = NextPage(cpu, linear);
         if (!TryTranslate(cpu, next, access, privilege, out var second))
         {
             return false;

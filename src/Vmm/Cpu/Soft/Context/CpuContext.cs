@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Context;
 
@@ -105,7 +106,7 @@ internal unsafe struct CpuContext
     public int InGuest;
 
     /// <summary>Where the bounce buffer came from, and whether the global lock is held.</summary>
-    public ulong BounceAddress;
+    public GuestVirtualAddress BounceAddress;
 
     public byte BounceLocked;
 

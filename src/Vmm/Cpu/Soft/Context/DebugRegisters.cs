@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Context;
 
@@ -28,7 +29,7 @@ internal static unsafe class DebugRegisters
     public static bool HasCode(CpuContext* cpu) => Any(cpu, data: false);
 
     /// <summary>Notes data breakpoints that an access hits: they trap after the instruction.</summary>
-    public static void ObserveData(CpuContext* cpu, ulong linear, uint size, bool write)
+    public static void ObserveData(CpuContext* cpu, GuestVirtualAddress linear, uint size, bool write)
     {
         ulong control = cpu->State.Dr[7];
         for (int i = 0; i < 4; i++)
@@ -41,7 +42,7 @@ internal static unsafe class DebugRegisters
 
             ulong length = Length(control, i);
             ulong start = cpu->State.Dr[i] & ~(length - 1);
-            if (linear < start + length && start < linear + size)
+            if (linear.Value < start + length && start < linear.Value + size)
             {
                 cpu->State.PendingDebug |= 1u << i;
                 Interlocked.Or(ref cpu->Requests, (int)CpuRequests.Debug);
@@ -50,13 +51,13 @@ internal static unsafe class DebugRegisters
     }
 
     /// <summary>The instruction breakpoints at a linear address, as DR6 bits.</summary>
-    public static uint CodeAt(CpuContext* cpu, ulong linear)
+    public static uint CodeAt(CpuContext* cpu, GuestVirtualAddress linear)
     {
         uint hit = 0;
         ulong control = cpu->State.Dr[7];
         for (int i = 0; i < 4; i++)
         {
-            if (Enabled(control, i) && Kind(control, i) == Execute && cpu->State.Dr[i] == linear)
+            if (Enabled(control, i) && Kind(control, i) == Execute && cpu->State.Dr[i] == linear.Value)
             {
                 hit |= 1u << i;
             }

@@ -33,11 +33,11 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     public bool SingleIsSystemCall { get; private set; }
 
     /// <summary>Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.</summary>
-    public bool IsCurrent(Block* block, ulong linear)
+    public bool IsCurrent(Block* block, GuestVirtualAddress linear)
     {
         if (block->Page2 != default)
         {
-            ulong second = (linear & ~4095UL) + 4096;
+            var second = linear.Page + 4096;
             // The second page must be fetchable, and the same as before.
             return block->Valid
                 && SlowAccess.TryTranslate(cpu, second, AccessKind.Fetch, Tlb.Current(cpu), out var place)
@@ -62,10 +62,10 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     }
 
     /// <summary>Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.</summary>
-    public Block* Decode(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
+    public Block* Decode(ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
     {
         uint version = _memory.WatchCode(physical.Page);
-        uint toPageEnd = 4096 - ((uint)linear & 4095);
+        uint toPageEnd = 4096 - linear.PageOffset;
         int available = (int)Math.Min(Math.Min(toPageEnd, Window), reach);
         Unsafe.CopyBlockUnaligned(_window, _memory.Host(physical), (uint)available);
 
@@ -111,9 +111,9 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     }
 
     /// <summary>Decodes one instruction into a place of its own, wherever its bytes come from.</summary>
-    public Block* DecodeSingle(ulong rip, ulong linear, in PhysicalPlace place, DecodeMode mode, uint reach)
+    public Block* DecodeSingle(ulong rip, GuestVirtualAddress linear, in PhysicalPlace place, DecodeMode mode, uint reach)
     {
-        int available = (int)Math.Min(Math.Min(4096 - ((uint)linear & 4095), OperationDecoder.MaximumLength), reach);
+        int available = (int)Math.Min(Math.Min(4096 - linear.PageOffset, OperationDecoder.MaximumLength), reach);
         Fetch(place, _window, available);
         if (!_decoder.TryDecode(_window, available, rip, mode, out var instruction))
         {
@@ -138,9 +138,9 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     /// <summary>The bytes a block was decoded from, behind its links.</summary>
     private static byte* Code(Block* block) => (byte*)(BlockLinks.Behind(Block.First(block)) + 1);
 
-    private Block* DecodeStraddling(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
+    private Block* DecodeStraddling(ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
     {
-        int available = (int)Math.Min(4096 - ((uint)linear & 4095), reach);
+        int available = (int)Math.Min(4096 - linear.PageOffset, reach);
         if (!TryFetchSecond(linear, ref available, reach, out var secondPage, out uint secondVersion))
         {
             return null;
@@ -180,7 +180,7 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     }
 
     /// <summary>Completes the window from the page behind; false with an exception recorded. The page is 0 where it is not memory.</summary>
-    private bool TryFetchSecond(ulong linear, ref int available, uint reach, out SystemPage page, out uint version)
+    private bool TryFetchSecond(GuestVirtualAddress linear, ref int available, uint reach, out SystemPage page, out uint version)
     {
         page = default;
         version = 0;
@@ -191,13 +191,13 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
             return false;
         }
 
-        ulong next = (linear & ~4095UL) + 4096;
+        var next = linear.Page + 4096;
         if ((cpu->State.Efer & Efer.Lma) == 0)
         {
-            next = (uint)next;
+            next = new((uint)next.Value);
         }
 
-        if (!SlowAccess.IsCanonical(cpu, next))
+        if (!SlowAccess.IsCanonical(cpu, next.Value))
         {
             Faults.Record(cpu, ExceptionVector.GeneralProtection);
             return false;

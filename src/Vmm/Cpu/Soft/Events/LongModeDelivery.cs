@@ -25,7 +25,7 @@ internal static unsafe class LongModeDelivery
         }
 
         ulong address = cpu->State.Idtr.Base + offset;
-        if (!SlowAccess.TryReadSystem(cpu, address, out ulong low) || !SlowAccess.TryReadSystem(cpu, address + 8, out ulong high))
+        if (!SlowAccess.TryReadSystem(cpu, new(address), out ulong low) || !SlowAccess.TryReadSystem(cpu, new(address + 8), out ulong high))
         {
             return false;
         }
@@ -87,7 +87,7 @@ internal static unsafe class LongModeDelivery
                 return Fail(cpu, ExceptionVector.InvalidTss, (uint)(task->Selector & ~3) | external);
             }
 
-            if (!SlowAccess.TryReadSystem(cpu, task->Base + (ulong)slot, out stack))
+            if (!SlowAccess.TryReadSystem(cpu, new(task->Base + (ulong)slot), out stack))
             {
                 return false;
             }
@@ -131,7 +131,7 @@ internal static unsafe class LongModeDelivery
             return Fail(cpu, ExceptionVector.StackFault, guestEvent.IsExternalToProgram ? 1u : 0);
         }
 
-        if (!SlowAccess.TryWriteBlock(cpu, top, (byte*)frame, (uint)words * 8, privilege))
+        if (!SlowAccess.TryWriteBlock(cpu, new(top), (byte*)frame, (uint)words * 8, privilege))
         {
             return false;
         }

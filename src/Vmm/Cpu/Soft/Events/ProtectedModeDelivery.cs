@@ -22,7 +22,7 @@ internal static unsafe class ProtectedModeDelivery
             return CodeTransfer.Fail(cpu, ExceptionVector.GeneralProtection, gateError);
         }
 
-        if (!SlowAccess.TryReadSystem(cpu, (uint)(cpu->State.Idtr.Base + offset), out ulong low))
+        if (!SlowAccess.TryReadSystem(cpu, new((uint)(cpu->State.Idtr.Base + offset)), out ulong low))
         {
             return false;
         }

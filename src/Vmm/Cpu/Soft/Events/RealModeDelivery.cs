@@ -18,7 +18,7 @@ internal static unsafe class RealModeDelivery
             return false;
         }
 
-        if (!SlowAccess.TryReadSystem(cpu, (uint)(cpu->State.Idtr.Base + offset), out uint entry))
+        if (!SlowAccess.TryReadSystem(cpu, new((uint)(cpu->State.Idtr.Base + offset)), out uint entry))
         {
             return false;
         }
@@ -36,7 +36,7 @@ internal static unsafe class RealModeDelivery
                 return false;
             }
 
-            if (!SlowAccess.TryWriteSystem(cpu, (uint)(ss->Base + stack), frame[i]))
+            if (!SlowAccess.TryWriteSystem(cpu, new((uint)(ss->Base + stack)), frame[i]))
             {
                 return false;
             }

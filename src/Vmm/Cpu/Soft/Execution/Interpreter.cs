@@ -40,12 +40,12 @@ internal sealed unsafe class Interpreter : IDisposable
     public Block* Lookup(bool single = false)
     {
         ulong rip = _cpu->State.Rip;
-        ulong linear = rip;
+        var linear = new GuestVirtualAddress(rip);
         uint reach = uint.MaxValue;
         if (!_cpu->IsCode64)
         {
             var cs = Segments.Register(_cpu, SegmentIndex.Cs);
-            linear = (uint)(rip + cs->Base);
+            linear = new((uint)(rip + cs->Base));
             if (rip > cs->Limit)
             {
                 Faults.Record(_cpu, ExceptionVector.GeneralProtection);

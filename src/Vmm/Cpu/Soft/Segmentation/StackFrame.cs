@@ -56,7 +56,7 @@ internal unsafe ref struct StackFrame
             return false;
         }
 
-        if (!SlowAccess.TryWriteBlock(cpu, linear, (byte*)&value, _size, _privilege))
+        if (!SlowAccess.TryWriteBlock(cpu, new(linear), (byte*)&value, _size, _privilege))
         {
             return false;
         }

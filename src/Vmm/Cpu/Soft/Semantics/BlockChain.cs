@@ -39,8 +39,8 @@ internal static unsafe class BlockChain
         if (guess->Rip == rip)
         {
             var block = guess->Block;
-            var entry = Tlb.Entry(cpu, rip);
-            if (block != null && entry->Execute == Tlb.Match(cpu, rip) && block->Host == rip + entry->Addend
+            var entry = Tlb.Entry(cpu, new(rip));
+            if (block != null && entry->Execute == Tlb.Match(cpu, new(rip)) && block->Host == rip + entry->Addend
                 && block->Mode == cpu->Mode && block->Valid && cpu->Requests == 0)
             {
                 return Enter(cpu, block);
@@ -85,8 +85,8 @@ internal static unsafe class BlockChain
         var guess = taken ? links->TakenAway : links->FallThroughAway;
         if (guess != null)
         {
-            var entry = Tlb.Entry(cpu, rip);
-            if (entry->Execute == Tlb.Match(cpu, rip) && guess->Host == rip + entry->Addend && guess->Mode == cpu->Mode && guess->Valid)
+            var entry = Tlb.Entry(cpu, new(rip));
+            if (entry->Execute == Tlb.Match(cpu, new(rip)) && guess->Host == rip + entry->Addend && guess->Mode == cpu->Mode && guess->Valid)
             {
                 return Enter(cpu, guess);
             }

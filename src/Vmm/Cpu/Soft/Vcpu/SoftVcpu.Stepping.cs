@@ -50,7 +50,7 @@ internal sealed unsafe partial class SoftVcpu
         // The instruction behind a load of SS cannot be broken on: SS and the stack pointer do not belong together yet (SDM Vol. 3A §6.8.3).
         if (_cpu->CodeBreakpoints != 0 && shadow != ShadowOfStackLoad && (_cpu->State.Rflags & RflagsBits.Rf) == 0)
         {
-            uint hit = DebugRegisters.CodeAt(_cpu, _cpu->State.Rip + _cpu->CodeBase);
+            uint hit = DebugRegisters.CodeAt(_cpu, new(_cpu->State.Rip + _cpu->CodeBase));
             if (hit != 0)
             {
                 Faults.Record(_cpu, ExceptionVector.Debug, 0, hit);

@@ -28,7 +28,7 @@ internal static unsafe class DirectBranches
     {
         var block = ((BlockLinks*)(op + 1))->Taken;
         ulong stack = cpu->State.Gpr[4] - 8;
-        if (!CanEnter(cpu, block) || !CachedAccess.TryOpen(cpu, stack, out ulong* host))
+        if (!CanEnter(cpu, block) || !CachedAccess.TryOpen(cpu, new(stack), out ulong* host))
         {
             return NearBranches.Call<ulong>(cpu, op);
         }
@@ -50,15 +50,15 @@ internal static unsafe class DirectBranches
     public static Operation* Return(CpuContext* cpu, Operation* op)
     {
         ulong stack = cpu->State.Gpr[4];
-        if (!CachedAccess.TryRead(cpu, stack, out ulong rip))
+        if (!CachedAccess.TryRead(cpu, new(stack), out ulong rip))
         {
             return NearBranches.Return<ulong>(cpu, op);
         }
 
         var guess = BlockLookup.Jump(cpu, rip);
         var block = guess->Block;
-        var entry = Tlb.Entry(cpu, rip);
-        if (guess->Rip != rip || block == null || entry->Execute != Tlb.Match(cpu, rip) || block->Host != rip + entry->Addend
+        var entry = Tlb.Entry(cpu, new(rip));
+        if (guess->Rip != rip || block == null || entry->Execute != Tlb.Match(cpu, new(rip)) || block->Host != rip + entry->Addend
             || block->Mode != cpu->Mode || !CanEnter(cpu, block))
         {
             return NearBranches.Return<ulong>(cpu, op);

@@ -34,7 +34,7 @@ internal static unsafe class FarBranches
     public static Operation* TaskReturn(CpuContext* cpu, Operation* op)
     {
         var task = Segments.Register(cpu, SegmentIndex.Tr);
-        if (!SlowAccess.TryReadSystem(cpu, task->Base, out ushort link))
+        if (!SlowAccess.TryReadSystem(cpu, new(task->Base), out ushort link))
         {
             return Faults.Faulted(cpu, op);
         }

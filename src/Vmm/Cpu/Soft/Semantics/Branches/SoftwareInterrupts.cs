@@ -80,7 +80,7 @@ internal static unsafe class SoftwareInterrupts
             return true;
         }
 
-        if (!SlowAccess.TryReadSystem(cpu, task->Base + 102, out ushort permissions))
+        if (!SlowAccess.TryReadSystem(cpu, new(task->Base + 102), out ushort permissions))
         {
             return false;
         }
@@ -92,7 +92,7 @@ internal static unsafe class SoftwareInterrupts
             return true;
         }
 
-        if (!SlowAccess.TryReadSystem(cpu, task->Base + at, out byte bits))
+        if (!SlowAccess.TryReadSystem(cpu, new(task->Base + at), out byte bits))
         {
             return false;
         }
@@ -111,7 +111,7 @@ internal static unsafe class SoftwareInterrupts
         }
 
         ulong stack = cpu->State.Gpr[4];
-        if (!SlowAccess.TryReadSystem(cpu, (uint)vector * 4, out uint entry)
+        if (!SlowAccess.TryReadSystem(cpu, new((uint)vector * 4), out uint entry)
             || !GuestAccess.TryPush(cpu, op, (ushort)flags)
             || !GuestAccess.TryPush(cpu, op, Segments.Register(cpu, SegmentIndex.Cs)->Selector)
             || !GuestAccess.TryPush(cpu, op, (ushort)Faults.NextRip(cpu, op)))

@@ -37,11 +37,11 @@ internal readonly unsafe struct DirectPath : IMemoryPath
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryRead<T>(CpuContext* cpu, Operation* op, out T value)
-        where T : unmanaged => CachedAccess.TryRead(cpu, GuestAccess.RawAddress(cpu, op), out value);
+        where T : unmanaged => CachedAccess.TryRead(cpu, new(GuestAccess.RawAddress(cpu, op)), out value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryOpen<T>(CpuContext* cpu, Operation* op, out T* host)
-        where T : unmanaged => CachedAccess.TryOpen(cpu, GuestAccess.RawAddress(cpu, op), out host);
+        where T : unmanaged => CachedAccess.TryOpen(cpu, new(GuestAccess.RawAddress(cpu, op)), out host);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Operation* Close<T>(CpuContext* cpu, Operation* op, T* host)
@@ -66,8 +66,8 @@ internal readonly unsafe struct BasedPath : IMemoryPath
         where T : unmanaged => CachedAccess.Close(cpu, op, (byte*)host);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Linear(CpuContext* cpu, Operation* op) =>
-        GuestAccess.RawAddress(cpu, op) + ((SegmentRegister*)&cpu->State.Segments)[op->Segment].Base;
+    private static GuestVirtualAddress Linear(CpuContext* cpu, Operation* op) =>
+        new(GuestAccess.RawAddress(cpu, op) + ((SegmentRegister*)&cpu->State.Segments)[op->Segment].Base);
 }
 
 /// <summary>Every mode, every kind of memory, every fault.</summary>
@@ -96,13 +96,13 @@ internal readonly unsafe struct GeneralPath : IMemoryPath
 internal static unsafe class CachedAccess
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryRead<T>(CpuContext* cpu, ulong linear, out T value)
+    public static bool TryRead<T>(CpuContext* cpu, GuestVirtualAddress linear, out T value)
         where T : unmanaged
     {
         var entry = Tlb.Entry(cpu, linear);
         if (entry->Read == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1)))
         {
-            value = Unsafe.ReadUnaligned<T>((byte*)(linear + entry->Addend));
+            value = Unsafe.ReadUnaligned<T>((byte*)(linear.Value + entry->Addend));
             return true;
         }
 
@@ -111,11 +111,11 @@ internal static unsafe class CachedAccess
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryOpen<T>(CpuContext* cpu, ulong linear, out T* host)
+    public static bool TryOpen<T>(CpuContext* cpu, GuestVirtualAddress linear, out T* host)
         where T : unmanaged
     {
         var entry = Tlb.Entry(cpu, linear);
-        host = (T*)(linear + entry->Addend);
+        host = (T*)(linear.Value + entry->Addend);
         return entry->Write == Tlb.Match(cpu, linear + (ulong)(sizeof(T) - 1));
     }
 

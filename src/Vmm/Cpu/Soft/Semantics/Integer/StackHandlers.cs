@@ -31,7 +31,7 @@ internal static unsafe class StackHandlers
         where T : unmanaged
     {
         ulong offset = cpu->State.Gpr[4] - (ulong)sizeof(T);
-        if (!CachedAccess.TryOpen(cpu, offset, out T* host))
+        if (!CachedAccess.TryOpen(cpu, new(offset), out T* host))
         {
             return PushRegister<T>(cpu, op);
         }
@@ -47,7 +47,7 @@ internal static unsafe class StackHandlers
         where T : unmanaged, IBinaryInteger<T>
     {
         ulong offset = cpu->State.Gpr[4] - (ulong)sizeof(T);
-        if (!CachedAccess.TryOpen(cpu, offset, out T* host))
+        if (!CachedAccess.TryOpen(cpu, new(offset), out T* host))
         {
             return PushImmediate<T>(cpu, op);
         }
@@ -63,7 +63,7 @@ internal static unsafe class StackHandlers
         where T : unmanaged
     {
         ulong offset = cpu->State.Gpr[4];
-        if (!CachedAccess.TryRead(cpu, offset, out T value))
+        if (!CachedAccess.TryRead(cpu, new(offset), out T value))
         {
             return PopRegister<T>(cpu, op);
         }
@@ -77,7 +77,7 @@ internal static unsafe class StackHandlers
     public static Operation* LeaveDirect(CpuContext* cpu, Operation* op)
     {
         ulong offset = cpu->State.Gpr[5];
-        if (!CachedAccess.TryRead(cpu, offset, out ulong value))
+        if (!CachedAccess.TryRead(cpu, new(offset), out ulong value))
         {
             return Leave<ulong>(cpu, op);
         }

@@ -136,7 +136,7 @@ internal static unsafe class ControlRegisters
         }
 
         ulong linear = GuestAccess.EffectiveAddress(cpu, op) + Segments.Base(cpu, op, (SegmentIndex)op->Segment);
-        Tlb.Of(cpu).FlushPage(cpu, (op->Flags & OperationFlags.Long) != 0 ? linear : (uint)linear);
+        Tlb.Of(cpu).FlushPage(cpu, new((op->Flags & OperationFlags.Long) != 0 ? linear : (uint)linear));
         return BlockChain.Jump(cpu, Faults.NextRip(cpu, op));
     }
 
@@ -166,7 +166,7 @@ internal static unsafe class ControlRegisters
         var tlb = Tlb.Of(cpu);
         switch (type)
         {
-            case 0: tlb.FlushPage(cpu, linear); break;
+            case 0: tlb.FlushPage(cpu, new(linear)); break;
             case 1: tlb.FlushPcid(cpu, (uint)pcid); break;
             default: tlb.FlushAll(cpu); break;
         }

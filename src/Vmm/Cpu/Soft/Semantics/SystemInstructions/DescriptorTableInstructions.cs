@@ -102,7 +102,7 @@ internal static unsafe class DescriptorTableInstructions
         {
             _ = DescriptorTables.TryLocate(cpu, selector, 8, out ulong address);
             descriptor = descriptor with { Low = descriptor.Low | (1UL << 41) };
-            if (!SlowAccess.TryWriteSystem(cpu, address + 5, (byte)(descriptor.Low >> 40)))
+            if (!SlowAccess.TryWriteSystem(cpu, new(address + 5), (byte)(descriptor.Low >> 40)))
             {
                 return false;
             }

@@ -144,7 +144,7 @@ internal static unsafe class PortInstructions
         // Only a 32- or 64-bit TSS has a bitmap.
         if (((uint)task->Attributes & 0x1d) is 0x09 && task->Limit >= 103)
         {
-            if (!SlowAccess.TryReadSystem(cpu, task->Base + 102, out ushort bitmap))
+            if (!SlowAccess.TryReadSystem(cpu, new(task->Base + 102), out ushort bitmap))
             {
                 return false;
             }
@@ -152,7 +152,7 @@ internal static unsafe class PortInstructions
             uint at = bitmap + ((uint)port >> 3);
             if (at + 1 <= task->Limit)
             {
-                if (!SlowAccess.TryReadSystem(cpu, task->Base + at, out ushort bits))
+                if (!SlowAccess.TryReadSystem(cpu, new(task->Base + at), out ushort bits))
                 {
                     return false;
                 }
@@ -175,7 +175,7 @@ internal static unsafe class PortInstructions
 
     /// <summary>The destination is checked before the port is read, as that may have effects.</summary>
     private static bool CanWrite(CpuContext* cpu, Operation* op, ulong offset, uint size) =>
-        Segments.TryLinear(cpu, op, SegmentIndex.Es, offset, size, write: true, out ulong linear)
+        Segments.TryLinear(cpu, op, SegmentIndex.Es, offset, size, write: true, out var linear)
         && SlowAccess.TryProbe(cpu, linear, size, write: true);
 
     private static ulong Wrap(Operation* op, ulong value) =>
