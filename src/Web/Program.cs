@@ -1,4 +1,5 @@
 using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 using WebVm.Web;
 using WebVm.Web.InProcess;
 

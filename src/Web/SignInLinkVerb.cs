@@ -1,5 +1,6 @@
 using WebVm.Api.Hosting;
 using WebVm.Api.Identity;
+using WebVm.Api.Settings;
 
 namespace WebVm.Web;
 

@@ -2,10 +2,10 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting.Internal;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
 using WebVm.Api.Images;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Settings;
+using WebVm.Api.Runs;
 using Xunit;
 
 namespace WebVm.Api.Tests;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 using Xunit;
 
 namespace WebVm.Api.Tests;

@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using Xunit;
 
 namespace WebVm.Api.Tests;

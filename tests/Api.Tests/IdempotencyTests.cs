@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Conventions;
+using WebVm.Api.Idempotency;
 using WebVm.Api.Persistence.Entities;
 using Xunit;
 

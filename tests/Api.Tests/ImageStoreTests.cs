@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
 using WebVm.Api.Images;
+using WebVm.Api.Settings;
 using Xunit;
 
 namespace WebVm.Api.Tests;

@@ -1,8 +1,9 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
 using WebVm.Api.Operations;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Settings;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Host;
 using Xunit;
 

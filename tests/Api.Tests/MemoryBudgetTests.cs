@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Settings;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Host;
 using Xunit;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Net;
-using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 using WebVm.Vmm.Host;
 using Xunit;
 

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using WebVm.Api.Persistence;
+using WebVm.Api.Settings;
 using Xunit;
 
 namespace WebVm.Api.Tests;

@@ -1,10 +1,10 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Retention;
+using WebVm.Api.Settings;
 using Xunit;
 
 namespace WebVm.Api.Tests;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Host;
 using Xunit;
 

@@ -162,16 +162,23 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     /// <summary>Sends a signal to every monitor and its keeper.</summary>
     public Task SignalMonitorsAsync(string signal)
     {
+        // The keeper first: killed, it cannot report.
+        Signal(signal, run => [.. Recorded(run, "keeper"), .. Recorded(run, "monitor").SelectMany(WithChildren)]);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>kill -9 of every keeper; monitors go on.</summary>
+    public void KillKeepers() => Signal("KILL", run => Recorded(run, "keeper"));
+
+    private void Signal(string signal, Func<string, int[]> whom)
+    {
         string runs = Path.Combine(Data, "run");
         foreach (string run in Directory.Exists(runs) ? Directory.GetDirectories(runs) : [])
         {
-            // The keeper first: killed, it cannot report.
-            int[] processes = [.. Recorded(run, "keeper"), .. Recorded(run, "monitor").SelectMany(WithChildren)];
+            int[] processes = whom(run);
             _signalled.UnionWith(processes);
             Array.ForEach(processes, process => _ = Kill(process, s_signals[signal]));
         }
-
-        return Task.CompletedTask;
     }
 
     /// <summary>The process of a run that executes the guest.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 using WebVm.Vmm.Host;
 using Xunit;
 
@@ -56,7 +57,7 @@ public sealed class StartTests(SharedService shared)
     [Fact]
     public async Task ACatalogueThatCannotBeReadAndAVariableThatIsNoSettingAreTold()
     {
-        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images", ["WEBVM_LISTN"] = "http://127.0.0.1:1" });
+        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images", ["WEBVM_LISTN"] = "http://127.0.0.1:1", ["WEBVM_ISOLATION"] = "", ["WEBVM_MONITOR_USERS"] = "" });
         Assert.Contains("Built-in images are not offered (WEBVM_CATALOGUE)", service.Log, StringComparison.Ordinal);
         Assert.Contains("WEBVM_LISTN is no setting of WebVm", service.Log, StringComparison.Ordinal);
     }
@@ -123,9 +124,9 @@ public sealed class StartTests(SharedService shared)
                 await Task.Delay(10, Rest.Cancellation);
             }
 
-            using (Hosting.DataFolder.Claim(folder))
+            using (Settings.DataFolder.Claim(folder))
             {
-                Assert.Throws<Hosting.StartException>(() => Hosting.DataFolder.Claim(folder));
+                Assert.Throws<Settings.StartException>(() => Settings.DataFolder.Claim(folder));
             }
         }
         finally

@@ -25,6 +25,20 @@ public sealed class StuckMonitorTests
     }
 
     [Fact]
+    public async Task AMachineWhoseKeeperWasKilledGoesOnAndSaysSo()
+    {
+        await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
+        string power = await StartAsync(service);
+        service.KillKeepers();
+        await AwaitAsync(service, power, body => (string?)body["state"] == "running" && ((string?)body["reason"])?.StartsWith("The keeper of the monitor was killed", StringComparison.Ordinal) == true);
+        var (_, off, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "off" });
+        Assert.Equal("succeeded", (string)off!["state"]!);
+        var (_, on, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
+        Assert.Equal("succeeded", (string)on!["state"]!);
+        await AwaitAsync(service, power, body => (string?)body["state"] == "running" && body["reason"] is null);
+    }
+
+    [Fact]
     public async Task TheServiceStopsAlthoughAMonitorDoesNotAnswerAndTheNextOneFinishesItsSave()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());

@@ -1,5 +1,7 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using WebVm.Vmm.Devices.Display.Bochs;
+using WebVm.Vmm.Machine.Spec;
 using Xunit;
 
 namespace WebVm.Api.Tests;
@@ -47,6 +49,30 @@ public sealed class VmResourceTests(SharedService shared)
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", body);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
         Assert.Equal([pointer], Rest.Pointers(problem));
+    }
+
+    /// <summary>What may be asked for is what a monitor takes: the largest of everything is accepted, and one more is not.</summary>
+    [Fact]
+    public async Task TheLimitsAreTheMonitors()
+    {
+        var (status, vm, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", Largest(0));
+        Assert.Equal(HttpStatusCode.Created, status);
+        await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm!["id"]}?wait=60");
+        var (_, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", Largest(1));
+        Assert.Equal(["/cpus", "/memory", "/numa", "/display/width", "/display/height"], Rest.Pointers(problem));
+
+        static object Largest(int more) => new
+        {
+            name = Rest.NewName(),
+            cpus = MachineSpec.MaximumCpus + more,
+            memory = MachineSpec.MaximumMemory + ((ulong)more << 20),
+            numa = Enumerable.Range(0, MachineSpec.MaximumNumaNodes + more).Select(node => new
+            {
+                cpus = new[] { node },
+                memory = node == 0 ? MachineSpec.MaximumMemory - ((ulong)(MachineSpec.MaximumNumaNodes - 1) * MachineSpec.MinimumNodeMemory) : MachineSpec.MinimumNodeMemory,
+            }),
+            display = new { width = BochsDisplaySettings.MaximumWidth + (more * BochsDisplaySettings.WidthStep), height = BochsDisplaySettings.MaximumHeight + more },
+        };
     }
 
     [Fact]

@@ -35,7 +35,7 @@ public sealed class MachineTests(Site site)
         await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("3");
         await window.Button("Create").ClickAsync();
         await Expect(window.Page.Locator("[data-pointer='/name']")).ToContainTextAsync("must be 1 to 63 letters");
-        await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB between 64 MiB and 256 GiB");
+        await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB between 4 MiB and 511 GiB");
         var name = window.Page.GetByLabel("Name", new() { Exact = true });
         await Expect(name).ToBeFocusedAsync();
         await Expect(name).ToHaveAttributeAsync("aria-invalid", "true");

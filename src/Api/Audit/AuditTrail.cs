@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
+using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;

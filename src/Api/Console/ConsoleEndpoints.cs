@@ -13,7 +13,7 @@ using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Devices.Input;
 
 namespace WebVm.Api.Console;

@@ -6,7 +6,7 @@ using WebVm.Api.Console.Keyboard;
 using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Devices.Input;
 

@@ -3,7 +3,7 @@ using System.Globalization;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Console.Display;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Console;

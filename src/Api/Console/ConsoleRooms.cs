@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Console;
 

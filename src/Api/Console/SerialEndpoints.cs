@@ -10,7 +10,7 @@ using Microsoft.Extensions.Hosting;
 using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Console;

@@ -17,7 +17,7 @@ internal static class Challenges
         string[] missing = [.. (context.HttpContext.GetEndpoint()?.Metadata.GetOrderedMetadata<IAuthorizeData>() ?? [])
             .Where(wanted => wanted.Policy?.StartsWith(EndpointConventions.ScopePolicyPrefix, StringComparison.Ordinal) == true)
             .Select(wanted => wanted.Policy![EndpointConventions.ScopePolicyPrefix.Length..])
-            .Where(scope => !context.HttpContext.User.HasClaim(Identity.Principals.ScopeClaim, scope)).Distinct(StringComparer.Ordinal)];
+            .Where(scope => !context.HttpContext.User.HasClaim(EndpointConventions.ScopeClaim, scope)).Distinct(StringComparer.Ordinal)];
         if (missing.Length > 0)
         {
             string scopes = string.Join(' ', missing);

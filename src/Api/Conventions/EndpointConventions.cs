@@ -1,8 +1,6 @@
-using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using WebVm.Api.Identity;
 
 namespace WebVm.Api.Conventions;
 
@@ -11,11 +9,13 @@ public static class EndpointConventions
 {
     public const string ScopePolicyPrefix = "scope:";
 
+    /// <summary>Type of the claims that say what a caller may do.</summary>
+    public const string ScopeClaim = "scope";
+
     /// <summary>The rules that every endpoint of the API keeps, so that none can forget one.</summary>
     public static RouteGroupBuilder KeepConventions(this RouteGroupBuilder api)
     {
-        // From the outermost in: whoever comes again with a key has the first answer, whatever is to be said of the body by now.
-        api.AddEndpointFilter<IdempotencyFilter>().AddEndpointFilter<Answers>().AddEndpointFilter<BodyFilter>();
+        api.AddEndpointFilter<Answers>().AddEndpointFilter<BodyFilter>();
         ((IEndpointConventionBuilder)api).Finally(endpoint =>
         {
             QueryRules.AddTo(endpoint);
@@ -39,27 +39,6 @@ public static class EndpointConventions
 
     /// <summary>Checks of requests as endpoints declare them. Behind authorization: strangers learn nothing.</summary>
     public static void UseConventions(this IApplicationBuilder app) => QueryRules.Use(app);
-
-    /// <summary>Lets endpoints that answer by key read a request's body twice. Behind routing, in front of everything that reads.</summary>
-    public static void UseIdempotency(this IApplicationBuilder app) => app.Use((context, next) =>
-    {
-        if (context.GetEndpoint()?.Metadata.GetMetadata<IdempotentMetadata>() is not null && context.Request.Headers.ContainsKey(IdempotencyFilter.Header))
-        {
-            context.Request.EnableBuffering();
-        }
-
-        return next(context);
-    });
-
-    public static void AddScopePolicies(this AuthorizationOptions options)
-    {
-        foreach (string scope in Scopes.All)
-        {
-            options.AddPolicy(ScopePolicyPrefix + scope, policy => policy.RequireAuthenticatedUser().RequireClaim(Principals.ScopeClaim, scope));
-        }
-
-        options.FallbackPolicy = new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build();
-    }
 
     /// <summary>The answer of a POST is remembered by its Idempotency-Key and given again.</summary>
     public static RouteHandlerBuilder Idempotent(this RouteHandlerBuilder builder) =>
@@ -88,6 +67,8 @@ public static class EndpointConventions
 /// <summary>Marks endpoints that answer by Idempotency-Key.</summary>
 internal sealed class IdempotentMetadata
 {
+    public const string Header = "Idempotency-Key";
+
     public static IdempotentMetadata Instance { get; } = new();
 }
 

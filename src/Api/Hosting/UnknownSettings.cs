@@ -1,6 +1,7 @@
 using System.Collections;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Hosting;
 

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using WebVm.Api.Conventions;
 using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Api.Identity;
@@ -6,7 +7,7 @@ namespace WebVm.Api.Identity;
 /// <summary>How a caller is described by claims: name, id, role, and one claim for each scope.</summary>
 public static class Principals
 {
-    public const string ScopeClaim = "scope";
+    public const string ScopeClaim = EndpointConventions.ScopeClaim;
 
     /// <summary>The name under which WEBVM_ADMIN_TOKEN acts.</summary>
     public const string PresetToken = "preset-token";

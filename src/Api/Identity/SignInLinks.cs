@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Identity;
@@ -56,7 +56,7 @@ public sealed class SignInLinks
 
         string code = NewCode();
         // Nobody has to read it: it may belong to root, and the service to another account.
-        File.Create(Path.Combine(folder, FileName(code))).Dispose();
+        new FileStream(Path.Combine(folder, FileName(code)), new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }).Dispose();
         return code;
     }
 

@@ -9,9 +9,9 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Console;
 using WebVm.Api.Conventions;
-using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Identity;
 

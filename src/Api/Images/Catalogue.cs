@@ -3,9 +3,9 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Images;
 

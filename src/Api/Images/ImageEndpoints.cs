@@ -11,11 +11,11 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
-using WebVm.Api.Hosting;
 using WebVm.Api.Identity;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Images;
 

@@ -1,10 +1,10 @@
 using System.Net;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Images;
 

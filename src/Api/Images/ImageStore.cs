@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Options;
-using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Images;
 

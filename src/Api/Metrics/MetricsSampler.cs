@@ -6,7 +6,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Console;
 using WebVm.Api.Persistence;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Metrics;

@@ -9,9 +9,9 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using WebVm.Api.Conventions;
 using WebVm.Api.Events;
-using WebVm.Api.Hosting;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Operations;
 

@@ -4,7 +4,7 @@ using Microsoft.EntityFrameworkCore.Migrations;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
-using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Persistence;
 

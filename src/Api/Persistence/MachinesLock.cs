@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
-using WebVm.Api.Hosting;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Persistence;
 

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using WebVm.Api.Settings;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Persistence;
@@ -162,10 +163,21 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
             Directory.Delete(begun, recursive: true);
         }
 
-        var made = await RunAsync(programs, "initdb", ["-D", begun, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject", "--data-checksums"], cancellation);
+        var made = await RunAsync(
+            programs, "initdb", ["-D", begun, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject", "--data-checksums", "--no-sync"], cancellation);
         if (made.ExitCode != 0)
         {
             throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{Complaint(made.Output)}");
+        }
+
+        // As initdb itself does it, which begins with each file's data, it takes twice as long as all the rest.
+        try
+        {
+            DurableFiles.SynchronizeTree(begun);
+        }
+        catch (LinuxException failure)
+        {
+            throw new ClusterException($"The private PostgreSQL cluster could not be written to the disk in {DataFolder}. {SpaceLeft()}{failure.Message}");
         }
 
         if (Directory.Exists(DataFolder))
@@ -337,4 +349,4 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
 }
 
 /// <summary>The private database cannot be used; the message says what to do about it.</summary>
-public sealed class ClusterException(string message) : Exception(message);
+public sealed class ClusterException(string message) : StartException(message);

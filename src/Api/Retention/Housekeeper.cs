@@ -3,8 +3,9 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using WebVm.Api.Conventions;
-using WebVm.Api.Hosting;
+using WebVm.Api.Idempotency;
 using WebVm.Api.Persistence;
+using WebVm.Api.Settings;
 
 namespace WebVm.Api.Retention;
 

@@ -11,7 +11,7 @@ using WebVm.Api.Identity;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Api.Vms;
 
 namespace WebVm.Api.Snapshots;

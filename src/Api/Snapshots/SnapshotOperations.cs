@@ -3,7 +3,7 @@ using WebVm.Api.Events;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Api.Vms;
 using WebVm.Vmm.Control;
 

@@ -9,10 +9,10 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using WebVm.Api.Conventions;
-using WebVm.Api.Hosting;
 using WebVm.Api.Hosts;
 using WebVm.Api.Persistence;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Settings;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Support;
 

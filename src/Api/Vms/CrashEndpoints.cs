@@ -6,7 +6,7 @@ using WebVm.Api.Conventions;
 using WebVm.Api.Events;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Vms;
 

@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Conventions;
 using WebVm.Api.Identity;
 using WebVm.Api.Persistence;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Vms;
 

@@ -2,7 +2,7 @@ using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Vms;

@@ -4,7 +4,7 @@ using WebVm.Api.Conventions;
 using WebVm.Api.Operations;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Vms;
 

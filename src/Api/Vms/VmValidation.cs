@@ -3,26 +3,23 @@ using Microsoft.Extensions.DependencyInjection;
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Devices.Display.Bochs;
+using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Api.Vms;
 
-/// <summary>Every fault of a VM's settings, each with its field.</summary>
+/// <summary>Every fault of a VM's settings, each with its field. What there may be says the monitor; memory is given out by the mebibyte here.</summary>
 internal static class VmValidation
 {
-    public const int MostCpus = 64;
-    public const int MostNodes = 8;
     public const int MostFeatures = 256;
     public const long Mebibyte = 1L << 20;
-    public const long LeastMemory = 64 * Mebibyte;
-    public const long MostMemory = 256L << 30;
+    public const long LeastMemory = (long)MachineSpec.MinimumMemory;
+    public const long MostMemory = (long)MachineSpec.MaximumMemory;
     public const int LongestDescription = 4096;
     public const int MostLabels = 64;
     public const int LongestLabelValue = 255;
-
-    // COMMAND_LINE_SIZE of x86 less the terminator (Documentation/arch/x86/boot.rst, cmdline_size).
-    public const int LongestCommandLine = 2047;
 
     public static async ValueTask CheckAsync(VmSettings vm, BodyCheck check)
     {
@@ -93,14 +90,14 @@ internal static class VmValidation
 
     private static IEnumerable<FieldFault> CheckSize(VmSettings vm)
     {
-        if (vm.Cpus is < 1 or > MostCpus)
+        if (vm.Cpus is < 1 or > MachineSpec.MaximumCpus)
         {
-            yield return new("/cpus", $"must be between 1 and {MostCpus}");
+            yield return new("/cpus", $"must be between 1 and {MachineSpec.MaximumCpus}");
         }
 
         if (vm.Memory is < LeastMemory or > MostMemory || vm.Memory % Mebibyte != 0)
         {
-            yield return new("/memory", $"must be a multiple of 1 MiB between {LeastMemory / Mebibyte} MiB and {MostMemory >> 30} GiB");
+            yield return new("/memory", $"must be a multiple of 1 MiB between {LeastMemory >> 20} MiB and {MostMemory >> 30} GiB");
         }
     }
 
@@ -111,9 +108,9 @@ internal static class VmValidation
             yield break;
         }
 
-        if (vm.Numa.Count > MostNodes)
+        if (vm.Numa.Count > MachineSpec.MaximumNumaNodes)
         {
-            yield return new("/numa", $"has more than {MostNodes} nodes");
+            yield return new("/numa", $"has more than {MachineSpec.MaximumNumaNodes} nodes");
             yield break;
         }
 
@@ -134,9 +131,9 @@ internal static class VmValidation
                 }
             }
 
-            if (node.Memory < Mebibyte || node.Memory % Mebibyte != 0)
+            if (node.Memory < (long)MachineSpec.MinimumNodeMemory || node.Memory % Mebibyte != 0)
             {
-                yield return new($"/numa/{n}/memory", "must be a positive multiple of 1 MiB");
+                yield return new($"/numa/{n}/memory", $"must be a multiple of 1 MiB, and at least {MachineSpec.MinimumNodeMemory >> 20} MiB");
             }
 
             memory += Math.Clamp(node.Memory, 0, MostMemory);
@@ -144,9 +141,9 @@ internal static class VmValidation
             {
                 yield return new($"/numa/{n}/distances", $"must have one entry for each of the {vm.Numa.Count} nodes, or none");
             }
-            else if (node.Distances.Where((distance, to) => to == n ? distance != 10 : distance is < 11 or > 254).Any())
+            else if (node.Distances.Where((distance, to) => to == n ? distance != NumaNodeSpec.LocalDistance : distance is <= NumaNodeSpec.LocalDistance or > NumaNodeSpec.MaximumDistance).Any())
             {
-                yield return new($"/numa/{n}/distances", "must be 10 to the node itself and 11 to 254 to others");
+                yield return new($"/numa/{n}/distances", $"must be {NumaNodeSpec.LocalDistance} to the node itself and {NumaNodeSpec.LocalDistance + 1} to {NumaNodeSpec.MaximumDistance} to others");
             }
         }
 
@@ -163,14 +160,14 @@ internal static class VmValidation
 
     private static IEnumerable<FieldFault> CheckDisplay(DisplayConfiguration display)
     {
-        if (display.Width is < 640 or > 2560 || display.Width % 8 != 0)
+        if (display.Width is < BochsDisplaySettings.MinimumWidth or > BochsDisplaySettings.MaximumWidth || display.Width % BochsDisplaySettings.WidthStep != 0)
         {
-            yield return new("/display/width", "must be a multiple of 8 between 640 and 2560");
+            yield return new("/display/width", $"must be a multiple of {BochsDisplaySettings.WidthStep} between {BochsDisplaySettings.MinimumWidth} and {BochsDisplaySettings.MaximumWidth}");
         }
 
-        if (display.Height is < 400 or > 1600)
+        if (display.Height is < BochsDisplaySettings.MinimumHeight or > BochsDisplaySettings.MaximumHeight)
         {
-            yield return new("/display/height", "must be between 400 and 1600");
+            yield return new("/display/height", $"must be between {BochsDisplaySettings.MinimumHeight} and {BochsDisplaySettings.MaximumHeight}");
         }
     }
 
@@ -199,9 +196,9 @@ internal static class VmValidation
             faults.Add(new("/boot", "needs an image or a kernel"));
         }
 
-        if (boot.CommandLine is { } line && (line.Length > LongestCommandLine || line.Any(c => c is < ' ' or > '~')))
+        if (boot.CommandLine is { } line && (line.Length > BootSpec.MaximumCommandLine || line.Any(c => c is < ' ' or > '~')))
         {
-            faults.Add(new("/boot/commandLine", $"must be at most {LongestCommandLine} printable ASCII characters"));
+            faults.Add(new("/boot/commandLine", $"must be at most {BootSpec.MaximumCommandLine} printable ASCII characters"));
         }
 
         if (boot.Kernel is null)

@@ -1,6 +1,6 @@
 using WebVm.Api.Conventions;
 using WebVm.Api.Persistence.Entities;
-using WebVm.Api.Supervisor;
+using WebVm.Api.Runs;
 using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Api.Vms;
@@ -156,10 +156,8 @@ public sealed record VmView(
 /// <param name="State">What was last seen.</param>
 /// <param name="Desired">What its owner asked for.</param>
 /// <param name="Reason">Why it is in this state: exit reason or error.</param>
-public sealed record VmPowerView(ObservedPower State, DesiredPower Desired, string? Reason, DateTimeOffset? StartedAt, int RestartCount, DateTimeOffset? RestartAt)
+/// <param name="Silent">Its monitor lives and does not answer: the state was seen before.</param>
+public sealed record VmPowerView(ObservedPower State, DesiredPower Desired, string? Reason, DateTimeOffset? StartedAt, int RestartCount, DateTimeOffset? RestartAt, bool Silent)
 {
-    /// <summary>The reason of a state that is the last one seen, for the monitor lives and keeps silent.</summary>
-    public const string NoAnswer = "The monitor does not answer.";
-
-    public static VmPowerView From(Vm vm) => new(vm.Observed, vm.Desired, vm.ObservedReason, vm.StartedAt, vm.RestartCount, vm.RestartAt);
+    public static VmPowerView From(Vm vm) => new(vm.Observed, vm.Desired, vm.ObservedReason, vm.StartedAt, vm.RestartCount, vm.RestartAt, vm.Silent);
 }

@@ -120,6 +120,7 @@ internal static unsafe class ConfinedChild
         Call(SYS_prctl, ThreadCalls.PR_SET_NAME, (nint)plan->InitName);
         Call(SYS_dup2, plan->Lock, 0);
         Call(SYS_close_range, 1, LastDescriptor);
+        Check(plan, StartStep.Filter, Call(SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, 0, (nint)(&plan->InitFilter)));
         while (true)
         {
             int status = 0;

@@ -42,7 +42,6 @@ internal sealed class ConfinementException(string message) : Exception(message);
 /// <summary>A program that was started behind walls. Its starter goes on to wait for it.</summary>
 internal sealed unsafe class ConfinedProcess : IDisposable
 {
-    private const int HighDescriptor = StartPlan.MostDescriptors + 56;
     private const int InnerUser = 65534; // "nobody": the one user of a user namespace
     private const ulong MostOpenFiles = 4096;
     private const ulong MostThreads = 512;
@@ -171,10 +170,12 @@ internal sealed unsafe class ConfinedProcess : IDisposable
             throw new ConfinementException($"{start.Descriptors.Count} descriptors are handed over; {StartPlan.MostDescriptors} are the most");
         }
 
+        // Just above those that the program gets, and its own two: a process of several threads whose table of descriptors grows waits for all processors (RCU), 7 ms and more.
+        int lowest = start.Descriptors.Count + 2;
         List<FileDescriptor> high = [];
         int High(FileDescriptor descriptor)
         {
-            int copy = LibC.fcntl(descriptor.Number, LibC.F_DUPFD_CLOEXEC, HighDescriptor);
+            int copy = LibC.fcntl(descriptor.Number, LibC.F_DUPFD_CLOEXEC, lowest);
             high.Add(copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy));
             return copy;
         }
@@ -209,13 +210,19 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         SetLimits(plan, countsThreads: separate || start.User is not null, start.LargestFile);
         var gate = ExecGate.Create();
         plan->Exec = (delegate* unmanaged[SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint>)gate.Call;
-        var program = OuterFilter.Create(gate.ReturnsTo).Assemble();
-        plan->Filter.len = (ushort)program.Length;
-        plan->Filter.filter = (sock_filter*)NativeMemory.Alloc((nuint)(program.Length * sizeof(sock_filter)));
-        program.CopyTo(new Span<sock_filter>(plan->Filter.filter, program.Length));
+        plan->Filter = NativeFilter(OuterFilter.Create(gate.ReturnsTo));
+        plan->InitFilter = NativeFilter(OuterFilter.OfInit());
         plan->Arguments = NativeText.Of(start.Arguments);
         plan->Environment = NativeText.Of(start.Environment);
         return plan;
+    }
+
+    private static sock_fprog NativeFilter(SystemCallFilter filter)
+    {
+        var program = filter.Assemble();
+        var native = (sock_filter*)NativeMemory.Alloc((nuint)(program.Length * sizeof(sock_filter)));
+        program.CopyTo(new Span<sock_filter>(native, program.Length));
+        return new sock_fprog { len = (ushort)program.Length, filter = native };
     }
 
     /// <param name="countsThreads">

@@ -26,6 +26,12 @@ internal static class OuterFilter
     private const uint Namespaces = ProcessCalls.CLONE_NEWNS | ProcessCalls.CLONE_NEWUTS | ProcessCalls.CLONE_NEWIPC | ProcessCalls.CLONE_NEWUSER
         | ProcessCalls.CLONE_NEWPID | ProcessCalls.CLONE_NEWNET;
 
+    /// <summary>Of the first process of a monitor's PID namespace, which waits for the monitor and ends with its code.</summary>
+    public static SystemCallFilter OfInit() => new SystemCallFilter()
+        .Allow(SYS_wait4, "the monitor's end, and that of whoever is left without a parent")
+        .Allow(SYS_restart_syscall, "what the kernel goes on with after a stop")
+        .Allow(SYS_exit_group, "the end");
+
     /// <param name="execReturnsTo">Where the call that starts the monitor returns to; null when it runs already.</param>
     public static SystemCallFilter Create(ulong? execReturnsTo)
     {

@@ -31,7 +31,7 @@ internal unsafe struct StartPlan
 
     public int DescriptorCount;
 
-    /// <summary>Become 0, 1, 2 … in the monitor. All these numbers are above <see cref="MostDescriptors"/> before.</summary>
+    /// <summary>Become 0, 1, 2 … in the monitor. All these numbers are above those before.</summary>
     public fixed int Descriptors[MostDescriptors];
 
     public int LimitCount;
@@ -64,6 +64,9 @@ internal unsafe struct StartPlan
     public bool HasInit;
 
     public sock_fprog Filter;
+
+    /// <summary>Of the first process of the namespace: it waits, and ends.</summary>
+    public sock_fprog InitFilter;
 
     public delegate* unmanaged[SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint> Exec;
 

@@ -7,19 +7,24 @@ namespace WebVm.Vmm.Host;
 public static class DurableFiles
 {
     /// <summary>Makes the names in a directory durable: a created, renamed or removed file is only safe after this (fsync(2)).</summary>
-    public static void SynchronizeDirectory(string path)
+    public static void SynchronizeDirectory(string path) => Synchronize(path, LibC.O_DIRECTORY);
+
+    /// <summary>Makes everything below a directory durable. A link is not followed.</summary>
+    public static void SynchronizeTree(string path)
     {
-        int descriptor = FileCalls.Open(path, LibC.O_RDONLY | LibC.O_DIRECTORY | LibC.O_CLOEXEC, 0);
-        if (descriptor < 0)
+        foreach (var entry in new DirectoryInfo(path).EnumerateFileSystemInfos())
         {
-            throw LinuxException.Last("open");
+            if (entry is DirectoryInfo { LinkTarget: null })
+            {
+                SynchronizeTree(entry.FullName);
+            }
+            else if (entry is FileInfo { LinkTarget: null })
+            {
+                Synchronize(entry.FullName, LibC.O_NOFOLLOW);
+            }
         }
 
-        using var directory = new FileDescriptor(descriptor);
-        if (LibC.fsync(descriptor) != 0)
-        {
-            throw LinuxException.Last("fsync");
-        }
+        SynchronizeDirectory(path);
     }
 
     /// <summary>Makes a file's contents durable.</summary>
@@ -65,5 +70,17 @@ public static class DurableFiles
         }
 
         return false;
+    }
+
+    private static void Synchronize(string path, int flags)
+    {
+        int descriptor = FileCalls.Open(path, LibC.O_RDONLY | LibC.O_CLOEXEC | flags, 0);
+        if (descriptor < 0)
+        {
+            throw LinuxException.Last("open");
+        }
+
+        using var file = new FileDescriptor(descriptor);
+        Synchronize(file);
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Web.Formatting;
 

@@ -140,6 +140,29 @@ public sealed class KeeperTests : IDisposable
         }
     }
 
+    /// <summary>Between keeper and monitor stands a process that waits, behind a list of its own, and holds nothing but the run's lock.</summary>
+    [Fact]
+    public async Task The_first_process_of_the_namespace_may_do_nothing_but_wait()
+    {
+        string run = NewRun();
+        using var keeper = AttackerProgram.Keep(run, "namespaces", [], [], ["end", "never"]);
+        string record = Path.Combine(run, "process");
+        while (!File.Exists(record))
+        {
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        string[] first = [.. File.ReadLines(record).Single(line => line.StartsWith("monitor ", StringComparison.Ordinal)).Split(' ')];
+        bool behind = SpinWait.SpinUntil(() => File.ReadAllText($"/proc/{first[1]}/status") is var status && status.Contains("Name:\twebvm-init\n", StringComparison.Ordinal)
+            && status.Contains("Seccomp:\t2\n", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        string[] open = [.. Directory.GetFiles($"/proc/{first[1]}/fd").Select(file => new FileInfo(file).LinkTarget!)];
+        using var handle = ProcessHandle.TryOpen(int.Parse(first[1], CultureInfo.InvariantCulture), ulong.Parse(first[2], CultureInfo.InvariantCulture));
+        handle!.Kill();
+        await keeper.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(behind);
+        Assert.Equal([Path.Combine(run, "lock")], open);
+    }
+
     /// <summary>Of an account's keeper the account's other processes read neither memory nor environment: what the kernel shows of it is root's.</summary>
     [Theory]
     [InlineData("namespaces")]

@@ -97,7 +97,7 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
 
         if (Has<IdempotentMetadata>(endpoint))
         {
-            headers.Add(new(IdempotencyFilter.Header, "At most 255 characters. Repeated with the same key and body within 24 hours, the request is answered as the first time and not carried out again."));
+            headers.Add(new(IdempotentMetadata.Header, "At most 255 characters. Repeated with the same key and body within 24 hours, the request is answered as the first time and not carried out again."));
         }
 
         operation.Parameters = [.. kept, .. query, .. headers.Select(header => new OpenApiParameter { Name = header.Name, In = ParameterLocation.Header, Description = header.Description, Schema = new OpenApiSchema { Type = JsonSchemaType.String } })];

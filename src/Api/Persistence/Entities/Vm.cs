@@ -1,5 +1,6 @@
-using WebVm.Api.Supervisor;
-using WebVm.Vmm.Machine.Spec;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Metadata.Builders;
+using WebVm.Api.Runs;
 
 namespace WebVm.Api.Persistence.Entities;
 
@@ -30,6 +31,9 @@ public sealed class Vm
     /// <summary>Why the VM is in its observed state: exit reason or error.</summary>
     public string? ObservedReason { get; set; }
 
+    /// <summary>The monitor lives and does not answer: what is observed was seen before.</summary>
+    public bool Silent { get; set; }
+
     /// <summary>How a run of the VM crashed last; null when none has, or nobody wants to know any more.</summary>
     public VmCrash? LastCrash { get; set; }
 
@@ -55,6 +59,27 @@ public sealed class Vm
 
     /// <summary>Advanced by every change of settings: what If-Match compares.</summary>
     public long Revision { get; set; } = 1;
+}
+
+internal sealed class VmTable : IEntityTypeConfiguration<Vm>
+{
+    public void Configure(EntityTypeBuilder<Vm> table)
+    {
+        table.ToTable("vms");
+        table.Property(vm => vm.Id).ValueGeneratedNever();
+        // "C" sorts by code point, so that paging by name is the same on every host.
+        table.Property(vm => vm.Name).HasMaxLength(63).UseCollation("C");
+        table.HasIndex(vm => vm.Name).IsUnique();
+        table.Property(vm => vm.Labels).IsJson();
+        table.Property(vm => vm.Configuration).IsJson();
+        table.Property(vm => vm.RunningConfiguration).IsJson();
+        table.Property(vm => vm.Isolation).IsJson();
+        table.Property(vm => vm.LastCrash).IsJson();
+        table.Property(vm => vm.Revision).IsConcurrencyToken();
+        // For ?label=; the index that words are looked for by has no form in a model (M0005).
+        table.HasIndex(vm => vm.Labels).HasMethod("gin");
+        table.HasIndex(vm => new { vm.UpdatedAt, vm.Id });
+    }
 }
 
 public enum DesiredPower
@@ -93,122 +118,4 @@ public sealed record VmCrash
 
     /// <summary>Where they end in the VM's serial log.</summary>
     public long SerialEnd { get; init; }
-}
-
-/// <summary>What a VM is made of; stored as one JSON document.</summary>
-public sealed record VmConfiguration
-{
-    public int Cpus { get; init; } = 1;
-
-    public CpuConfiguration Cpu { get; init; } = new();
-
-    /// <summary>Bytes.</summary>
-    public long Memory { get; init; } = 512L << 20;
-
-    public IReadOnlyList<NumaNode> Numa { get; init; } = [];
-
-    public BootConfiguration Boot { get; init; } = new();
-
-    public DisplayConfiguration Display { get; init; } = new();
-
-    public EngineChoice Engine { get; init; } = EngineChoice.Auto;
-
-    public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
-
-    public RestartPolicy Restart { get; init; } = RestartPolicy.OnFailure;
-
-    public AutostartConfiguration Autostart { get; init; } = new();
-
-    public bool DeleteProtection { get; init; }
-}
-
-/// <summary>What the vCPUs are. Taken up at the next start.</summary>
-public sealed record CpuConfiguration
-{
-    /// <summary>host, or x86-64-v2, x86-64-v3 or x86-64-v4: levels that are the same on every host, so that machines move between hosts of one vendor.</summary>
-    public string Model { get; init; } = "host";
-
-    /// <summary>Whose processor the guest meets. KVM has the host's only; the soft engine has both.</summary>
-    public CpuVendorChoice Vendor { get; init; }
-
-    public CpuFeatureConfiguration Features { get; init; } = new();
-
-    /// <summary>Names of features that are offered beyond the model's, as in Linux's /proc/cpuinfo.</summary>
-    public IReadOnlyList<string> AddedFeatures { get; init; } = [];
-
-    /// <summary>Names of features of the model that are not offered; what needs them is not offered either.</summary>
-    public IReadOnlyList<string> RemovedFeatures { get; init; } = [];
-
-    public bool Equals(CpuConfiguration? other) => other is not null && Model == other.Model && Vendor == other.Vendor && Features == other.Features
-        && AddedFeatures.SequenceEqual(other.AddedFeatures) && RemovedFeatures.SequenceEqual(other.RemovedFeatures);
-
-    public override int GetHashCode() => HashCode.Combine(Model, Vendor, Features, AddedFeatures.Count, RemovedFeatures.Count);
-}
-
-public enum CpuVendorChoice
-{
-    /// <summary>The vendor of the host's processor.</summary>
-    Host,
-    Intel,
-    Amd,
-}
-
-/// <summary>What CPUID offers the guest beyond what every guest is offered.</summary>
-public sealed record CpuFeatureConfiguration
-{
-    /// <summary>5-level paging: 57 bits of virtual address, for one more level in every page walk. The soft engine has it; where the host's KVM does not, engine auto takes soft and a machine with engine kvm fails at its start.</summary>
-    public bool La57 { get; init; }
-}
-
-/// <summary>A virtual NUMA node.</summary>
-public sealed record NumaNode
-{
-    /// <summary>Indices of the vCPUs in the node.</summary>
-    public IReadOnlyList<int> Cpus { get; init; } = [];
-
-    /// <summary>Bytes.</summary>
-    public long Memory { get; init; }
-
-    /// <summary>Distance to each node, 10 to itself (ACPI 6.5 §5.2.17); empty for the default of 20.</summary>
-    public IReadOnlyList<int> Distances { get; init; } = [];
-}
-
-/// <summary>Where the guest comes from: a catalogue image, or a kernel with its initrd and command line.</summary>
-public sealed record BootConfiguration
-{
-    /// <summary>Name of an image of kind "bundle", such as "tiny".</summary>
-    public string? Image { get; init; } = "tiny";
-
-    public string? Kernel { get; init; }
-
-    public string? Initrd { get; init; }
-
-    public string? CommandLine { get; init; }
-}
-
-public sealed record DisplayConfiguration
-{
-    public bool Enabled { get; init; } = true;
-
-    public int Width { get; init; } = 1024;
-
-    public int Height { get; init; } = 768;
-}
-
-public enum RestartPolicy
-{
-    Never,
-    OnFailure,
-    Always,
-}
-
-public sealed record AutostartConfiguration
-{
-    public bool Enabled { get; init; }
-
-    /// <summary>Lower starts earlier.</summary>
-    public int Order { get; init; } = 100;
-
-    /// <summary>Seconds to wait after the one before.</summary>
-    public int DelaySeconds { get; init; }
 }

@@ -12,7 +12,6 @@ internal static unsafe partial class PlainProcess
     private const int SignalSetSize = 128; // sizeof(sigset_t)
     private const short SetSignalMask = 8; // POSIX_SPAWN_SETSIGMASK
     private const short SetSignalDefaults = 4; // POSIX_SPAWN_SETSIGDEF
-    private const int HighDescriptor = StartPlan.MostDescriptors + 56;
 
     /// <returns>The process id.</returns>
     /// <exception cref="ConfinementException">It could not be started.</exception>
@@ -33,7 +32,7 @@ internal static unsafe partial class PlainProcess
         {
             for (int index = 0; index < descriptors.Count; index++)
             {
-                int copy = LibC.fcntl(descriptors[index].Number, LibC.F_DUPFD_CLOEXEC, HighDescriptor);
+                int copy = LibC.fcntl(descriptors[index].Number, LibC.F_DUPFD_CLOEXEC, descriptors.Count);
                 high.Add(copy < 0 ? throw LinuxException.Last("fcntl") : new FileDescriptor(copy));
                 _ = AddDuplicate(actions, copy, index);
             }

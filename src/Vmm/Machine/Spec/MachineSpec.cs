@@ -126,6 +126,12 @@ public sealed record MachineSpec
 /// <summary>One virtual NUMA node (ACPI 6.5 §5.2.16).</summary>
 public sealed record NumaNodeSpec
 {
+    /// <summary>Of a node to itself.</summary>
+    public const byte LocalDistance = 10;
+
+    /// <summary>To a node that cannot be reached.</summary>
+    public const byte MaximumDistance = 255;
+
     /// <summary>The node's vCPUs; may be empty (a node of memory only).</summary>
     public required CpuSet Cpus { get; init; }
 

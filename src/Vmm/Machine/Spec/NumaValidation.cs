@@ -5,8 +5,6 @@ namespace WebVm.Vmm.Machine.Spec;
 /// <summary>Whether the NUMA nodes of a spec share out its vCPUs and memory exactly.</summary>
 internal static class NumaValidation
 {
-    private const byte Local = 10;
-
     public static void Check(MachineSpec spec, List<SpecFault> faults)
     {
         if (spec.Numa.Count == 0)
@@ -71,8 +69,8 @@ internal static class NumaValidation
 
         for (int other = 0; other < distances.Count; other++)
         {
-            // 0xff means unreachable; 0 to 9 are reserved.
-            if (other == index ? distances[other] != Local : distances[other] <= Local)
+            // 0 to 9 are reserved.
+            if (other == index ? distances[other] != NumaNodeSpec.LocalDistance : distances[other] <= NumaNodeSpec.LocalDistance)
             {
                 faults.Add(new($"/numa/{index}/distances/{other}", other == index ? "the distance of a node to itself is 10" : "the distance to another node is 11 to 255"));
             }
