@@ -69,6 +69,24 @@ public sealed partial class FloorsTests
         Assert.True(violations.Count == 0, string.Join(Environment.NewLine, violations));
     }
 
+    [Fact]
+    public void A_file_names_no_room_above_its_own_in_the_house()
+    {
+        var violations = new List<string>();
+        string sources = Path.Combine(Repository.Root, "src", "Vmm");
+        foreach (string room in Rooms.Names.Where(room => Directory.Exists(Path.Combine(sources, room))))
+        {
+            foreach (string file in Directory.EnumerateFiles(Path.Combine(sources, room), "*.cs", SearchOption.AllDirectories))
+            {
+                violations.AddRange(UsingLine().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value.Split('.'))
+                    .Where(space => space is ["WebVm", "Vmm", var used, ..] && !Rooms.MayUse(room, used))
+                    .Select(space => $"{Path.GetRelativePath(sources, file)} names {space[2]}"));
+            }
+        }
+
+        Assert.True(violations.Count == 0, string.Join(Environment.NewLine, violations));
+    }
+
     [Theory]
     [MemberData(nameof(OrderedRooms))]
     public void Every_room_within_a_room_has_its_floor(string room) => Assert.Equal(
