@@ -1,6 +1,8 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;

@@ -11,7 +11,7 @@ namespace WebVm.Vmm.Tests.Host;
 /// <summary>Every struct, offset and constant shared with the kernel is what the C headers say.</summary>
 public sealed class AbiTests
 {
-    private static readonly Type[] s_types = [.. typeof(KvmCalls).Assembly.GetTypes().Where(type => type.Namespace == typeof(KvmCalls).Namespace)];
+    private static readonly Type[] s_types = [.. typeof(KvmRequests).Assembly.GetTypes().Where(type => type.Namespace == typeof(KvmRequests).Namespace)];
 
     private static readonly string[] s_packageHeaders =
         ["errno.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/eventfd.h", "sys/ioctl.h", "sys/mman.h", "sys/socket.h", "sys/stat.h", "sys/uio.h", "sys/un.h", "termios.h", "time.h"];

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Kvm;

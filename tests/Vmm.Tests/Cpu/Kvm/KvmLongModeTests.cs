@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 

@@ -1,9 +1,8 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
-using static Iced.Intel.AssemblerRegisters;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 

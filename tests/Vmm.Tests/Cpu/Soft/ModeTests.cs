@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 

@@ -3,6 +3,8 @@ using System.Runtime.InteropServices;
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;

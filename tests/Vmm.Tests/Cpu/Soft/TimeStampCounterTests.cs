@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
-using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;

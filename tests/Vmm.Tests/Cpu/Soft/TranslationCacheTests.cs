@@ -1,7 +1,6 @@
-using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft;
-using static Iced.Intel.AssemblerRegisters;
+using WebVm.Vmm.Cpu.State;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 

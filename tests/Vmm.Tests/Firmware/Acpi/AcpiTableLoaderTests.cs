@@ -5,6 +5,7 @@ using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Profiles;
 using WebVm.Vmm.Machine.Spec;

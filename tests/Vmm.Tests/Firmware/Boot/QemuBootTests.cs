@@ -1,6 +1,6 @@
 using System.Text;
-using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Text;
-using WebVm.Vmm.Firmware;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Firmware.Smbios;
 using Xunit;
 

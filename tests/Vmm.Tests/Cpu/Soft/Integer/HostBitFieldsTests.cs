@@ -1,5 +1,5 @@
 using System.Runtime.Intrinsics.X86;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Context;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
 

@@ -1,4 +1,4 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Host;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Decoding;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Tests.Cpu.Differential;
 using Xunit;
 
@@ -38,7 +39,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
                 }
 
                 OperationDecoder.Fill(in instruction, mode, instruction.IP, operation, tooLong: false);
-                if ((nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&WebVm.Vmm.Cpu.Soft.Interpretation.InvalidInstructions.Undefined)
+                if ((nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&InvalidInstructions.Undefined)
                 {
                     missing.Add($"{code}: {instruction}");
                     break;
