@@ -11,7 +11,7 @@ namespace WebVm.Api.Tests;
 public sealed class AbandonedRunsTests
 {
     [Fact]
-    public async Task ARunThatNoVmHasIsEndedAtTheStartAndItsFolderDeleted()
+    public async Task A_run_that_no_VM_has_is_ended_at_the_start_and_its_folder_deleted()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await RunAsync(service);
@@ -38,7 +38,7 @@ public sealed class AbandonedRunsTests
     }
 
     [Fact]
-    public async Task ASwitchOffAfterASaveWhoseEndNobodySawDiscardsTheState()
+    public async Task A_switch_off_after_a_save_whose_end_nobody_saw_discards_the_state()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await RunAsync(service);
@@ -58,7 +58,7 @@ public sealed class AbandonedRunsTests
     }
 
     [Fact]
-    public async Task AStateThatCannotBeGoneOnFromIsKeptAndItsReasonShowsNoFolders()
+    public async Task A_state_that_cannot_be_gone_on_from_is_kept_and_its_reason_shows_no_folders()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await RunAsync(service);
@@ -84,7 +84,7 @@ public sealed class AbandonedRunsTests
     }
 
     [Fact]
-    public async Task ACrashIsToldOnceThoughTheDatabaseIsAwayInTheMidstOfIt()
+    public async Task A_crash_is_told_once_though_the_database_is_away_in_the_midst_of_it()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await RunAsync(service, restart: "never");

@@ -10,7 +10,7 @@ public sealed class AccessTests(SharedService shared)
     private static readonly string[] s_open = ["POST /api/v1/session"];
 
     [Fact]
-    public async Task NoEndpointOfTheApiAnswersAStranger()
+    public async Task No_endpoint_of_the_API_answers_a_stranger()
     {
         using var stranger = new HttpClient { BaseAddress = shared.Service.Address };
         int walked = 0;
@@ -32,7 +32,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATokenDoesWhatItsScopesSayAndNoMore()
+    public async Task A_token_does_what_its_scopes_say_and_no_more()
     {
         var (reader, _) = await shared.Service.WithTokenAsync(shared.Client, new[] { "vms:read" });
         Assert.Equal(HttpStatusCode.OK, (await reader.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
@@ -44,7 +44,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ARevokedTokenIsRefused()
+    public async Task A_revoked_token_is_refused()
     {
         var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName() });
         using var client = shared.Service.Bearer((string)token!["token"]!);
@@ -54,7 +54,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnExpiredTokenIsRefused()
+    public async Task An_expired_token_is_refused()
     {
         var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), expiresAt = DateTimeOffset.UtcNow.AddHours(1) });
         using var client = shared.Service.Bearer((string)token!["token"]!);
@@ -66,7 +66,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TokensAreNotStoredOrShownAgain()
+    public async Task Tokens_are_not_stored_or_shown_again()
     {
         var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName() });
         string secret = (string)token!["token"]!;
@@ -76,7 +76,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task APasswordSignsInAndTheCookieEndsWithTheUser()
+    public async Task A_password_signs_in_and_the_cookie_ends_with_the_user()
     {
         string name = Rest.NewName("user");
         const string password = "correct horse battery staple";
@@ -94,7 +94,7 @@ public sealed class AccessTests(SharedService shared)
     [Theory]
     [InlineData("Origin", "https://evil.example")]
     [InlineData("Sec-Fetch-Site", "cross-site")]
-    public async Task AnotherSitesChangesAreRefused(string header, string value)
+    public async Task Another_sites_changes_are_refused(string header, string value)
     {
         var (status, _, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, (header, value));
         Assert.Equal(HttpStatusCode.Forbidden, status);
@@ -109,7 +109,7 @@ public sealed class AccessTests(SharedService shared)
     [InlineData("/api/v1/nothing-here")]
     [InlineData("/nothing-here")]
     [InlineData("/app.css")]
-    public async Task EveryAnswerCarriesTheHeadersThatProtectIt(string path)
+    public async Task Every_answer_carries_the_headers_that_protect_it(string path)
     {
         using var answer = await shared.Client.GetAsync(path, Rest.Cancellation);
         // Blazor adds a policy of its own; a browser keeps to both.
@@ -124,7 +124,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task NoChangeIsTakenFromAnotherSitesPage()
+    public async Task No_change_is_taken_from_another_sites_page()
     {
         string name = Rest.NewName("user");
         const string password = "correct horse battery staple";
@@ -153,7 +153,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task NoEndpointReadsABodyWithoutBound()
+    public async Task No_endpoint_reads_a_body_without_bound()
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         string large = $$"""{"name":"{{new string('x', (1 << 20) + 1)}}"}""";
@@ -178,7 +178,7 @@ public sealed class AccessTests(SharedService shared)
     [InlineData("/api/v1/images", """{"kind":"iso","bytes":1}""")]
     [InlineData("/api/v1/users", """{"role":"viewer","password":"correct horse battery"}""")]
     [InlineData("/api/v1/tokens", "{}")]
-    public async Task NoNameReachesALogAPathOrAHeaderThatIsMoreThanAName(string path, string rest)
+    public async Task No_name_reaches_a_log_a_path_or_a_header_that_is_more_than_a_name(string path, string rest)
     {
         foreach (string name in new[] { "a\nwarn: forged", "a\r\nSet-Cookie: x=y", "../../etc/passwd", "a/b", "<script>", "\u001b]0;title\u0007", "a\";filename=x", ".hidden", "a\u202eb", "a\n" })
         {
@@ -193,7 +193,7 @@ public sealed class AccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TheLastAdministratorStays()
+    public async Task The_last_administrator_stays()
     {
         var (_, users, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
         var admin = users!["items"]!.AsArray().Single(user => (string)user!["role"]! == "admin");

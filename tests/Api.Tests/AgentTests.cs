@@ -41,7 +41,7 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task OnlyMachinesThatHaveSomethingToDoHaveAnAgentAndNoLongerThanThat()
+    public async Task Only_machines_that_have_something_to_do_have_an_agent_and_no_longer_than_that()
     {
         var unfinished = await AddAsync(vm => vm.Observed = ObservedPower.Stopping);
         var gaveUp = await AddAsync(_ => { });
@@ -67,7 +67,7 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AllWhoUseAVmAtOnceHaveOneAgentAndItStaysUntilTheLastHasLeft()
+    public async Task All_who_use_a_VM_at_once_have_one_agent_and_it_stays_until_the_last_has_left()
     {
         var id = await AddAsync(_ => { });
         var leases = new AgentLease[64];
@@ -90,7 +90,7 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task NoWakeIsLostToAnAgentThatIsAboutToGo()
+    public async Task No_wake_is_lost_to_an_agent_that_is_about_to_go()
     {
         var id = await AddAsync(_ => { });
         using var over = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);
@@ -126,7 +126,7 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ADeletedVmsAgentGoesWithItsFiles()
+    public async Task A_deleted_VMs_agent_goes_with_its_files()
     {
         var id = await AddAsync(_ => { });
         using var lease = _supervisor.Use(id);

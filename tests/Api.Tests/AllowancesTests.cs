@@ -10,7 +10,7 @@ public sealed class AllowancesTests
     private readonly FixedTime _time = new(DateTimeOffset.UnixEpoch);
 
     [Fact]
-    public void WhatIsTakenComesBackOneByOneAndNeverMoreThanThereWas()
+    public void What_is_taken_comes_back_one_by_one_and_never_more_than_there_was()
     {
         var allowances = new Allowances(3, TimeSpan.FromSeconds(10), _time);
         Assert.Equal([true, true, true, false], Enumerable.Range(0, 4).Select(turn => allowances.TryTake("a", out _)));
@@ -26,7 +26,7 @@ public sealed class AllowancesTests
     }
 
     [Fact]
-    public void HoweverManyKeysThereAreFewAreRemembered()
+    public void However_many_keys_there_are_few_are_remembered()
     {
         var allowances = new Allowances(1, TimeSpan.FromHours(1), _time);
         for (int i = 0; i < 10 * Allowances.Remembered; i++)
@@ -43,11 +43,11 @@ public sealed class AllowancesTests
     [InlineData("2001:db8:1:2::1", "2001:db8:1:3::1", false)]
     [InlineData("::ffff:192.0.2.1", "192.0.2.1", true)]
     [InlineData("192.0.2.1", "192.0.2.2", false)]
-    public void AHostOfIpv6IsItsWholeNetwork(string one, string other, bool same) =>
+    public void A_host_of_IPv6_is_its_whole_network(string one, string other, bool same) =>
         Assert.Equal(same, GuessLimits.KeyOf(IPAddress.Parse(one)) == GuessLimits.KeyOf(IPAddress.Parse(other)));
 
     [Fact]
-    public void GuessesFromManyAddressesSlowDownAndLockNobodyOut()
+    public void Guesses_from_many_addresses_slow_down_and_lock_nobody_out()
     {
         using var limits = new GuessLimits(_time);
         for (int i = 0; i < GuessLimits.WrongForName; i++)
@@ -71,7 +71,7 @@ public sealed class AllowancesTests
     }
 
     [Fact]
-    public void WhoIsKnownHasTriesThatNobodyElseUsesUp()
+    public void Who_is_known_has_tries_that_nobody_else_uses_up()
     {
         using var limits = new GuessLimits(_time);
         var shared = IPAddress.Parse("192.0.2.1");
@@ -90,7 +90,7 @@ public sealed class AllowancesTests
     }
 
     [Fact]
-    public async Task StrangersDoNotTakeTheTurnOfWhoIsKnown()
+    public async Task Strangers_do_not_take_the_turn_of_who_is_known()
     {
         using var limits = new GuessLimits(_time);
         using var hold = new ManualResetEventSlim();

@@ -18,7 +18,7 @@ public sealed class AuditTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _service.DisposeAsync();
 
     [Fact]
-    public async Task EveryChangeThatIsTriedHasOneRecordHoweverItIsAnswered()
+    public async Task Every_change_that_is_tried_has_one_record_however_it_is_answered()
     {
         var vm = await _service.Client.CreateVmAsync(new { name = "audited" });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -43,7 +43,7 @@ public sealed class AuditTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task WhoMayNotIsNamed()
+    public async Task Who_may_not_is_named()
     {
         await _service.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = "visitor", role = "viewer", password = Password });
         using var browser = Browser();
@@ -63,7 +63,7 @@ public sealed class AuditTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SignInsByLinkAreRecordedAndThoseTurnedAwayUnheardOnce()
+    public async Task Sign_ins_by_link_are_recorded_and_those_turned_away_unheard_once()
     {
         string link = _service.Output.Split().First(word => word.Contains("/sign-in/link?code=", StringComparison.Ordinal));
         using var browser = Browser();
@@ -91,7 +91,7 @@ public sealed class AuditTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task WhatFailsIsRecordedAndSoIsWhatWasAnsweredAMomentBeforeTheServiceWasKilled()
+    public async Task What_fails_is_recorded_and_so_is_what_was_answered_a_moment_before_the_service_was_killed()
     {
         await using (var database = Databases.Of(_service).CreateDbContext())
         {

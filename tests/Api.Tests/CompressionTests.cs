@@ -11,7 +11,7 @@ public sealed class CompressionTests(SharedService shared)
     [InlineData("/openapi/v1.json", "br")]
     [InlineData("/js/app.js", "br")]
     [InlineData("/css/components.css", "gzip")]
-    public async Task TextIsCompressedForWhoTakesIt(string path, string encoding)
+    public async Task Text_is_compressed_for_who_takes_it(string path, string encoding)
     {
         byte[] plain = await shared.Client.GetByteArrayAsync(path, Rest.Cancellation);
         using var answer = await GetAsync(path, encoding);
@@ -27,7 +27,7 @@ public sealed class CompressionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TheTagOfACompressedAnswerIsWeakAndStillGoodForAChange()
+    public async Task The_tag_of_a_compressed_answer_is_weak_and_still_good_for_a_change()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("packed"), description = new string('x', 1000) });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -40,14 +40,14 @@ public sealed class CompressionTests(SharedService shared)
     [Theory]
     [InlineData("/sign-in")]
     [InlineData("/api/v1/events?after=0")]
-    public async Task PagesWithSecretsAndStreamsAreNot(string path)
+    public async Task Pages_with_secrets_and_streams_are_not(string path)
     {
         using var answer = await GetAsync(path, "gzip, br");
         Assert.Empty(answer.Content.Headers.ContentEncoding);
     }
 
     [Fact]
-    public async Task FilesOfAVersionAreKeptForEverAndOthersAskedForAgain()
+    public async Task Files_of_a_version_are_kept_for_ever_and_others_asked_for_again()
     {
         string page = await shared.Client.GetStringAsync("/sign-in", Rest.Cancellation);
         int at = page.IndexOf("/css/components.css?v=", StringComparison.Ordinal);

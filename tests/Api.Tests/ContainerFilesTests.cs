@@ -16,7 +16,7 @@ public sealed partial class ContainerFilesTests
 
     [Theory]
     [MemberData(nameof(Files))]
-    public void EverySettingExists(string file)
+    public void Every_setting_exists(string file)
     {
         string text = Read(file);
         var known = typeof(ServiceOptions).GetProperties().Select(property => property.Name.ToUpperInvariant())
@@ -30,7 +30,7 @@ public sealed partial class ContainerFilesTests
     }
 
     [Fact]
-    public void EveryCopiedPathExists()
+    public void Every_copied_path_exists()
     {
         string text = Read("Dockerfile");
         var copied = Copy().Matches(text).Select(match => match.Groups[1].Value).Where(path => !path.StartsWith("--", StringComparison.Ordinal)).ToArray();
@@ -39,7 +39,7 @@ public sealed partial class ContainerFilesTests
     }
 
     [Fact]
-    public void TheProgramsThatAreStartedAndProbedAreThePublishedOnes()
+    public void The_programs_that_are_started_and_probed_are_the_published_ones()
     {
         string text = Read("Dockerfile");
         Assert.Contains("ENTRYPOINT [\"/opt/webvm/webvm\"]", text, StringComparison.Ordinal);
@@ -52,7 +52,7 @@ public sealed partial class ContainerFilesTests
 
     /// <summary>What is killed before its machines are shut down and its database is closed may lose what they had not written.</summary>
     [Fact]
-    public void TheContainerIsGivenTheTimeThatStoppingMayTake()
+    public void The_container_is_given_the_time_that_stopping_may_take()
     {
         double longest = new ServiceOptions().StopDeadlineSeconds + ServiceSetup.ClosingTime.TotalSeconds;
         Assert.True(Seconds(GracePeriod(), "compose.yaml") > longest);
@@ -63,7 +63,7 @@ public sealed partial class ContainerFilesTests
 
     /// <summary>Machines outlive the service, and the service each machine.</summary>
     [Fact]
-    public void SystemdStopsTheServicesOwnProcessAlone()
+    public void Systemd_stops_the_services_own_process_alone()
     {
         string unit = Read("scripts/webvm.service");
         Assert.Contains("\nKillMode=process\n", unit, StringComparison.Ordinal);
@@ -75,7 +75,7 @@ public sealed partial class ContainerFilesTests
     [InlineData("compose.yaml")]
     [InlineData("compose.kvm.yaml")]
     [InlineData("compose.isolated.yaml")]
-    public void NoContainerIsOpened(string file)
+    public void No_container_is_opened(string file)
     {
         string text = Read(file);
         Assert.All(["unconfined", "SYS_ADMIN", "privileged", "SYS_PTRACE", "pid: host"], word => Assert.DoesNotContain(word, text, StringComparison.Ordinal));
@@ -85,10 +85,10 @@ public sealed partial class ContainerFilesTests
 
     /// <summary>Machines share a uid there, so that none has a limit of its own.</summary>
     [Fact]
-    public void ThreadsOfTheContainerAreBounded() => Assert.Matches(@"\n    pids_limit: [0-9]+\n", Read("compose.yaml"));
+    public void Threads_of_the_container_are_bounded() => Assert.Matches(@"\n    pids_limit: [0-9]+\n", Read("compose.yaml"));
 
     [Fact]
-    public async Task SystemdUnderstandsTheUnit()
+    public async Task Systemd_understands_the_unit()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/systemd-analyze"), "systemd is not installed here.");
         string folder = Directory.CreateTempSubdirectory("webvm-unit-").FullName;

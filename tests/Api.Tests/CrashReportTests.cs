@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed class CrashReportTests(SharedService shared)
 {
     [Fact]
-    public async Task APanicThatTheGuestTellsOfIsACrashWithItsReasonScreenAndLastWords()
+    public async Task A_panic_that_the_guest_tells_of_is_a_crash_with_its_reason_screen_and_last_words()
     {
         string path = await StartAsync(IdleImage.Panic(), restart: "never");
         var vm = await AwaitAsync(path, vm => (string)vm["power"]!["state"]! == "crashed");
@@ -26,7 +26,7 @@ public sealed class CrashReportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AMachineThatWasStartedAgainStillTellsOfItsCrashUntilSomebodyForgetsIt()
+    public async Task A_machine_that_was_started_again_still_tells_of_its_crash_until_somebody_forgets_it()
     {
         string path = await StartAsync(IdleImage.Panic(), restart: "onFailure");
         await AwaitAsync(path, vm => vm["lastCrash"] is not null && (int)vm["power"]!["restartCount"]! > 0);

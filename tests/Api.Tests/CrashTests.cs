@@ -25,19 +25,19 @@ public sealed class CrashTests
     [InlineData(Victim.Service)]
     [InlineData(Victim.Monitor)]
     [InlineData(Victim.Database)]
-    public Task NothingAcknowledgedIsLost(Victim victim) => RunAsync(victim, FewRounds, Environment.TickCount);
+    public Task Nothing_acknowledged_is_lost(Victim victim) => RunAsync(victim, FewRounds, Environment.TickCount);
 
     [Theory(Explicit = true)]
     [InlineData(Victim.Service)]
     [InlineData(Victim.Monitor)]
     [InlineData(Victim.Database)]
-    public Task NothingAcknowledgedIsLostInManyRounds(Victim victim) => RunAsync(victim, ManyRounds, Environment.TickCount);
+    public Task Nothing_acknowledged_is_lost_in_many_rounds(Victim victim) => RunAsync(victim, ManyRounds, Environment.TickCount);
 
     [Fact]
-    public Task ASavedMachineIsThereWhenTheServiceDiedWhileSaving() => SaveAsync(FewRounds, Environment.TickCount);
+    public Task A_saved_machine_is_there_when_the_service_died_while_saving() => SaveAsync(FewRounds, Environment.TickCount);
 
     [Fact(Explicit = true)]
-    public Task ASavedMachineIsThereWhenTheServiceDiedWhileSavingInManyRounds() => SaveAsync(ManyRounds, Environment.TickCount);
+    public Task A_saved_machine_is_there_when_the_service_died_while_saving_in_many_rounds() => SaveAsync(ManyRounds, Environment.TickCount);
 
     private static async Task SaveAsync(int rounds, int seed)
     {

@@ -13,7 +13,7 @@ public sealed class DelegationTests(SharedService shared)
     private ServiceProcess Service => shared.Service;
 
     [Fact]
-    public async Task ATokenOutlivesNeitherTheTokenThatMadeItNorItsRevocation()
+    public async Task A_token_outlives_neither_the_token_that_made_it_nor_its_revocation()
     {
         var end = DateTimeOffset.UtcNow.AddHours(1);
         var (parent, _) = await Service.WithTokenAsync(shared.Client, expiresAt: end);
@@ -30,7 +30,7 @@ public sealed class DelegationTests(SharedService shared)
     }
 
     [Fact]
-    public async Task GenerationsOfTokensAreBounded()
+    public async Task Generations_of_tokens_are_bounded()
     {
         var (client, _) = await Service.WithTokenAsync(shared.Client);
         for (int generation = 1; generation < TokenEndpoints.MostGenerations; generation++)
@@ -42,7 +42,7 @@ public sealed class DelegationTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATokenSeesAndRevokesItselfAndWhatItMadeUnlessItMayMore()
+    public async Task A_token_sees_and_revokes_itself_and_what_it_made_unless_it_may_more()
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         using var browser = await Service.SignInAsync(name);
@@ -64,7 +64,7 @@ public sealed class DelegationTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TheScopeAdminAloneMakesNobodyWhoMayMore()
+    public async Task The_scope_admin_alone_makes_nobody_who_may_more()
     {
         var (admin, _) = await Service.WithTokenAsync(shared.Client, s_admin);
         var (_, viewer) = await Service.AddUserAsync("viewer");
@@ -87,7 +87,7 @@ public sealed class DelegationTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATokenThatExpiresMakesNothingThatLasts()
+    public async Task A_token_that_expires_makes_nothing_that_lasts()
     {
         var (brief, _) = await Service.WithTokenAsync(shared.Client, Scopes.All, DateTimeOffset.UtcNow.AddHours(1));
         var (_, viewer) = await Service.AddUserAsync("viewer");
@@ -99,7 +99,7 @@ public sealed class DelegationTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATokenMakesNoPasswordOfItsUserWhereThereIsNone()
+    public async Task A_token_makes_no_password_of_its_user_where_there_is_none()
     {
         // What the preset token makes belongs to the first administrator, who came by the link.
         var (keeper, _) = await Service.WithTokenAsync(shared.Client, new[] { Scopes.Account });
@@ -110,7 +110,7 @@ public sealed class DelegationTests(SharedService shared)
     [Theory]
     [InlineData("preset-token")]
     [InlineData("anonymous")]
-    public async Task NoUserHasANameUnderWhichSomebodyElseActs(string name)
+    public async Task No_user_has_a_name_under_which_somebody_else_acts(string name)
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = Accounts.Password });
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);

@@ -8,7 +8,7 @@ namespace WebVm.Api.Tests;
 public sealed class EnlightenmentTests(SharedService shared)
 {
     [Fact]
-    public async Task LinuxTakesTheClockStealTimeAndEndsOfInterruptsOnEveryVcpu()
+    public async Task Linux_takes_the_clock_steal_time_and_ends_of_interrupts_on_every_vCPU()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("enlightened"), cpus = 2, memory = 256L << 20, engine = "soft", boot = new { image = "tiny" } });
         string path = $"/api/v1/vms/{vm["id"]}";

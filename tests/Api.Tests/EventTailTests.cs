@@ -12,7 +12,7 @@ public sealed class EventTailTests
     private readonly EventTail _tail = new();
 
     [Fact]
-    public void AReaderGetsEachEventBehindItsPositionOnceAndThenNothing()
+    public void A_reader_gets_each_event_behind_its_position_once_and_then_nothing()
     {
         _tail.Begin(10);
         // Ids have gaps.
@@ -28,7 +28,7 @@ public sealed class EventTailTests
     }
 
     [Fact]
-    public void APositionPassesWhatIsOfOtherVms()
+    public void A_position_passes_what_is_of_other_VMs()
     {
         _tail.Begin(0);
         _tail.Add(Event(1, s_vm));
@@ -39,7 +39,7 @@ public sealed class EventTailTests
     }
 
     [Fact]
-    public void WhoIsBehindWhatIsKeptIsToldSo()
+    public void Who_is_behind_what_is_kept_is_told_so()
     {
         _tail.Begin(10);
         long position = 9;
@@ -56,7 +56,7 @@ public sealed class EventTailTests
     }
 
     [Fact]
-    public void LargeEventsDoNotFillTheMemory()
+    public void Large_events_do_not_fill_the_memory()
     {
         _tail.Begin(0);
         string large = $$"""{"text":"{{new string('x', 100_000)}}"}""";

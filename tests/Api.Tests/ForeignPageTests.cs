@@ -9,7 +9,7 @@ public sealed class ForeignPageTests
     private const string Tools = "https://tools.example";
 
     [Fact]
-    public async Task OnlyOriginsThatTheSettingNamesMayUseTheApiAndOnlyByToken()
+    public async Task Only_origins_that_the_setting_names_may_use_the_API_and_only_by_token()
     {
         await using var service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_CORS_ORIGINS"] = $"{Tools}; http://localhost:3000" });
         foreach (string origin in new[] { Tools, "http://localhost:3000" })

@@ -37,7 +37,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task HowAMonitorEndedIsKnownThoughTheDiskIsFull()
+    public async Task How_a_monitor_ended_is_known_though_the_disk_is_full()
     {
         string path = await CreateAsync(restart: "never");
         await PowerAsync(path, "on");
@@ -54,7 +54,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AnUploadThatDoesNotFitIsRefusedAndGoesOnOnceThereIsSpace()
+    public async Task An_upload_that_does_not_fit_is_refused_and_goes_on_once_there_is_space()
     {
         byte[] content = RandomNumberGenerator.GetBytes(4 << 20);
         string sha256 = Convert.ToHexStringLower(SHA256.HashData(content));
@@ -76,7 +76,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AnImportThatDoesNotFitFailsAndLeavesNothing()
+    public async Task An_import_that_does_not_fit_fails_and_leaves_nothing()
     {
         _disk.Fill(leave: 4096);
         var url = new Uri(_service.Address, "/openapi/v1.json");
@@ -87,7 +87,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AStateThatDoesNotFitIsNotKeptAndTheMachineGoesOn()
+    public async Task A_state_that_does_not_fit_is_not_kept_and_the_machine_goes_on()
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
@@ -106,7 +106,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AMachineThatFindsNoSpaceForItsFilesSaysSo()
+    public async Task A_machine_that_finds_no_space_for_its_files_says_so()
     {
         string path = await CreateAsync(restart: "never");
         _disk.Fill(0);

@@ -13,7 +13,7 @@ public sealed class GuessingTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _service.DisposeAsync();
 
     [Fact]
-    public async Task GuessesCostTheAddressThatGuessesAndNotTheOwnerOfTheAccount()
+    public async Task Guesses_cost_the_address_that_guesses_and_not_the_owner_of_the_account()
     {
         var (name, _) = await _service.AddUserAsync("viewer");
         var cookies = new CookieContainer();
@@ -32,7 +32,7 @@ public sealed class GuessingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ABrowserIsKnownForItsOwnUserAloneAndHasNoMoreTriesThanAnAddress()
+    public async Task A_browser_is_known_for_its_own_user_alone_and_has_no_more_tries_than_an_address()
     {
         var (name, _) = await _service.AddUserAsync("viewer");
         var cookies = new CookieContainer();
@@ -44,7 +44,7 @@ public sealed class GuessingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RightPasswordsAreNotCounted()
+    public async Task Right_passwords_are_not_counted()
     {
         var (name, _) = await _service.AddUserAsync("viewer");
         for (int i = 0; i < 2 * WebVm.Api.Identity.GuessLimits.SignIns; i++)
@@ -54,7 +54,7 @@ public sealed class GuessingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task WrongTokensAreLimitedAndRightOnesAreNot()
+    public async Task Wrong_tokens_are_limited_and_right_ones_are_not()
     {
         using var guesser = From("127.0.3.1");
         HttpStatusCode status = default;
@@ -69,7 +69,7 @@ public sealed class GuessingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AStrangersRequestsLeaveNothingInTheAudit()
+    public async Task A_strangers_requests_leave_nothing_in_the_audit()
     {
         using var stranger = From("127.0.4.1");
         await stranger.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = "x" });

@@ -6,7 +6,7 @@ namespace WebVm.Api.Tests;
 public sealed class HostTests
 {
     [Fact]
-    public async Task VmsAreCountedByWhatTheyReallyDo()
+    public async Task VMs_are_counted_by_what_they_really_do()
     {
         await using var service = await ServiceProcess.StartAsync();
         await AbandonedRunsTests.RunAsync(service);

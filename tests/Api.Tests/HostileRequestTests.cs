@@ -14,7 +14,7 @@ public sealed class HostileRequestTests(SharedService shared)
     [InlineData("GET", "/vms?cursor=bmFtZQoA", null, "U+0000")]
     [InlineData("GET", "/audit?actor=%00", null, "U+0000")]
     [InlineData("POST", "/vms", "null", "The request needs a body.")]
-    public async Task WhatCannotBeReadIsRefusedInWordsThatAClientKnows(string method, string path, string? body, string words)
+    public async Task What_cannot_be_read_is_refused_in_words_that_a_client_knows(string method, string path, string? body, string words)
     {
         var (status, problem, _) = await shared.Client.SendAsync(new HttpMethod(method), "/api/v1" + path, body);
         Assert.Equal(HttpStatusCode.BadRequest, status);
@@ -28,7 +28,7 @@ public sealed class HostileRequestTests(SharedService shared)
     [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\n\n", "400")]
     [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\n", "400")]
     [InlineData("POST /api/v1/session HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n", "400")]
-    public async Task ALineOfHttpThatEndsWithoutACarriageReturnIsRefused(string request, string status)
+    public async Task A_line_of_HTTP_that_ends_without_a_carriage_return_is_refused(string request, string status)
     {
         using var connection = new System.Net.Sockets.TcpClient();
         await connection.ConnectAsync(shared.Service.Address.Host, shared.Service.Address.Port, Rest.Cancellation);
@@ -39,7 +39,7 @@ public sealed class HostileRequestTests(SharedService shared)
     }
 
     [Fact]
-    public async Task FieldsThatAreGivenTwiceAreRefused()
+    public async Task Fields_that_are_given_twice_are_refused()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("twice") });
         foreach (var (method, path, body) in ((HttpMethod, string, string)[])[
@@ -56,7 +56,7 @@ public sealed class HostileRequestTests(SharedService shared)
     }
 
     [Fact]
-    public async Task OnlyWhoAsksForItIsRefusedBecauseAnotherChangedTheVm()
+    public async Task Only_who_asks_for_it_is_refused_because_another_changed_the_VM()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("patched") });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -72,7 +72,7 @@ public sealed class HostileRequestTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AVmThatIsDeletedWhileOthersWorkOnItLeavesNothing()
+    public async Task A_VM_that_is_deleted_while_others_work_on_it_leaves_nothing()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("doomed") });
         string path = $"/api/v1/vms/{vm["id"]}";

@@ -12,7 +12,7 @@ namespace WebVm.Api.Tests;
 public sealed class IdempotencyTests(SharedService shared)
 {
     [Fact]
-    public async Task ARepeatedPostGetsTheFirstAnswerWithItsHeaders()
+    public async Task A_repeated_post_gets_the_first_answer_with_its_headers()
     {
         string name = Rest.NewName();
         var key = ("Idempotency-Key", Guid.NewGuid().ToString());
@@ -29,7 +29,7 @@ public sealed class IdempotencyTests(SharedService shared)
     }
 
     [Fact]
-    public async Task OfManyAtOnceWithOneKeyOneDoesTheWork()
+    public async Task Of_many_at_once_with_one_key_one_does_the_work()
     {
         string name = Rest.NewName();
         var key = ("Idempotency-Key", Guid.NewGuid().ToString());
@@ -41,7 +41,7 @@ public sealed class IdempotencyTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AKeyInUseIsRefusedAndFreeAgainOnceItsHolderCanOnlyBeDead()
+    public async Task A_key_in_use_is_refused_and_free_again_once_its_holder_can_only_be_dead()
     {
         string name = Rest.NewName();
         await using var database = Databases.Of(shared.Service).CreateDbContext();
@@ -54,7 +54,7 @@ public sealed class IdempotencyTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AKeyThatAKilledServiceHeldIsFreeAfterItsRestart()
+    public async Task A_key_that_a_killed_service_held_is_free_after_its_restart()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string name = Rest.NewName();
@@ -71,7 +71,7 @@ public sealed class IdempotencyTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatIsKeptOfARequestTellsNothingOfItsPassword()
+    public async Task What_is_kept_of_a_request_tells_nothing_of_its_password()
     {
         const string Password = "correct horse battery";
         string body = $$"""{"name":"{{Rest.NewName()}}","role":"viewer","password":"{{Password}}"}""";

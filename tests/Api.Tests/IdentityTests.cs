@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed class IdentityTests(SharedService shared)
 {
     [Fact]
-    public async Task OfTwoAdministratorsWhoAreDemotedAtOnceOneStays()
+    public async Task Of_two_administrators_who_are_demoted_at_once_one_stays()
     {
         await using var service = await ServiceProcess.StartAsync();
         var (_, users, _) = await service.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
@@ -30,7 +30,7 @@ public sealed class IdentityTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TokensOfAUserAreBounded()
+    public async Task Tokens_of_a_user_are_bounded()
     {
         var (_, user, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName("many"), role = "viewer", password = "correct horse battery staple" });
         using var browser = new HttpClient(new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };

@@ -8,7 +8,7 @@ namespace WebVm.Api.Tests;
 public sealed class ImageStoreTests
 {
     [Fact]
-    public void AClaimThatIsGivenUpTwiceLeavesTheNextOneAlone()
+    public void A_claim_that_is_given_up_twice_leaves_the_next_one_alone()
     {
         var store = new ImageStore(Options.Create(new ServiceOptions()));
         var id = Guid.NewGuid();

@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed class ImageTests(SharedService shared)
 {
     [Fact]
-    public async Task AnUploadThatBreaksOffIsResumed()
+    public async Task An_upload_that_breaks_off_is_resumed()
     {
         byte[] content = RandomNumberGenerator.GetBytes(300_000);
         string id = await AnnounceAsync(content.Length, Convert.ToHexStringLower(SHA256.HashData(content)));
@@ -22,7 +22,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImageWithTheWrongChecksumIsNotUsable()
+    public async Task An_image_with_the_wrong_checksum_is_not_usable()
     {
         string id = await AnnounceAsync(10, new string('0', 64));
         await SendAsync(id, 0, new byte[10]);
@@ -32,14 +32,14 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task MoreBytesThanAnnouncedAreRefused()
+    public async Task More_bytes_than_announced_are_refused()
     {
         string id = await AnnounceAsync(10, null);
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, await SendAsync(id, 0, new byte[11]));
     }
 
     [Fact]
-    public async Task AnImageInUseIsNotDeleted()
+    public async Task An_image_in_use_is_not_deleted()
     {
         string id = await AnnounceAsync(4, null);
         await SendAsync(id, 0, [1, 2, 3, 4]);
@@ -51,7 +51,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task UsersAreCountedAndTheFirstOfThemNamed()
+    public async Task Users_are_counted_and_the_first_of_them_named()
     {
         string kernel = await IdleGuest.UploadAsync(shared.Client);
         var images = (await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray();
@@ -81,7 +81,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task BuiltInImagesStay()
+    public async Task Built_in_images_stay()
     {
         var (_, list, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images");
         var tiny = list!["items"]!.AsArray().Single(image => (string)image!["name"]! == "tiny");
@@ -89,7 +89,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImportThatFailsSaysWhy()
+    public async Task An_import_that_fails_says_why()
     {
         // Port 1 of the loopback interface: nobody listens there.
         var (status, operation, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=30", new { name = Rest.NewName(), kind = "iso", url = "http://127.0.0.1:1/x.iso" });
@@ -99,7 +99,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImportFetchesAndChecks()
+    public async Task An_import_fetches_and_checks()
     {
         var (status, operation, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=30", new { name = Rest.NewName(), kind = "iso", url = new Uri(shared.Service.Address, "/health/live").ToString() });
         Assert.Equal(HttpStatusCode.Accepted, status);
@@ -108,7 +108,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TwoThatSendAnImageAtOnceAreToldApart()
+    public async Task Two_that_send_an_image_at_once_are_told_apart()
     {
         string id = await AnnounceAsync(200_000, null);
         var body = new Pipe(new PipeOptions(pauseWriterThreshold: 0));
@@ -134,7 +134,7 @@ public sealed class ImageTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ImagesAreCheckedOneAfterTheOtherWithProgressUntilCancelledAndAgainAfterAKill()
+    public async Task Images_are_checked_one_after_the_other_with_progress_until_cancelled_and_again_after_a_kill()
     {
         await using var service = await ServiceProcess.StartAsync();
         var client = service.Client;

@@ -36,7 +36,7 @@ public sealed class ImportTests(SharedService shared)
     [InlineData("fe80::1")]
     [InlineData("fec0::1")]
     [InlineData("ff02::1")]
-    public void AnAddressThatOnlyTheServiceReachesIsNotPublic(string address) => Assert.False(ImportConnections.IsPublic(IPAddress.Parse(address)));
+    public void An_address_that_only_the_service_reaches_is_not_public(string address) => Assert.False(ImportConnections.IsPublic(IPAddress.Parse(address)));
 
     [Theory]
     [InlineData("1.1.1.1")]
@@ -44,10 +44,10 @@ public sealed class ImportTests(SharedService shared)
     [InlineData("100.128.0.1")]
     [InlineData("::ffff:1.1.1.1")]
     [InlineData("2606:4700::1111")]
-    public void OthersArePublic(string address) => Assert.True(ImportConnections.IsPublic(IPAddress.Parse(address)));
+    public void Others_are_public(string address) => Assert.True(ImportConnections.IsPublic(IPAddress.Parse(address)));
 
     [Fact]
-    public async Task ByDefaultTheServiceDoesNotFetchFromItsOwnHost()
+    public async Task By_default_the_service_does_not_fetch_from_its_own_host()
     {
         await using var service = await ServiceProcess.StartAsync();
         foreach (string host in new[] { "127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433" })
@@ -63,7 +63,7 @@ public sealed class ImportTests(SharedService shared)
     [InlineData("https://user:secret@example.com/image.iso")]
     [InlineData("https://token@example.com/image.iso")]
     [InlineData("https://user%3asecret@example.com/image.iso")]
-    public async Task AnAddressWithASecretInItIsRefusedAndNotRepeated(string url)
+    public async Task An_address_with_a_secret_in_it_is_refused_and_not_repeated(string url)
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url });
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
@@ -72,7 +72,7 @@ public sealed class ImportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task NamesThatOnlyTheServiceKnowsAreNotToldFromNamesThatNobodyKnows()
+    public async Task Names_that_only_the_service_knows_are_not_told_from_names_that_nobody_knows()
     {
         using var client = new HttpClient(ImportConnections.CreateHandler(ImportConnections.IsPublic));
         var told = new HashSet<string>();
@@ -89,7 +89,7 @@ public sealed class ImportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ARedirectIsCheckedLikeTheFirstAddress()
+    public async Task A_redirect_is_checked_like_the_first_address()
     {
         using var server = new OneAnswer(port => $"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:{port}/secret\r\nContent-Length: 0\r\n\r\n");
         using var client = new HttpClient(ImportConnections.CreateHandler(address => address.ToString() == "127.0.0.1"));
@@ -99,7 +99,7 @@ public sealed class ImportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImportLargerThanItsLimitIsBrokenOffHoweverLongItClaimsToBe()
+    public async Task An_import_larger_than_its_limit_is_broken_off_however_long_it_claims_to_be()
     {
         // No length is announced: the bytes are counted as they come.
         using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + new string('x', 100_000));
@@ -109,7 +109,7 @@ public sealed class ImportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImportWithTheWrongChecksumIsNotUsable()
+    public async Task An_import_with_the_wrong_checksum_is_not_usable()
     {
         using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nimage");
         var (_, operation, _) = await ImportAsync(new { name = Rest.NewName(), kind = "iso", url = server.Url, sha256 = new string('0', 64) });
@@ -118,7 +118,7 @@ public sealed class ImportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImportThatIsCutShortIsNotUsable()
+    public async Task An_import_that_is_cut_short_is_not_usable()
     {
         using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nimage");
         var (_, operation, _) = await ImportAsync(new { name = Rest.NewName(), kind = "iso", url = server.Url });
@@ -126,7 +126,7 @@ public sealed class ImportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnImportIsTakenUpAgainWhenTheServiceWasStoppedAndGivenUpWhenItIsCancelled()
+    public async Task An_import_is_taken_up_again_when_the_service_was_stopped_and_given_up_when_it_is_cancelled()
     {
         await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
         var hold = new TaskCompletionSource();

@@ -23,7 +23,7 @@ public sealed class IsolationTests : IDisposable
     [InlineData("level namespaces\nwalls user,pid,net,seccomp\n", false, true)]
     [InlineData("level process\nwalls landlock:4\n", false, false)]
     [InlineData("level none\nwalls \n", false, false)]
-    public void ADemandIsMetByTheWallsThatStand(string printed, bool namespaces, bool process)
+    public void A_demand_is_met_by_the_walls_that_stand(string printed, bool namespaces, bool process)
     {
         var found = Isolation.Parse(printed)!;
         Assert.Equal((namespaces, process, true), (found.Meets(IsolationDemand.Namespaces), found.Meets(IsolationDemand.Process), found.Meets(IsolationDemand.Best)));
@@ -33,10 +33,10 @@ public sealed class IsolationTests : IDisposable
     [InlineData("")]
     [InlineData("level root\n")]
     [InlineData("usage: webvm-vmm")]
-    public void WhatIsNoProbeIsNotBelieved(string printed) => Assert.Null(Isolation.Parse(printed));
+    public void What_is_no_probe_is_not_believed(string printed) => Assert.Null(Isolation.Parse(printed));
 
     [Fact]
-    public async Task BelowWhatIsDemandedNoMachineStarts()
+    public async Task Below_what_is_demanded_no_machine_starts()
     {
         string program = Path.Combine(_root, "monitor");
         await File.WriteAllTextAsync(program, "#!/bin/sh\nenv >\"$0.environment\"\nprintf 'without users: no users\\nwithout namespaces: it is forbidden\\nlevel process\\nwalls landlock:6,seccomp\\n'\n", Rest.Cancellation);
@@ -57,7 +57,7 @@ public sealed class IsolationTests : IDisposable
     }
 
     [Fact]
-    public void EachRunHasAUserIdOfItsOwnAsLongAsItsFolderIsThere()
+    public void Each_run_has_a_user_id_of_its_own_as_long_as_its_folder_is_there()
     {
         var users = new MonitorUsers(Options.Create(new ServiceOptions { MonitorUsers = "2000000000-2000000002" }));
         var runs = Enumerable.Range(0, 4).Select(i => new RunDirectory(_root, $"run{i}")).ToArray();
@@ -72,7 +72,7 @@ public sealed class IsolationTests : IDisposable
     }
 
     [Fact]
-    public void AUserIdThatAProcessHasIsNotGiven()
+    public void A_user_id_that_a_process_has_is_not_given()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Root starts the process.");
         var users = new MonitorUsers(Options.Create(new ServiceOptions { MonitorUsers = "2000000010-2000000010" }));
@@ -97,5 +97,5 @@ public sealed class IsolationTests : IDisposable
     [InlineData("200000-100000")]
     [InlineData("2000000000-3000000000")]
     [InlineData("-100000-200000")]
-    public void ARangeOfUserIdsIsAboveThoseOfTheHost(string text) => Assert.Throws<FormatException>(() => UserRange.Parse(text));
+    public void A_range_of_user_ids_is_above_those_of_the_host(string text) => Assert.Throws<FormatException>(() => UserRange.Parse(text));
 }

@@ -12,7 +12,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     private ServiceProcess Service => site.Service;
 
     [Fact]
-    public async Task TenThousandVmsAreListedPageByPageWithOneQueryEach()
+    public async Task Ten_thousand_VMs_are_listed_page_by_page_with_one_query_each()
     {
         var names = new List<string>();
         string? cursor = null;
@@ -39,7 +39,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [InlineData("state=running", 200)]
     [InlineData("state=Running&state=off&q=vm-0777", 10)]
     [InlineData("state=running&label=group=50&q=VM-00", 10)]
-    public async Task FiltersFindTheirRowsAmongTenThousand(string filter, int expected)
+    public async Task Filters_find_their_rows_among_ten_thousand(string filter, int expected)
     {
         var (_, page, _) = await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&{filter}");
         var items = page!["items"]!.AsArray();
@@ -51,7 +51,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [Theory]
     [InlineData("search_text ILIKE '%0777%'", "ix_vms_search_text")]
     [InlineData("labels @> '{\"group\":\"7\"}'", "ix_vms_labels")]
-    public async Task WordsAndLabelsAreFoundByAnIndex(string condition, string index)
+    public async Task Words_and_labels_are_found_by_an_index(string condition, string index)
     {
         await using var database = Databases.Of(Service).CreateDbContext();
         // Rows that came all at once wait in a list of the index until that is tidied up.
@@ -75,7 +75,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [InlineData("-createdAt", null, null)]
     [InlineData("updatedAt", null, null)]
     [InlineData("-updatedAt", null, null)]
-    public async Task EveryOrderIsPagedWithoutGapOrRepetition(string sort, string? first, string? second)
+    public async Task Every_order_is_paged_without_gap_or_repetition(string sort, string? first, string? second)
     {
         var names = new List<string>();
         string? cursor = null;
@@ -97,7 +97,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     }
 
     [Fact]
-    public async Task WhatWasChangedLastComesFirstWhereThatIsAskedFor()
+    public async Task What_was_changed_last_comes_first_where_that_is_asked_for()
     {
         await using var database = Databases.Of(Service).CreateDbContext();
         await database.Database.ExecuteSqlAsync($"UPDATE vms SET updated_at = now() WHERE name = 'vm-05000'", Rest.Cancellation);
@@ -105,7 +105,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     }
 
     [Fact]
-    public async Task TheSummaryKnowsTheLabelsInUse()
+    public async Task The_summary_knows_the_labels_in_use()
     {
         Assert.Equal(Enumerable.Range(0, 100).Select(n => $"group={n}").Order(StringComparer.Ordinal), await LabelsAsync());
         await using var database = Databases.Of(Service).CreateDbContext();
@@ -134,7 +134,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [InlineData("name=vm-00777", 1)]
     [InlineData("name=VM-00777", 0)]
     [InlineData("name=vm-0077", 0)]
-    public async Task ANameIsFoundExactly(string filter, int expected) =>
+    public async Task A_name_is_found_exactly(string filter, int expected) =>
         Assert.Equal(expected, (await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?" + filter)).Body!["items"]!.AsArray().Count);
 
     [Theory]
@@ -142,7 +142,7 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     [InlineData("/api/v1/vms?state=1")]
     [InlineData("/api/v1/operations?state=0")]
     [InlineData("/api/v1/images?kind=bundle,iso")]
-    public async Task AStateThatIsNoneIsRefused(string path) =>
+    public async Task A_state_that_is_none_is_refused(string path) =>
         Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await Service.Client.SendAsync(HttpMethod.Get, path)).Status);
 
     private static int Count(string text, string part) => text.Split(part).Length - 1;

@@ -32,7 +32,7 @@ public sealed class LiveRightsTests(SharedService shared)
 
     [Theory]
     [MemberData(nameof(Endings))]
-    public async Task EverythingThatATokenOpenedEndsWithIt(Ending ending)
+    public async Task Everything_that_a_token_opened_ends_with_it(Ending ending)
     {
         var (name, path) = await Service.AddUserAsync("operator");
         using var browser = await Service.SignInAsync(name);
@@ -92,7 +92,7 @@ public sealed class LiveRightsTests(SharedService shared)
     [InlineData(SessionEnding.OthersEnded)]
     [InlineData(SessionEnding.PasswordChanged)]
     [InlineData(SessionEnding.UserDisabled)]
-    public async Task EverythingThatASessionOpenedEndsWithIt(SessionEnding ending)
+    public async Task Everything_that_a_session_opened_ends_with_it(SessionEnding ending)
     {
         var (name, path) = await Service.AddUserAsync("operator");
         var cookies = new CookieContainer();
@@ -123,7 +123,7 @@ public sealed class LiveRightsTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATicketIsOverWithTheRightThatMadeIt()
+    public async Task A_ticket_is_over_with_the_right_that_made_it()
     {
         var (client, token) = await Service.WithTokenAsync(shared.Client, new[] { Scopes.ConsoleView });
         string vm = (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!;

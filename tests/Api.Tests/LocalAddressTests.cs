@@ -19,5 +19,5 @@ public sealed class LocalAddressTests
     [InlineData("http://[0:0:0:0:0:0:0:0]/", "http://127.0.0.1/")]
     [InlineData("http://+:80", "http://127.0.0.1:80")]
     [InlineData("nonsense", "nonsense")]
-    public void AWildcardBecomesLoopback(string address, string local) => Assert.Equal(local, LocalAddress.Of(address));
+    public void A_wildcard_becomes_loopback(string address, string local) => Assert.Equal(local, LocalAddress.Of(address));
 }

@@ -10,7 +10,7 @@ namespace WebVm.Api.Tests;
 public sealed class LogTests
 {
     [Fact]
-    public async Task WhatIsRefusedForItsContentIsNoErrorAndWhatTheDatabaseFailsAtIs()
+    public async Task What_is_refused_for_its_content_is_no_error_and_what_the_database_fails_at_is()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var client = service.Client;
@@ -60,7 +60,7 @@ public sealed class LogTests
     }
 
     [Fact]
-    public async Task ADatabaseThatIsAwayIsToldInALineAndNotASecondLater()
+    public async Task A_database_that_is_away_is_told_in_a_line_and_not_a_second_later()
     {
         await using var service = await ServiceProcess.StartAsync();
         var (program, _) = await service.WithTokenAsync(service.Client);

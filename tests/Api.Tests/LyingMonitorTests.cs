@@ -24,7 +24,7 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     }
 
     [Fact]
-    public async Task OutputFromBeforeTheBeginningAndBehindTheEndIsPassedOver()
+    public async Task Output_from_before_the_beginning_and_behind_the_end_is_passed_over()
     {
         var service = host.Service;
         string vm = await RunAsync(service, "serial");
@@ -37,7 +37,7 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     [Theory]
     [InlineData("flood")]
     [InlineData("paused")]
-    public async Task OneThatAlwaysHasNewsIsLookedAtAHundredTimesAndThenTenTimesASecond(string conduct)
+    public async Task One_that_always_has_news_is_looked_at_a_hundred_times_and_then_ten_times_a_second(string conduct)
     {
         var service = host.Service;
         string vm = await RunAsync(service, conduct);
@@ -49,7 +49,7 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     }
 
     [Fact]
-    public async Task OneThatHardlyReadsIsSwitchedOffAllTheSameAndNobodyElseWaits()
+    public async Task One_that_hardly_reads_is_switched_off_all_the_same_and_nobody_else_waits()
     {
         var service = host.Service;
         string vm = await RunAsync(service, "slow");
@@ -70,7 +70,7 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     }
 
     [Fact]
-    public async Task WhatItSaysOfItselfIsAProblemOfItsOwnMachineAlone()
+    public async Task What_it_says_of_itself_is_a_problem_of_its_own_machine_alone()
     {
         var service = host.Service;
         string vm = await RunAsync(service, "other");

@@ -15,7 +15,7 @@ public sealed class MemoryBudgetTests
     private const long Enormous = 200 * Gibibyte;
 
     [Fact]
-    public void RunningMachinesCountAsFarAsTheyHaveNotTakenTheirsYet()
+    public void Running_machines_count_as_far_as_they_have_not_taken_theirs_yet()
     {
         var budget = Budget(MemoryOvercommit.Warn, 10 * Gibibyte);
         Assert.Null(budget.Promise(Guid.NewGuid(), 6 * Gibibyte));
@@ -32,7 +32,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void OfSeveralThatDoNotFitTogetherTheFirstStartsWhereTheOthersAreRefused()
+    public void Of_several_that_do_not_fit_together_the_first_starts_where_the_others_are_refused()
     {
         var budget = Budget(MemoryOvercommit.Refuse, 10 * Gibibyte);
         var answers = Enumerable.Range(0, 8).AsParallel().Select(_ => budget.Promise(Guid.NewGuid(), 8 * Gibibyte)).ToList();
@@ -41,10 +41,10 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void WhoeverWantsToKnowNothingIsToldNothing() => Assert.Null(Budget(MemoryOvercommit.Allow, Gibibyte).Promise(Guid.NewGuid(), Enormous));
+    public void Whoever_wants_to_know_nothing_is_told_nothing() => Assert.Null(Budget(MemoryOvercommit.Allow, Gibibyte).Promise(Guid.NewGuid(), Enormous));
 
     [Fact]
-    public async Task AMachineBeyondTheHostsMemoryStartsAndSaysSo()
+    public async Task A_machine_beyond_the_hosts_memory_starts_and_says_so()
     {
         await using var service = await ServiceProcess.StartAsync();
         string path = await CreateAsync(service);
@@ -62,7 +62,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public async Task WhereThatIsRefusedItDoesNotStartAndTheReasonIsItsOwn()
+    public async Task Where_that_is_refused_it_does_not_start_and_the_reason_is_its_own()
     {
         await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_MEMORY_OVERCOMMIT"] = "refuse" });
         string path = await CreateAsync(service);

@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed partial class MetricsTests(SharedService shared)
 {
     [Fact]
-    public async Task AWatchedVmCountsFramesAndBytesBesideCpuExitsAndMemory()
+    public async Task A_watched_VM_counts_frames_and_bytes_beside_CPU_exits_and_memory()
     {
         string path = await StartAsync();
         await using var viewer = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
@@ -34,7 +34,7 @@ public sealed partial class MetricsTests(SharedService shared)
 
     /// <summary>Exposition format 0.0.4: each family has HELP and TYPE once, counters end in _total, labels are quoted.</summary>
     [Fact]
-    public async Task ThePrometheusTextIsWellFormed()
+    public async Task The_Prometheus_text_is_well_formed()
     {
         string text = await shared.Client.GetStringAsync("/metrics", Rest.Cancellation);
         string? family = null;

@@ -7,7 +7,7 @@ namespace WebVm.Api.Tests;
 public sealed class MonitorFaultTests
 {
     [Fact]
-    public async Task TheServicesLogHasSignalThreadAndStackOfAMonitorThatWasAborted()
+    public async Task The_services_log_has_signal_thread_and_stack_of_a_monitor_that_was_aborted()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (_, power) = await AbandonedRunsTests.RunAsync(service, restart: "never");

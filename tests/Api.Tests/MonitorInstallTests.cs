@@ -11,7 +11,7 @@ public sealed class MonitorInstallTests : IDisposable
     public void Dispose() => _checkout.Dispose();
 
     [Fact]
-    public async Task WhatIsInstalledIsNotInstalledAgain()
+    public async Task What_is_installed_is_not_installed_again()
     {
         _checkout.StandInForTheSdk();
         string monitor = await InstallAsync();
@@ -22,7 +22,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     [Fact(Explicit = true)]
-    public async Task OfCallsAtOnceOneInstalls()
+    public async Task Of_calls_at_once_one_installs()
     {
         _checkout.StandInForTheSdk();
         string[] monitors = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => InstallAsync()));
@@ -31,7 +31,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     [Fact(Explicit = true)]
-    public async Task AChangedMonitorGetsAFolderOfItsOwnAndTheOldOneGoesWhenNothingUsesIt()
+    public async Task A_changed_monitor_gets_a_folder_of_its_own_and_the_old_one_goes_when_nothing_uses_it()
     {
         _checkout.StandInForTheSdk();
         string first = await InstallAsync();
@@ -53,7 +53,7 @@ public sealed class MonitorInstallTests : IDisposable
 
     /// <summary>Services and keepers of other accounts hold its lock; whose program theirs is nobody else reads in /proc.</summary>
     [Fact]
-    public async Task AMonitorWhoseLockIsHeldStaysAndGoesWhenItIsLetGo()
+    public async Task A_monitor_whose_lock_is_held_stays_and_goes_when_it_is_let_go()
     {
         _checkout.StandInForTheSdk();
         string held = await InstallAsync();
@@ -74,7 +74,7 @@ public sealed class MonitorInstallTests : IDisposable
     [InlineData("cp")]
     [InlineData("sync")]
     [InlineData("mv")]
-    public async Task AnInstallThatWasKilledLeavesNothingThatIsUsed(string step)
+    public async Task An_install_that_was_killed_leaves_nothing_that_is_used(string step)
     {
         _checkout.StandInForTheSdk();
         _checkout.StandIn(step, step == "cp" ? """/bin/cp "${@: -1}" "$2"; kill -KILL -- -$(ps -o sid= -p $$ | tr -d " ")""" : "kill -KILL -- -$(ps -o sid= -p $$ | tr -d ' ')");
@@ -93,7 +93,7 @@ public sealed class MonitorInstallTests : IDisposable
     [Theory(Explicit = true)]
     [InlineData("PublishAot=true", 2)]
     [InlineData("-p:Publish", 3)]
-    public async Task WithoutTheNativeCompilerTheOrdinaryBuildIsInstalledAndSaysSo(string missing, int tries)
+    public async Task Without_the_native_compiler_the_ordinary_build_is_installed_and_says_so(string missing, int tries)
     {
         _checkout.StandInForTheSdk(failing: missing);
         for (int start = 0; start < 2; start++)
@@ -110,7 +110,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     [Fact]
-    public async Task AMonitorThatCannotBeBuiltAtAllIsNoMonitor()
+    public async Task A_monitor_that_cannot_be_built_at_all_is_no_monitor()
     {
         _checkout.StandInForTheSdk(failing: "publish");
         var (exitCode, said) = await _checkout.InstallAsync();
@@ -120,7 +120,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     [Fact]
-    public async Task AMonitorThatDoesNotFitOnTheDiskIsNoMonitor()
+    public async Task A_monitor_that_does_not_fit_on_the_disk_is_no_monitor()
     {
         _checkout.StandInForTheSdk();
         _checkout.StandIn("cp", "exit 1");
@@ -132,7 +132,7 @@ public sealed class MonitorInstallTests : IDisposable
 
     /// <summary>The real SDK, with no source to get its compilers from.</summary>
     [Fact]
-    public async Task TheSdkAloneMakesAMonitor()
+    public async Task The_SDK_alone_makes_a_monitor()
     {
         WriteProject("""<configuration><config><add key="globalPackagesFolder" value="none" /></config><packageSources><clear /></packageSources></configuration>""");
         var (exitCode, said) = await _checkout.InstallAsync();
@@ -143,7 +143,7 @@ public sealed class MonitorInstallTests : IDisposable
     }
 
     [Fact(Explicit = true)]
-    public async Task PublishingAgainDisturbsNothingThatRuns()
+    public async Task Publishing_again_disturbs_nothing_that_runs()
     {
         _checkout.StandInForTheSdk();
         Array.ForEach(["node", "npm"], program => _checkout.StandIn(program, ""));

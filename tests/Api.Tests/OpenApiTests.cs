@@ -8,7 +8,7 @@ public sealed class OpenApiTests(SharedService shared)
     private static readonly string[] s_methods = ["get", "head", "post", "put", "patch", "delete"];
 
     [Fact]
-    public async Task EveryEndpointSaysWhatItIsForAndWhatItAnswers()
+    public async Task Every_endpoint_says_what_it_is_for_and_what_it_answers()
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         List<string> faults = [];
@@ -39,7 +39,7 @@ public sealed class OpenApiTests(SharedService shared)
     [InlineData("post", "/api/v1/vms/{id}/snapshots/{snapshot}/restore")]
     [InlineData("post", "/api/v1/images")]
     [InlineData("patch", "/api/v1/images/{id}/content")]
-    public async Task LongWorkIsDescribedAsAnOperation(string method, string path)
+    public async Task Long_work_is_described_as_an_operation(string method, string path)
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         var responses = document!["paths"]!.AsObject().Single(entry => entry.Key.TrimEnd('/') == path).Value![method]!["responses"]!;

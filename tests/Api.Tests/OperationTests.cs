@@ -12,7 +12,7 @@ public sealed class OperationTests
     private const string Kind = "test.none";
 
     [Fact]
-    public async Task OperationsUnderWayAreBoundedForAVmAndInAll()
+    public async Task Operations_under_way_are_bounded_for_a_VM_and_in_all()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var full = await service.Client.CreateVmAsync(new { name = Rest.NewName("full") });
@@ -43,7 +43,7 @@ public sealed class OperationTests
     }
 
     [Fact]
-    public async Task AMachineCanBeSwitchedOffAndDeletedWhateverWaits()
+    public async Task A_machine_can_be_switched_off_and_deleted_whatever_waits()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await AbandonedRunsTests.RunAsync(service);
@@ -70,7 +70,7 @@ public sealed class OperationTests
     }
 
     [Fact]
-    public async Task WhatIsCancelledBeforeItsTurnLeavesNothing()
+    public async Task What_is_cancelled_before_its_turn_leaves_nothing()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await AbandonedRunsTests.RunAsync(service);
@@ -105,7 +105,7 @@ public sealed class OperationTests
     }
 
     [Fact]
-    public async Task OperationsOnAVmAreCarriedOutAsTheyWereAskedFor()
+    public async Task Operations_on_a_VM_are_carried_out_as_they_were_asked_for()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var vm = await service.Client.CreateVmAsync(new { name = Rest.NewName("order") });
@@ -124,7 +124,7 @@ public sealed class OperationTests
     }
 
     [Fact]
-    public async Task AForcedShutdownDoesNotOverruleALaterRequest()
+    public async Task A_forced_shutdown_does_not_overrule_a_later_request()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (_, power) = await AbandonedRunsTests.RunAsync(service);
@@ -136,7 +136,7 @@ public sealed class OperationTests
     }
 
     [Fact]
-    public async Task WhoFollowsTheSerialLineOfAVmThatIsDeletedSeesItsEnd()
+    public async Task Who_follows_the_serial_line_of_a_VM_that_is_deleted_sees_its_end()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, _) = await AbandonedRunsTests.RunAsync(service);

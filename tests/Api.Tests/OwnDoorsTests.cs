@@ -10,7 +10,7 @@ namespace WebVm.Api.Tests;
 public sealed class OwnDoorsTests(SharedService shared)
 {
     [Fact]
-    public void TheRuntimesDiagnosticsAreClosedAndLeaveNothing()
+    public void The_runtimes_diagnostics_are_closed_and_leave_nothing()
     {
         Assert.Empty(Directory.GetFileSystemEntries(Path.GetTempPath(), $"dotnet-diagnostic-{shared.Service.ProcessId}-*"));
         Assert.Empty(Directory.GetFileSystemEntries(Path.GetTempPath(), $"clr-debug-pipe-{shared.Service.ProcessId}-*"));
@@ -20,7 +20,7 @@ public sealed class OwnDoorsTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ProgramsThatTheServiceStartsHaveNoneOfItsSecrets()
+    public async Task Programs_that_the_service_starts_have_none_of_its_secrets()
     {
         string postmaster = File.ReadLines(Path.Combine(shared.Service.Data, "postgres", "data", "postmaster.pid")).First();
         Assert.DoesNotContain(ServiceProcess.AdminToken, await File.ReadAllTextAsync($"/proc/{postmaster}/environ", Rest.Cancellation), StringComparison.Ordinal);
@@ -28,7 +28,7 @@ public sealed class OwnDoorsTests(SharedService shared)
 
     /// <summary>/proc/PID belongs to root when a process of another account is not dumpable (proc(5)).</summary>
     [Fact]
-    public async Task OthersOfItsAccountDoNotSeeIntoIt()
+    public async Task Others_of_its_account_do_not_see_into_it()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Root starts it as somebody else.");
         string folder = Directory.CreateTempSubdirectory("webvm-doors-").FullName;
@@ -61,7 +61,7 @@ public sealed class OwnDoorsTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatTheServiceKeepsIsItsOwn()
+    public async Task What_the_service_keeps_is_its_own()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("private") });
         await shared.Client.GetStringAsync($"/api/v1/vms/{vm["id"]}/serial", Rest.Cancellation);
@@ -81,10 +81,10 @@ public sealed class OwnDoorsTests(SharedService shared)
     [InlineData("Host=database;Username=webvm;Password=secret", true)]
     [InlineData("host=database;pwd=secret", true)]
     [InlineData("postgres://webvm:secret@database/webvm", true)]
-    public void AConnectionStringIsASecretIfItHasAPassword(string connection, bool secret) => Assert.Equal(secret, SecretFiles.HasPassword(connection));
+    public void A_connection_string_is_a_secret_if_it_has_a_password(string connection, bool secret) => Assert.Equal(secret, SecretFiles.HasPassword(connection));
 
     [Fact]
-    public async Task SecretsComeFromFiles()
+    public async Task Secrets_come_from_files()
     {
         string folder = Directory.CreateTempSubdirectory("webvm-secrets-").FullName;
         try

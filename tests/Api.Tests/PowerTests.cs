@@ -8,7 +8,7 @@ namespace WebVm.Api.Tests;
 public sealed class PowerTests(SharedService shared)
 {
     [Fact]
-    public async Task AVmIsStartedPausedResumedSavedContinuedAndStopped()
+    public async Task A_VM_is_started_paused_resumed_saved_continued_and_stopped()
     {
         string path = await CreateAsync();
         Assert.Equal("running", await PowerAsync(path, "on"));
@@ -21,7 +21,7 @@ public sealed class PowerTests(SharedService shared)
 
     /// <summary>Its files are as large as the memory that it had: what the monitor may write is reckoned by that.</summary>
     [Fact]
-    public async Task AStateIsGoneOnFromAndSavedAgainAlthoughItsMachineHasLessMemoryByNow()
+    public async Task A_state_is_gone_on_from_and_saved_again_although_its_machine_has_less_memory_by_now()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("shrunk"), memory = 192L << 20, engine = "soft", boot = new { kernel = await IdleGuest.UploadAsync(shared.Client) } });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -35,7 +35,7 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatTheGuestPrintsIsKeptOverRuns()
+    public async Task What_the_guest_prints_is_kept_over_runs()
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
@@ -47,7 +47,7 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TwoStartsAtOnceMakeOneMonitor()
+    public async Task Two_starts_at_once_make_one_monitor()
     {
         string path = await CreateAsync();
         await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })));
@@ -56,7 +56,7 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
-    public async Task OfRequestsAtOnceTheLastOneCountsAndEachOneEnds()
+    public async Task Of_requests_at_once_the_last_one_counts_and_each_one_ends()
     {
         string path = await CreateAsync();
         string[] actions = ["on", "off", "on", "off", "on", "off"];
@@ -73,7 +73,7 @@ public sealed class PowerTests(SharedService shared)
     [Theory]
     [InlineData("-KILL")]
     [InlineData("-TERM")]
-    public async Task AKilledMonitorIsRestartedAndTheReasonKept(string signal)
+    public async Task A_killed_monitor_is_restarted_and_the_reason_kept(string signal)
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
@@ -91,7 +91,7 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AMonitorThatCannotBeBuiltFailsOnceAndSaysWhy()
+    public async Task A_monitor_that_cannot_be_built_fails_once_and_says_why()
     {
         byte[] rubbish = new byte[4096];
         string name = Rest.NewName("rubbish");
@@ -109,7 +109,7 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ASnapshotTakesAVmBack()
+    public async Task A_snapshot_takes_a_VM_back()
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
@@ -127,7 +127,7 @@ public sealed class PowerTests(SharedService shared)
     }
 
     [Fact]
-    public async Task SettingsThatNeedARestartAreReportedAsPending()
+    public async Task Settings_that_need_a_restart_are_reported_as_pending()
     {
         string path = await CreateAsync();
         await PowerAsync(path, "on");
@@ -141,14 +141,14 @@ public sealed class PowerTests(SharedService shared)
     [InlineData("resume")]
     [InlineData("reset")]
     [InlineData("shutdown")]
-    public async Task WhatMakesNoSenseForAStoppedVmIsRefused(string action)
+    public async Task What_makes_no_sense_for_a_stopped_VM_is_refused(string action)
     {
         string path = await CreateAsync();
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Put, path + "/power", new { action })).Status);
     }
 
     [Fact]
-    public async Task ScreensAndKeysOfAStoppedVmAreRefused()
+    public async Task Screens_and_keys_of_a_stopped_VM_are_refused()
     {
         string path = await CreateAsync();
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Get, path + "/screenshot")).Status);

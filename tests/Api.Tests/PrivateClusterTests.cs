@@ -28,7 +28,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task DataOfAnotherMajorVersionIsRefusedByName()
+    public async Task Data_of_another_major_version_is_refused_by_name()
     {
         Directory.CreateDirectory(DataFolder);
         await File.WriteAllTextAsync(Path.Combine(DataFolder, "PG_VERSION"), "9\n", Rest.Cancellation);
@@ -40,7 +40,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task DataWithoutAVersionAreKept()
+    public async Task Data_without_a_version_are_kept()
     {
         string precious = Path.Combine(DataFolder, "base", "1", "1259");
         Directory.CreateDirectory(Path.GetDirectoryName(precious)!);
@@ -52,7 +52,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ABeginningThatWasInterruptedIsBegunAgain()
+    public async Task A_beginning_that_was_interrupted_is_begun_again()
     {
         // initdb writes its version first and the rest later.
         Directory.CreateDirectory(DataFolder + ".new");
@@ -65,7 +65,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task MissingProgramsAreNamed()
+    public async Task Missing_programs_are_named()
     {
         using var cluster = new PrivateCluster(Path.Combine(_folder, "pg"), _folder, NullLogger<PrivateCluster>.Instance);
         var refusal = await Assert.ThrowsAsync<ClusterException>(() => cluster.EnsureRunningAsync(Rest.Cancellation));
@@ -73,7 +73,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task OnlyTheServicesAccountIsLetIn()
+    public async Task Only_the_services_account_is_let_in()
     {
         using var cluster = Cluster();
         await cluster.EnsureRunningAsync(Rest.Cancellation);
@@ -105,7 +105,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
 
     /// <summary>A cluster that was started by an earlier build lets in whoever reaches its socket.</summary>
     [Fact]
-    public async Task ARunningClusterThatTrustsIsStartedAnew()
+    public async Task A_running_cluster_that_trusts_is_started_anew()
     {
         using (var cluster = Cluster())
         {
@@ -124,7 +124,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task APidFileWhoseNumberIsAnothersByNowDoesNotHinderTheStart()
+    public async Task A_pid_file_whose_number_is_anothers_by_now_does_not_hinder_the_start()
     {
         using var cluster = Cluster();
         await cluster.EnsureRunningAsync(Rest.Cancellation);
@@ -153,7 +153,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AFullDiskIsNamedAndLeavesNothingThatHindersTheNextStart()
+    public async Task A_full_disk_is_named_and_leaves_nothing_that_hinders_the_next_start()
     {
         using var disk = SmallDisk.Mount(16);
         using var cluster = new PrivateCluster(Path.Combine(disk.Path, "pg"), null, NullLogger<PrivateCluster>.Instance);
@@ -173,7 +173,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AFolderThatIsClosedToTheAccountOfTheDatabaseIsNamed()
+    public async Task A_folder_that_is_closed_to_the_account_of_the_database_is_named()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root's service has an account of its own for the database.");
         File.SetUnixFileMode(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
@@ -184,7 +184,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AServiceThatFailsToStartLeavesNoDatabaseRunning()
+    public async Task A_service_that_fails_to_start_leaves_no_database_running()
     {
         using var taken = new TcpListener(IPAddress.Loopback, 0);
         taken.Start();
@@ -201,7 +201,7 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task WhileTheDatabaseIsAwayRequestsAreToldToComeAgainAndThenServed()
+    public async Task While_the_database_is_away_requests_are_told_to_come_again_and_then_served()
     {
         using var cluster = Cluster();
         await cluster.EnsureRunningAsync(Rest.Cancellation);

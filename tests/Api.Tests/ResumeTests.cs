@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed class ResumeTests
 {
     [Fact]
-    public async Task AClientWhoseNextEventIsNotKeptIsToldBeforeAnythingElse()
+    public async Task A_client_whose_next_event_is_not_kept_is_told_before_anything_else()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         await using var database = Databases.Of(service).CreateDbContext();

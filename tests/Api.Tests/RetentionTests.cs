@@ -16,7 +16,7 @@ public sealed class RetentionTests(SharedService shared)
     private readonly FixedTime _time = new(s_start);
 
     [Fact]
-    public async Task WhatIsOlderThanItIsKeptGoesAndTheRestStays()
+    public async Task What_is_older_than_it_is_kept_goes_and_the_rest_stays()
     {
         var databases = await Databases.CreateAsync(shared.Service, "retention_age");
         await using var database = databases.CreateDbContext();
@@ -40,7 +40,7 @@ public sealed class RetentionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task MoreEventsThanAreKeptGoHoweverYoungInMoreThanOneBatch()
+    public async Task More_events_than_are_kept_go_however_young_in_more_than_one_batch()
     {
         const int surplus = Api.Retention.Housekeeper.BatchSize + 7;
         var databases = await Databases.CreateAsync(shared.Service, "retention_count");

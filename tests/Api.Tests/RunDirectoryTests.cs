@@ -34,7 +34,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void AFolderIsForTheServiceAlone()
+    public void A_folder_is_for_the_service_alone()
     {
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_run.Path));
         var another = new RunDirectory(_root, "another");
@@ -43,7 +43,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void WhatAKeeperWritesIsRead()
+    public void What_a_keeper_writes_is_read()
     {
         File.WriteAllText(_run.Exit, "43   \n");
         File.WriteAllText(_run.Log, new string('x', 1000) + "\u001b[31mthe end\n");
@@ -71,7 +71,7 @@ public sealed class RunDirectoryTests : IDisposable
     [InlineData("sed -i 's/^format .*/format 2/' process")]
     [InlineData("echo 'level ../..' >>process")]
     [InlineData("chown 65534 process")]
-    public void WhatStandsInItsPlaceIsTakenForNothing(string make)
+    public void What_stands_in_its_place_is_taken_for_nothing(string make)
     {
         Write(Environment.ProcessId, Environment.ProcessId, "");
         Shell(make);
@@ -83,7 +83,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void AServiceThatHasJustStartedFindsTheProcessesAndEndsThem()
+    public void A_service_that_has_just_started_finds_the_processes_and_ends_them()
     {
         var keeper = Start();
         var monitor = Start();
@@ -99,7 +99,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void AMonitorWhoseKeeperWasKilledIsStillFoundAndEnded()
+    public void A_monitor_whose_keeper_was_killed_is_still_found_and_ended()
     {
         var keeper = Start();
         var monitor = Start();
@@ -113,7 +113,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void WhoHasInheritedANumberIsLeftAlone()
+    public void Who_has_inherited_a_number_is_left_alone()
     {
         var stranger = Start();
         ulong start = ProcessHandle.StartTimeOf(stranger.Id)!.Value;
@@ -124,7 +124,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void NumbersOfAnotherBootOfTheHostNameNobody()
+    public void Numbers_of_another_boot_of_the_host_name_nobody()
     {
         var stranger = Start();
         var identity = new ProcessIdentity(stranger.Id, ProcessHandle.StartTimeOf(stranger.Id)!.Value);
@@ -140,7 +140,7 @@ public sealed class RunDirectoryTests : IDisposable
     [InlineData("echo 1 >session")]
     [InlineData("mkfifo session")]
     [InlineData("printf 'format 1\\nboot {1}\\nkeeper {0} {2}\\nmonitor {0} {2}\\nlevel none\\n' >process")]
-    public void AMonitorOfAnOlderBuildHasNobodyElseKilled(string forge)
+    public void A_monitor_of_an_older_build_has_nobody_else_killed(string forge)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Monitors of an ordinary account's service had its own rights.");
         var victim = Start();
@@ -153,7 +153,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void AMonitorOfAnOlderBuildIsFoundByTheLockThatItHolds()
+    public void A_monitor_of_an_older_build_is_found_by_the_lock_that_it_holds()
     {
         Shell(Environment.IsPrivilegedProcess ? "chown -R 65534:65534 ." : "true");
         // As the shell of those builds did; the second process is the monitor.
@@ -176,7 +176,7 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void WhatIsTakenFromAnotherIsTheServicesAloneAndNoLinkIsFollowed()
+    public void What_is_taken_from_another_is_the_services_alone_and_no_link_is_followed()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root takes files from others.");
         string outside = Path.Combine(_root, "outside");

@@ -25,7 +25,7 @@ public sealed class SchemaTests(SharedService shared)
     private const string Labels = "vm_labels";
 
     [Fact]
-    public async Task TheMigrationsMakeTheSchemaThatTheModelDescribes()
+    public async Task The_migrations_make_the_schema_that_the_model_describes()
     {
         var modelled = await Databases.CreateAsync(shared.Service, "model");
         var expected = await ReadAsync(modelled.ConnectionString);

@@ -7,7 +7,7 @@ namespace WebVm.Api.Tests;
 public sealed class ScreenshotTests(SharedService shared)
 {
     [Fact]
-    public async Task AScreenshotIsScaledDownToTheWantedWidthAndNeverUp()
+    public async Task A_screenshot_is_scaled_down_to_the_wanted_width_and_never_up()
     {
         string path = await StartAsync();
         Assert.Equal((1024, 768), Size(await shared.Client.GetByteArrayAsync(path, Rest.Cancellation)));
@@ -24,7 +24,7 @@ public sealed class ScreenshotTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AScreenThatHasNotChangedIsNotSentAgain()
+    public async Task A_screen_that_has_not_changed_is_not_sent_again()
     {
         string path = await StartAsync() + "?width=320";
         var (_, _, first) = await shared.Client.SendAsync(HttpMethod.Get, path);

@@ -9,7 +9,7 @@ public sealed class SerialJournalTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("webvm-journal-").FullName;
 
     [Fact]
-    public void OffsetsGoOnOverRunsAndRestarts()
+    public void Offsets_go_on_over_runs_and_restarts()
     {
         using (var journal = new SerialJournal(_folder))
         {
@@ -33,7 +33,7 @@ public sealed class SerialJournalTests : IDisposable
     [InlineData(-1)]
     [InlineData(long.MaxValue)]
     [InlineData(long.MaxValue - 3)]
-    public void WhatIsNoOffsetIsPassedOver(long offset)
+    public void What_is_no_offset_is_passed_over(long offset)
     {
         using var journal = new SerialJournal(_folder);
         journal.Resume("one");
@@ -50,7 +50,7 @@ public sealed class SerialJournalTests : IDisposable
     }
 
     [Fact]
-    public void AFullDiskCostsOutputAndNothingElse()
+    public void A_full_disk_costs_output_and_nothing_else()
     {
         using var disk = SmallDisk.Mount(1);
         using var journal = new SerialJournal(Path.Combine(disk.Path, "vm"));
@@ -71,7 +71,7 @@ public sealed class SerialJournalTests : IDisposable
     }
 
     [Fact]
-    public void WhatArrivesTwiceIsKeptOnce()
+    public void What_arrives_twice_is_kept_once()
     {
         using var journal = new SerialJournal(_folder);
         journal.Resume("one");
@@ -81,7 +81,7 @@ public sealed class SerialJournalTests : IDisposable
     }
 
     [Fact]
-    public void OutputOfAnEarlierRunThatComesLateIsNotMixedIn()
+    public void Output_of_an_earlier_run_that_comes_late_is_not_mixed_in()
     {
         using var journal = new SerialJournal(_folder);
         journal.Resume("one");
@@ -91,7 +91,7 @@ public sealed class SerialJournalTests : IDisposable
     }
 
     [Fact]
-    public void TheOldestGoesWhenTheLogIsFull()
+    public void The_oldest_goes_when_the_log_is_full()
     {
         using var journal = new SerialJournal(_folder);
         journal.Resume("one");

@@ -7,7 +7,7 @@ namespace WebVm.Api.Tests;
 public sealed class ServiceStopTests
 {
     [Fact]
-    public async Task GuestsAreShutDownWithTheServiceAndComeBackWithIt()
+    public async Task Guests_are_shut_down_with_the_service_and_come_back_with_it()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Settings(deadline: 300));
         string path = await StartAsync(service, new { name = Rest.NewName(), memory = 256L << 20, boot = new { image = "tiny" } });
@@ -25,7 +25,7 @@ public sealed class ServiceStopTests
     }
 
     [Fact]
-    public async Task AGuestThatDoesNotListenIsSwitchedOffAtTheDeadline()
+    public async Task A_guest_that_does_not_listen_is_switched_off_at_the_deadline()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Settings(deadline: 1));
         await StartIdleAsync(service);
@@ -34,7 +34,7 @@ public sealed class ServiceStopTests
     }
 
     [Fact]
-    public async Task ASecondSignalSwitchesOffAtOnce()
+    public async Task A_second_signal_switches_off_at_once()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Settings(deadline: 3600));
         await StartIdleAsync(service);
@@ -51,7 +51,7 @@ public sealed class ServiceStopTests
     }
 
     [Fact]
-    public async Task OpenStreamsDoNotHoldUpTheStop()
+    public async Task Open_streams_do_not_hold_up_the_stop()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string path = await StartIdleAsync(service);

@@ -15,7 +15,7 @@ public sealed partial class SessionTests(SharedService shared)
     private ServiceProcess Service => shared.Service;
 
     [Fact]
-    public async Task ACopyOfACookieIsDeadOnceItsSessionIsSignedOut()
+    public async Task A_copy_of_a_cookie_is_dead_once_its_session_is_signed_out()
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         var cookies = new CookieContainer();
@@ -30,7 +30,7 @@ public sealed partial class SessionTests(SharedService shared)
     [InlineData("""{"disabled":true}""", HttpStatusCode.Unauthorized)]
     [InlineData("""{"password":"another horse, another staple"}""", HttpStatusCode.OK)]
     [InlineData("""{"role":"operator"}""", HttpStatusCode.OK)]
-    public async Task WhatAnAdministratorDoesToAUserIsDoneToTheirSessionsAtOnce(string change, HttpStatusCode token)
+    public async Task What_an_administrator_does_to_a_user_is_done_to_their_sessions_at_once(string change, HttpStatusCode token)
     {
         var (name, path) = await Service.AddUserAsync("viewer");
         using var browser = await Service.SignInAsync(name);
@@ -44,7 +44,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task UsersSeeAndEndTheirOwnSessionsAndNobodyElses()
+    public async Task Users_see_and_end_their_own_sessions_and_nobody_elses()
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         using var first = await Service.SignInAsync(name);
@@ -72,7 +72,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task UsersChangeTheirOwnPasswordByTheOldOneAndTheirOtherSessionsEnd()
+    public async Task Users_change_their_own_password_by_the_old_one_and_their_other_sessions_end()
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         using var own = await Service.SignInAsync(name);
@@ -94,7 +94,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnOpenBrowserDoesNotTellThePasswordToWhoTriesThemAll()
+    public async Task An_open_browser_does_not_tell_the_password_to_who_tries_them_all()
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         using var browser = await Service.SignInAsync(name);
@@ -104,7 +104,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public void WhoLeavesALinkDeletesOldLinksAndNothingElse()
+    public void Who_leaves_a_link_deletes_old_links_and_nothing_else()
     {
         // Root does this in a folder of the service's account.
         string folder = Directory.CreateTempSubdirectory("webvm-links-").FullName;
@@ -134,7 +134,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATokenGetsNoMoreTriesAtThePasswordByMakingTokens()
+    public async Task A_token_gets_no_more_tries_at_the_password_by_making_tokens()
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         using var browser = await Service.SignInAsync(name);
@@ -152,7 +152,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ANewSignInEndsTheSessionThatTheBrowserHadAndTheyAreBounded()
+    public async Task A_new_sign_in_ends_the_session_that_the_browser_had_and_they_are_bounded()
     {
         var (name, path) = await Service.AddUserAsync("viewer");
         var cookies = new CookieContainer();
@@ -171,7 +171,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ALostPasswordIsMendedOnTheHostByALinkThatWorksOnce()
+    public async Task A_lost_password_is_mended_on_the_host_by_a_link_that_works_once()
     {
         await using var service = await ServiceProcess.StartAsync();
         var (_, users, _) = await service.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
@@ -208,7 +208,7 @@ public sealed partial class SessionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ALinkForNoServiceIsRefusedInASentence()
+    public async Task A_link_for_no_service_is_refused_in_a_sentence()
     {
         string nowhere = Path.Combine(Path.GetTempPath(), Rest.NewName("nowhere"));
         var (exitCode, said) = await VerbAsync(nowhere);

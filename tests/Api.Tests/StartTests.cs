@@ -24,7 +24,7 @@ public sealed class StartTests(SharedService shared)
     [InlineData("WEBVM_DATA", "/proc/none", "/proc/none")]
     [InlineData("WEBVM_LISTEN", "https://127.0.0.1:0", "WEBVM_CERTIFICATE")]
     [InlineData("WEBVM_PROXIES", "127.0.0.1; nonsense", "'nonsense'")]
-    public async Task AWrongSettingIsNamed(string setting, string value, string named)
+    public async Task A_wrong_setting_is_named(string setting, string value, string named)
     {
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
         try
@@ -40,7 +40,7 @@ public sealed class StartTests(SharedService shared)
     [Theory]
     [InlineData("/nowhere/certificate.pem")]
     [InlineData("/etc/hostname")]
-    public async Task ACertificateThatCannotBeUsedIsNamed(string file)
+    public async Task A_certificate_that_cannot_be_used_is_named(string file)
     {
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
         try
@@ -55,7 +55,7 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ACatalogueThatCannotBeReadAndAVariableThatIsNoSettingAreTold()
+    public async Task A_catalogue_that_cannot_be_read_and_a_variable_that_is_no_setting_are_told()
     {
         await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images", ["WEBVM_LISTN"] = "http://127.0.0.1:1", ["WEBVM_ISOLATION"] = "", ["WEBVM_MONITOR_USERS"] = "" });
         Assert.Contains("Built-in images are not offered (WEBVM_CATALOGUE)", service.Log, StringComparison.Ordinal);
@@ -63,12 +63,12 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
-    public void SettingsAreKnownHoweverTheirWordsAreDivided() =>
+    public void Settings_are_known_however_their_words_are_divided() =>
         Assert.Equal(["WEBVM_IMAGES_FOLDER", "WEBVM_LISTN", "WEBVM_X"], UnknownSettings.Among(["WEBVM_X", "WEBVM_LISTN", "WEBVM_LISTEN", "WEBVM_KEEP_EVENTS_DAYS", "WEBVM_KEEPEVENTS_DAYS", "WEBVM_ROOT", "WEBVM_IMAGES_FOLDER", "PATH"]));
 
     /// <summary>The log and --help lead there.</summary>
     [Fact]
-    public async Task EverySettingStandsInTheReadme()
+    public async Task Every_setting_stands_in_the_readme()
     {
         string[] table = [.. (await File.ReadAllLinesAsync(Path.Combine(Checkout.Source(), "README.md"), Rest.Cancellation)).Where(line => line.StartsWith('|'))];
         string[] named = [.. table.SelectMany(line => line.Split('`').Where(word => word.StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal))).Select(UnknownSettings.SettingOf)];
@@ -78,7 +78,7 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
-    public async Task HelpTellsWhatTheProgramDoesAndStartsNothing()
+    public async Task Help_tells_what_the_program_does_and_starts_nothing()
     {
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
         try
@@ -99,7 +99,7 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ADataFolderServesOneServiceAtATime()
+    public async Task A_data_folder_serves_one_service_at_a_time()
     {
         string complaint = await FailAsync(new() { ["WEBVM_DATA"] = shared.Service.Data, ["WEBVM_LISTEN"] = "http://127.0.0.1:0" });
         Assert.Contains(shared.Service.Data, complaint, StringComparison.Ordinal);
@@ -109,7 +109,7 @@ public sealed class StartTests(SharedService shared)
 
     /// <summary>Builds before let every local user open the file, and so hold its lock.</summary>
     [Fact]
-    public async Task AStrangerWhoHoldsTheLockDoesNotKeepTheServiceFromItsFolder()
+    public async Task A_stranger_who_holds_the_lock_does_not_keep_the_service_from_its_folder()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Root starts the stranger.");
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
@@ -139,7 +139,7 @@ public sealed class StartTests(SharedService shared)
 
     /// <summary>A service may have more machines than it may open files.</summary>
     [Fact]
-    public async Task MachinesAtRestHoldNoFiles()
+    public async Task Machines_at_rest_hold_no_files()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         for (int i = 0; i < 8; i++)
@@ -157,7 +157,7 @@ public sealed class StartTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TheMachinesOfADatabaseAreDrivenByOneServiceAtATime()
+    public async Task The_machines_of_a_database_are_driven_by_one_service_at_a_time()
     {
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
         try

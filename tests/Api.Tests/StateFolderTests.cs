@@ -25,7 +25,7 @@ public sealed class StateFolderTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task WhichImagesAMachineBootsIsNotTheMonitorsToSay(bool known)
+    public async Task Which_images_a_machine_boots_is_not_the_monitors_to_say(bool known)
     {
         var run = new RunDirectory(_folder, "run");
         run.Create();

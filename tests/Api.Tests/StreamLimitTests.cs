@@ -15,7 +15,7 @@ public sealed class StreamLimitTests(SharedService shared)
     [Theory]
     [InlineData("/api/v1/events")]
     [InlineData("/api/v1/vms/{vm}/serial?follow=true")]
-    public async Task OneStreamTooManyIsRefusedUntilAnotherIsClosedAndOthersHaveTheirOwn(string path)
+    public async Task One_stream_too_many_is_refused_until_another_is_closed_and_others_have_their_own(string path)
     {
         string vm = (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!;
         path = path.Replace("{vm}", vm, StringComparison.Ordinal);
@@ -52,7 +52,7 @@ public sealed class StreamLimitTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ConsolesOfOneUserAreBounded()
+    public async Task Consoles_of_one_user_are_bounded()
     {
         string vm = (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!;
         using var browser = await Service.SignInAsync((await Service.AddUserAsync("viewer")).Name);
@@ -72,7 +72,7 @@ public sealed class StreamLimitTests(SharedService shared)
     }
 
     [Fact]
-    public async Task StreamsThatReplayFromDifferentPointsAllSeeEveryEventOnceAndInOrder()
+    public async Task Streams_that_replay_from_different_points_all_see_every_event_once_and_in_order()
     {
         await using var service = await ServiceProcess.StartAsync();
         await using var database = Databases.Of(service).CreateDbContext();

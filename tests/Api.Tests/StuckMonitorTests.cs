@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed class StuckMonitorTests
 {
     [Fact]
-    public async Task AMonitorThatDoesNotAnswerIsReportedAndGoesOnOrIsSwitchedOff()
+    public async Task A_monitor_that_does_not_answer_is_reported_and_goes_on_or_is_switched_off()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);
@@ -25,7 +25,7 @@ public sealed class StuckMonitorTests
     }
 
     [Fact]
-    public async Task AMachineWhoseKeeperWasKilledGoesOnAndSaysSo()
+    public async Task A_machine_whose_keeper_was_killed_goes_on_and_says_so()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);
@@ -39,7 +39,7 @@ public sealed class StuckMonitorTests
     }
 
     [Fact]
-    public async Task TheServiceStopsAlthoughAMonitorDoesNotAnswerAndTheNextOneFinishesItsSave()
+    public async Task The_service_stops_although_a_monitor_does_not_answer_and_the_next_one_finishes_its_save()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);
@@ -56,7 +56,7 @@ public sealed class StuckMonitorTests
     }
 
     [Fact]
-    public async Task AnotherRequestDuringASaveGivesItUp()
+    public async Task Another_request_during_a_save_gives_it_up()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);
@@ -68,7 +68,7 @@ public sealed class StuckMonitorTests
     }
 
     [Fact]
-    public async Task ASnapshotIsGivenUpWhenItIsCancelledAndLeavesNothing()
+    public async Task A_snapshot_is_given_up_when_it_is_cancelled_and_leaves_nothing()
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);
@@ -88,7 +88,7 @@ public sealed class StuckMonitorTests
     [Theory]
     [InlineData("on", "running")]
     [InlineData("pause", "paused")]
-    public async Task ASaveThatIsCancelledLeavesTheMachineAsItWas(string before, string state)
+    public async Task A_save_that_is_cancelled_leaves_the_machine_as_it_was(string before, string state)
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);

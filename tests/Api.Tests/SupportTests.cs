@@ -11,7 +11,7 @@ namespace WebVm.Api.Tests;
 public sealed class SupportTests(SharedService shared)
 {
     [Fact]
-    public async Task TheBundleHasVersionsHostLogsAndEventsAndNoSecret()
+    public async Task The_bundle_has_versions_host_logs_and_events_and_no_secret()
     {
         string name = Rest.NewName("bundled");
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), name));
@@ -39,7 +39,7 @@ public sealed class SupportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task OnlyAnAdministratorGetsIt()
+    public async Task Only_an_administrator_gets_it()
     {
         string token = (string)(await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes = new[] { "vms:read", "vms:write" } })).Body!["token"]!;
         using var client = new HttpClient { BaseAddress = shared.Service.Address };
@@ -57,10 +57,10 @@ public sealed class SupportTests(SharedService shared)
     [InlineData("the password of the vault is kept", "the password of the vault is kept")]
     [InlineData("given: hunter2secret!", "given: [removed]")]
     [InlineData("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nend", "[removed]\nend")]
-    public void WhatOpensSomethingIsTakenOut(string text, string expected) => Assert.Equal(expected, new Redaction("hunter2secret!", null, "").Apply(text));
+    public void What_opens_something_is_taken_out(string text, string expected) => Assert.Equal(expected, new Redaction("hunter2secret!", null, "").Apply(text));
 
     [Fact]
-    public void NoLinkIsFollowedAndNoPipeIsWaitedFor()
+    public void No_link_is_followed_and_no_pipe_is_waited_for()
     {
         string folder = Directory.CreateTempSubdirectory("webvm-ends").FullName;
         try
@@ -86,7 +86,7 @@ public sealed class SupportTests(SharedService shared)
     }
 
     [Fact]
-    public async Task DoctorMakesABundleBesideAServiceAndWithoutOne()
+    public async Task Doctor_makes_a_bundle_beside_a_service_and_without_one()
     {
         string folder = Directory.CreateTempSubdirectory("webvm-doctor").FullName;
         try

@@ -12,7 +12,7 @@ public sealed partial class SystemdUnitTests
         .Where(line => line.StartsWith('@')).Select(line => line.Split(' ')).ToDictionary(words => words[0], words => words[1..]);
 
     [Fact]
-    public void EveryCallOfTheKeeperAndOfItsFiltersIsAllowed()
+    public void Every_call_of_the_keeper_and_of_its_filters_is_allowed()
     {
         var allowed = Allowed();
         var wanted = Directory.GetFiles(Path.Combine(s_root, "src", "Vmm", "Confinement"), "*.cs", SearchOption.AllDirectories)
@@ -28,17 +28,17 @@ public sealed partial class SystemdUnitTests
     [InlineData("net")]
     [InlineData("ipc")]
     [InlineData("uts")]
-    public void EveryNamespaceOfAMonitorIsAllowed(string kind) => Assert.Contains(kind, Settings("RestrictNamespaces"));
+    public void Every_namespace_of_a_monitor_is_allowed(string kind) => Assert.Contains(kind, Settings("RestrictNamespaces"));
 
     /// <summary>ProtectHostname= refuses sethostname(2), PrivateUsers= a user namespace's map; a monitor's code is made at run time.</summary>
     [Theory]
     [InlineData("ProtectHostname")]
     [InlineData("PrivateUsers")]
     [InlineData("MemoryDenyWriteExecute")]
-    public void WhatWouldBreakTheWallsIsNotSet(string setting) => Assert.Empty(Settings(setting));
+    public void What_would_break_the_walls_is_not_set(string setting) => Assert.Empty(Settings(setting));
 
     [Fact]
-    public void NothingIsGivenBeyondWhatTheWallsAreMadeOf()
+    public void Nothing_is_given_beyond_what_the_walls_are_made_of()
     {
         Assert.Equal([""], Settings("CapabilityBoundingSet"));
         Assert.Equal(["yes"], Settings("NoNewPrivileges"));
@@ -48,7 +48,7 @@ public sealed partial class SystemdUnitTests
     }
 
     [Fact]
-    public async Task TheSetsAreThoseOfSystemd252()
+    public async Task The_sets_are_those_of_systemd_252()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/systemd-analyze"), "systemd is not installed here.");
         Assert.SkipUnless((await RunAsync("--version")).StartsWith("systemd 252 ", StringComparison.Ordinal), "Another systemd is installed here.");
@@ -80,7 +80,7 @@ public sealed partial class SystemdUnitTests
     }
 
     [Fact]
-    public void NoFolderOfUsersGetsUserNamespacesByTheProfileForAppArmor()
+    public void No_folder_of_users_gets_user_namespaces_by_the_profile_for_app_armor()
     {
         string profile = File.ReadLines(Path.Combine(s_root, "scripts", "webvm.apparmor")).Single(line => line.StartsWith("profile ", StringComparison.Ordinal));
         Assert.Equal("/opt/webvm/monitors/*/webvm-vmm", profile.Split(' ')[2]);

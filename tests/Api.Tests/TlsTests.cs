@@ -11,7 +11,7 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     private const string Client = "203.0.113.7";
 
     [Fact]
-    public async Task TheChainIsServed()
+    public async Task The_chain_is_served()
     {
         // The client knows the root alone: without the intermediate certificate it would refuse.
         using var client = secure.Connect();
@@ -20,7 +20,7 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     }
 
     [Fact]
-    public async Task ARenewedCertificateIsServedWithoutARestartAndABrokenOneNever()
+    public async Task A_renewed_certificate_is_served_without_a_restart_and_a_broken_one_never()
     {
         await File.WriteAllTextAsync(secure.Certificate.File, "nonsense", Rest.Cancellation);
         await secure.UntilAsync(() => Task.FromResult(secure.Service.Output.Contains("the old one is still served", StringComparison.Ordinal)));
@@ -29,7 +29,7 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     }
 
     [Fact]
-    public async Task CookiesOfASecureConnectionAreNeverSentOverAnother()
+    public async Task Cookies_of_a_secure_connection_are_never_sent_over_another()
     {
         using var client = secure.Connect();
         string name = Rest.NewName("user");
@@ -44,7 +44,7 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     }
 
     [Fact]
-    public async Task BrowsersAreToldToStayWithHttps()
+    public async Task Browsers_are_told_to_stay_with_https()
     {
         using var client = secure.Connect();
         client.DefaultRequestHeaders.Host = "vm.example";
@@ -57,7 +57,7 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     [Theory]
     [InlineData("https", HttpStatusCode.Created)]
     [InlineData("http", HttpStatusCode.Forbidden)]
-    public async Task APageThatWasNotSecureChangesNothingOverHttps(string scheme, HttpStatusCode expected)
+    public async Task A_page_that_was_not_secure_changes_nothing_over_https(string scheme, HttpStatusCode expected)
     {
         using var client = secure.Connect();
         client.DefaultRequestHeaders.Authorization = secure.Service.Client.DefaultRequestHeaders.Authorization;
@@ -69,13 +69,13 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     [InlineData(Client)]
     [InlineData("198.51.100.1, " + Client)]
     [InlineData("198.51.100.1, " + Client + ", 127.0.0.1")]
-    public async Task ATrustedProxySaysWhereRequestsComeFrom(string forwarded) => Assert.Equal(Client, await AuditedAsync(secure.Service.Client, forwarded));
+    public async Task A_trusted_proxy_says_where_requests_come_from(string forwarded) => Assert.Equal(Client, await AuditedAsync(secure.Service.Client, forwarded));
 
     [Fact]
-    public async Task NobodyElseSaysWhereRequestsComeFrom() => Assert.Equal("127.0.0.1", await AuditedAsync(shared.Client, Client));
+    public async Task Nobody_else_says_where_requests_come_from() => Assert.Equal("127.0.0.1", await AuditedAsync(shared.Client, Client));
 
     [Fact]
-    public async Task ATrustedProxySaysThatItWasReachedByHttps()
+    public async Task A_trusted_proxy_says_that_it_was_reached_by_https()
     {
         string name = Rest.NewName("user");
         const string password = "correct horse battery staple";

@@ -8,7 +8,7 @@ public sealed class TurnsTests
     private readonly Turns _turns = new();
 
     [Fact]
-    public async Task WhoWantsTheSameThingWaitsAndOthersDoNot()
+    public async Task Who_wants_the_same_thing_waits_and_others_do_not()
     {
         var first = await _turns.TakeAsync("a", Rest.Cancellation);
         var second = _turns.TakeAsync("a", Rest.Cancellation);
@@ -22,7 +22,7 @@ public sealed class TurnsTests
     }
 
     [Fact]
-    public async Task WhatNobodyWantsIsForgottenEvenWhenTheWaitIsBrokenOff()
+    public async Task What_nobody_wants_is_forgotten_even_when_the_wait_is_broken_off()
     {
         using var cancel = new CancellationTokenSource();
         var first = await _turns.TakeAsync("a", Rest.Cancellation);

@@ -20,7 +20,7 @@ public sealed class UpgradeTests : IDisposable
     public void Dispose() => Directory.Delete(_copy, recursive: true);
 
     [Fact(Explicit = true)]
-    public async Task MachinesOfTheLastBuildAreLedUntilTheyEndAndGoOnBehindWalls()
+    public async Task Machines_of_the_last_build_are_led_until_they_end_and_go_on_behind_walls()
     {
         string program = await BuildAsync();
         await using var service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_MONITOR"] = Path.Combine(Path.GetDirectoryName(program)!, "webvm-vmm") }, program: program);

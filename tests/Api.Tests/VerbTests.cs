@@ -20,7 +20,7 @@ public sealed class VerbTests
     [InlineData("publish /proc/none", "/proc/none cannot be written to")]
     [InlineData("doctor now", "doctor takes no arguments")]
     [InlineData("sign-in-link admin", "sign-in-link takes no arguments")]
-    public async Task WrongArgumentsAreNamed(string arguments, string named)
+    public async Task Wrong_arguments_are_named(string arguments, string named)
     {
         using var checkout = new Checkout();
         checkout.StandInForTheSdk();
@@ -33,7 +33,7 @@ public sealed class VerbTests
     }
 
     [Fact]
-    public async Task ADoctorComesToTheEndBeforeAnythingWasBuilt()
+    public async Task A_doctor_comes_to_the_end_before_anything_was_built()
     {
         using var checkout = new Checkout();
         checkout.StandInForTheSdk();
@@ -46,7 +46,7 @@ public sealed class VerbTests
     [InlineData("error NU1301: Unable to load the service index", "NuGet's packages could not be fetched")]
     [InlineData("npm error code EAI_AGAIN", "npm's packages could not be fetched")]
     [InlineData("write error: No space left on device", "the disk is full")]
-    public async Task ABuildThatFailsForWantOfSomethingSaysOfWhat(string output, string named)
+    public async Task A_build_that_fails_for_want_of_something_says_of_what(string output, string named)
     {
         using var checkout = new Checkout();
         checkout.StandIn("dotnet", $"[[ $1 == --version ]] && exec echo 10.0.100\necho \"{output}\"; exit 1");
@@ -58,7 +58,7 @@ public sealed class VerbTests
     }
 
     [Fact]
-    public async Task WhatDidNotChangeIsNotBuiltAgain()
+    public async Task What_did_not_change_is_not_built_again()
     {
         using var checkout = new Checkout();
         string source = Path.Combine(checkout.Root, "src/Vmm/Program.cs");

@@ -9,7 +9,7 @@ namespace WebVm.Api.Tests;
 public sealed class VmResourceTests(SharedService shared)
 {
     [Fact]
-    public async Task ANameIsEnoughToCreateAVm()
+    public async Task A_name_is_enough_to_create_a_VM()
     {
         string name = Rest.NewName();
         var (status, vm, headers) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name });
@@ -21,7 +21,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryBadFieldIsNamed()
+    public async Task Every_bad_field_is_named()
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new
         {
@@ -44,7 +44,7 @@ public sealed class VmResourceTests(SharedService shared)
     [InlineData("""{"name":"a","cpu":{"features":{"la57":"yes"}}}""", "/cpu/features/la57")]
     [InlineData("""{"name":"a","cpu":{"features":{"la58":true}}}""", "/cpu/features/la58")]
     [InlineData("""{"name":"a","cpu":null}""", "/cpu")]
-    public async Task AFieldOfTheWrongFormIsNamed(string body, string pointer)
+    public async Task A_field_of_the_wrong_form_is_named(string body, string pointer)
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", body);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
@@ -53,7 +53,7 @@ public sealed class VmResourceTests(SharedService shared)
 
     /// <summary>What may be asked for is what a monitor takes: the largest of everything is accepted, and one more is not.</summary>
     [Fact]
-    public async Task TheLimitsAreTheMonitors()
+    public async Task The_limits_are_the_monitors()
     {
         var (status, vm, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", Largest(0));
         Assert.Equal(HttpStatusCode.Created, status);
@@ -76,7 +76,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task NumaFaultsAreFound()
+    public async Task NUMA_faults_are_found()
     {
         var (_, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new
         {
@@ -89,7 +89,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TheProcessorIsChosenAndWhatCannotBeIsNamedByItsField()
+    public async Task The_processor_is_chosen_and_what_cannot_be_is_named_by_its_field()
     {
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName("model")));
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -116,7 +116,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task FiveLevelPagingIsOfferedFromTheNextStartOn()
+    public async Task Five_level_paging_is_offered_from_the_next_start_on()
     {
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName("la57")));
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -151,7 +151,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TwoVmsCannotHaveOneName()
+    public async Task Two_VMs_cannot_have_one_name()
     {
         string name = Rest.NewName();
         await shared.Client.CreateVmAsync(new { name });
@@ -161,7 +161,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task APatchChangesWhatItNamesAndNothingElse()
+    public async Task A_PATCH_changes_what_it_names_and_nothing_else()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), description = "before", labels = new { tier = "web", zone = "a" } });
         var (status, patched, headers) = await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", """{"cpus":2,"labels":{"zone":null}}""");
@@ -173,7 +173,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task OfTwoClientsThatChangeOneVmTheSecondIsTold()
+    public async Task Of_two_clients_that_change_one_VM_the_second_is_told()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -186,7 +186,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AListIsPagedByNameWithoutGapOrRepetition()
+    public async Task A_list_is_paged_by_name_without_gap_or_repetition()
     {
         string prefix = Rest.NewName("page");
         for (int i = 0; i < 7; i++)
@@ -207,7 +207,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AListShowsOnlyTheWantedFields()
+    public async Task A_list_shows_only_the_wanted_fields()
     {
         string name = Rest.NewName("fields");
         await shared.Client.CreateVmAsync(new { name });
@@ -221,7 +221,7 @@ public sealed class VmResourceTests(SharedService shared)
     [InlineData("?limit=1&limit=2", "?limit")]
     [InlineData("?sort=size", "?sort")]
     [InlineData("?cursor=%25%25", "?cursor")]
-    public async Task ABadQueryIsNamed(string query, string pointer)
+    public async Task A_bad_query_is_named(string query, string pointer)
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/vms" + query);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
@@ -229,7 +229,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AProtectedVmIsNotDeleted()
+    public async Task A_protected_VM_is_not_deleted()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), deleteProtection = true });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -242,7 +242,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ACloneHasTheSameSettingsUnderItsOwnName()
+    public async Task A_clone_has_the_same_settings_under_its_own_name()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), cpus = 3, labels = new { a = "b" }, deleteProtection = true });
         string name = Rest.NewName();
@@ -255,7 +255,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EventsAreReplayedInOrderFromAnyPoint()
+    public async Task Events_are_replayed_in_order_from_any_point()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
         await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "x" });
@@ -283,7 +283,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ChangesAreAudited()
+    public async Task Changes_are_audited()
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
         await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "audited" });
@@ -292,7 +292,7 @@ public sealed class VmResourceTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnOpenApiDescriptionCoversTheResources()
+    public async Task An_OpenAPI_description_covers_the_resources()
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         Assert.StartsWith("3.1", (string)document!["openapi"]!, StringComparison.Ordinal);

@@ -16,7 +16,7 @@ public sealed unsafe class PageWalkTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
-    public void FourLevelWalksFollowTheRules(int largeAt)
+    public void Four_level_walks_follow_the_rules(int largeAt)
     {
         using var machine = new LongModeProcessor();
         var random = new System.Random(42 + largeAt);
@@ -49,7 +49,7 @@ public sealed unsafe class PageWalkTests
     }
 
     [Fact]
-    public void FiveLevelsAddOneTable()
+    public void Five_levels_add_one_table()
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->State.Cr4 |= Cr4.La57;
@@ -63,7 +63,7 @@ public sealed unsafe class PageWalkTests
     }
 
     [Fact]
-    public void PaeWalksFromLoadedPointers()
+    public void Pae_walks_from_loaded_pointers()
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->State.Efer = Efer.Nxe;
@@ -80,7 +80,7 @@ public sealed unsafe class PageWalkTests
     }
 
     [Fact]
-    public void ThirtyTwoBitWalksKnowLargePages()
+    public void Thirty_two_bit_walks_know_large_pages()
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->State.Efer = 0;

@@ -20,7 +20,7 @@ public sealed unsafe class TimeStampCounterTests
     [InlineData(2_596_128)]
     [InlineData(3_999_999)]
     [InlineData(799_997)]
-    public void TheCounterRunsAtTheFrequencyOfTheStateThatItWasGiven(uint kilohertz)
+    public void The_counter_runs_at_the_frequency_of_the_state_that_it_was_given(uint kilohertz)
     {
         const long start = 5_000_000_000;
         const ulong atStart = 1UL << 40;

@@ -26,7 +26,7 @@ public sealed class AcpiTableLoaderTests
     };
 
     [Fact]
-    public void FollowingTheScriptGivesTheSameTablesAsPlacingThemDirectly()
+    public void Following_the_script_gives_the_same_tables_as_placing_them_directly()
     {
         var set = AcpiTableSet.Create(s_machine);
         var loader = new AcpiTableLoader(set);
@@ -83,7 +83,7 @@ public sealed class AcpiTableLoaderTests
     }
 
     [Fact]
-    public void FirmwareFindsItsFilesInFwCfg()
+    public void Firmware_finds_its_files_in_fw_cfg()
     {
         var items = new FwCfgItems();
         using var memory = new GuestMemory();
@@ -102,7 +102,7 @@ public sealed class AcpiTableLoaderTests
     }
 
     [Fact]
-    public void TablesAreOfTheMapThatFirmwareHasSetUpByTheTimeItAsksForThem()
+    public void Tables_are_of_the_map_that_firmware_has_set_up_by_the_time_it_asks_for_them()
     {
         var spec = new MachineSpec
         {

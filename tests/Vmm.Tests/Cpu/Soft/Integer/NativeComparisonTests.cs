@@ -35,12 +35,12 @@ public sealed unsafe class NativeComparisonTests : IDisposable
     [Theory]
     [InlineData(64, 700)]
     [InlineData(32, 500)]
-    public void EveryFormAgreesWithTheHost(int bitness, int leastForms) => Compare(bitness, seed: 20261120, rounds: 12, leastForms);
+    public void Every_form_agrees_with_the_host(int bitness, int leastForms) => Compare(bitness, seed: 20261120, rounds: 12, leastForms);
 
     [Theory(Explicit = true)]
     [InlineData(64)]
     [InlineData(32)]
-    public void EveryFormAgreesWithTheHostAtLength(int bitness) => Compare(bitness, Random.Shared.Next(), rounds: 2000, 1);
+    public void Every_form_agrees_with_the_host_at_length(int bitness) => Compare(bitness, Random.Shared.Next(), rounds: 2000, 1);
 
     public void Dispose() => _scratch.Dispose();
 

@@ -15,7 +15,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
     [Theory]
     [InlineData(64)]
     [InlineData(32)]
-    public void EveryOfferedFormHasAHandler(int bitness)
+    public void Every_offered_form_has_a_handler(int bitness)
     {
         var mode = new DecodeMode((byte)bitness, (byte)bitness, bitness == 64, Protected: true);
         var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);
@@ -52,7 +52,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void RandomVectorEncodingsAlwaysSelectOrRefuse()
+    public void Random_vector_encodings_always_select_or_refuse()
     {
         const int Seed = 77;
         var random = new Random(Seed);
@@ -87,7 +87,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
 
     /// <summary>A guest that executes every form with every immediate byte does not run the engine out of room for stubs, which would end its machine.</summary>
     [Fact]
-    public void AllFormsTogetherFitIntoTheArena()
+    public void All_forms_together_fit_into_the_arena()
     {
         var random = new Random(6);
         var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);
