@@ -1,5 +1,7 @@
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Host;
 using Xunit;
 

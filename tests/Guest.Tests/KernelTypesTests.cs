@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 using WebVm.Vmm.Host.Native;
 using Xunit;
 

@@ -13,7 +13,7 @@ using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Settings;
 using WebVm.Api.Runs;
 using WebVm.Api.Vms;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using WebVm.Vmm.Host;
 
 namespace WebVm.Api.Hosts;

@@ -24,10 +24,6 @@ internal sealed partial class VmAgent : IAsyncDisposable
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(25);
 
-    // A native monitor's socket is there 7 ms after its launch; others, and those of a busy host, may take their time.
-    private static readonly TimeSpan QuickStart = TimeSpan.FromMilliseconds(200);
-    private static readonly TimeSpan QuickPoll = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan LaunchPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private const string Unkept = "The keeper of the monitor was killed: the machine goes on, but neither how it ends nor what its monitor prints will be known.";
@@ -41,16 +37,11 @@ internal sealed partial class VmAgent : IAsyncDisposable
     private readonly StepPace _pace = new();
     private readonly PowerRecord _record;
     private readonly MonitorLink _link;
+    private readonly MachineLaunch _launch;
     private readonly MachineSaving _saving;
     private readonly Lock _serialLock = new();
     private SerialJournal? _serial;
     private bool _serialClosed;
-    private long _launchedAt;
-    private Task<KeeperFailure?>? _launch;
-
-    /// <summary>Of the host's memory, since the present run was launched.</summary>
-    private string? _shortage;
-
     private Task _loop = Task.CompletedTask;
     private volatile TaskCompletionSource _changed = NewSignal();
 
@@ -61,6 +52,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
         (_id, _services, _gone, _dismiss) = (id, services, gone, dismiss);
         _record = new PowerRecord(id, services.Paths);
         _link = new MonitorLink(() => Serial, Wake);
+        _launch = new MachineLaunch(id, services, _record);
         _saving = new MachineSaving(id, services, _record, _pace, _wake);
     }
 
@@ -294,58 +286,13 @@ internal sealed partial class VmAgent : IAsyncDisposable
 
     private async Task<TimeSpan> LaunchAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
     {
-        try
+        if (await _launch.StepAsync(database, vm, run, cancellation) is not { } end)
         {
-            if (_launch is { IsCompletedSuccessfully: true } launch && await launch is { } failed)
-            {
-                await EndAsync(database, vm, run, RunEnd.Of(failed), cancellation);
-                return TimeSpan.Zero;
-            }
-
-            // Only between this and the keeper's record may a killed service leave a run without a process: it is launched again.
-            if (_launchedAt == 0 || Stopwatch.GetElapsedTime(_launchedAt) > LaunchPatience)
-            {
-                string saved = _services.Files.Saved(_id);
-                await PromiseMemoryAsync(database, vm, cancellation);
-                var input = await _services.Specs.PrepareAsync(run, vm, Directory.Exists(saved) ? saved : null, database, cancellation);
-                _launch = await _services.Launcher.LaunchAsync(run, input);
-                _launchedAt = Stopwatch.GetTimestamp();
-                while (!File.Exists(run.Control) && Stopwatch.GetElapsedTime(_launchedAt) < QuickStart)
-                {
-                    await Task.Delay(QuickPoll, cancellation);
-                }
-
-                return File.Exists(run.Control) ? TimeSpan.Zero : StartPoll;
-            }
-        }
-        catch (OperationFailedException failure)
-        {
-            await EndAsync(database, vm, run, new RunEnd(true, true, failure.Message), cancellation);
-        }
-        catch (IOException failure)
-        {
-            await EndAsync(database, vm, run, new RunEnd(true, false, DiskTrouble.Describe(failure)), cancellation);
+            return File.Exists(run.Control) ? TimeSpan.Zero : StartPoll;
         }
 
-        return StartPoll;
-    }
-
-    /// <exception cref="OperationFailedException">The host has not enough, and the service is to start nothing then.</exception>
-    private async Task PromiseMemoryAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
-    {
-        _shortage = _services.Memory.Promise(_id, (vm.RunningConfiguration ?? vm.Configuration).Memory);
-        if (_shortage is null)
-        {
-            return;
-        }
-
-        if (_services.Memory.Policy == MemoryOvercommit.Refuse)
-        {
-            throw new OperationFailedException(_shortage);
-        }
-
-        LogShortage(_services.Log, _id, _shortage);
-        await _record.ObserveAsync(database, vm, vm.Observed, _shortage, cancellation);
+        await EndAsync(database, vm, run, end, cancellation);
+        return TimeSpan.Zero;
     }
 
     private async Task<TimeSpan> AttachAsync(WebVmDbContext database, Vm vm, RunDirectory run, CancellationToken cancellation)
@@ -375,15 +322,14 @@ internal sealed partial class VmAgent : IAsyncDisposable
                 return RetryDelay;
             }
 
-            _launchedAt = _launchedAt == 0 ? Stopwatch.GetTimestamp() : _launchedAt;
-            if (Stopwatch.GetElapsedTime(_launchedAt) < LaunchPatience)
+            if (!_launch.IsOverdue())
             {
                 return StartPoll;
             }
 
             LogUnreachable(_services.Log, _id, failure.Message);
             run.KillAll();
-            await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {LaunchPatience.TotalSeconds:0} seconds."), cancellation);
+            await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {MachineLaunch.Patience.TotalSeconds:0} seconds."), cancellation);
             return TimeSpan.Zero;
         }
     }
@@ -444,7 +390,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
         }
         else if (vm.Observed != seen || vm.Silent)
         {
-            await _record.ObserveAsync(database, vm, seen, _shortage, cancellation);
+            await _record.ObserveAsync(database, vm, seen, _launch.Shortage, cancellation);
         }
 
         return Heartbeat;
@@ -479,9 +425,7 @@ internal sealed partial class VmAgent : IAsyncDisposable
         _link.Detach();
         await _record.FinishRunAsync(database, vm.RunId!, conclude, cancellation);
         _link.Forget();
-        _launchedAt = 0;
-        _launch = null;
-        _shortage = null;
+        _launch.Forget();
         _services.Memory.Release(_id);
         await _services.Groups.EndAsync(run);
         run.Delete();
@@ -489,9 +433,6 @@ internal sealed partial class VmAgent : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "VM {Id}: a step failed and will be repeated")]
     private static partial void LogStepFailed(ILogger log, Exception failure, Guid id);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id} is started beyond the host's memory (WEBVM_MEMORY_OVERCOMMIT): {Shortage}")]
-    private static partial void LogShortage(ILogger log, Guid id, string shortage);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "VM {Id}: its monitor cannot be reached and is killed: {Reason}")]
     private static partial void LogUnreachable(ILogger log, Guid id, string reason);

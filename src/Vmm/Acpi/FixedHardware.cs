@@ -1,5 +1,3 @@
-using WebVm.Vmm.Devices.Power.FixedHardware;
-
 namespace WebVm.Vmm.Acpi;
 
 /// <summary>What the FADT says of fixed hardware (ACPI 6.5 §5.2.9); 0 is what is not there.</summary>

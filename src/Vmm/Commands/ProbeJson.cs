@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 
 namespace WebVm.Vmm.Commands;
 

@@ -1,6 +1,7 @@
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Firmware.Smbios;
 using WebVm.Vmm.Memory;
 

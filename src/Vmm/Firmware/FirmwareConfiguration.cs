@@ -3,6 +3,7 @@ using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Firmware.Smbios;
 using WebVm.Vmm.Memory;
 

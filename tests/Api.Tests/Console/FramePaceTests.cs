@@ -11,10 +11,10 @@ public sealed class FramePaceTests
     private long _now = 1_000_000_000;
 
     [Fact]
-    public void TheFirstFrameComesAtOnce() => Assert.True(new FramePace().Allows(_now));
+    public void The_first_frame_comes_at_once() => Assert.True(new FramePace().Allows(_now));
 
     [Fact]
-    public void SmallFramesFollowEachOtherWithoutAPause()
+    public void Small_frames_follow_each_other_without_a_pause()
     {
         var pace = new FramePace();
         for (int frame = 0; frame < 100; frame++)
@@ -25,7 +25,7 @@ public sealed class FramePaceTests
     }
 
     [Fact]
-    public void AScreenInFullMotionComesAtAPace()
+    public void A_screen_in_full_motion_comes_at_a_pace()
     {
         var pace = new FramePace();
         int frames = 0;
@@ -42,7 +42,7 @@ public sealed class FramePaceTests
     }
 
     [Fact]
-    public void WhatChangesAfterARestIsNotHeldBack()
+    public void What_changes_after_a_rest_is_not_held_back()
     {
         var pace = new FramePace();
         pace.Sent(_now, 192);
@@ -51,7 +51,7 @@ public sealed class FramePaceTests
     }
 
     [Fact]
-    public void ASmallFrameEndsThePause()
+    public void A_small_frame_ends_the_pause()
     {
         var pace = new FramePace();
         pace.Sent(_now, 192);

@@ -27,29 +27,29 @@ public sealed class HubAccessTests(SharedService shared)
     };
 
     [Fact]
-    public void EveryMethodIsWalked() => Assert.Equal(
+    public void Every_method_is_walked() => Assert.Equal(
         typeof(ConsoleHub).GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly).Where(method => !method.IsVirtual).Select(method => method.Name).Order(),
         s_methods.Keys.Order());
 
     [Theory]
     [InlineData("wvm_wrong", null)]
     [InlineData(ServiceProcess.AdminToken, "https://evil.example")]
-    public async Task AStrangerAndAForeignPageAreTurnedAway(string token, string? origin) =>
+    public async Task A_stranger_and_a_foreign_page_are_turned_away(string token, string? origin) =>
         await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, token, origin: origin));
 
     [Fact]
-    public async Task OnlyOurProtocolIsSpoken() =>
+    public async Task Only_our_protocol_is_spoken() =>
         await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken, "json"));
 
     [Fact]
-    public async Task ATokenWithoutConsoleScopeIsTurnedAway()
+    public async Task A_token_without_console_scope_is_turned_away()
     {
         string token = await TokenAsync("vms:read");
         await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, token));
     }
 
     [Fact]
-    public async Task WithoutAVmNoMethodDoesAnything()
+    public async Task Without_a_VM_no_method_does_anything()
     {
         await using var client = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
         foreach (var (method, arguments) in s_methods)
@@ -60,7 +60,7 @@ public sealed class HubAccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhoMayOnlyViewReachesTheGuestByNoMethodAndWhoMayControlDoes()
+    public async Task Who_may_only_view_reaches_the_guest_by_no_method_and_who_may_control_does()
     {
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
         string id = (string)vm["id"]!;
@@ -102,7 +102,7 @@ public sealed class HubAccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task InputThatWasHeldUpOnItsWayIsNotCarriedOut()
+    public async Task Input_that_was_held_up_on_its_way_is_not_carried_out()
     {
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
         string id = (string)vm["id"]!;
@@ -122,7 +122,7 @@ public sealed class HubAccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AnAnswerIsTakenFromTheViewerThatAttendedLastAndOnlyToOutputSinceThen()
+    public async Task An_answer_is_taken_from_the_viewer_that_attended_last_and_only_to_output_since_then()
     {
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
         string id = (string)vm["id"]!;
@@ -154,7 +154,7 @@ public sealed class HubAccessTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ATicketOpensItsVmAloneAndNoRequest()
+    public async Task A_ticket_opens_its_VM_alone_and_no_request()
     {
         string[] ids = [.. await Task.WhenAll(Enumerable.Range(0, 2).Select(async _ => (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!))];
         string ticket = (string)(await shared.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{ids[0]}/console")).Body!["ticket"]!;

@@ -10,7 +10,7 @@ public sealed class JpegTests
     private readonly JpegTileEncoder _encoder = new();
 
     [Fact]
-    public void APhotographComesBackNearlyAsItWas()
+    public void A_photograph_comes_back_nearly_as_it_was()
     {
         var picture = new Photograph(Side, Side);
         uint[] decoded = Decode(picture.Pixels, Side, Side, Side, out int bytes);
@@ -26,7 +26,7 @@ public sealed class JpegTests
     [InlineData(0x00ff00u)]
     [InlineData(0x0000ffu)]
     [InlineData(0x336699u)]
-    public void OneColourStaysThatColour(uint colour)
+    public void One_colour_stays_that_colour(uint colour)
     {
         uint[] pixels = new uint[Side * Side];
         Array.Fill(pixels, colour);
@@ -34,7 +34,7 @@ public sealed class JpegTests
     }
 
     [Fact]
-    public void EveryDetailIsWhereItWas()
+    public void Every_detail_is_where_it_was()
     {
         // Blocks of light of different levels, in every place of the tile.
         uint[] pixels = [.. Enumerable.Range(0, Side * Side).Select(i => (uint)(((i % Side / 8) + (i / Side / 8 * 8)) * 4) * 0x010101)];
@@ -43,7 +43,7 @@ public sealed class JpegTests
     }
 
     [Fact]
-    public void TheHardestContentIsValidToo()
+    public void The_hardest_content_is_valid_too()
     {
         var random = new Random(1);
         for (int round = 0; round < 20; round++)
@@ -55,7 +55,7 @@ public sealed class JpegTests
     }
 
     [Fact]
-    public void ATileAtTheEdgeIsContinuedByItsLastPixels()
+    public void A_tile_at_the_edge_is_continued_by_its_last_pixels()
     {
         var picture = new Photograph(100, 100);
         for (int width = 1; width <= Side; width += 9)
@@ -68,7 +68,7 @@ public sealed class JpegTests
     }
 
     [Fact]
-    public void TilesBecomeOnePicture()
+    public void Tiles_become_one_picture()
     {
         // More than eight: the numbers of restart markers begin anew.
         uint[][] tiles = [.. Enumerable.Range(0, 20).Select(seed => new Photograph(Side, Side, seed).Pixels)];
@@ -91,7 +91,7 @@ public sealed class JpegTests
     }
 
     [Fact]
-    public void AStripTakesNoMoreTilesThanAPictureHasLines()
+    public void A_strip_takes_no_more_tiles_than_a_picture_has_lines()
     {
         var strip = new JpegStrip();
         strip.Clear();
@@ -104,7 +104,7 @@ public sealed class JpegTests
     }
 
     [Fact]
-    public void EncodingAllocatesNothing()
+    public void Encoding_allocates_nothing()
     {
         var picture = new Photograph(Side, Side);
         var strip = new JpegStrip();

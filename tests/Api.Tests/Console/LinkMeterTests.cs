@@ -13,14 +13,14 @@ public sealed class LinkMeterTests
     private readonly LinkMeter _link = new();
 
     [Fact]
-    public void ALinkIsNotSlowBeforeItWasMeasured()
+    public void A_link_is_not_slow_before_it_was_measured()
     {
         Assert.False(_link.IsSlow);
         Assert.Equal(LinkMeter.UnprovenFrame, _link.FrameBytes);
     }
 
     [Fact]
-    public void AQuickLinkTakesFramesOfAnySize()
+    public void A_quick_link_takes_frames_of_any_size()
     {
         Carry(1, Quick);
         Assert.False(_link.IsSlow);
@@ -28,7 +28,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void ALinkBecomesSlowWhenSeveralFramesInARowWere()
+    public void A_link_becomes_slow_when_several_frames_in_a_row_were()
     {
         Carry(LinkMeter.SlowAfter - 1, Slow);
         Assert.False(_link.IsSlow);
@@ -37,7 +37,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void AHostThatIsBusyForAMomentMakesNoSlowLink()
+    public void A_host_that_is_busy_for_a_moment_makes_no_slow_link()
     {
         for (int i = 0; i < 20; i++)
         {
@@ -50,7 +50,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void ASlowLinkBecomesQuickWhenSeveralFramesInARowWereMuchQuicker()
+    public void A_slow_link_becomes_quick_when_several_frames_in_a_row_were_much_quicker()
     {
         Carry(LinkMeter.SlowAfter, Slow);
         Carry(50, Between);
@@ -65,14 +65,14 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void ALinkBetweenSlowAndQuickStaysWhatItWas()
+    public void A_link_between_slow_and_quick_stays_what_it_was()
     {
         Carry(50, Between);
         Assert.False(_link.IsSlow);
     }
 
     [Fact]
-    public void SmallFramesSayNothing()
+    public void Small_frames_say_nothing()
     {
         for (int i = 0; i < 50; i++)
         {
@@ -83,7 +83,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void ALongWayIsNoSlowLink()
+    public void A_long_way_is_no_slow_link()
     {
         var way = TimeSpan.FromMilliseconds(200);
         _link.Measure(100, way, TimeSpan.Zero);
@@ -96,7 +96,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void APageThatIsHiddenIsNoSlowLink()
+    public void A_page_that_is_hidden_is_no_slow_link()
     {
         for (int i = 0; i < 10; i++)
         {
@@ -107,7 +107,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void WhatNoBrowserCanHaveKeptIsNotMeasured()
+    public void What_no_browser_can_have_kept_is_not_measured()
     {
         for (int i = 0; i < 10; i++)
         {
@@ -119,7 +119,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void AFrameIsAsLargeAsASlowLinkCarriesInItsTime()
+    public void A_frame_is_as_large_as_a_slow_link_carries_in_its_time()
     {
         Carry(10, Slow);
         Assert.InRange(_link.FrameBytes, Slow * 0.24, Slow * 0.26);
@@ -129,7 +129,7 @@ public sealed class LinkMeterTests
     }
 
     [Fact]
-    public void AFrameIsNeverSoSmallThatItSaysNothing()
+    public void A_frame_is_never_so_small_that_it_says_nothing()
     {
         Carry(30, 1000);
         Assert.Equal(LinkMeter.SmallestMeasured, _link.FrameBytes);

@@ -14,7 +14,7 @@ public sealed class MessagePackTests
     private static readonly byte[] s_invocation = [0x96, 0x01, 0x80, 0xa3, 0x78, 0x79, 0x7a, 0xa6, 0x6d, 0x65, 0x74, 0x68, 0x6f, 0x64, 0x91, 0x2a, 0x90];
 
     [Fact]
-    public void TheSpecificationsInvocationIsRead()
+    public void The_specifications_invocation_is_read()
     {
         var message = Assert.IsType<InvocationMessage>(Read(Frame(s_invocation), typeof(int)));
         Assert.Equal("xyz", message.InvocationId);
@@ -23,7 +23,7 @@ public sealed class MessagePackTests
     }
 
     [Fact]
-    public void AMessageThatIsNotThereYetIsWaitedFor()
+    public void A_message_that_is_not_there_yet_is_waited_for()
     {
         byte[] whole = Frame(s_invocation);
         for (int length = 0; length < whole.Length; length++)
@@ -35,7 +35,7 @@ public sealed class MessagePackTests
     }
 
     [Fact]
-    public void WhatIsWrittenIsReadBackInPieces()
+    public void What_is_written_is_read_back_in_pieces()
     {
         byte[] large = new byte[70_000];
         new Random(3).NextBytes(large);
@@ -47,14 +47,14 @@ public sealed class MessagePackTests
     }
 
     [Fact]
-    public void AnArgumentOfTheWrongTypeFailsTheCallNotTheConnection()
+    public void An_argument_of_the_wrong_type_fails_the_call_not_the_connection()
     {
         var message = Assert.IsType<InvocationBindingFailureMessage>(Read(Frame(s_invocation), typeof(string)));
         Assert.Equal("method", message.Target);
     }
 
     [Fact]
-    public void NoTypeIsReadOrWrittenByItsMembers()
+    public void No_type_is_read_or_written_by_its_members()
     {
         Assert.ThrowsAny<Exception>(() => s_protocol.GetMessageBytes(new InvocationMessage("call", [new Random(5)])));
         Assert.IsType<InvocationBindingFailureMessage>(Read(Frame(s_invocation), typeof(Random)));
@@ -62,7 +62,7 @@ public sealed class MessagePackTests
     }
 
     [Fact]
-    public void RandomBytesNeverDoMoreThanEndTheConnection()
+    public void Random_bytes_never_do_more_than_end_the_connection()
     {
         var random = new Random(4);
         for (int round = 0; round < 20_000; round++)
@@ -85,7 +85,7 @@ public sealed class MessagePackTests
     }
 
     [Fact]
-    public void WhatIsNestedWithoutEndEndsTheConnectionAtMost()
+    public void What_is_nested_without_end_ends_the_connection_at_most()
     {
         byte[] nested = [.. Enumerable.Repeat((byte)0x91, 200_000)];
         Assert.IsType<InvocationBindingFailureMessage>(Read(Frame([.. s_invocation[..15], .. nested]), typeof(string)));
@@ -93,7 +93,7 @@ public sealed class MessagePackTests
     }
 
     [Fact]
-    public void UnknownKindsOfMessageArePassedOverHoweverMany()
+    public void Unknown_kinds_of_message_are_passed_over_however_many()
     {
         byte[] unknown = Frame([0x91, 0x7f]);
         byte[] many = [.. Enumerable.Repeat(unknown, 200_000).SelectMany(frame => frame), .. Frame([0x91, 0x06])];

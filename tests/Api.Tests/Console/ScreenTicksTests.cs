@@ -9,7 +9,7 @@ public sealed class ScreenTicksTests
     private static readonly long s_untilRest = (long)(ScreenTicks.UntilRest.TotalSeconds * Stopwatch.Frequency);
 
     [Fact]
-    public void AScreenWithoutChangesIsLookedAtLessOften()
+    public void A_screen_without_changes_is_looked_at_less_often()
     {
         using var ticks = new ScreenTicks(1000);
         ticks.Still(1000 + s_untilRest - 1);
@@ -19,7 +19,7 @@ public sealed class ScreenTicksTests
     }
 
     [Fact]
-    public void WhatHappensPutsTheRestOff()
+    public void What_happens_puts_the_rest_off()
     {
         using var ticks = new ScreenTicks(1000);
         ticks.Active(1000 + (s_untilRest / 2));
@@ -28,7 +28,7 @@ public sealed class ScreenTicksTests
     }
 
     [Fact]
-    public async Task AKeyEndsTheRestOfATickThatIsAwaited()
+    public async Task A_key_ends_the_rest_of_a_tick_that_is_awaited()
     {
         using var ticks = new ScreenTicks(1000);
         ticks.Still(1000 + s_untilRest);
@@ -39,7 +39,7 @@ public sealed class ScreenTicksTests
     }
 
     [Fact]
-    public async Task AKeyAfterTheLastTickIsNothingToAnybody()
+    public async Task A_key_after_the_last_tick_is_nothing_to_anybody()
     {
         var ticks = new ScreenTicks(1000);
         ticks.Still(1000 + s_untilRest);

@@ -12,7 +12,7 @@ public sealed class TileTests
     [InlineData(4, 1)]
     [InlineData(16, 1)]
     [InlineData(17, 2)]
-    public void ATileComesBackAsItWas(int colours, int encoding)
+    public void A_tile_comes_back_as_it_was(int colours, int encoding)
     {
         var random = new Random(colours);
         uint[] palette = [.. Enumerable.Range(0, colours).Select(_ => (uint)random.Next(1 << 24))];
@@ -23,7 +23,7 @@ public sealed class TileTests
     }
 
     [Fact]
-    public void NoiseIsSentRaw()
+    public void Noise_is_sent_raw()
     {
         var random = new Random(1);
         uint[] screen = [.. Enumerable.Range(0, 64 * 64).Select(_ => (uint)random.Next(1 << 24))];
@@ -33,7 +33,7 @@ public sealed class TileTests
     }
 
     [Fact]
-    public void RandomTilesOfEverySizeComeBack()
+    public void Random_tiles_of_every_size_come_back()
     {
         var random = new Random(2);
         var encoder = new TileEncoder();
@@ -50,7 +50,7 @@ public sealed class TileTests
     }
 
     [Fact]
-    public void OnlyTilesThatChangedAreEncodedAgain()
+    public void Only_tiles_that_changed_are_encoded_again()
     {
         var screen = new FakeScreen(200, 100);
         var grid = new TileGrid(200, 100);
@@ -63,7 +63,7 @@ public sealed class TileTests
     }
 
     [Fact]
-    public void ANewGridReadsAllOfAScreenThatDoesNotChange()
+    public void A_new_grid_reads_all_of_a_screen_that_does_not_change()
     {
         var screen = new FakeScreen(200, 100) { Still = true };
         screen.Fill(7);
@@ -75,7 +75,7 @@ public sealed class TileTests
     }
 
     [Fact]
-    public void EncodingAllocatesNothing()
+    public void Encoding_allocates_nothing()
     {
         var screen = new FakeScreen(640, 480);
         var grid = new TileGrid(640, 480);

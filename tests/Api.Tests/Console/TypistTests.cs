@@ -7,5 +7,5 @@ namespace WebVm.Api.Tests.Console;
 public sealed class TypistTests
 {
     [Fact]
-    public void WhatALayoutCannotTypeIsNamed() => Assert.Equal("é漢", Typist.Missing("cafée\r\n漢", KeyboardLayout.Us));
+    public void What_a_layout_cannot_type_is_named() => Assert.Equal("é漢", Typist.Missing("cafée\r\n漢", KeyboardLayout.Us));
 }

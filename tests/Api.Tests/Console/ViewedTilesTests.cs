@@ -23,7 +23,7 @@ public sealed class ViewedTilesTests
     private long _frame;
 
     [Fact]
-    public void AQuickLinkGetsEverythingAtOnceWithoutLoss()
+    public void A_quick_link_gets_everything_at_once_without_loss()
     {
         Measure(LinkMeter.QuickAbove * 10);
         Update();
@@ -36,7 +36,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void OverALinkThatIsNotMeasuredAPhotographComesInParts()
+    public void Over_a_link_that_is_not_measured_a_photograph_comes_in_parts()
     {
         Update();
         var seen = new HashSet<int>();
@@ -53,7 +53,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void ASlowLinkGetsAPhotographWithLossAndThenWithout()
+    public void A_slow_link_gets_a_photograph_with_loss_and_then_without()
     {
         Measure(LinkMeter.SlowBelow / 4);
         Update();
@@ -83,7 +83,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void WhatIsNoPhotographNeverComesWithLoss()
+    public void What_is_no_photograph_never_comes_with_loss()
     {
         Measure(LinkMeter.SlowBelow / 4);
         for (int i = 0; i < _screen.Pixels.Length; i++)
@@ -103,7 +103,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void WhatChangesComesBeforeWhatIsToBeRefined()
+    public void What_changes_comes_before_what_is_to_be_refined()
     {
         Measure(LinkMeter.SlowBelow / 4);
         Update();
@@ -128,7 +128,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void NothingIsRefinedWhileMoreHasChangedThanFits()
+    public void Nothing_is_refined_while_more_has_changed_than_fits()
     {
         Measure(LinkMeter.SlowBelow / 32);
         Update();
@@ -146,7 +146,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void ATileThatChangedOnceIsNotHeldUpByOthersThatChangeAlways()
+    public void A_tile_that_changed_once_is_not_held_up_by_others_that_change_always()
     {
         Measure(LinkMeter.SlowBelow / 32);
         Update();
@@ -170,7 +170,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void AViewerOfAQuickLinkBesideASlowOneHasNothingWithLoss()
+    public void A_viewer_of_a_quick_link_beside_a_slow_one_has_nothing_with_loss()
     {
         Measure(LinkMeter.SlowBelow / 4);
         Update();
@@ -184,7 +184,7 @@ public sealed class ViewedTilesTests
     }
 
     [Fact]
-    public void SendingWithLossAndWithoutAllocatesNothing()
+    public void Sending_with_loss_and_without_allocates_nothing()
     {
         Measure(LinkMeter.SlowBelow / 4);
         uint[] other = new Photograph(Width, Height, 7).Pixels;

@@ -13,7 +13,7 @@ public sealed class ConventionTests(SharedService shared)
     private static readonly HttpMethod[] s_methods = [HttpMethod.Get, HttpMethod.Head, HttpMethod.Post, HttpMethod.Put, HttpMethod.Patch, HttpMethod.Delete];
 
     [Fact]
-    public async Task EveryPathNamesItsMethodsToWhoUsesAnother()
+    public async Task Every_path_names_its_methods_to_who_uses_another()
     {
         int walked = 0;
         foreach (var path in (await DescribedEndpoint.AllAsync(shared.Client)).GroupBy(endpoint => endpoint.Template))
@@ -32,7 +32,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryPathThatIsReadAnswersHeadWithTheSameStatusAndNoBody()
+    public async Task Every_path_that_is_read_answers_HEAD_with_the_same_status_and_no_body()
     {
         foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => endpoint.Method == HttpMethod.Get))
         {
@@ -52,7 +52,7 @@ public sealed class ConventionTests(SharedService shared)
     [InlineData("application/json; charset=utf-16", HttpStatusCode.UnsupportedMediaType)]
     [InlineData("application/json; charset=\"utf-8\"", HttpStatusCode.UnprocessableEntity)]
     [InlineData("application/json; charset=UTF-8", HttpStatusCode.UnprocessableEntity)]
-    public async Task EveryBodyIsReadByItsContentType(string? type, HttpStatusCode expected)
+    public async Task Every_body_is_read_by_its_content_type(string? type, HttpStatusCode expected)
     {
         int walked = 0;
         foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => endpoint.BodyType is not null && !endpoint.IsCounted))
@@ -69,7 +69,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryBodyThatIsNoJsonIsToldWhereItStopsToBe()
+    public async Task Every_body_that_is_no_JSON_is_told_where_it_stops_to_be()
     {
         foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => endpoint.BodyType is not null && !endpoint.IsCounted))
         {
@@ -81,7 +81,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryFieldOfEveryBodyThatIsOfTheWrongFormIsNamedWithAllOthersThatAre()
+    public async Task Every_field_of_every_body_that_is_of_the_wrong_form_is_named_with_all_others_that_are()
     {
         var document = await DescribedEndpoint.DocumentAsync(shared.Client);
         int walked = 0;
@@ -101,7 +101,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryRequiredFieldThatIsMissingIsNamedBesideAnUnknownOne()
+    public async Task Every_required_field_that_is_missing_is_named_beside_an_unknown_one()
     {
         var document = await DescribedEndpoint.DocumentAsync(shared.Client);
         int walked = 0;
@@ -120,7 +120,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryEndpointRefusesQueryParametersThatItDoesNotKnow()
+    public async Task Every_endpoint_refuses_query_parameters_that_it_does_not_know()
     {
         foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => !endpoint.IsCounted))
         {
@@ -134,7 +134,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryQueryParameterThatIsNoTextIsRefusedByNameWhenItIsOfTheWrongForm()
+    public async Task Every_query_parameter_that_is_no_text_is_refused_by_name_when_it_is_of_the_wrong_form()
     {
         int walked = 0;
         foreach (var endpoint in await DescribedEndpoint.AllAsync(shared.Client))
@@ -157,7 +157,7 @@ public sealed class ConventionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryStrangerIsToldHowToSignInAndEveryoneElseWhatIsMissing()
+    public async Task Every_stranger_is_told_how_to_sign_in_and_everyone_else_what_is_missing()
     {
         using var stranger = new HttpClient { BaseAddress = shared.Service.Address };
         using var wrong = Bearer("wvm_wrong");

@@ -18,7 +18,7 @@ public sealed class DescriptionTests(SharedService shared)
     private static string Committed => Path.Combine(Folder, "../../docs/openapi-v1.json");
 
     [Fact]
-    public async Task RedoclysRecommendedRulesAreKept()
+    public async Task Redoclys_recommended_rules_are_kept()
     {
         string file = Path.Combine(Directory.CreateTempSubdirectory("webvm-openapi-").FullName, "v1.json");
         await File.WriteAllTextAsync(file, (await DescribedEndpoint.DocumentAsync(shared.Client)).ToJsonString(), Rest.Cancellation);
@@ -32,7 +32,7 @@ public sealed class DescriptionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryEndpointHasANameAndSaysWhoMayUseItAndWhatCanGoWrong()
+    public async Task Every_endpoint_has_a_name_and_says_who_may_use_it_and_what_can_go_wrong()
     {
         var endpoints = await DescribedEndpoint.AllAsync(shared.Client);
         Assert.Equal(endpoints.Count, endpoints.Select(endpoint => (string)endpoint.Description["operationId"]!).Distinct(StringComparer.Ordinal).Count());
@@ -55,7 +55,7 @@ public sealed class DescriptionTests(SharedService shared)
     [InlineData("VmSettings")]
     [InlineData("VmView")]
     [InlineData("VmSettingsPatch")]
-    public async Task EverySettingOfAVmSaysWhenAChangeIsTakenUp(string schema)
+    public async Task Every_setting_of_a_VM_says_when_a_change_is_taken_up(string schema)
     {
         var document = await DescribedEndpoint.DocumentAsync(shared.Client);
         var settings = document["components"]!["schemas"]!["VmSettings"]!["properties"]!.AsObject().Select(property => property.Key).ToList();
@@ -67,7 +67,7 @@ public sealed class DescriptionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task TheErrorsAreAClosedListThatIsDocumented()
+    public async Task The_errors_are_a_closed_list_that_is_documented()
     {
         var document = await DescribedEndpoint.DocumentAsync(shared.Client);
         string[] described = [.. document["components"]!["schemas"]!["ProblemDetails"]!["properties"]!["type"]!["enum"]!.AsArray().Select(type => (string)type!)];
@@ -79,18 +79,18 @@ public sealed class DescriptionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatTheApiHadInItsLastCommittedDescriptionItHasStill()
+    public async Task What_the_API_had_in_its_last_committed_description_it_has_still()
     {
         var committed = JsonNode.Parse(await File.ReadAllTextAsync(Committed, Rest.Cancellation))!;
         var now = await DescribedEndpoint.DocumentAsync(shared.Client);
         Assert.Empty(Growth.Breaks(committed, now));
         Assert.True(
             JsonNode.DeepEquals(committed, now),
-            $"The API has grown or says something in other words: commit its description, which {nameof(WriteTheDescription)} (an explicit test) writes to docs/openapi-v1.json.");
+            $"The API has grown or says something in other words: commit its description, which {nameof(Write_the_description)} (an explicit test) writes to docs/openapi-v1.json.");
     }
 
     [Fact(Explicit = true)]
-    public async Task WriteTheDescription()
+    public async Task Write_the_description()
     {
         var now = await DescribedEndpoint.DocumentAsync(shared.Client);
         if (File.Exists(Committed))
@@ -107,7 +107,7 @@ public sealed class DescriptionTests(SharedService shared)
     [InlineData("no longer answers 200 with application/json", "paths", "/api/v1/vms/{id}", "get", "responses", "200", "content")]
     [InlineData("/power/state is gone", "components", "schemas", "VmPowerView", "properties", "state")]
     [InlineData("body/cpus is gone", "components", "schemas", "VmSettings", "properties", "cpus")]
-    public async Task WhatIsTakenFromTheApiIsFound(string found, params string[] path)
+    public async Task What_is_taken_from_the_API_is_found(string found, params string[] path)
     {
         var before = await DescribedEndpoint.DocumentAsync(shared.Client);
         var after = before.DeepClone();
@@ -117,7 +117,7 @@ public sealed class DescriptionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatClientsWouldHaveToSendIsFound()
+    public async Task What_clients_would_have_to_send_is_found()
     {
         var before = await DescribedEndpoint.DocumentAsync(shared.Client);
         var after = before.DeepClone();

@@ -8,7 +8,7 @@ public sealed class PreconditionTests(SharedService shared)
     private HttpClient Client => shared.Client;
 
     [Fact]
-    public async Task EveryAnswerThatIsReadAgainUnchangedIsNotSentAgain()
+    public async Task Every_answer_that_is_read_again_unchanged_is_not_sent_again()
     {
         var resources = await ResourcesAsync();
         int walked = 0;
@@ -43,7 +43,7 @@ public sealed class PreconditionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryChangeOfWhatHasAnETagIsRefusedForOneThatIsOld()
+    public async Task Every_change_of_what_has_an_e_tag_is_refused_for_one_that_is_old()
     {
         var resources = await ResourcesAsync();
         int walked = 0;
@@ -74,7 +74,7 @@ public sealed class PreconditionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task AGuestThatStartsChangesWhatIsShownAndRefusesNobodysChange()
+    public async Task A_guest_that_starts_changes_what_is_shown_and_refuses_nobodys_change()
     {
         var vm = await Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(Client), Rest.NewName("etag")));
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -89,7 +89,7 @@ public sealed class PreconditionTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatIsShownOfFewFieldsHasATagOfItsOwn()
+    public async Task What_is_shown_of_few_fields_has_a_tag_of_its_own()
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("etag") });
         string path = $"/api/v1/vms/{vm["id"]}";

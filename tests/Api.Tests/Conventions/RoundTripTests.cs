@@ -13,7 +13,7 @@ public sealed class RoundTripTests(SharedService shared)
     [Theory]
     [InlineData("PATCH")]
     [InlineData("PUT")]
-    public async Task AVmThatIsSentBackAsItWasReadIsNotChanged(string method)
+    public async Task A_VM_that_is_sent_back_as_it_was_read_is_not_changed(string method)
     {
         var vm = await Client.CreateVmAsync(new
         {
@@ -33,7 +33,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryOtherResourceThatIsSentBackAsItWasReadIsNotChanged()
+    public async Task Every_other_resource_that_is_sent_back_as_it_was_read_is_not_changed()
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("back") });
         var snapshot = (await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "Before" })).Body!;
@@ -51,7 +51,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryLocationAndTargetAnswersWithWhatWasMade()
+    public async Task Every_location_and_target_answers_with_what_was_made()
     {
         var vm = await Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(Client), Rest.NewName("made")));
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -76,7 +76,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task ANameThatIsTakenIsToldWithWhoHasIt()
+    public async Task A_name_that_is_taken_is_told_with_who_has_it()
     {
         string name = Rest.NewName("taken");
         var vm = await Client.CreateVmAsync(new { name });
@@ -96,7 +96,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task SnapshotsAndImagesAreRenamed()
+    public async Task Snapshots_and_images_are_renamed()
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("renames") });
         string path = (string)(await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "first" })).Body!["target"]!;
@@ -116,7 +116,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task RestoringASnapshotSaysWhichSettingsComeBack()
+    public async Task Restoring_a_snapshot_says_which_settings_come_back()
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("restored"), cpus = 2 });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -136,7 +136,7 @@ public sealed class RoundTripTests(SharedService shared)
     [InlineData("2e0", 2)]
     [InlineData("0.2E+1", 2)]
     [InlineData("20e-1", 2)]
-    public async Task WholeNumbersAreTakenHoweverTheyAreWritten(string written, int cpus) =>
+    public async Task Whole_numbers_are_taken_however_they_are_written(string written, int cpus) =>
         Assert.Equal(cpus, (int)(await Client.CreateVmAsync($$"""{"name":"{{Rest.NewName("whole")}}","cpus":{{written}},"memory":1.34217728e8}"""))["cpus"]!);
 
     [Theory]
@@ -146,7 +146,7 @@ public sealed class RoundTripTests(SharedService shared)
     [InlineData("1e999999999")]
     [InlineData("99999999999999999999999999999999")]
     [InlineData("\"2\"")]
-    public async Task WhatIsNoWholeNumberIsNot(string written)
+    public async Task What_is_no_whole_number_is_not(string written)
     {
         var (status, problem, _) = await Client.SendAsync(HttpMethod.Post, "/api/v1/vms", $$"""{"name":"whole","cpus":{{written}}}""");
         Assert.Equal((HttpStatusCode.UnprocessableEntity, "/cpus"), (status, Rest.Pointers(problem).Single()));
@@ -154,7 +154,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task EveryKindOfFaultIsNamedInOneAnswer()
+    public async Task Every_kind_of_fault_is_named_in_one_answer()
     {
         var (_, problem, _) = await Client.SendAsync(HttpMethod.Post, "/api/v1/vms", """{"cpus":0,"colour":1,"engine":"qemu","display":{"width":5,"depth":24},"labels":{"a":1},"numa":[{"cpus":["x"]}],"boot":null}""");
         Assert.Equal(
@@ -164,7 +164,7 @@ public sealed class RoundTripTests(SharedService shared)
     }
 
     [Fact]
-    public async Task WhatIsGoingIsDeletedByOneOperationHoweverOftenOneAsks()
+    public async Task What_is_going_is_deleted_by_one_operation_however_often_one_asks()
     {
         var vm = await Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(Client), Rest.NewName("going")));
         string path = $"/api/v1/vms/{vm["id"]}";

@@ -57,7 +57,8 @@ internal static class Rooms
     public static string? Of(Type type) =>
         Namespace(type) is not { } space ? null : space == Root || space.Length == 0 ? "Program" : space[(Root.Length + 1)..].Split('.')[0];
 
-    private static string? Namespace(Type type)
+    /// <summary>The namespace of a type of the monitor, or of the one that it is nested in; null for others and for what the compiler makes.</summary>
+    public static string? Namespace(Type type)
     {
         var element = type;
         while (element.HasElementType)

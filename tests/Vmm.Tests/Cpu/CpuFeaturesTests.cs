@@ -1,7 +1,8 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Kvm;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Measurement;
+using WebVm.Vmm.Cpu.Probing;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Spec;
@@ -65,7 +66,7 @@ public sealed unsafe class CpuFeaturesTests
     public void Both_vendors_processors_can_be_had_of_soft_and_the_hosts_alone_of_KVM()
     {
         Assert.Equal(s_other, SoftOffer.ForGuests.Resolve(new CpuSpec { Vendor = s_other }).Vendor);
-        var offer = HostKvm.Offer;
+        var offer = KvmOffer.ForGuests;
         if (offer is null)
         {
             Assert.Skip("This host has no usable KVM.");
@@ -82,7 +83,7 @@ public sealed unsafe class CpuFeaturesTests
     [Fact]
     public void A_KVM_that_ignores_CPUID_refuses_models_and_says_so()
     {
-        var offer = HostKvm.Offer;
+        var offer = KvmOffer.ForGuests;
         if (offer is null or { ShowsModels: true })
         {
             Assert.Skip("This host's KVM shows guests what is set, or there is none.");

@@ -1,6 +1,8 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Host.Native;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
@@ -12,7 +14,7 @@ namespace WebVm.Vmm.Tests.Cpu;
 public sealed unsafe class CpuTopologyTests
 {
     [Fact]
-    public void OnePackageNumbersItsCores()
+    public void One_package_numbers_its_cores()
     {
         var topology = CpuTopology.Single(5);
         Assert.Equal([0u, 1u, 2u, 3u, 4u], Ids(topology));
@@ -21,7 +23,7 @@ public sealed unsafe class CpuTopologyTests
     }
 
     [Fact]
-    public void EachGroupIsAPackageAndTheFirstVcpuHasIdZero()
+    public void Each_group_is_a_package_and_the_first_vCPU_has_id_zero()
     {
         var topology = CpuTopology.Of([[1, 4], [], [0, 2, 3]]);
         Assert.Equal([0u, 4u, 1u, 2u, 5u], Ids(topology));
@@ -30,7 +32,7 @@ public sealed unsafe class CpuTopologyTests
     }
 
     [Fact]
-    public void WhereIdsWouldRunOutALargeGroupIsSeveralPackages()
+    public void Where_ids_would_run_out_a_large_group_is_several_packages()
     {
         // 33 cores need 6 bits, 32 packages of which would be 2048 ids.
         var topology = CpuTopology.Of([Enumerable.Range(0, 33).ToArray(), .. Enumerable.Range(33, 31).Select(cpu => (int[])[cpu])]);
@@ -40,7 +42,7 @@ public sealed unsafe class CpuTopologyTests
     }
 
     [Fact]
-    public void IdsAreUniqueAndFitWhateverTheGroups()
+    public void Ids_are_unique_and_fit_whatever_the_groups()
     {
         var random = new Random(11);
         for (int round = 0; round < 2000; round++)
@@ -63,7 +65,7 @@ public sealed unsafe class CpuTopologyTests
     }
 
     [Fact]
-    public void SoftTellsOfEachPlace()
+    public void Soft_tells_of_each_place()
     {
         using var memory = new GuestMemory();
         using var timers = new TimerService(new VirtualClock());
@@ -77,7 +79,7 @@ public sealed unsafe class CpuTopologyTests
     }
 
     [Fact]
-    public void KvmTellsOfEachPlace()
+    public void KVM_tells_of_each_place()
     {
         using var device = KvmDevice.TryOpen(out _);
         if (device is null)

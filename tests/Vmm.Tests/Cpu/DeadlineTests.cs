@@ -58,7 +58,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
 
     [Theory]
     [MemberData(nameof(Spinners))]
-    public void AGuestThatNeverEndsComesBackAtEachDeadlineAndNotBefore(string guest, string code)
+    public void A_guest_that_never_ends_comes_back_at_each_deadline_and_not_before(string guest, string code)
     {
         using var engine = Engine(guest);
         using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
@@ -77,7 +77,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     [Theory]
     [InlineData("soft")]
     [InlineData("kvm")]
-    public void ADeadlineThatIsOverLetsNothingOfTheGuestRun(string name)
+    public void A_deadline_that_is_over_lets_nothing_of_the_guest_run(string name)
     {
         using var engine = Engine(name);
         using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
@@ -97,7 +97,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     [Theory]
     [InlineData("soft")]
     [InlineData("kvm")]
-    public void ADeadlineThatWasTakenBackOrMovedAwayDoesNotEndTheRun(string name)
+    public void A_deadline_that_was_taken_back_or_moved_away_does_not_end_the_run(string name)
     {
         using var engine = Engine(name);
         using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
@@ -119,7 +119,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void DeadlinesPassWhileTheMachinesClockStandsStill()
+    public void Deadlines_pass_while_the_machines_clock_stands_still()
     {
         using var engine = Engine("soft");
         using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);
@@ -132,7 +132,7 @@ public sealed unsafe class DeadlineTests : IGuestBus, IDisposable
     [Theory]
     [InlineData("soft")]
     [InlineData("kvm")]
-    public void DeadlinesAllocateNothing(string name)
+    public void Deadlines_allocate_nothing(string name)
     {
         using var engine = Engine(name);
         using var cpu = engine.CreateVcpu(0, CpuPlace.Alone);

@@ -12,7 +12,7 @@ public sealed class DirectBootTests
     [Theory]
     [InlineData(32 << 20)]
     [InlineData(0xc000_0000)]
-    public void WhatFirmwareLeavesInMemoryIsWhereSoftwareLooksForIt(ulong ram)
+    public void What_firmware_leaves_in_memory_is_where_software_looks_for_it(ulong ram)
     {
         using var memory = Machine(ram);
         var plan = Prepare(memory, ram);
@@ -30,7 +30,7 @@ public sealed class DirectBootTests
     }
 
     [Fact]
-    public void AMachineWithoutRoomForTablesIsRefused()
+    public void A_machine_without_room_for_tables_is_refused()
     {
         using var memory = Machine(1 << 20);
 
@@ -38,7 +38,7 @@ public sealed class DirectBootTests
     }
 
     [Fact]
-    public void PreparingASecondTimeGivesTheSameGuest()
+    public void Preparing_a_second_time_gives_the_same_guest()
     {
         using var memory = Machine(64 << 20);
         var first = Prepare(memory, 64 << 20);

@@ -11,7 +11,7 @@ namespace WebVm.Vmm.Tests.Host;
 /// <summary>Every struct, offset and constant shared with the kernel is what the C headers say.</summary>
 public sealed class AbiTests
 {
-    private static readonly Type[] s_types = [.. typeof(KvmCalls).Assembly.GetTypes().Where(type => type.Namespace == typeof(KvmCalls).Namespace)];
+    private static readonly Type[] s_types = [.. typeof(KvmRequests).Assembly.GetTypes().Where(type => type.Namespace == typeof(KvmRequests).Namespace)];
 
     private static readonly string[] s_packageHeaders =
         ["errno.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/eventfd.h", "sys/ioctl.h", "sys/mman.h", "sys/socket.h", "sys/stat.h", "sys/uio.h", "sys/un.h", "termios.h", "time.h"];
@@ -25,7 +25,7 @@ public sealed class AbiTests
     };
 
     [Fact]
-    public void EveryStructHasTheLayoutOfItsCType()
+    public void Every_struct_has_the_layout_of_its_c_type()
     {
         var program = new CHeaderProbe();
         foreach (var type in s_types.Where(type => type.GetCustomAttribute<NativeTypeAttribute>() is not null))
@@ -41,7 +41,7 @@ public sealed class AbiTests
     }
 
     [Fact]
-    public void EveryConstantHasTheValueOfItsCConstant()
+    public void Every_constant_has_the_value_of_its_c_constant()
     {
         // One C program a class, as headers of glibc and of Linux that define the same things do not go together.
         List<string> differences = [];
@@ -61,7 +61,7 @@ public sealed class AbiTests
     }
 
     [Fact]
-    public void NothingSharedWithTheKernelIsLeftUnchecked()
+    public void Nothing_shared_with_the_kernel_is_left_unchecked()
     {
         var unchecked_ = s_types
             .Where(type => type is { IsValueType: true, IsEnum: false } && !type.Name.Contains('<', StringComparison.Ordinal))
@@ -76,7 +76,7 @@ public sealed class AbiTests
     }
 
     [Fact]
-    public void WhatIsUsedOfThePackageIsWhatTheHeadersSay()
+    public void What_is_used_of_the_package_is_what_the_headers_say()
     {
         var program = new CHeaderProbe();
         program.Include(s_packageHeaders);
@@ -103,7 +103,7 @@ public sealed class AbiTests
     }
 
     [Fact]
-    public void TheErrorOfAFailedCallOfThePackageIsKept()
+    public void The_error_of_a_failed_call_of_the_package_is_kept()
     {
         Assert.Equal(-1, LibC.fsync(-1));
         Assert.Equal(LibC.EBADF, Marshal.GetLastPInvokeError());
@@ -111,7 +111,7 @@ public sealed class AbiTests
     }
 
     [Fact]
-    public void AWrongOffsetIsNoticed()
+    public void A_wrong_offset_is_noticed()
     {
         var program = new CHeaderProbe();
         program.Include("linux/kvm.h");

@@ -29,7 +29,7 @@ public sealed class DescriptorPassingTests : IDisposable
     }
 
     [Fact]
-    public void AReceivedDescriptorIsTheSameFile()
+    public void A_received_descriptor_is_the_same_file()
     {
         using var memory = MemoryFile.Create("shared", 4096);
         SparseFile.Write(memory.Descriptor, 0, "ping"u8);
@@ -46,7 +46,7 @@ public sealed class DescriptorPassingTests : IDisposable
     }
 
     [Fact]
-    public void PlainBytesComeWithoutDescriptors()
+    public void Plain_bytes_come_without_descriptors()
     {
         DescriptorPassing.Send(_client.SafeHandle, "abc"u8, []);
         List<FileDescriptor> received = [];
@@ -57,7 +57,7 @@ public sealed class DescriptorPassingTests : IDisposable
     }
 
     [Fact]
-    public void ALargeMessageArrivesWholeThroughANonBlockingSocket()
+    public void A_large_message_arrives_whole_through_a_non_blocking_socket()
     {
         _client.Blocking = false;
         _server.Blocking = false;
@@ -79,5 +79,5 @@ public sealed class DescriptorPassingTests : IDisposable
     }
 
     [Fact]
-    public void ThePeerIsKnown() => Assert.Equal(Environment.ProcessId, DescriptorPassing.PeerOf(_server.SafeHandle).ProcessId);
+    public void The_peer_is_known() => Assert.Equal(Environment.ProcessId, DescriptorPassing.PeerOf(_server.SafeHandle).ProcessId);
 }

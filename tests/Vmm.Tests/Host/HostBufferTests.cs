@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Tests.Host;
 public sealed unsafe class HostBufferTests
 {
     [Fact]
-    public void WhatIsDiscardedReadsAsZeroAndCanBeWrittenAgain()
+    public void What_is_discarded_reads_as_zero_and_can_be_written_again()
     {
         using var memory = AddressReservation.Zeroed(3 * 4096);
         memory.Base[5000] = 7;
@@ -19,7 +19,7 @@ public sealed unsafe class HostBufferTests
     }
 
     [Fact]
-    public void ABootFilesBytesAreTheFilesUntilItIsDisposedAndNobodysThen()
+    public void A_boot_files_bytes_are_the_files_until_it_is_disposed_and_nobodys_then()
     {
         string path = Path.GetTempFileName();
         try
@@ -40,7 +40,7 @@ public sealed unsafe class HostBufferTests
     }
 
     [Fact]
-    public void AnEmptyBootFileHasNoBytes()
+    public void An_empty_boot_file_has_no_bytes()
     {
         string path = Path.GetTempFileName();
         using (var file = BootFile.Open(path))

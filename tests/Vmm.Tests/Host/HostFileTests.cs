@@ -13,7 +13,7 @@ public sealed class HostFileTests : IDisposable
     public void Dispose() => _directory.Delete(recursive: true);
 
     [Fact]
-    public void ASparseCopyIsEqualAndKeepsHolesAndDropsZeros()
+    public void A_sparse_copy_is_equal_and_keeps_holes_and_drops_zeros()
     {
         const int seed = 99;
         var random = new Random(seed);
@@ -45,7 +45,7 @@ public sealed class HostFileTests : IDisposable
     }
 
     [Fact]
-    public void APunchedHoleReadsAsZero()
+    public void A_punched_hole_reads_as_zero()
     {
         using var file = SparseFile.Open(At("file"), write: true);
         SparseFile.Write(file, 0, new byte[] { 1, 2, 3, 4 });
@@ -58,7 +58,7 @@ public sealed class HostFileTests : IDisposable
     }
 
     [Fact]
-    public void PublishingNeverOverwritesByAccident()
+    public void Publishing_never_overwrites_by_accident()
     {
         Directory.CreateDirectory(At("new"));
         File.WriteAllText(Path.Combine(At("new"), "x"), "new");
@@ -74,7 +74,7 @@ public sealed class HostFileTests : IDisposable
     }
 
     [Fact]
-    public void AFailedCallNamesItselfAndItsError()
+    public void A_failed_call_names_itself_and_its_error()
     {
         var failure = Assert.Throws<LinuxException>(() => SparseFile.Open(At("missing"), write: false));
         Assert.Equal(("open", 2), (failure.Call, failure.Errno));

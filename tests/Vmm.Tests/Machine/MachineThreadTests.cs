@@ -57,10 +57,12 @@ public sealed class MachineThreadTests
     {
         using var thread = new MachineThread("test", s_limit);
         var log = new List<string>();
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var active = thread.RunTransition(async ending =>
         {
             try
             {
+                begun.SetResult();
                 await Task.Delay(Timeout.Infinite, ending);
             }
             finally
@@ -68,6 +70,8 @@ public sealed class MachineThreadTests
                 log.Add("active gave up");
             }
         });
+        // One that has not begun would be overtaken, not cancelled.
+        await begun.Task.WaitAsync(s_limit);
         var queued = thread.RunTransition(_ =>
         {
             log.Add("queued");

@@ -18,7 +18,7 @@ public sealed class SavedStateReadersTests
     ];
 
     [Fact]
-    public void EveryReaderOfStatesIsStrict()
+    public void Every_reader_of_states_is_strict()
     {
         Assert.True(s_contexts.Length >= 8);
         foreach (var options in s_contexts.Select(context => context.Options))
@@ -30,7 +30,7 @@ public sealed class SavedStateReadersTests
 
     /// <summary>A generated reader leaves zero in a member that is not in the file, whatever a new object has there.</summary>
     [Fact]
-    public void AMemberThatDoesNotBeginAsZeroIsRequired()
+    public void A_member_that_does_not_begin_as_zero_is_required()
     {
         var records = s_contexts.SelectMany(Types).DistinctBy(type => type.Type).Where(type => type.Kind == JsonTypeInfoKind.Object && type.Type.GetConstructor([]) is not null).ToList();
         Assert.Contains(records, record => record.Type == typeof(PitChannelState));
@@ -46,7 +46,7 @@ public sealed class SavedStateReadersTests
     }
 
     [Fact]
-    public void AChannelOfThePitWithoutItsCountIsRefused()
+    public void A_channel_of_the_PIT_without_its_count_is_refused()
     {
         var options = s_contexts.Single(context => context.GetTypeInfo(typeof(PitChannelState)) is not null).Options;
         var type = (JsonTypeInfo<PitChannelState>)options.GetTypeInfo(typeof(PitChannelState));

@@ -46,7 +46,7 @@ internal sealed class CpuProfile
     public CpuFeatureSet Features { get; }
 
     /// <summary>Bits of CR4 that may be set. RDPMC may be allowed to user code by every processor.</summary>
-    public ulong Cr4 { get; } = Soft.Cr4.Pce;
+    public ulong Cr4 { get; } = State.Cr4.Pce;
 
     /// <summary>Bits of XCR0 that may be set.</summary>
     public ulong Xcr0 { get; }
@@ -55,7 +55,7 @@ internal sealed class CpuProfile
     public ulong Efer { get; }
 
     /// <summary>57 bits of linear address exist, whether or not CR4.LA57 has them used.</summary>
-    public bool HasLa57 => (Cr4 & Soft.Cr4.La57) != 0;
+    public bool HasLa57 => (Cr4 & State.Cr4.La57) != 0;
 
     /// <summary>Pages of 1 GiB exist; else the bit that makes them is reserved.</summary>
     public bool HasGigabytePages { get; }

@@ -174,7 +174,7 @@ internal sealed unsafe class KvmAssist : IDisposable
                 _state->Cr2 = result.Address;
                 break;
             case DebugException:
-                Soft.Interpretation.DebugRegisters.Report(ref *_state, result.Address);
+                Soft.Context.DebugRegisters.Report(ref *_state, result.Address);
                 break;
             default:
                 break;

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
@@ -35,7 +36,7 @@ public sealed unsafe class KvmEngine : ICpuEngine
     {
     }
 
-    /// <param name="profile">The processor that guests meet, of <see cref="HostKvm.Offer"/>; null for what guests get that ask for nothing.</param>
+    /// <param name="profile">The processor that guests meet, of <see cref="Measurement.KvmOffer.ForGuests"/>; null for what guests get that ask for nothing.</param>
     /// <exception cref="IOException">There is no usable KVM on this host.</exception>
     /// <exception cref="LinuxException">It refuses what is needed of it.</exception>
     internal KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock, CpuProfile? profile)

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Iced.Intel;
+using WebVm.Vmm.Cpu.Probing;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
@@ -75,7 +76,7 @@ internal sealed unsafe class KvmExtendedStateAssist
     {
         int size = StandardSize(requested);
         var image = _image.AsSpan(0, size);
-        if (!Move(address, image, write: false))
+        if (!Move(new(address), image, write: false))
         {
             return false;
         }
@@ -94,14 +95,14 @@ internal sealed unsafe class KvmExtendedStateAssist
 
         ulong before = BinaryPrimitives.ReadUInt64LittleEndian(image[HeaderAt..]);
         BinaryPrimitives.WriteUInt64LittleEndian(image[HeaderAt..], (before & ~requested) | (used & requested));
-        return Move(address, image, write: true);
+        return Move(new(address), image, write: true);
     }
 
     private bool SaveCompacted(ulong address, ulong requested)
     {
         int size = CompactedSize(requested);
         var image = _image.AsSpan(0, size);
-        if (!Move(address, image, write: false))
+        if (!Move(new(address), image, write: false))
         {
             return false;
         }
@@ -135,12 +136,12 @@ internal sealed unsafe class KvmExtendedStateAssist
         image.Slice(HeaderAt, HeaderSize).Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(image[HeaderAt..], stored);
         BinaryPrimitives.WriteUInt64LittleEndian(image[(HeaderAt + 8)..], requested | Compacted);
-        return Move(address, image, write: true);
+        return Move(new(address), image, write: true);
     }
 
     private bool Restore(ulong address, ulong requested, ulong enabled)
     {
-        if (!Move(address, _image.AsSpan(0, ExtendedAt), write: false))
+        if (!Move(new(address), _image.AsSpan(0, ExtendedAt), write: false))
         {
             return false;
         }
@@ -152,7 +153,7 @@ internal sealed unsafe class KvmExtendedStateAssist
             && (compacted ? (format & ~Compacted & ~enabled) == 0 && (present & ~format) == 0 : format == 0);
         int size = compacted ? CompactedSize(format & ~Compacted) : StandardSize(requested);
         var image = _image.AsSpan(0, size);
-        if (!valid || BinaryPrimitives.ReadUInt32LittleEndian(image[MxcsrAt..]) > ushort.MaxValue || !Move(address, image, write: false))
+        if (!valid || BinaryPrimitives.ReadUInt32LittleEndian(image[MxcsrAt..]) > ushort.MaxValue || !Move(new(address), image, write: false))
         {
             return false;
         }
@@ -240,25 +241,25 @@ internal sealed unsafe class KvmExtendedStateAssist
     }
 
     /// <summary>Copies between an image and guest memory by linear address. False, and nothing changed, when a page is not there or not writable.</summary>
-    private bool Move(ulong linear, Span<byte> image, bool write)
+    private bool Move(GuestVirtualAddress linear, Span<byte> image, bool write)
     {
         Span<ulong> pages = stackalloc ulong[(MaximumSize / GuestPhysicalAddress.PageSize) + 1];
         int count = 0;
-        ulong end = linear + (ulong)image.Length;
-        for (ulong page = linear & ~0xfffUL; page < end; page += GuestPhysicalAddress.PageSize)
+        ulong end = linear.Value + (ulong)image.Length;
+        for (var page = linear.Page; page.Value < end; page += GuestPhysicalAddress.PageSize)
         {
             if (_transfer.Translate(page) is not { } translated || (write && !translated.Writable)
-                || !_memory.TryFind(new GuestPhysicalAddress(translated.Physical), out var mapping) || mapping is not { Kind: BackingKind.Memory, Region.Kind: GuestMemoryKind.Ram })
+                || !_memory.TryFind(translated.Physical, out var mapping) || mapping is not { Kind: BackingKind.Memory, Region.Kind: GuestMemoryKind.Ram })
             {
                 return false;
             }
 
-            pages[count++] = translated.Physical & ~0xfffUL;
+            pages[count++] = translated.Physical.Value & ~0xfffUL;
         }
 
         for (int index = 0, at = 0; index < count; index++)
         {
-            ulong start = index == 0 ? linear & 0xfff : 0;
+            ulong start = index == 0 ? linear.PageOffset : 0;
             int length = (int)Math.Min(GuestPhysicalAddress.PageSize - (int)start, image.Length - at);
             var physical = new GuestPhysicalAddress(pages[index] + start);
             if (!(write ? _memory.TryWrite(physical, image.Slice(at, length)) : _memory.TryRead(physical, image.Slice(at, length))))

@@ -1,4 +1,5 @@
 using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Cpu.Kvm;

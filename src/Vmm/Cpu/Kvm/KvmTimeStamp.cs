@@ -1,3 +1,4 @@
+using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Cpu.Kvm;

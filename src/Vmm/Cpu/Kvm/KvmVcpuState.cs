@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Host.Native;
+using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Kvm;
 
@@ -164,11 +165,11 @@ internal sealed unsafe class KvmVcpuState : IDisposable
     public void WriteExtended() => Require(KvmRequests.KVM_SET_XSAVE, _xsave, nameof(KvmRequests.KVM_SET_XSAVE));
 
     /// <summary>The physical address of a linear one as the guest's page tables have it now; null when it is not mapped.</summary>
-    public (ulong Physical, bool Writable)? Translate(ulong linear)
+    public (GuestPhysicalAddress Physical, bool Writable)? Translate(GuestVirtualAddress linear)
     {
-        var translation = new kvm_translation { linear_address = linear };
+        var translation = new kvm_translation { linear_address = linear.Value };
         return KvmCalls.Control(_vcpu, KvmRequests.KVM_TRANSLATE, &translation) == 0 && translation.valid != 0
-            ? (translation.physical_address, translation.writeable != 0)
+            ? (new GuestPhysicalAddress(translation.physical_address), translation.writeable != 0)
             : null;
     }
 

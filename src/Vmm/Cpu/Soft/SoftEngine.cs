@@ -1,6 +1,7 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;

@@ -1,3 +1,4 @@
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft;

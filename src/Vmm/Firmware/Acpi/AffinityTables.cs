@@ -1,5 +1,6 @@
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
+using WebVm.Vmm.Firmware.Description;
 
 namespace WebVm.Vmm.Firmware.Acpi;
 

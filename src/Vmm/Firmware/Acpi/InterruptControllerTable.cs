@@ -1,6 +1,7 @@
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices;
+using WebVm.Vmm.Firmware.Description;
 
 namespace WebVm.Vmm.Firmware.Acpi;
 

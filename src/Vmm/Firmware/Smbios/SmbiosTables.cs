@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using WebVm.Vmm.Acpi;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Firmware.Smbios;

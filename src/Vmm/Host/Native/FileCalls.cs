@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Tmds.Linux;
+using WebVm.Vmm.Host.Marshalling;
 
 namespace WebVm.Vmm.Host.Native;
 

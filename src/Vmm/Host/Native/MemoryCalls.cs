@@ -1,4 +1,5 @@
 using Tmds.Linux;
+using WebVm.Vmm.Host.Marshalling;
 
 namespace WebVm.Vmm.Host.Native;
 

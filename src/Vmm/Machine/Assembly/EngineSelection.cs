@@ -1,7 +1,9 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Kvm;
+using WebVm.Vmm.Cpu.Measurement;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Devices.Bus;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Machine.Spec;
@@ -26,7 +28,7 @@ internal static class EngineSelection
         try
         {
             return kvm
-                ? new KvmEngine(memory, bus, timers.Clock, AsksForNothing(spec, known) || HostKvm.Offer is not { } offer ? null : Decide(offer, spec, known))
+                ? new KvmEngine(memory, bus, timers.Clock, AsksForNothing(spec, known) || KvmOffer.ForGuests is not { } offer ? null : Decide(offer, spec, known))
                 : new SoftEngine(memory, bus, timers, Decide(SoftOffer.ForGuests, spec, known));
         }
         catch (Exception failure) when (failure is LinuxException or IOException)
@@ -44,7 +46,7 @@ internal static class EngineSelection
     {
         try
         {
-            var offer = !TakesKvm(spec, known) ? SoftOffer.ForGuests : AsksForNothing(spec, known) ? null : HostKvm.Offer;
+            var offer = !TakesKvm(spec, known) ? SoftOffer.ForGuests : AsksForNothing(spec, known) ? null : KvmOffer.ForGuests;
             _ = offer is null ? null : Decide(offer, spec, known);
             return null;
         }
@@ -68,7 +70,7 @@ internal static class EngineSelection
 
         try
         {
-            return HostKvm.Offer is { } offer && Decide(offer, spec, known) is not null;
+            return KvmOffer.ForGuests is { } offer && Decide(offer, spec, known) is not null;
         }
         catch (CpuUnavailableException)
         {

@@ -1,7 +1,7 @@
 using WebVm.Vmm.Confinement;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.BuiltIn;
 using WebVm.Vmm.Devices.Bus;
@@ -13,6 +13,7 @@ using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Serial;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;

@@ -2,7 +2,6 @@ using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
-using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Spec;
 

@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Vmm.Machine.Saving;

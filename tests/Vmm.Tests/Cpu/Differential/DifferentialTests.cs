@@ -11,10 +11,10 @@ public sealed class DifferentialTests
     public static bool HasKvm => KvmRing3Machine.IsAvailable;
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void RandomStreamsEndAlikeOnBothProcessors() => Compare(seed: 1, instructions: 20_000, new InstructionPool(64), bitness: 64);
+    public void Random_streams_end_alike_on_both_processors() => Compare(seed: 1, instructions: 20_000, new InstructionPool(64), bitness: 64);
 
     [Fact(Explicit = true)]
-    public void AMillionRandomInstructionsEndAlikeOnBothProcessors()
+    public void A_million_random_instructions_end_alike_on_both_processors()
     {
         int seed = int.TryParse(Environment.GetEnvironmentVariable("WEBVM_SEED"), out int given) ? given : 2;
         long count = long.TryParse(Environment.GetEnvironmentVariable("WEBVM_COUNT"), out long asked) ? asked : 1_200_000;
@@ -22,7 +22,7 @@ public sealed class DifferentialTests
     }
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void CompatibilityModeStreamsEndAlike()
+    public void Compatibility_mode_streams_end_alike()
     {
         Assert.SkipUnless(
             RunsCompatibilityModeNatively(),
@@ -31,17 +31,17 @@ public sealed class DifferentialTests
     }
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void PrivilegedInstructionsFaultAlike() => Compare(seed: 1, instructions: 5_000, new InstructionPool(64, privileged: true), bitness: 64);
+    public void Privileged_instructions_fault_alike() => Compare(seed: 1, instructions: 5_000, new InstructionPool(64, privileged: true), bitness: 64);
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void RandomEncodingsMeanTheSame() => CompareEncodings(seed: 1, streams: 60);
+    public void Random_encodings_mean_the_same() => CompareEncodings(seed: 1, streams: 60);
 
     [Fact(Explicit = true)]
-    public void ManyRandomEncodingsMeanTheSame() =>
+    public void Many_random_encodings_mean_the_same() =>
         CompareEncodings(int.TryParse(Environment.GetEnvironmentVariable("WEBVM_SEED"), out int given) ? given : 2, streams: 3000);
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void APlantedMistakeIsFoundAndNamed()
+    public void A_planted_mistake_is_found_and_named()
     {
         using var oracle = new KvmRing3Machine();
         using var subject = new PlantedMistake(new SoftRing3Machine());

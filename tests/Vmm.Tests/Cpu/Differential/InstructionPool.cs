@@ -1,5 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 
 namespace WebVm.Vmm.Tests.Cpu.Differential;
 

@@ -1,4 +1,4 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Tests.Cpu.Differential;

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Kvm;
@@ -7,7 +7,7 @@ namespace WebVm.Vmm.Tests.Cpu.Kvm;
 public sealed class HostProbeTests(ITestOutputHelper output)
 {
     [Fact]
-    public void TheProbeMeasuresThisHostAndExplainsItsChoice()
+    public void The_probe_measures_this_host_and_explains_its_choice()
     {
         var probe = HostProbe.Measure();
         string json = JsonSerializer.Serialize(probe);

@@ -9,7 +9,7 @@ namespace WebVm.Vmm.Tests.Cpu.Kvm;
 public sealed class KvmAssistTests
 {
     [Fact]
-    public void AnInstructionThatKvmRefusesTakesEffect()
+    public void An_instruction_that_KVM_refuses_takes_effect()
     {
         using var guest = new KvmGuest();
         guest.Load("""
@@ -26,7 +26,7 @@ public sealed class KvmAssistTests
     }
 
     [Fact]
-    public void ABreakpointReachesItsHandlerAndReturns()
+    public void A_breakpoint_reaches_its_handler_and_returns()
     {
         using var guest = new KvmGuest();
         guest.Load("""
@@ -47,7 +47,7 @@ public sealed class KvmAssistTests
     }
 
     [Fact]
-    public void AnAssistedInstructionFaultsAsOnAProcessor()
+    public void An_assisted_instruction_faults_as_on_a_processor()
     {
         using var guest = new KvmGuest();
         guest.Load("""
@@ -68,7 +68,7 @@ public sealed class KvmAssistTests
     }
 
     [Fact]
-    public void VectorRegistersComeBackFromAnAssist()
+    public void Vector_registers_come_back_from_an_assist()
     {
         using var guest = new KvmGuest();
         guest.Load("""

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
@@ -16,7 +16,7 @@ public sealed class KvmBootTests(ITestOutputHelper output)
     [Theory(Explicit = true)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task DebiansKernelBringsUpItsProcessors(int cpus)
+    public async Task Debians_kernel_brings_up_its_processors(int cpus)
     {
         using var boot = new Boot(cpus);
         await boot.RunUntil("smp: Brought up 1 node", TimeSpan.FromMinutes(15), output);
@@ -25,7 +25,7 @@ public sealed class KvmBootTests(ITestOutputHelper output)
     [Theory(Explicit = true)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task DebiansKernelReachesAShell(int cpus)
+    public async Task Debians_kernel_reaches_a_shell(int cpus)
     {
         using var boot = new Boot(cpus);
         if (!KvmProbe.TakesSystemCalls())

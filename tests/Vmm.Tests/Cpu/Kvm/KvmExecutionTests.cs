@@ -11,7 +11,7 @@ public sealed class KvmExecutionTests
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
 
     [Fact]
-    public void PortAccessesReachTheBusWithTheirWidthAndAnswers()
+    public void Port_accesses_reach_the_bus_with_their_width_and_answers()
     {
         using var guest = new KvmGuest();
         guest.Bus.Answers[0x123] = 0xcafe;
@@ -32,7 +32,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void AStringOutputReachesTheBusElementByElement()
+    public void A_string_output_reaches_the_bus_element_by_element()
     {
         using var guest = new KvmGuest();
         guest.Load("""
@@ -49,7 +49,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void AStringInputFillsMemory()
+    public void A_string_input_fills_memory()
     {
         using var guest = new KvmGuest();
         guest.Load("""
@@ -66,7 +66,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void MemoryOutsideTheMapReachesTheBus()
+    public void Memory_outside_the_map_reaches_the_bus()
     {
         using var guest = new KvmGuest();
         guest.Load("""
@@ -83,7 +83,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void StoresToReadOnlyMemoryHaveNoEffect()
+    public void Stores_to_read_only_memory_have_no_effect()
     {
         using var guest = new KvmGuest();
         var rom = guest.Memory.CreateRegion("rom", GuestMemoryKind.Rom, 0x1000);
@@ -101,7 +101,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void MemoryMappedAndUnmappedLaterIsSeenByTheGuest()
+    public void Memory_mapped_and_unmapped_later_is_seen_by_the_guest()
     {
         using var guest = new KvmGuest();
         var late = guest.Memory.CreateRegion("late", GuestMemoryKind.Device, 0x2000);
@@ -120,7 +120,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public async Task ASpinningGuestIsKicked()
+    public async Task A_spinning_guest_is_kicked()
     {
         using var guest = new KvmGuest();
         guest.Load("cli\n spin: jmp spin");
@@ -142,7 +142,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void AKickBeforeTheRunStopsIt()
+    public void A_kick_before_the_run_stops_it()
     {
         using var guest = new KvmGuest();
         guest.Load("cli\n spin: jmp spin");
@@ -153,7 +153,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void AHaltedGuestIsKicked()
+    public void A_halted_guest_is_kicked()
     {
         using var guest = new KvmGuest();
         guest.Load("cli\n hlt");
@@ -162,7 +162,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void TheDeadlineEndsASpinWithInterruptsOff()
+    public void The_deadline_ends_a_spin_with_interrupts_off()
     {
         using var guest = new KvmGuest();
         guest.Load("cli\n spin: jmp spin");
@@ -182,7 +182,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void AnAccessIsCompleteWhenTheRunThatAnsweredItReturns()
+    public void An_access_is_complete_when_the_run_that_answered_it_returns()
     {
         using var guest = new KvmGuest();
         guest.Bus.Answers[0x123] = 0x77;
@@ -192,7 +192,7 @@ public sealed class KvmExecutionTests
     }
 
     [Fact]
-    public void ATripleFaultIsAShutdown()
+    public void A_triple_fault_is_a_shutdown()
     {
         using var guest = new KvmGuest();
 

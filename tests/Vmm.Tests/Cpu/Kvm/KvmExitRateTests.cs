@@ -6,7 +6,7 @@ namespace WebVm.Vmm.Tests.Cpu.Kvm;
 public sealed class KvmExitRateTests(ITestOutputHelper output)
 {
     [Fact]
-    public void AnsweringExitsAllocatesNothing()
+    public void Answering_exits_allocates_nothing()
     {
         using var guest = new KvmGuest();
         guest.Load("mov dx, 0x123\n again: in al, dx\n out 0xf4, al\n jmp again");
@@ -29,7 +29,7 @@ public sealed class KvmExitRateTests(ITestOutputHelper output)
     }
 
     [Fact(Explicit = true)]
-    public void ExitsPerSecondBesideAMinimalLoopInC()
+    public void Exits_per_second_beside_a_minimal_loop_in_c()
     {
         using (new KvmGuest())
         {
@@ -49,7 +49,7 @@ public sealed class KvmExitRateTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void AssistsAllocateNothing()
+    public void Assists_allocate_nothing()
     {
         using var guest = new KvmGuest();
         guest.Load("again: popcnt ax, bx\n out 0xf4, al\n jmp again");

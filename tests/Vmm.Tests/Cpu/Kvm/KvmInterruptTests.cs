@@ -113,7 +113,7 @@ public sealed class KvmInterruptTests
         """;
 
     [Fact]
-    public void AnAssertedLineInterruptsAHaltedGuest()
+    public void An_asserted_line_interrupts_a_halted_guest()
     {
         using var guest = new KvmGuest();
         guest.Load(SerialHandler);
@@ -122,7 +122,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void AMessageInterruptsAHaltedGuest()
+    public void A_message_interrupts_a_halted_guest()
     {
         using var guest = new KvmGuest();
         guest.Load(MessageHandler);
@@ -131,7 +131,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void AnEventDescriptorInterruptsTheGuestByItsMessage()
+    public void An_event_descriptor_interrupts_the_guest_by_its_message()
     {
         using var guest = new KvmGuest();
         using var source = new EventDescriptor();
@@ -146,7 +146,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void ADoorbellRaisesItsEventWithoutAnExit()
+    public void A_doorbell_raises_its_event_without_an_exit()
     {
         using var guest = new KvmGuest();
         using var doorbell = new EventDescriptor();
@@ -159,7 +159,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void AnInterruptAssertedBeforeASaveIsDeliveredAfterTheRestore()
+    public void An_interrupt_asserted_before_a_save_is_delivered_after_the_restore()
     {
         InterruptControllerState controllers;
         var cpu = new byte[System.Runtime.CompilerServices.Unsafe.SizeOf<WebVm.Vmm.Cpu.State.CpuState>()];
@@ -185,7 +185,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void ControllerStateSurvivesARoundTrip()
+    public void Controller_state_survives_a_round_trip()
     {
         using var guest = new KvmGuest(2);
         var found = guest.Engine.SaveInterruptControllers();
@@ -231,7 +231,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void TheParavirtualClockStandsStillWhileVmTimeDoes()
+    public void The_paravirtual_clock_stands_still_while_VM_time_does()
     {
         using var guest = new KvmGuest();
         guest.Clock.Stop();
@@ -242,7 +242,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void TheParavirtualClockAndTheTimeStampCountersCatchUpWithVmTime()
+    public void The_paravirtual_clock_and_the_time_stamp_counters_catch_up_with_VM_time()
     {
         const ulong day = 86_400_000_000_000;
         using var guest = new KvmGuest(2);
@@ -263,7 +263,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void TimeStampCountersStandStillWhileVmTimeDoesAndStayTogether()
+    public void Time_stamp_counters_stand_still_while_VM_time_does_and_stay_together()
     {
         using var guest = new KvmGuest(2);
         guest.Clock.Stop();
@@ -286,7 +286,7 @@ public sealed class KvmInterruptTests
     }
 
     [Fact]
-    public void ThePitMakesNoInterruptsWhileAnHpetReplacesIt()
+    public void The_PIT_makes_no_interrupts_while_an_HPET_replaces_it()
     {
         using var guest = new KvmGuest();
         guest.Load(TickCounter);

@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using WebVm.Vmm.Cpu;
+using WebVm.Vmm.Cpu.Measurement;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 
@@ -14,7 +14,7 @@ public sealed unsafe class KvmLongModeTests
     private const uint Tables = 0x8000;
 
     [Fact]
-    public void AUserProgramReachesItsKernelBySyscallAndComesBack()
+    public void A_user_program_reaches_its_kernel_by_SYSCALL_and_comes_back()
     {
         using var guest = new KvmGuest();
         guest.Write(Kernel, KvmGuest.Assemble("""

@@ -12,7 +12,7 @@ public sealed unsafe class KvmStateTests
     private const ulong LongMode = (1 << 8) | (1 << 10);
 
     [Fact]
-    public void ArchitecturalStateSurvivesARoundTrip()
+    public void Architectural_state_survives_a_round_trip()
     {
         using var guest = new KvmGuest();
         var random = new Random(20261120);
@@ -88,7 +88,7 @@ public sealed unsafe class KvmStateTests
     [InlineData(VcpuActivity.Active)]
     [InlineData(VcpuActivity.Halted)]
     [InlineData(VcpuActivity.WaitForSipi)]
-    public void ActivityAndPendingEventsSurviveARoundTrip(VcpuActivity activity)
+    public void Activity_and_pending_events_survive_a_round_trip(VcpuActivity activity)
     {
         using var guest = new KvmGuest(2);
         byte[] cpu = new byte[Unsafe.SizeOf<CpuState>()];
@@ -113,7 +113,7 @@ public sealed unsafe class KvmStateTests
     }
 
     [Fact]
-    public void ASecondProcessorStartsByInitAndSipi()
+    public void A_second_processor_starts_by_init_and_SIPI()
     {
         using var guest = new KvmGuest(2);
         guest.Write(0x3000, KvmGuest.Assemble("bits 16\n mov al, 0x77\n out 0xf4, al\n hlt"));
@@ -150,7 +150,7 @@ public sealed unsafe class KvmStateTests
     }
 
     [Fact]
-    public void PagesThatTheGuestWritesAreDirty()
+    public void Pages_that_the_guest_writes_are_dirty()
     {
         using var guest = new KvmGuest();
         using var watch = guest.Memory.Watch(guest.Ram);
@@ -177,7 +177,7 @@ public sealed unsafe class KvmStateTests
     }
 
     [Fact]
-    public void ImpossibleStateIsAFailureAndNeverMore()
+    public void Impossible_state_is_a_failure_and_never_more()
     {
         const int seed = 4711;
         var random = new Random(seed);
@@ -211,7 +211,7 @@ public sealed unsafe class KvmStateTests
     }
 
     [Fact]
-    public void RandomCodeNeverLeavesTheRunByAnException()
+    public void Random_code_never_leaves_the_run_by_an_exception()
     {
         const int seed = 815;
         var random = new Random(seed);

@@ -1,9 +1,10 @@
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Time;
@@ -116,7 +117,7 @@ public sealed unsafe class AvailabilityTests
         Assert.Equal(present ? Outcome.Continue : Outcome.Exception, outcome);
 
         machine.Write(LongModeProcessor.PageTables + 0x1008, 0x87UL);
-        Assert.Equal(present, SlowAccess.TryProbe(machine.Cpu, 0x4000_0000, 1, write: false));
+        Assert.Equal(present, SlowAccess.TryProbe(machine.Cpu, new(0x4000_0000), 1, write: false));
         Assert.True(present || machine.Cpu->ExceptionErrorCode == 9);
     }
 

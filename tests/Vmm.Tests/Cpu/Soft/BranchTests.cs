@@ -1,7 +1,6 @@
-using Xunit;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
+using Xunit;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
@@ -9,7 +8,7 @@ namespace WebVm.Vmm.Tests.Cpu.Soft;
 public sealed unsafe class BranchTests
 {
     [Fact]
-    public void XsaveAreaIsAligned() => Assert.Equal(0, CpuState.XsaveOffset % 64);
+    public void XSAVE_area_is_aligned() => Assert.Equal(0, CpuState.XsaveOffset % 64);
 
     /// <summary>At a block's start, later in a block, and across a page's end: what RIP-relative addresses are relative to differs.</summary>
     [Theory]
@@ -17,7 +16,7 @@ public sealed unsafe class BranchTests
     [InlineData(LongModeProcessor.Code, int.MinValue)]
     [InlineData(LongModeProcessor.Code + 0xffc, int.MaxValue)]
     [InlineData(LongModeProcessor.Code + 0xffc, int.MinValue)]
-    public void RipRelativeAddressesReachAllOfTheirDisplacement(ulong start, int displacement)
+    public void Rip_relative_addresses_reach_all_of_their_displacement(ulong start, int displacement)
     {
         using var machine = new LongModeProcessor();
         byte[] load = [0x48, 0x8d, 0x05, .. BitConverter.GetBytes(displacement)]; // LEA RAX, [RIP + displacement]
@@ -34,7 +33,7 @@ public sealed unsafe class BranchTests
     [Theory]
     [InlineData(LongModeProcessor.Code)]
     [InlineData(LongModeProcessor.Code + 0xff5)]
-    public void AnInstructionOfSixteenBytesIsAProtectionFault(ulong start)
+    public void An_instruction_of_sixteen_bytes_is_a_protection_fault(ulong start)
     {
         using var machine = new LongModeProcessor();
         const ulong Undefined = 0x3000, Protection = 0x3010;
@@ -56,7 +55,7 @@ public sealed unsafe class BranchTests
     }
 
     [Fact]
-    public void CallReturnAndLoop()
+    public void Call_return_and_loop()
     {
         using var machine = new LongModeProcessor();
         machine.Place(a =>

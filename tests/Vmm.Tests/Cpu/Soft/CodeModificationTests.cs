@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Tests.Cpu.Soft;
 public sealed unsafe class CodeModificationTests
 {
     [Fact]
-    public void AStoreIntoTheNextInstructionTakesEffectAtOnce()
+    public void A_store_into_the_next_instruction_takes_effect_at_once()
     {
         using var machine = new LongModeProcessor();
         // mov byte [rip+1], 0x22; mov al, 0x11; hlt: the store replaces the immediate of the second.
@@ -18,7 +18,7 @@ public sealed unsafe class CodeModificationTests
     }
 
     [Fact]
-    public void ALoopThatRewritesItsOwnBodyCountsEveryVersion()
+    public void A_loop_that_rewrites_its_own_body_counts_every_version()
     {
         using var machine = new LongModeProcessor();
         machine.Place(a =>
@@ -41,7 +41,7 @@ public sealed unsafe class CodeModificationTests
     }
 
     [Fact]
-    public void StringStoresIntoCodeAreSeen()
+    public void String_stores_into_code_are_seen()
     {
         using var machine = new LongModeProcessor();
         machine.Place(a =>
@@ -61,7 +61,7 @@ public sealed unsafe class CodeModificationTests
     }
 
     [Fact]
-    public void AnInstructionAcrossPagesNoticesChangesOfBoth()
+    public void An_instruction_across_pages_notices_changes_of_both()
     {
         using var machine = new LongModeProcessor();
         const ulong At = LongModeProcessor.Code + 0xffd;
@@ -86,7 +86,7 @@ public sealed unsafe class CodeModificationTests
     }
 
     [Fact]
-    public void CodeChangedFromOutsideIsDecodedAnew()
+    public void Code_changed_from_outside_is_decoded_anew()
     {
         using var machine = new LongModeProcessor();
         machine.Place([0xb0, 0x11, 0xf4]);
@@ -101,7 +101,7 @@ public sealed unsafe class CodeModificationTests
     }
 
     [Fact]
-    public void AnEndlessLoopEndsWhenAnotherThreadPatchesIt()
+    public void An_endless_loop_ends_when_another_thread_patches_it()
     {
         using var machine = new LongModeProcessor();
         // mov al, 1; jmp short -2 (to itself) becomes hlt.
@@ -113,7 +113,7 @@ public sealed unsafe class CodeModificationTests
     }
 
     [Fact]
-    public void TheCacheSurvivesBeingFilledManyTimes()
+    public void The_cache_survives_being_filled_many_times()
     {
         using var machine = new LongModeProcessor();
         // 1 MiB of "inc eax; jmp +0": a block every four bytes, rewritten between rounds so that nothing is reused.

@@ -1,6 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Memory;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,9 +1,8 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
-using static Iced.Intel.AssemblerRegisters;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
@@ -19,7 +18,7 @@ public sealed unsafe class EventTests
     private const ulong IstStack = 0xa0_0000;
 
     [Fact]
-    public void PageFaultPushesItsFrameAndSetsCr2()
+    public void Page_fault_pushes_its_frame_and_sets_CR2()
     {
         using var machine = WithHandlers();
         machine.Gpr(4) = LongModeProcessor.Stack - 8;
@@ -45,7 +44,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void NonCanonicalAddressesAreGeneralProtectionAndStackFaults()
+    public void Non_canonical_addresses_are_general_protection_and_stack_faults()
     {
         using var machine = WithHandlers();
         machine.Place(a =>
@@ -68,7 +67,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void InterruptStackTableSwitchesStacks()
+    public void Interrupt_stack_table_switches_stacks()
     {
         using var machine = WithHandlers(ist: 1);
         machine.Place(a => a.ud2());
@@ -78,7 +77,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void SoftwareInterruptsRespectTheGatesPrivilege()
+    public void Software_interrupts_respect_the_gates_privilege()
     {
         using var machine = WithHandlers();
         EnterUser(machine, a => a.@int(0x30));
@@ -100,7 +99,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void ContributoryFaultsMakeADoubleFault()
+    public void Contributory_faults_make_a_double_fault()
     {
         using var machine = WithHandlers();
         // #GP whose gate is not present: #NP on the way, so #DF with error code 0.
@@ -116,7 +115,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void AFaultWhileDeliveringADoubleFaultShutsDown()
+    public void A_fault_while_delivering_a_double_fault_shuts_down()
     {
         using var machine = WithHandlers();
         machine.Cpu->State.Idtr.Limit = 0;
@@ -126,7 +125,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void UserCodeCannotTouchWhatIsTheSystems()
+    public void User_code_cannot_touch_what_is_the_systems()
     {
         (Action<Assembler> Code, ulong Vector)[] cases =
         [
@@ -146,7 +145,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void SystemCallsGoAndReturn()
+    public void System_calls_go_and_return()
     {
         using var machine = WithHandlers(dpl: 3);
         machine.Cpu->State.Msr.Star = (8UL << 32) | (0x1bUL << 48);
@@ -183,7 +182,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void TrapFlagStopsBehindEveryInstruction()
+    public void Trap_flag_stops_behind_every_instruction()
     {
         using var machine = WithHandlers();
         machine.Place(
@@ -214,7 +213,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void SteppingOverASystemCallTrapsInUserCodeAlone()
+    public void Stepping_over_a_system_call_traps_in_user_code_alone()
     {
         using var machine = WithHandlers();
         machine.Place(
@@ -258,7 +257,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void InstructionBreakpointsHitOnceAndResumeByRf()
+    public void Instruction_breakpoints_hit_once_and_resume_by_rf()
     {
         using var machine = WithHandlers();
         machine.Place(
@@ -290,7 +289,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void DataBreakpointsTrapBehindTheAccess()
+    public void Data_breakpoints_trap_behind_the_access()
     {
         using var machine = WithHandlers();
         machine.Cpu->State.Dr[0] = LongModeProcessor.Data + 4;
@@ -310,7 +309,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void AlignmentIsCheckedForUsersWhoAsk()
+    public void Alignment_is_checked_for_users_who_ask()
     {
         using var machine = WithHandlers();
         machine.Cpu->State.Cr0 |= Cr0.Am;
@@ -333,7 +332,7 @@ public sealed unsafe class EventTests
     [InlineData(1, 1)]
     [InlineData(2, 2)]
     [InlineData(3, 2)]
-    public void AnNmiWaitsBehindTheOneInService(int sent, int delivered)
+    public void An_NMI_waits_behind_the_one_in_service(int sent, int delivered)
     {
         using var machine = WithHandlers();
         machine.Place(
@@ -359,7 +358,7 @@ public sealed unsafe class EventTests
     }
 
     [Fact]
-    public void OfNmisThatComeDuringOneOneIsKeptAndSaved()
+    public void Of_nmis_that_come_during_one_one_is_kept_and_saved()
     {
         using var machine = WithHandlers();
         machine.Cpu->State.NmiBlocked = 1;

@@ -1,9 +1,8 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
 using WebVm.Vmm.Cpu.State;
-using static Iced.Intel.AssemblerRegisters;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
@@ -14,17 +13,17 @@ public sealed unsafe class HostileCodeTests
     [InlineData(64)]
     [InlineData(32)]
     [InlineData(16)]
-    public void RandomBytesNeverHarmTheHost(int bitness) => Run(bitness, seeds: 60, milliseconds: 15);
+    public void Random_bytes_never_harm_the_host(int bitness) => Run(bitness, seeds: 60, milliseconds: 15);
 
     [Theory(Explicit = true)]
     [InlineData(64)]
     [InlineData(32)]
     [InlineData(16)]
-    public void RandomBytesNeverHarmTheHostLong(int bitness) => Run(bitness, seeds: 3000, milliseconds: 40);
+    public void Random_bytes_never_harm_the_host_long(int bitness) => Run(bitness, seeds: 3000, milliseconds: 40);
 
     /// <summary>A state that no processor could be in, as a damaged file may hold it.</summary>
     [Fact]
-    public void RandomStatesNeverHarmTheHost()
+    public void Random_states_never_harm_the_host()
     {
         for (int seed = 0; seed < 150; seed++)
         {

@@ -16,7 +16,7 @@ public sealed unsafe class IdlenessTests : IDisposable
     public void Dispose() => _processor.Dispose();
 
     [Fact]
-    public void AProcessorThatSleepsGivesItsBlocksBackAndGoesOnWithNewOnes()
+    public void A_processor_that_sleeps_gives_its_blocks_back_and_goes_on_with_new_ones()
     {
         var vcpu = _processor.Vcpu;
         vcpu.IdleWindow = TimeSpan.FromMilliseconds(10);
@@ -35,7 +35,7 @@ public sealed unsafe class IdlenessTests : IDisposable
     }
 
     [Fact]
-    public void AProcessorThatHaltsBetweenWorkKeepsItsBlocks()
+    public void A_processor_that_halts_between_work_keeps_its_blocks()
     {
         var vcpu = _processor.Vcpu;
         PlaceLongProgram();

@@ -1,5 +1,5 @@
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 
@@ -10,7 +10,7 @@ public sealed unsafe class ModeTests
 {
     /// <summary>From the real mode that a start-up message gives through protected to 64-bit mode, to compatibility mode and all the way back.</summary>
     [Fact]
-    public void ThroughAllModesAndBack()
+    public void Through_all_modes_and_back()
     {
         using var machine = new LongModeProcessor();
         Start(machine, """
@@ -102,7 +102,7 @@ public sealed unsafe class ModeTests
 
     /// <summary>Ring 3 calls ring 0 through a 32-bit call gate with two parameters, which returns and drops them.</summary>
     [Fact]
-    public void CallGatesSwitchStacksAndCopyParameters()
+    public void Call_gates_switch_stacks_and_copy_parameters()
     {
         using var machine = new LongModeProcessor();
         Start(machine, Protected + """
@@ -141,7 +141,7 @@ public sealed unsafe class ModeTests
 
     /// <summary>A program in virtual-8086 mode whose INT goes to the monitor in ring 0.</summary>
     [Fact]
-    public void Virtual8086ModeIsEnteredAndLeftByInterrupts()
+    public void Virtual8086_mode_is_entered_and_left_by_interrupts()
     {
         using var machine = new LongModeProcessor();
         Start(machine, Protected + """
@@ -184,7 +184,7 @@ public sealed unsafe class ModeTests
 
     /// <summary>CALL to another task's TSS and IRET back: every register is the task's own.</summary>
     [Fact]
-    public void TasksSwitchAndReturn()
+    public void Tasks_switch_and_return()
     {
         using var machine = new LongModeProcessor();
         Start(machine, Protected + """
@@ -279,7 +279,7 @@ public sealed unsafe class ModeTests
     [InlineData("jmp 0x20:0", 13)]
     [InlineData("jmp 0x0:0", 13)]
     [InlineData("mov ax, 0x1000\nmov ds, ax", 13)]
-    public void SegmentsAreChecked(string program, int vector)
+    public void Segments_are_checked(string program, int vector)
     {
         using var machine = new LongModeProcessor();
         Start(machine, Protected + program + "\n    int 0x20\nstop:\n    hlt\n" + Tables("dq 0", "dw stop, 0x18, 0xee00, 0"));

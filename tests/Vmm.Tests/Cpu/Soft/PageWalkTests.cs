@@ -1,6 +1,7 @@
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.State;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
@@ -15,7 +16,7 @@ public sealed unsafe class PageWalkTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
-    public void FourLevelWalksFollowTheRules(int largeAt)
+    public void Four_level_walks_follow_the_rules(int largeAt)
     {
         using var machine = new LongModeProcessor();
         var random = new System.Random(42 + largeAt);
@@ -29,7 +30,7 @@ public sealed unsafe class PageWalkTests
             bool user = random.Next(2) == 0;
             bool open = random.Next(2) == 0;
             var privilege = user ? Privilege.User : (machine.Cpu->State.Cr4 & Cr4.Smap) != 0 && !open ? Privilege.Supervisor : Privilege.SupervisorOpen;
-            bool walked = PageWalk.TryWalk(machine.Cpu, machine.Memory, Linear, access, privilege, out var translation);
+            bool walked = PageWalk.TryWalk(machine.Cpu, machine.Memory, new(Linear), access, privilege, out var translation);
             uint? expected = Expected(machine.Cpu, entries, largeAt, access, user, privilege);
             string seen = $"round {round}: {string.Join(' ', entries.Select(e => e.ToString("x")))} {access} {privilege} cr0 {machine.Cpu->State.Cr0:x} cr4 {machine.Cpu->State.Cr4:x} efer {machine.Cpu->State.Efer:x}";
             Assert.True(walked == (expected is null), $"{seen}: code {translation.ErrorCode:x}, expected {expected:x}");
@@ -48,21 +49,21 @@ public sealed unsafe class PageWalkTests
     }
 
     [Fact]
-    public void FiveLevelsAddOneTable()
+    public void Five_levels_add_one_table()
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->State.Cr4 |= Cr4.La57;
         machine.Write(0x5_0000UL, LongModeProcessor.PageTables | 7);
         machine.Cpu->State.Cr3 = 0x5_0000;
         machine.Vcpu.StateReplaced();
-        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, LongModeProcessor.Code, AccessKind.Read, Privilege.User, out var translation));
+        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(LongModeProcessor.Code), AccessKind.Read, Privilege.User, out var translation));
         Assert.Equal(LongModeProcessor.Code, translation.Physical.Value);
         Assert.True(SlowAccess.IsCanonical(machine.Cpu, 0x00ff_ffff_ffff_ffff));
-        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, 1UL << 48, AccessKind.Read, Privilege.User, out _));
+        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(1UL << 48), AccessKind.Read, Privilege.User, out _));
     }
 
     [Fact]
-    public void PaeWalksFromLoadedPointers()
+    public void Pae_walks_from_loaded_pointers()
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->State.Efer = Efer.Nxe;
@@ -70,16 +71,16 @@ public sealed unsafe class PageWalkTests
         machine.Cpu->State.Pdpte[3] = 0x5_1001;
         machine.Write(0x5_1000UL + (0x1ff * 8), 0x5_2007UL);
         machine.Write(0x5_2000UL + (0x1ff * 8), 0x8000_0000_0060_0007UL);
-        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, 0xffff_f123, AccessKind.Read, Privilege.User, out var translation));
+        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(0xffff_f123), AccessKind.Read, Privilege.User, out var translation));
         Assert.Equal(0x60_0123UL, translation.Physical.Value);
-        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, 0xffff_f123, AccessKind.Fetch, Privilege.User, out translation));
+        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(0xffff_f123), AccessKind.Fetch, Privilege.User, out translation));
         Assert.Equal(0x15u, translation.ErrorCode);
-        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, 0, AccessKind.Write, Privilege.Supervisor, out translation));
+        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(0), AccessKind.Write, Privilege.Supervisor, out translation));
         Assert.Equal(2u, translation.ErrorCode);
     }
 
     [Fact]
-    public void ThirtyTwoBitWalksKnowLargePages()
+    public void Thirty_two_bit_walks_know_large_pages()
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->State.Efer = 0;
@@ -89,11 +90,11 @@ public sealed unsafe class PageWalkTests
         machine.Write(0x5_1000UL + (5 * 4), 0x60_0005u);
         // 4 MiB page at 0x12_0080_0000: bits 39:32 in bits 20:13.
         machine.Write(0x5_0000UL + (2 * 4), 0x0080_0087u | (0x12u << 13));
-        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, 0x0040_5678, AccessKind.Read, Privilege.User, out var translation));
+        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(0x0040_5678), AccessKind.Read, Privilege.User, out var translation));
         Assert.Equal(0x60_0678UL, translation.Physical.Value);
-        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, 0x0040_5678, AccessKind.Write, Privilege.User, out translation));
+        Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(0x0040_5678), AccessKind.Write, Privilege.User, out translation));
         Assert.Equal(7u, translation.ErrorCode);
-        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, 0x0080_1234, AccessKind.Write, Privilege.User, out translation));
+        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(0x0080_1234), AccessKind.Write, Privilege.User, out translation));
         Assert.Equal(0x12_0080_1234UL, translation.Physical.Value);
         Assert.Equal(0xe7u, machine.Read<uint>(0x5_0000UL + (2 * 4)) & 0xff);
     }

@@ -1,7 +1,7 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Interrupts;

@@ -3,11 +3,11 @@ using System.Text.Json;
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Machine.Saving;
-using static Iced.Intel.AssemblerRegisters;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 

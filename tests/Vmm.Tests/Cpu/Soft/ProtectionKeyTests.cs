@@ -1,8 +1,9 @@
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using Xunit;
 
@@ -31,14 +32,14 @@ public sealed unsafe class ProtectionKeyTests
     public void PKRU_limits_data_accesses_to_user_pages(ulong rights, int cpl, bool writeProtect, uint read, uint write)
     {
         using var machine = Machine(Cr4.Pke, cpl, writeProtect, user: true);
-        ProtectionKeys.SetUser(machine.Cpu, (uint)rights);
+        ProtectionKeyRights.SetUser(machine.Cpu, (uint)rights);
         Assert.Equal(read, Probe(machine, write: false));
         Assert.Equal(write, Probe(machine, write: true));
 
         // Taken up at once, and not without CR4.PKE.
-        ProtectionKeys.SetUser(machine.Cpu, 0);
+        ProtectionKeyRights.SetUser(machine.Cpu, 0);
         Assert.Equal(0u, Probe(machine, write: true));
-        ProtectionKeys.SetUser(machine.Cpu, (uint)rights);
+        ProtectionKeyRights.SetUser(machine.Cpu, (uint)rights);
         Assert.Equal(write, Probe(machine, write: true));
         Assert.True(ControlRegisters.TrySetCr4(machine.Cpu, machine.Cpu->State.Cr4 & ~Cr4.Pke));
         Assert.Equal(0u, Probe(machine, write: true));
@@ -58,7 +59,7 @@ public sealed unsafe class ProtectionKeyTests
         Assert.Equal(write, Probe(machine, write: true));
 
         // PKRU has no say in it.
-        ProtectionKeys.SetUser(machine.Cpu, uint.MaxValue);
+        ProtectionKeyRights.SetUser(machine.Cpu, uint.MaxValue);
         Assert.Equal(read, Probe(machine, write: false));
     }
 
@@ -96,7 +97,7 @@ public sealed unsafe class ProtectionKeyTests
         using var machine = Machine(Cr4.Pke | Cr4.Osxsave, 0, true, user: true);
         machine.Cpu->State.Xcr0 = 0x207;
         machine.Vcpu.StateReplaced();
-        ProtectionKeys.SetUser(machine.Cpu, 0x0fed_cba8);
+        ProtectionKeyRights.SetUser(machine.Cpu, 0x0fed_cba8);
         machine.Gpr(0) = components;
         machine.Gpr(2) = 0;
         machine.Gpr(6) = LongModeProcessor.Data + 0x20_0000;
@@ -105,7 +106,7 @@ public sealed unsafe class ProtectionKeyTests
         machine.Place(compacted ? [0x0f, 0xc7, 0x26, 0x0f, 0xae, 0x2e] : [0x0f, 0xae, 0x26, 0x0f, 0xae, 0x2e]);
         Assert.Equal(1, machine.Vcpu.Step(1, out _));
         Assert.Equal(0x0fed_cba8UL, machine.Read<ulong>(machine.Gpr(6) + (ulong)offset));
-        ProtectionKeys.SetUser(machine.Cpu, 4);
+        ProtectionKeyRights.SetUser(machine.Cpu, 4);
         Assert.Equal(1, machine.Vcpu.Step(1, out _));
         Assert.Equal(0x0fed_cba8UL, machine.Cpu->State.Xsave.Pkru);
 
@@ -133,5 +134,5 @@ public sealed unsafe class ProtectionKeyTests
     }
 
     private static uint Probe(LongModeProcessor machine, bool write) =>
-        SlowAccess.TryProbe(machine.Cpu, LongModeProcessor.Data + 8, 4, write) ? 0 : machine.Cpu->ExceptionErrorCode;
+        SlowAccess.TryProbe(machine.Cpu, new(LongModeProcessor.Data + 8), 4, write) ? 0 : machine.Cpu->ExceptionErrorCode;
 }

@@ -3,6 +3,8 @@ using System.Runtime.InteropServices;
 using Iced.Intel;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Interrupts;
 using WebVm.Vmm.Memory;
@@ -33,7 +35,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void ASpinningGuestYieldsAtItsDeadline()
+    public void A_spinning_guest_yields_at_its_deadline()
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xeb, 0xfe]);
@@ -43,7 +45,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void ASleepingGuestYieldsAtItsDeadlineAndToAKick()
+    public void A_sleeping_guest_yields_at_its_deadline_and_to_a_kick()
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xfa, 0xf4]);
@@ -55,7 +57,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void AKickBeforeTheRunIsNotLost()
+    public void A_kick_before_the_run_is_not_lost()
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xeb, 0xfe]);
@@ -65,7 +67,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
 
     /// <summary>A machine that ends takes its devices' memory away after its vCPUs have ended.</summary>
     [Fact]
-    public void MemoryMayGoAndInterruptsComeAfterAVcpuHasEnded()
+    public void Memory_may_go_and_interrupts_come_after_a_vCPU_has_ended()
     {
         var region = _memory.CreateRegion("bar", GuestMemoryKind.Device, 1 << 16);
         Assert.True(_memory.TryMap(region, new GuestPhysicalAddress(0x1000_0000)));
@@ -96,7 +98,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void AnInterruptWakesFromHaltAndReturnsBehindIt()
+    public void An_interrupt_wakes_from_halt_and_returns_behind_it()
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         // The handler at 0x600 counts and ends the interrupt at the 8259A; the program halts three times and then spins.
@@ -125,7 +127,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void ASleepingGuestsOwnTimerNeedsNoOtherThread()
+    public void A_sleeping_guests_own_timer_needs_no_other_thread()
     {
         // Nobody fires them.
         var timers = new SilentTimers();
@@ -168,7 +170,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void ProcessorsAreStartedByInitAndStartUp()
+    public void Processors_are_started_by_init_and_start_up()
     {
         using var first = _engine.CreateVcpu(0, CpuPlace.Alone);
         using var second = _engine.CreateVcpu(1, CpuTopology.Single(2)[1]);
@@ -190,7 +192,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void RunningAllocatesNothing()
+    public void Running_allocates_nothing()
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         // Loads, stores, calls, a port and an MMIO access in an endless loop.
@@ -206,7 +208,7 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     }
 
     [Fact]
-    public void StateSurvivesSaveAndLoad()
+    public void State_survives_save_and_load()
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         Begin(cpu, [0xf9, 0xb8, 0x34, 0x12, 0xeb, 0xfe]);

@@ -9,7 +9,7 @@ namespace WebVm.Vmm.Tests.Cpu.Soft;
 public sealed unsafe class SpeedTests
 {
     [Fact(Explicit = true)]
-    public void IntegerLoop() => Measure("integer loop", 20_000_000, a =>
+    public void Integer_loop() => Measure("integer loop", 20_000_000, a =>
     {
         var again = a.CreateLabel();
         a.Label(ref again);
@@ -23,7 +23,7 @@ public sealed unsafe class SpeedTests
     }, 6);
 
     [Fact(Explicit = true)]
-    public void MemoryLoop() => Measure("load/store loop", 20_000_000, a =>
+    public void Memory_loop() => Measure("load/store loop", 20_000_000, a =>
     {
         var again = a.CreateLabel();
         a.Label(ref again);
@@ -37,7 +37,7 @@ public sealed unsafe class SpeedTests
     }, 6);
 
     [Fact(Explicit = true)]
-    public void CallLoop() => Measure("call/return loop", 10_000_000, a =>
+    public void Call_loop() => Measure("call/return loop", 10_000_000, a =>
     {
         var again = a.CreateLabel();
         var routine = a.CreateLabel();
@@ -59,7 +59,7 @@ public sealed unsafe class SpeedTests
     }, 7);
 
     [Fact(Explicit = true)]
-    public void ProtectedModeMemoryLoop() => Measure("32-bit load/store loop", 20_000_000, a =>
+    public void Protected_mode_memory_loop() => Measure("32-bit load/store loop", 20_000_000, a =>
     {
         var again = a.CreateLabel();
         a.Label(ref again);
@@ -74,7 +74,7 @@ public sealed unsafe class SpeedTests
     }, 7, bitness: 32);
 
     [Fact(Explicit = true)]
-    public void SegmentBaseLoop() => Measure("GS-relative loop", 20_000_000, a =>
+    public void Segment_base_loop() => Measure("GS-relative loop", 20_000_000, a =>
     {
         var again = a.CreateLabel();
         a.Label(ref again);

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
 using WebVm.Vmm.Cpu;
 using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
-using WebVm.Vmm.Cpu.Soft.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Time;
@@ -18,7 +20,7 @@ public sealed unsafe class TimeStampCounterTests
     [InlineData(2_596_128)]
     [InlineData(3_999_999)]
     [InlineData(799_997)]
-    public void TheCounterRunsAtTheFrequencyOfTheStateThatItWasGiven(uint kilohertz)
+    public void The_counter_runs_at_the_frequency_of_the_state_that_it_was_given(uint kilohertz)
     {
         const long start = 5_000_000_000;
         const ulong atStart = 1UL << 40;

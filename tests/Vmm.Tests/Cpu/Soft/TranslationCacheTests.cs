@@ -1,7 +1,6 @@
-using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft;
-using static Iced.Intel.AssemblerRegisters;
+using WebVm.Vmm.Cpu.State;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
@@ -13,7 +12,7 @@ public sealed unsafe class TranslationCacheTests
     private const ulong WindowDirectory = 0x5_1000;
 
     [Fact]
-    public void InvlpgMakesANewMappingVisible()
+    public void Invlpg_makes_a_new_mapping_visible()
     {
         using var machine = WithWindow();
         machine.Place(a =>
@@ -30,7 +29,7 @@ public sealed unsafe class TranslationCacheTests
     }
 
     [Fact]
-    public void InvlpgOfOneFragmentDropsAllOfALargePage()
+    public void Invlpg_of_one_fragment_drops_all_of_a_large_page()
     {
         using var machine = WithWindow();
         machine.Write(WindowDirectory, 0x60_00e7UL);
@@ -55,7 +54,7 @@ public sealed unsafe class TranslationCacheTests
     }
 
     [Fact]
-    public void ReloadingCr3MakesANewMappingVisible()
+    public void Reloading_CR3_makes_a_new_mapping_visible()
     {
         using var machine = WithWindow();
         machine.Place(a =>
@@ -72,7 +71,7 @@ public sealed unsafe class TranslationCacheTests
     }
 
     [Fact]
-    public void PcidsKeepTheirTranslationsApart()
+    public void Pcids_keep_their_translations_apart()
     {
         using var machine = WithWindow();
         machine.Cpu->State.Cr4 |= Cr4.Pcide;
@@ -110,7 +109,7 @@ public sealed unsafe class TranslationCacheTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
-    public void InvpcidOfEveryTypeReachesTheCurrentSpace(int type)
+    public void Invpcid_of_every_type_reaches_the_current_space(int type)
     {
         using var machine = WithWindow();
         machine.Cpu->State.Cr4 |= Cr4.Pcide;
@@ -132,7 +131,7 @@ public sealed unsafe class TranslationCacheTests
     }
 
     [Fact]
-    public void ThousandsOfAddressSpacesAreRecycledCorrectly()
+    public void Thousands_of_address_spaces_are_recycled_correctly()
     {
         using var machine = WithWindow();
         machine.Place(a =>

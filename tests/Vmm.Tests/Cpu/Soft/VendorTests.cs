@@ -1,10 +1,10 @@
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
-using static Iced.Intel.AssemblerRegisters;
 using Xunit;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
@@ -291,7 +291,7 @@ public sealed unsafe class VendorTests
             machine.Write(LongModeProcessor.Gdt + 0x38, wide >> 32);
             machine.Place(code);
             Assert.True(la57 == (Step(machine) == Outcome.Continue), what);
-            Assert.True(la57 || machine.Cpu->Exception == WebVm.Vmm.Cpu.Soft.Exceptions.ExceptionVector.GeneralProtection, what);
+            Assert.True(la57 || machine.Cpu->Exception == WebVm.Vmm.Cpu.Soft.Context.ExceptionVector.GeneralProtection, what);
         }
     }
 

@@ -6,7 +6,7 @@ namespace WebVm.Vmm.Tests.Devices.Display;
 public sealed class AreaScalerTests
 {
     [Fact]
-    public void APixelIsTheMeanOfTheAreaThatItCovers()
+    public void A_pixel_is_the_mean_of_the_area_that_it_covers()
     {
         // Three columns become two: each takes one column and half of the middle one.
         byte[] target = new byte[2 * Screenshot.BytesPerPixel];
@@ -15,7 +15,7 @@ public sealed class AreaScalerTests
     }
 
     [Fact]
-    public void ALineOfOnePixelDoesNotVanish()
+    public void A_line_of_one_pixel_does_not_vanish()
     {
         const int width = 1024;
         const int height = 768;
@@ -30,7 +30,7 @@ public sealed class AreaScalerTests
     [InlineData(640, 400, 639, 399)]
     [InlineData(2560, 1600, 16, 10)]
     [InlineData(7, 5, 7, 1)]
-    public void OneColourStaysThatColour(int width, int height, int targetWidth, int targetHeight)
+    public void One_colour_stays_that_colour(int width, int height, int targetWidth, int targetHeight)
     {
         byte[] source = new byte[width * height * Screenshot.BytesPerPixel];
         source.AsSpan().Fill(201);

@@ -9,7 +9,7 @@ public sealed class KeyboardLayoutTests
     [InlineData("us")]
     [InlineData("de")]
     [InlineData("fr")]
-    public void EveryPrintableAsciiCharacterCanBeTyped(string name)
+    public void Every_printable_ASCII_character_can_be_typed(string name)
     {
         var layout = KeyboardLayout.Find(name)!;
         string characters = new string([.. Enumerable.Range(32, 95).Select(c => (char)c)]) + "\n\t\b";
@@ -29,14 +29,14 @@ public sealed class KeyboardLayoutTests
     [InlineData("fr", 'm', KeyCode.Semicolon, KeyModifiers.None)]
     [InlineData("fr", '@', KeyCode.Digit0, KeyModifiers.AltGr)]
     [InlineData("fr", '#', KeyCode.Digit3, KeyModifiers.AltGr)]
-    public void CharactersAreWhereTheLayoutHasThem(string name, char character, KeyCode key, KeyModifiers modifiers)
+    public void Characters_are_where_the_layout_has_them(string name, char character, KeyCode key, KeyModifiers modifiers)
     {
         Assert.True(KeyboardLayout.Find(name)!.TryGetStrokes(character, out var strokes));
         Assert.Equal([new KeyStroke(key, modifiers)], strokes.ToArray());
     }
 
     [Fact]
-    public void ADeadKeyIsFollowedByItsLetterOrSpace()
+    public void A_dead_key_is_followed_by_its_letter_or_space()
     {
         var german = KeyboardLayout.Find("de")!;
         Assert.True(german.TryGetStrokes('é', out var accented));
@@ -46,12 +46,12 @@ public sealed class KeyboardLayoutTests
     }
 
     [Fact]
-    public void WhatALayoutDoesNotHaveIsNotTyped() => Assert.False(KeyboardLayout.Us.TryGetStrokes('é', out _));
+    public void What_a_layout_does_not_have_is_not_typed() => Assert.False(KeyboardLayout.Us.TryGetStrokes('é', out _));
 
     [Theory]
     [InlineData(KeyModifiers.None, "KeyA")]
     [InlineData(KeyModifiers.Shift, "ShiftLeft KeyA")]
     [InlineData(KeyModifiers.Shift | KeyModifiers.AltGr, "ShiftLeft AltRight KeyA")]
-    public void ModifiersArePressedBeforeTheirKey(KeyModifiers modifiers, string expected) =>
+    public void Modifiers_are_pressed_before_their_key(KeyModifiers modifiers, string expected) =>
         Assert.Equal(expected, string.Join(' ', new KeyStroke(KeyCode.KeyA, modifiers).Chord));
 }

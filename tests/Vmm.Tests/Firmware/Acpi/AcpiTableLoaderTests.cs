@@ -5,6 +5,7 @@ using WebVm.Vmm.Devices.FirmwareConfig;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Machine.Assembly;
 using WebVm.Vmm.Machine.Profiles;
 using WebVm.Vmm.Machine.Spec;
@@ -25,7 +26,7 @@ public sealed class AcpiTableLoaderTests
     };
 
     [Fact]
-    public void FollowingTheScriptGivesTheSameTablesAsPlacingThemDirectly()
+    public void Following_the_script_gives_the_same_tables_as_placing_them_directly()
     {
         var set = AcpiTableSet.Create(s_machine);
         var loader = new AcpiTableLoader(set);
@@ -82,7 +83,7 @@ public sealed class AcpiTableLoaderTests
     }
 
     [Fact]
-    public void FirmwareFindsItsFilesInFwCfg()
+    public void Firmware_finds_its_files_in_fw_cfg()
     {
         var items = new FwCfgItems();
         using var memory = new GuestMemory();
@@ -101,7 +102,7 @@ public sealed class AcpiTableLoaderTests
     }
 
     [Fact]
-    public void TablesAreOfTheMapThatFirmwareHasSetUpByTheTimeItAsksForThem()
+    public void Tables_are_of_the_map_that_firmware_has_set_up_by_the_time_it_asks_for_them()
     {
         var spec = new MachineSpec
         {

@@ -4,8 +4,8 @@ using System.Text.RegularExpressions;
 using WebVm.Vmm.Acpi;
 using WebVm.Vmm.Devices;
 using WebVm.Vmm.Devices.Catalogue;
-using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Acpi;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Machine.Profiles;
 using WebVm.Vmm.Machine.Spec;
 using WebVm.Vmm.Memory;
@@ -25,7 +25,7 @@ public sealed partial class AcpiTableTests
 
     [Theory]
     [MemberData(nameof(Machines))]
-    public void EveryTableSurvivesDisassemblyAndRecompilationWithoutErrorOrWarning(int cpus, int nodes, bool hpet)
+    public void Every_table_survives_disassembly_and_recompilation_without_error_or_warning(int cpus, int nodes, bool hpet)
     {
         var set = AcpiTableSet.Create(Machine(cpus, nodes, hpet));
         using var iasl = new Iasl();
@@ -45,7 +45,7 @@ public sealed partial class AcpiTableTests
 
     [Theory]
     [MemberData(nameof(Machines))]
-    public void EveryChecksumIsRightAndEveryPointerLeadsToItsTable(int cpus, int nodes, bool hpet)
+    public void Every_checksum_is_right_and_every_pointer_leads_to_its_table(int cpus, int nodes, bool hpet)
     {
         var set = AcpiTableSet.Create(Machine(cpus, nodes, hpet));
         byte[] block = set.Build(s_block);
@@ -78,7 +78,7 @@ public sealed partial class AcpiTableTests
     [Theory]
     [InlineData(true, "0x1D")]
     [InlineData(false, "0x1C")]
-    public void PortsStandInTheTableWithTheirWiresAndNativeHotPlugIsGrantedWhereThereIsSome(bool hotPlug, string granted)
+    public void Ports_stand_in_the_table_with_their_wires_and_native_hot_plug_is_granted_where_there_is_some(bool hotPlug, string granted)
     {
         var port = new DeviceSpec("port", "pcie.root-port") { At = "pci:05.2" }.WithSettings($$"""{"hotPlug":{{(hotPlug ? "true" : "false")}}}""");
         var machine = Machine(cpus: 1, nodes: 1, hpet: false) with { Devices = PcDevices.Create(new MachineSpec { Devices = [.. Profile.Pc, port] }) };
@@ -95,14 +95,14 @@ public sealed partial class AcpiTableTests
     }
 
     [Fact]
-    public void AMachineWithoutPortsGrantsNoNativeHotPlug()
+    public void A_machine_without_ports_grants_no_native_hot_plug()
     {
         using var iasl = new Iasl();
         Assert.Contains("Local0 = (CDW3 & 0x1C)", iasl.RoundTrip("DSDT", Resolve(Machine(cpus: 1, nodes: 0, hpet: false), "DSDT")).Source, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void AProcessorThatMayBeAddedIsOnlineCapableAndNotThere()
+    public void A_processor_that_may_be_added_is_online_capable_and_not_there()
     {
         var machine = Machine(cpus: 3, nodes: 0, hpet: false);
         machine = machine with { Cpus = [.. machine.Cpus.Select((cpu, index) => cpu with { Enabled = index < 2 })] };
@@ -117,7 +117,7 @@ public sealed partial class AcpiTableTests
     }
 
     [Fact]
-    public void TheAffinityTableNamesTheNodeOfEveryProcessorAndMemoryRange()
+    public void The_affinity_table_names_the_node_of_every_processor_and_memory_range()
     {
         var machine = Machine(cpus: 3, nodes: 2, hpet: false) with
         {
@@ -134,7 +134,7 @@ public sealed partial class AcpiTableTests
     }
 
     [Fact]
-    public void DistancesStandInTheTableAsGiven()
+    public void Distances_stand_in_the_table_as_given()
     {
         var machine = Machine(cpus: 2, nodes: 2, hpet: false) with { Distances = [[10, 33], [44, 10]] };
 
@@ -142,7 +142,7 @@ public sealed partial class AcpiTableTests
     }
 
     [Fact]
-    public void ProcessorsBeyond254HaveX2ApicEntries()
+    public void Processors_beyond_254_have_x2_APIC_entries()
     {
         using var iasl = new Iasl();
         string source = iasl.RoundTrip("APIC", Resolve(Machine(cpus: 300, nodes: 0, hpet: false), "APIC")).Source;
@@ -153,7 +153,7 @@ public sealed partial class AcpiTableTests
     }
 
     [Fact]
-    public void ADescriptionThatContradictsItselfIsRefused()
+    public void A_description_that_contradicts_itself_is_refused()
     {
         var good = Machine(cpus: 2, nodes: 2, hpet: false);
         PlatformDescription[] wrong =

@@ -7,7 +7,7 @@ namespace WebVm.Vmm.Tests.Firmware.Boot;
 public sealed class BootParametersAbiTests
 {
     [Fact]
-    public void EveryOffsetInBootParamsIsThatOfTheKernelsHeader()
+    public void Every_offset_in_boot_params_is_that_of_the_kernels_header()
     {
         var program = new CHeaderProbe();
         program.Include("asm/bootparam.h", "linux/screen_info.h");

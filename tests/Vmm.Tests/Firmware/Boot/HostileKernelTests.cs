@@ -18,15 +18,15 @@ public sealed class HostileKernelTests
 
     [Theory]
     [MemberData(nameof(Formats))]
-    public void AMutatedKernelBootsOrIsRefusedAndNeverReachesReservedMemory(string format) => Fuzz(format, Environment.TickCount, rounds: 1500);
+    public void A_mutated_kernel_boots_or_is_refused_and_never_reaches_reserved_memory(string format) => Fuzz(format, Environment.TickCount, rounds: 1500);
 
     [Theory(Explicit = true)]
     [MemberData(nameof(Formats))]
-    public void AMutatedKernelBootsOrIsRefusedForALongTime(string format) => Fuzz(format, Environment.TickCount, rounds: 200_000);
+    public void A_mutated_kernel_boots_or_is_refused_for_a_long_time(string format) => Fuzz(format, Environment.TickCount, rounds: 200_000);
 
     [Theory]
     [MemberData(nameof(Formats))]
-    public void EveryPrefixOfAKernelIsRefusedOrBoots(string format)
+    public void Every_prefix_of_a_kernel_is_refused_or_boots(string format)
     {
         using var bench = new BootBench(16 << 20);
         byte[] good = Good(format);

@@ -10,7 +10,7 @@ public sealed unsafe class LinuxLoaderTests
     private const int Rsi = 6;
 
     [Fact]
-    public void ABzImageIsLoadedWhereItPrefersAndEnteredIn64BitModeWithBootParams()
+    public void A_bz_image_is_loaded_where_it_prefers_and_entered_in_64_bit_mode_with_boot_params()
     {
         using var bench = new BootBench();
         var plan = bench.Load(SyntheticKernel.BzImage(), "console=ttyS0");
@@ -37,7 +37,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void TheIdentityMapAndDescriptorsAtTheEntryLeadWhereTheyShould()
+    public void The_identity_map_and_descriptors_at_the_entry_lead_where_they_should()
     {
         using var bench = new BootBench();
         var state = bench.Enter(bench.Load(SyntheticKernel.BzImage()));
@@ -57,7 +57,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void TheMemoryMapInBootParamsIsTheMachines()
+    public void The_memory_map_in_boot_params_is_the_machines()
     {
         using var bench = new BootBench();
         var plan = bench.Load(SyntheticKernel.BzImage());
@@ -72,7 +72,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void TheInitrdLiesAsHighAsAllowedInFreeRam()
+    public void The_initrd_lies_as_high_as_allowed_in_free_RAM()
     {
         using var bench = new BootBench();
         byte[] contents = SyntheticKernel.Pattern(12345);
@@ -86,7 +86,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void TheInitrdStaysBelowTheLimitInTheHeader()
+    public void The_initrd_stays_below_the_limit_in_the_header()
     {
         using var bench = new BootBench();
         byte[] kernel = SyntheticKernel.BzImage();
@@ -97,7 +97,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void AFramebufferIsHandedOverAsAnEfiOne()
+    public void A_framebuffer_is_handed_over_as_an_EFI_one()
     {
         using var bench = new BootBench();
         var plan = bench.Load(
@@ -115,7 +115,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void TheRandomSeedIsASetupDataNode()
+    public void The_random_seed_is_a_setup_data_node()
     {
         using var bench = new BootBench();
         byte[] seed = SyntheticKernel.Pattern(32);
@@ -129,7 +129,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void AKernelWithoutA64BitEntryIsEnteredIn32BitMode()
+    public void A_kernel_without_a_64_bit_entry_is_entered_in_32_bit_mode()
     {
         using var bench = new BootBench();
         var state = bench.Enter(bench.Load(SyntheticKernel.BzImage(xloadflags: 0)));
@@ -142,7 +142,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void ARelocatableKernelMovesWhenItsPlaceIsBeyondRam()
+    public void A_relocatable_kernel_moves_when_its_place_is_beyond_RAM()
     {
         using var bench = new BootBench();
         byte[] kernel = SyntheticKernel.BzImage();
@@ -154,7 +154,7 @@ public sealed unsafe class LinuxLoaderTests
     [Theory]
     [InlineData(2047, true)]
     [InlineData(2048, false)]
-    public void TheCommandLineMayBeAsLongAsTheHeaderSays(int length, bool fits)
+    public void The_command_line_may_be_as_long_as_the_header_says(int length, bool fits)
     {
         using var bench = new BootBench();
         string line = new('x', length);
@@ -171,7 +171,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void AnElfVmlinuxIsLoadedByPhysicalAddressWithItsBssCleared()
+    public void An_ELF_vmlinux_is_loaded_by_physical_address_with_its_BSS_cleared()
     {
         using var bench = new BootBench();
         bench.Memory.TryFill(new(0x100_0000), 0x4000, 0xcc);
@@ -190,7 +190,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void BrokenFilesAreRefusedByNameAndReason()
+    public void Broken_files_are_refused_by_name_and_reason()
     {
         using var bench = new BootBench();
         byte[] good = SyntheticKernel.BzImage();
@@ -229,7 +229,7 @@ public sealed unsafe class LinuxLoaderTests
     }
 
     [Fact]
-    public void AnInitrdLargerThanRamIsRefusedByItsName()
+    public void An_initrd_larger_than_RAM_is_refused_by_its_name()
     {
         using var bench = new BootBench(32 << 20);
         var e = Assert.Throws<BootException>(() => bench.Load(SyntheticKernel.BzImage(), "", new BootModule(new BootFile("big.cpio", new byte[31 << 20]))));

@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Tests.Firmware.Boot;
 public sealed class MemoryMapTests
 {
     [Fact]
-    public void TheMapOfAMachineWithMemoryOnBothSidesOfTheHole()
+    public void The_map_of_a_machine_with_memory_on_both_sides_of_the_hole()
     {
         var map = MemoryMap.Create(
             [(new(0), 0x4000_0000), (new(0x4000_0000), 0x8000_0000), (new(0x1_0000_0000), 0x4000_0000)],
@@ -29,12 +29,12 @@ public sealed class MemoryMapTests
     }
 
     [Fact]
-    public void ReservedRangesThatOverlapAreRefused() => Assert.Throws<ArgumentException>(() => MemoryMap.Create(
+    public void Reserved_ranges_that_overlap_are_refused() => Assert.Throws<ArgumentException>(() => MemoryMap.Create(
         [(new(0), 0x4000_0000)],
         [new(new(0x1000), 0x2000, MemoryMapType.Reserved), new(new(0x2000), 0x2000, MemoryMapType.AcpiNvs)]));
 
     [Fact]
-    public void RandomMapsAreSortedDisjointAndCoverExactlyTheRamThatIsNotReserved()
+    public void Random_maps_are_sorted_disjoint_and_cover_exactly_the_RAM_that_is_not_reserved()
     {
         int seed = Environment.TickCount;
         var random = new Random(seed);

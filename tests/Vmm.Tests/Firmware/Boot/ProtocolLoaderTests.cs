@@ -11,7 +11,7 @@ public sealed unsafe class ProtocolLoaderTests
     private const int Rbx = 3;
 
     [Fact]
-    public void APvhKernelFindsItsStartInfoAndModules()
+    public void A_PVH_kernel_finds_its_start_info_and_modules()
     {
         using var bench = new BootBench();
         byte[] module = SyntheticKernel.Pattern(777);
@@ -40,7 +40,7 @@ public sealed unsafe class ProtocolLoaderTests
     [InlineData(true, true, BootProtocol.LinuxElf)]
     [InlineData(true, false, BootProtocol.Pvh)]
     [InlineData(false, true, BootProtocol.Pvh)]
-    public void OfTwoEntriesLinuxIsTakenByTheOneThatHandsADisplayOver(bool linux, bool display, BootProtocol expected)
+    public void Of_two_entries_Linux_is_taken_by_the_one_that_hands_a_display_over(bool linux, bool display, BootProtocol expected)
     {
         using var bench = new BootBench();
         var framebuffer = display ? new LinearFramebuffer(new(0xd000_0000), 800, 600, 3200) : null;
@@ -53,7 +53,7 @@ public sealed unsafe class ProtocolLoaderTests
     }
 
     [Fact]
-    public void AMultibootElfIsEnteredAtThePhysicalAddressOfItsEntry()
+    public void A_Multiboot_ELF_is_entered_at_the_physical_address_of_its_entry()
     {
         using var bench = new BootBench();
         byte[] module = SyntheticKernel.Pattern(5000);
@@ -91,7 +91,7 @@ public sealed unsafe class ProtocolLoaderTests
     }
 
     [Fact]
-    public void AMultibootImageWithAddressFieldsIsLoadedByThem()
+    public void A_Multiboot_image_with_address_fields_is_loaded_by_them()
     {
         using var bench = new BootBench();
         bench.Memory.TryFill(new(0x20_0000), 0x1000, 0xcc);
@@ -105,7 +105,7 @@ public sealed unsafe class ProtocolLoaderTests
     }
 
     [Fact]
-    public void AFramebufferIsInTheMultibootInformation()
+    public void A_framebuffer_is_in_the_Multiboot_information()
     {
         using var bench = new BootBench();
         var plan = bench.Load(
@@ -120,7 +120,7 @@ public sealed unsafe class ProtocolLoaderTests
     }
 
     [Fact]
-    public void WrongImagesAreRefusedWithTheirReason()
+    public void Wrong_images_are_refused_with_their_reason()
     {
         using var bench = new BootBench();
         (byte[] File, string Reason)[] wrong =
@@ -152,7 +152,7 @@ public sealed unsafe class ProtocolLoaderTests
     }
 
     [Fact]
-    public void AnElfFileWithoutThePvhNoteIsRefusedAsPvh()
+    public void An_ELF_file_without_the_PVH_note_is_refused_as_PVH()
     {
         using var bench = new BootBench();
         var e = Assert.Throws<BootException>(() => bench.Load(new BootSource

@@ -4,6 +4,7 @@ using System.Text;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;

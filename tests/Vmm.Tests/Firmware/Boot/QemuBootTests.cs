@@ -1,6 +1,6 @@
 using System.Text;
-using WebVm.Vmm.Firmware;
 using WebVm.Vmm.Firmware.Boot;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;
 
@@ -9,7 +9,7 @@ namespace WebVm.Vmm.Tests.Firmware.Boot;
 public sealed class QemuBootTests
 {
     [Fact]
-    public void AMultibootKernelReportsWhatItWasGiven()
+    public void A_Multiboot_kernel_reports_what_it_was_given()
     {
         using var qemu = new QemuBoot(new BootSource
         {
@@ -35,7 +35,7 @@ public sealed class QemuBootTests
     [Theory]
     [InlineData("memtest86+x64.bin")]
     [InlineData("memtest86+ia32.bin", Explicit = true)]
-    public void MemtestShowsItsScreenOnTheSerialLine(string file)
+    public void Memtest_shows_its_screen_on_the_serial_line(string file)
     {
         string path = new[] { Path.Combine(CacheDirectory, "images", "memtest", file), Path.Combine("/boot", file) }.FirstOrDefault(File.Exists, "");
         Assert.SkipWhen(path.Length == 0, $"{file} is not there (./webvm image build memtest)");
@@ -49,7 +49,7 @@ public sealed class QemuBootTests
     [InlineData("vmlinuz", BootProtocol.LinuxBzImage)]
     [InlineData("vmlinux", BootProtocol.Pvh, Explicit = true)]
     [InlineData("vmlinux", BootProtocol.LinuxElf, Explicit = true)]
-    public void DebiansKernelFindsTheMachineThatTheTablesDescribe(string file, BootProtocol protocol)
+    public void Debians_kernel_finds_the_machine_that_the_tables_describe(string file, BootProtocol protocol)
     {
         string image = Path.Combine(CacheDirectory, "images", "tiny");
         Assert.SkipUnless(File.Exists(Path.Combine(image, file)), $"image tiny with {file} is not built (./webvm image build tiny)");

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Text;
-using WebVm.Vmm.Firmware;
+using WebVm.Vmm.Firmware.Description;
 using WebVm.Vmm.Firmware.Smbios;
 using Xunit;
 
@@ -18,7 +18,7 @@ public sealed class SmbiosTests
     };
 
     [Fact]
-    public void StructuresFollowEachOtherFromFirmwareToTheEndMarker()
+    public void Structures_follow_each_other_from_firmware_to_the_end_marker()
     {
         var structures = Walk(SmbiosTables.Create(s_machine));
 
@@ -27,7 +27,7 @@ public sealed class SmbiosTests
     }
 
     [Fact]
-    public void TheEntryPointHasARightChecksumAndLeadsToTheTable()
+    public void The_entry_point_has_a_right_checksum_and_leads_to_the_table()
     {
         byte[] entry = SmbiosTables.CreateEntryPoint(new(0xf0100), 1234);
 
@@ -38,7 +38,7 @@ public sealed class SmbiosTests
     }
 
     [Fact]
-    public void DmidecodeReadsTheMachineAsDescribed()
+    public void Dmidecode_reads_the_machine_as_described()
     {
         Assert.SkipUnless(HasDmidecode, "dmidecode is not installed");
         string text = Dmidecode(SmbiosTables.Create(s_machine));

@@ -1,22 +1,28 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Semantics;
+using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
 /// <summary>Builds blocks from guest memory.</summary>
-internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
+/// <param name="cpu">The processor that they are decoded for; it has its environment and its translation cache already.</param>
+/// <param name="blocks">Where they are kept.</param>
+internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : IDisposable
 {
     private const int MaximumOperations = 64;
 
     /// <summary>Bytes copied out of guest memory before decoding, so that what was decoded is what is compared later.</summary>
     private const int Window = 512;
 
-    private readonly OperationDecoder _decoder = new(vcpu.Profile);
+    private readonly OperationDecoder _decoder = new(CpuEnvironment.Of(cpu).Profile);
+    private readonly GuestMemory _memory = CpuEnvironment.Of(cpu).Memory;
     private readonly byte* _window = (byte*)NativeMemory.AlignedAlloc(Window + 64, 64);
     private readonly byte* _single = (byte*)NativeMemory.AlignedAlloc(512, 64);
 
@@ -27,17 +33,17 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     public bool SingleIsSystemCall { get; private set; }
 
     /// <summary>Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.</summary>
-    public bool IsCurrent(Block* block, ulong linear)
+    public bool IsCurrent(Block* block, GuestVirtualAddress linear)
     {
         if (block->Page2 != default)
         {
-            ulong second = (linear & ~4095UL) + 4096;
+            var second = linear.Page + 4096;
             // The second page must be fetchable, and the same as before.
             return block->Valid
-                && SlowAccess.TryTranslate(vcpu.Context, second, AccessKind.Fetch, Tlb.Current(vcpu.Context), out var place)
+                && SlowAccess.TryTranslate(cpu, second, AccessKind.Fetch, Tlb.Current(cpu), out var place)
                 && place.Kind != BackingKind.Bus
                 && place.System.Page == block->Page2
-                && vcpu.Memory.PageVersions[block->Page2.Number] == block->Version2;
+                && _memory.PageVersions[block->Page2.Number] == block->Version2;
         }
 
         if (block->Valid)
@@ -45,8 +51,8 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             return true;
         }
 
-        uint version = vcpu.Memory.WatchCode(block->Physical.Page);
-        if (!new ReadOnlySpan<byte>(vcpu.Memory.Host(block->Physical), block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
+        uint version = _memory.WatchCode(block->Physical.Page);
+        if (!new ReadOnlySpan<byte>(_memory.Host(block->Physical), block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
         {
             return false;
         }
@@ -56,15 +62,14 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     }
 
     /// <summary>Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.</summary>
-    public Block* Decode(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
+    public Block* Decode(ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
     {
-        uint version = vcpu.Memory.WatchCode(physical.Page);
-        uint toPageEnd = 4096 - ((uint)linear & 4095);
+        uint version = _memory.WatchCode(physical.Page);
+        uint toPageEnd = 4096 - linear.PageOffset;
         int available = (int)Math.Min(Math.Min(toPageEnd, Window), reach);
-        Unsafe.CopyBlockUnaligned(_window, vcpu.Memory.Host(physical), (uint)available);
+        Unsafe.CopyBlockUnaligned(_window, _memory.Host(physical), (uint)available);
 
-        var cache = vcpu.Blocks;
-        var block = cache.Reserve(MaximumOperations + 1, Window);
+        var block = blocks.Reserve(MaximumOperations + 1, Window);
         var operations = Block.First(block);
         int count = 0;
         int bytes = 0;
@@ -94,21 +99,21 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
 
         int used = Finish(block, operations, count, bytes, ended, mode);
         block->Physical = physical;
-        block->Host = (ulong)vcpu.Memory.Host(physical);
-        block->VersionCell = &vcpu.Memory.PageVersions[physical.Page.Number];
+        block->Host = (ulong)_memory.Host(physical);
+        block->VersionCell = &_memory.PageVersions[physical.Page.Number];
         block->Version = version;
         block->Mode = mode.Key;
         block->Page2 = default;
         block->Version2 = 0;
         Unsafe.CopyBlockUnaligned(Code(block), _window, (uint)bytes);
-        cache.Commit(block, used, bytes);
+        blocks.Commit(block, used, bytes);
         return block;
     }
 
     /// <summary>Decodes one instruction into a place of its own, wherever its bytes come from.</summary>
-    public Block* DecodeSingle(ulong rip, ulong linear, in PhysicalPlace place, DecodeMode mode, uint reach)
+    public Block* DecodeSingle(ulong rip, GuestVirtualAddress linear, in PhysicalPlace place, DecodeMode mode, uint reach)
     {
-        int available = (int)Math.Min(Math.Min(4096 - ((uint)linear & 4095), OperationDecoder.MaximumLength), reach);
+        int available = (int)Math.Min(Math.Min(4096 - linear.PageOffset, OperationDecoder.MaximumLength), reach);
         Fetch(place, _window, available);
         if (!_decoder.TryDecode(_window, available, rip, mode, out var instruction))
         {
@@ -131,11 +136,11 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     }
 
     /// <summary>The bytes a block was decoded from, behind its links.</summary>
-    private static byte* Code(Block* block) => (byte*)(BlockCache.Links(Block.First(block)) + 1);
+    private static byte* Code(Block* block) => (byte*)(BlockLinks.Behind(Block.First(block)) + 1);
 
-    private Block* DecodeStraddling(ulong rip, ulong linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
+    private Block* DecodeStraddling(ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
     {
-        int available = (int)Math.Min(4096 - ((uint)linear & 4095), reach);
+        int available = (int)Math.Min(4096 - linear.PageOffset, reach);
         if (!TryFetchSecond(linear, ref available, reach, out var secondPage, out uint secondVersion))
         {
             return null;
@@ -147,15 +152,15 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
             return Single((Block*)_single, in instruction, rip, mode);
         }
 
-        var block = vcpu.Blocks.Reserve(2, 0);
+        var block = blocks.Reserve(2, 0);
         Single(block, in instruction, rip, mode);
         block->Physical = physical;
-        block->VersionCell = &vcpu.Memory.PageVersions[physical.Page.Number];
+        block->VersionCell = &_memory.PageVersions[physical.Page.Number];
         block->Version = version;
         block->Mode = mode.Key;
         block->Page2 = secondPage;
         block->Version2 = secondVersion;
-        vcpu.Blocks.Commit(block, 2, 0);
+        blocks.Commit(block, 2, 0);
         return block;
     }
 
@@ -175,30 +180,30 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     }
 
     /// <summary>Completes the window from the page behind; false with an exception recorded. The page is 0 where it is not memory.</summary>
-    private bool TryFetchSecond(ulong linear, ref int available, uint reach, out SystemPage page, out uint version)
+    private bool TryFetchSecond(GuestVirtualAddress linear, ref int available, uint reach, out SystemPage page, out uint version)
     {
         page = default;
         version = 0;
         if ((uint)available >= reach)
         {
             // The segment ends within the instruction.
-            Faults.Record(vcpu.Context, Exceptions.ExceptionVector.GeneralProtection);
+            Faults.Record(cpu, ExceptionVector.GeneralProtection);
             return false;
         }
 
-        ulong next = (linear & ~4095UL) + 4096;
-        if ((vcpu.Context->State.Efer & Efer.Lma) == 0)
+        var next = linear.Page + 4096;
+        if ((cpu->State.Efer & Efer.Lma) == 0)
         {
-            next = (uint)next;
+            next = new((uint)next.Value);
         }
 
-        if (!SlowAccess.IsCanonical(vcpu.Context, next))
+        if (!SlowAccess.IsCanonical(cpu, next.Value))
         {
-            Faults.Record(vcpu.Context, Exceptions.ExceptionVector.GeneralProtection);
+            Faults.Record(cpu, ExceptionVector.GeneralProtection);
             return false;
         }
 
-        if (!SlowAccess.TryTranslate(vcpu.Context, next, AccessKind.Fetch, Tlb.Current(vcpu.Context), out var place))
+        if (!SlowAccess.TryTranslate(cpu, next, AccessKind.Fetch, Tlb.Current(cpu), out var place))
         {
             return false;
         }
@@ -206,7 +211,7 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
         if (place.Kind != BackingKind.Bus)
         {
             page = place.System.Page;
-            version = vcpu.Memory.WatchCode(page);
+            version = _memory.WatchCode(page);
         }
 
         int rest = (int)Math.Min(OperationDecoder.MaximumLength - available, reach - (uint)available);
@@ -219,11 +224,11 @@ internal sealed unsafe class BlockDecoder(SoftVcpu vcpu) : IDisposable
     {
         if (place.Kind == BackingKind.Bus)
         {
-            DeviceAccess.Transfer(vcpu.Context, place.Guest, destination, (uint)length, write: false);
+            DeviceAccess.Transfer(cpu, place.Guest, destination, (uint)length, write: false);
         }
         else
         {
-            Unsafe.CopyBlockUnaligned(destination, vcpu.Memory.Host(place.System), (uint)length);
+            Unsafe.CopyBlockUnaligned(destination, _memory.Host(place.System), (uint)length);
         }
     }
 

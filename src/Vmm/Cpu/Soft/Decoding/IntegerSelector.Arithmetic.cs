@@ -1,7 +1,8 @@
 using System.Numerics;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -167,12 +168,12 @@ internal static unsafe partial class IntegerSelector
 
         if (register)
         {
-            return &ShiftHandlers.RegisterImmediate<TOperation, T>;
+            return &BinaryHandlers.RegisterImmediate<ByCount<TOperation>, T>;
         }
 
         return Path(op) == MemoryPath.Direct
-            ? &ShiftHandlers.MemoryImmediate<TOperation, T, DirectPath>
-            : &ShiftHandlers.MemoryImmediate<TOperation, T, GeneralPath>;
+            ? &BinaryHandlers.MemoryImmediate<ByCount<TOperation>, T, DirectPath>
+            : &BinaryHandlers.MemoryImmediate<ByCount<TOperation>, T, GeneralPath>;
     }
 
     private static Handler DoubleShift<TOperation>(in Instruction instruction, Operation* op)

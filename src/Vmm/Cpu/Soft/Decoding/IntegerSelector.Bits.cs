@@ -1,6 +1,8 @@
 using System.Numerics;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
@@ -74,7 +76,7 @@ internal static unsafe partial class IntegerSelector
         }
 
         ImmediateToMask<T>(op);
-        return Compare<Interpretation.Integer.BitTest, T>(in instruction, op);
+        return Compare<Semantics.Integer.BitTest, T>(in instruction, op);
     }
 
     private static Handler BitChange<TOperation>(in Instruction instruction, Operation* op)

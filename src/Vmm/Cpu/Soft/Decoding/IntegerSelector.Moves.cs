@@ -1,6 +1,8 @@
 using System.Numerics;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 

@@ -1,5 +1,7 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;

@@ -1,6 +1,7 @@
 using Iced.Intel;
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;

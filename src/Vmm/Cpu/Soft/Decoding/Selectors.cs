@@ -1,6 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Branches;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Operations;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 

@@ -1,6 +1,8 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
-using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics.X87;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 

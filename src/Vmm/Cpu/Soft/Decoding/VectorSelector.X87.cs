@@ -1,5 +1,6 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics.X87;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 

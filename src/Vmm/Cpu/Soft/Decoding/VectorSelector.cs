@@ -1,7 +1,9 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
-using WebVm.Vmm.Cpu.Soft.Interpretation.X87;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics;
+using WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 

@@ -1,3 +1,5 @@
+using WebVm.Vmm.Memory;
+
 namespace WebVm.Vmm.Cpu.Soft.Paging;
 
 /// <summary>
@@ -12,14 +14,14 @@ internal sealed class LargePageFilter(int shift)
     private readonly ulong[] _upper = new ulong[Bits / 64];
     private bool _used;
 
-    public void Mark(ulong linear)
+    public void Mark(GuestVirtualAddress linear)
     {
         uint bit = Hash(linear);
         Half(linear)[bit >> 6] |= 1UL << (int)(bit & 63);
         _used = true;
     }
 
-    public bool MayHold(ulong linear)
+    public bool MayHold(GuestVirtualAddress linear)
     {
         uint bit = Hash(linear);
         return _used && (Half(linear)[bit >> 6] & (1UL << (int)(bit & 63))) != 0;
@@ -35,7 +37,7 @@ internal sealed class LargePageFilter(int shift)
         }
     }
 
-    private ulong[] Half(ulong linear) => (long)linear < 0 ? _upper : _lower;
+    private ulong[] Half(GuestVirtualAddress linear) => (long)linear.Value < 0 ? _upper : _lower;
 
-    private uint Hash(ulong linear) => (uint)(((linear >> shift) * 0x9e37_79b9_7f4a_7c15) >> 52);
+    private uint Hash(GuestVirtualAddress linear) => (uint)(((linear.Value >> shift) * 0x9e37_79b9_7f4a_7c15) >> 52);
 }

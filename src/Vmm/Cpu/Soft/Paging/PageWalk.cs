@@ -1,3 +1,5 @@
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;
@@ -54,13 +56,13 @@ internal static unsafe class PageWalk
     private const ulong BeyondPhysical = 0x000f_ffff_ffff_ffff & ~(GuestMemory.AddressSpaceSize - 1);
 
     /// <returns>False for a page fault, with the error code in the translation.</returns>
-    public static bool TryWalk(CpuContext* cpu, GuestMemory memory, ulong linear, AccessKind access, Privilege privilege, out Translation result)
+    public static bool TryWalk(CpuContext* cpu, GuestMemory memory, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out Translation result)
     {
         result = default;
         ulong cr0 = cpu->State.Cr0;
         if ((cr0 & Cr0.Pg) == 0)
         {
-            result.Physical = new((uint)linear);
+            result.Physical = new((uint)linear.Value);
             result.Readable = result.Writable = result.Executable = true;
             result.PageShift = 12;
             return true;
@@ -96,7 +98,7 @@ internal static unsafe class PageWalk
             }
             else if (pae)
             {
-                ulong pdpte = cpu->State.Pdpte[(linear >> 30) & 3];
+                ulong pdpte = cpu->State.Pdpte[(linear.Value >> 30) & 3];
                 if ((pdpte & Present) == 0)
                 {
                     result.ErrorCode = code;
@@ -118,7 +120,7 @@ internal static unsafe class PageWalk
             ulong physical;
             while (true)
             {
-                var backing = memory.Resolve(new(table + (((linear >> shift) & ((1UL << indexBits) - 1)) * (uint)entrySize)));
+                var backing = memory.Resolve(new(table + (((linear.Value >> shift) & ((1UL << indexBits) - 1)) * (uint)entrySize)));
                 byte* cell = memory.Host(backing.Address);
                 value = backing.Kind == BackingKind.Bus ? ulong.MaxValue : entrySize == 8 ? Volatile.Read(ref *(ulong*)cell) : Volatile.Read(ref *(uint*)cell);
                 if ((value & Present) == 0)
@@ -130,7 +132,7 @@ internal static unsafe class PageWalk
                 bool leaf = shift == 12
                     || ((value & Large) != 0 && (entrySize == 8 ? shift <= 30 : (cr4 & Cr4.Pse) != 0));
                 if (HasReservedBits(value, shift, leaf, entrySize, longMode, noExecuteEnabled)
-                    || (leaf && shift == 30 && !SoftVcpu.Of(cpu).Profile.HasGigabytePages))
+                    || (leaf && shift == 30 && !CpuEnvironment.Of(cpu).Profile.HasGigabytePages))
                 {
                     result.ErrorCode = code | PageFaultCode.Present | PageFaultCode.Reserved;
                     return false;
@@ -143,7 +145,7 @@ internal static unsafe class PageWalk
                 depth++;
                 if (leaf)
                 {
-                    physical = LeafAddress(value, shift, entrySize) | (linear & ((1UL << shift) - 1));
+                    physical = LeafAddress(value, shift, entrySize) | (linear.Value & ((1UL << shift) - 1));
                     break;
                 }
 

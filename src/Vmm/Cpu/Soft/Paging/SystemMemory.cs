@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Memory;
@@ -57,29 +58,40 @@ internal sealed unsafe class Tlb : IDisposable
     private readonly ushort[] _spaceOfPcid = new ushort[PcidCount];
     private readonly LargePageFilter _largeRegions = new(21);
     private readonly LargePageFilter _hugeRegions = new(30);
+    private readonly GCHandle _self;
     private uint _nextSpace = 1;
     private uint _space = 1;
 
-    public Tlb()
+    /// <param name="cpu">The processor whose cache this is.</param>
+    public Tlb(CpuContext* cpu)
     {
+        _self = GCHandle.Alloc(this);
+        cpu->TranslationCache = GCHandle.ToIntPtr(_self);
+        Stale = new StaleTranslations(this);
         _tables = (TlbEntry*)_memory.Base;
         _others = (TlbEntry*)(_memory.Base + TablesSize);
     }
+
+    /// <summary>Translations that the memory map's changes made stale and that are to be dropped.</summary>
+    public StaleTranslations Stale { get; }
 
     /// <summary>Number of flushes of everything: the tests' view.</summary>
     public long FullFlushes { get; private set; }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TlbEntry* Entry(CpuContext* cpu, ulong linear) =>
-        (TlbEntry*)((byte*)cpu->Tlb + ((linear >> 7) & ((EntryCount - 1) << 5)));
+    public static Tlb Of(CpuContext* cpu) => Unsafe.As<Tlb>(GCHandle.FromIntPtr(cpu->TranslationCache).Target!);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* Entry(CpuContext* cpu, GuestVirtualAddress linear) =>
+        (TlbEntry*)((byte*)cpu->Tlb + ((linear.Value >> 7) & ((EntryCount - 1) << 5)));
 
     /// <summary>The translation to what is not plain memory, for whoever finds none to memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TlbEntry* Other(CpuContext* cpu, ulong linear) => cpu->Others + (int)((linear >> 12) & (OtherCount - 1));
+    public static TlbEntry* Other(CpuContext* cpu, GuestVirtualAddress linear) => cpu->Others + (int)((linear.Value >> 12) & (OtherCount - 1));
 
     /// <summary>The tag that an access matches whose last byte is at <paramref name="last"/>: one that crosses into the next page never does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Match(CpuContext* cpu, ulong last) => (last & ~0xfffUL) | cpu->TlbTag;
+    public static ulong Match(CpuContext* cpu, GuestVirtualAddress last) => (last.Value & ~0xfffUL) | cpu->TlbTag;
 
     /// <summary>The current privilege of explicit accesses.</summary>
     public static Privilege Current(CpuContext* cpu) =>
@@ -99,14 +111,14 @@ internal sealed unsafe class Tlb : IDisposable
     }
 
     /// <summary>Enters a translation to a page of that backing.</summary>
-    public void Fill(CpuContext* cpu, Privilege privilege, ulong linear, in Translation translation, in Backing backing)
+    public void Fill(CpuContext* cpu, Privilege privilege, GuestVirtualAddress linear, in Translation translation, in Backing backing)
     {
-        ulong page = linear & ~0xfffUL;
+        ulong page = linear.Value & ~0xfffUL;
         ulong tag = page | _space;
         if (backing.Kind != BackingKind.Bus)
         {
             int table = TableOf(privilege);
-            var entry = _tables + (EntryCount * table) + (int)((linear >> 12) & (EntryCount - 1));
+            var entry = _tables + (EntryCount * table) + (int)((linear.Value >> 12) & (EntryCount - 1));
             entry->Read = translation.Readable ? tag : 0;
             entry->Write = translation.Writable && backing.Kind == BackingKind.Memory ? tag : 0;
             entry->Execute = translation.Executable ? tag : 0;
@@ -135,13 +147,13 @@ internal sealed unsafe class Tlb : IDisposable
     }
 
     /// <summary>Looks up where an access with that privilege goes. False where nothing is known of it.</summary>
-    public bool TryFind(CpuContext* cpu, Privilege privilege, ulong linear, AccessKind access, out PhysicalPlace place)
+    public bool TryFind(CpuContext* cpu, Privilege privilege, GuestVirtualAddress linear, AccessKind access, out PhysicalPlace place)
     {
-        ulong tag = (linear & ~0xfffUL) | _space;
-        var entry = _tables + (EntryCount * TableOf(privilege)) + (int)((linear >> 12) & (EntryCount - 1));
+        ulong tag = (linear.Value & ~0xfffUL) | _space;
+        var entry = _tables + (EntryCount * TableOf(privilege)) + (int)((linear.Value >> 12) & (EntryCount - 1));
         if (Tag(entry, access) == tag)
         {
-            place = new(BackingKind.Memory, SystemMemory.Address(cpu, (byte*)(linear + entry->Addend)));
+            place = new(BackingKind.Memory, SystemMemory.Address(cpu, (byte*)(linear.Value + entry->Addend)));
             return true;
         }
 
@@ -149,7 +161,7 @@ internal sealed unsafe class Tlb : IDisposable
         if (Tag(other, access) == tag)
         {
             var kind = (BackingKind)(other->Addend & 0xfff);
-            place = kind == BackingKind.ReadOnly ? new(kind, default) : new(new GuestPhysicalAddress(linear + (other->Addend & ~0xfffUL)));
+            place = kind == BackingKind.ReadOnly ? new(kind, default) : new(new GuestPhysicalAddress(linear.Value + (other->Addend & ~0xfffUL)));
             return true;
         }
 
@@ -207,9 +219,9 @@ internal sealed unsafe class Tlb : IDisposable
     }
 
     /// <summary>INVLPG: the page that holds the address, in every address space (which the architecture allows), global ones included.</summary>
-    public void FlushPage(CpuContext* cpu, ulong linear)
+    public void FlushPage(CpuContext* cpu, GuestVirtualAddress linear)
     {
-        if (_hugeRegions.MayHold(linear) || _largeRegions.MayHold(linear) || _largeRegions.MayHold(linear ^ (1 << 21)))
+        if (_hugeRegions.MayHold(linear) || _largeRegions.MayHold(linear) || _largeRegions.MayHold(new(linear.Value ^ (1 << 21))))
         {
             // Part of a large page, which lies here in pieces (its other half too, where a page has 4 MiB).
             FlushAll(cpu);
@@ -218,7 +230,7 @@ internal sealed unsafe class Tlb : IDisposable
 
         for (int table = 0; table < TableCount; table++)
         {
-            _tables[(EntryCount * table) + (int)((linear >> 12) & (EntryCount - 1))] = default;
+            _tables[(EntryCount * table) + (int)((linear.Value >> 12) & (EntryCount - 1))] = default;
         }
 
         for (var privilege = Privilege.User; privilege <= Privilege.SupervisorOpen; privilege++)
@@ -227,7 +239,11 @@ internal sealed unsafe class Tlb : IDisposable
         }
     }
 
-    public void Dispose() => _memory.Dispose();
+    public void Dispose()
+    {
+        _memory.Dispose();
+        _self.Free();
+    }
 
     private static uint CurrentPcid(CpuContext* cpu) => (cpu->State.Cr4 & Cr4.Pcide) != 0 ? (uint)cpu->State.Cr3 & 0xfff : 0;
 
@@ -277,7 +293,7 @@ internal sealed unsafe class Tlb : IDisposable
     private static ulong Tag(TlbEntry* entry, AccessKind access) =>
         access switch { AccessKind.Read => entry->Read, AccessKind.Write => entry->Write, _ => entry->Execute };
 
-    private TlbEntry* Other(Privilege privilege, ulong linear) => _others + (OtherCount * (int)privilege) + (int)((linear >> 12) & (OtherCount - 1));
+    private TlbEntry* Other(Privilege privilege, GuestVirtualAddress linear) => _others + (OtherCount * (int)privilege) + (int)((linear.Value >> 12) & (OtherCount - 1));
 
     private TlbEntry* Table(Privilege privilege) => _tables + (EntryCount * TableOf(privilege));
 

@@ -1,4 +1,5 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Segmentation;
@@ -34,7 +35,7 @@ internal static unsafe class DescriptorTables
             return true;
         }
 
-        if (!SlowAccess.TryReadSystem(cpu, address, out ulong low))
+        if (!SlowAccess.TryReadSystem(cpu, new(address), out ulong low))
         {
             return false;
         }
@@ -59,7 +60,7 @@ internal static unsafe class DescriptorTables
             return true;
         }
 
-        if (!SlowAccess.TryReadSystem(cpu, address, out ulong low) || !SlowAccess.TryReadSystem(cpu, address + 8, out ulong high))
+        if (!SlowAccess.TryReadSystem(cpu, new(address), out ulong low) || !SlowAccess.TryReadSystem(cpu, new(address + 8), out ulong high))
         {
             return false;
         }
@@ -77,6 +78,6 @@ internal static unsafe class DescriptorTables
         }
 
         _ = TryLocate(cpu, selector, 8, out ulong address);
-        return SlowAccess.TryWriteSystem(cpu, address + 5, (byte)((descriptor.Low | (1UL << 40)) >> 40));
+        return SlowAccess.TryWriteSystem(cpu, new(address + 5), (byte)((descriptor.Low | (1UL << 40)) >> 40));
     }
 }

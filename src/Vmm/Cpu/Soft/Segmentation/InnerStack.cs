@@ -1,5 +1,5 @@
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
@@ -28,13 +28,13 @@ internal static unsafe class InnerStack
 
         if (longMode)
         {
-            return SlowAccess.TryReadSystem(cpu, task->Base + slot, out pointer)
+            return SlowAccess.TryReadSystem(cpu, new(task->Base + slot), out pointer)
                 && (SlowAccess.IsCanonical(cpu, pointer) || CodeTransfer.Fail(cpu, ExceptionVector.StackFault, external));
         }
 
         if (narrow)
         {
-            if (!SlowAccess.TryReadSystem(cpu, (uint)(task->Base + slot), out uint both))
+            if (!SlowAccess.TryReadSystem(cpu, new((uint)(task->Base + slot)), out uint both))
             {
                 return false;
             }
@@ -44,8 +44,8 @@ internal static unsafe class InnerStack
         }
         else
         {
-            if (!SlowAccess.TryReadSystem(cpu, (uint)(task->Base + slot), out uint wide)
-                || !SlowAccess.TryReadSystem(cpu, (uint)(task->Base + slot + 4), out ss))
+            if (!SlowAccess.TryReadSystem(cpu, new((uint)(task->Base + slot)), out uint wide)
+                || !SlowAccess.TryReadSystem(cpu, new((uint)(task->Base + slot + 4)), out ss))
             {
                 return false;
             }

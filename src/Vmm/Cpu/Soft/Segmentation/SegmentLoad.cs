@@ -1,6 +1,7 @@
 using WebVm.Vmm.Cpu.Features;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Segmentation;
@@ -48,7 +49,7 @@ internal static unsafe class SegmentLoad
     {
         var register = Segments.Register(cpu, segment);
         register->Selector = selector;
-        if (cpu->Vendor == CpuVendor.Intel || segment >= SegmentIndex.Ldtr || !SoftVcpu.Of(cpu).Profile.KeepsBasesOfNullSelectors)
+        if (cpu->Vendor == CpuVendor.Intel || segment >= SegmentIndex.Ldtr || !CpuEnvironment.Of(cpu).Profile.KeepsBasesOfNullSelectors)
         {
             register->Base = 0;
         }

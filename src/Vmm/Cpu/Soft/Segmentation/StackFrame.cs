@@ -1,4 +1,5 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
@@ -55,7 +56,7 @@ internal unsafe ref struct StackFrame
             return false;
         }
 
-        if (!SlowAccess.TryWriteBlock(cpu, linear, (byte*)&value, _size, _privilege))
+        if (!SlowAccess.TryWriteBlock(cpu, new(linear), (byte*)&value, _size, _privilege))
         {
             return false;
         }

@@ -1,6 +1,7 @@
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Interpretation.SystemInstructions;
+using WebVm.Vmm.Cpu.Soft.Access;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Paging;
 using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Segmentation;
@@ -85,7 +86,7 @@ internal static unsafe class TaskSwitch
             return TaskSwitchResult.Refused;
         }
 
-        if (kind == Kind.Nest && !SlowAccess.TryWriteSystem(cpu, descriptor.Base, oldTask.Selector))
+        if (kind == Kind.Nest && !SlowAccess.TryWriteSystem(cpu, new(descriptor.Base), oldTask.Selector))
         {
             return TaskSwitchResult.Refused;
         }
@@ -98,7 +99,7 @@ internal static unsafe class TaskSwitch
         // From here on the new task runs, and faults are its own.
         (descriptor with { Low = descriptor.Low | Busy }).LoadSystem(Segments.Register(cpu, SegmentIndex.Tr), selector, longMode: false);
         cpu->State.Cr0 |= Cr0.Ts;
-        if (wide && (cpu->State.Cr0 & Cr0.Pg) != 0 && !ControlRegisters.TrySetCr3(cpu, *(uint*)(image + 28)))
+        if (wide && (cpu->State.Cr0 & Cr0.Pg) != 0 && !AddressSpace.TryLoad(cpu, *(uint*)(image + 28)))
         {
             Faults.Record(cpu, ExceptionVector.InvalidTss, (uint)selector & ~3u);
             return TaskSwitchResult.FaultInNewTask;
@@ -141,7 +142,7 @@ internal static unsafe class TaskSwitch
     {
         for (uint i = 0; i < size; i += 4)
         {
-            if (!SlowAccess.TryReadSystem(cpu, start + i, out uint word))
+            if (!SlowAccess.TryReadSystem(cpu, new(start + i), out uint word))
             {
                 return false;
             }
@@ -165,19 +166,19 @@ internal static unsafe class TaskSwitch
 
         // Offsets: EIP 32, EFLAGS 36, eight registers from 40, six segments from 72; or IP 14, FLAGS 16, 18, 34.
         bool saved = wide
-            ? SlowAccess.TryWriteSystem(cpu, start + 32, (uint)returnRip) && SlowAccess.TryWriteSystem(cpu, start + 36, (uint)flags)
-            : SlowAccess.TryWriteSystem(cpu, start + 14, (ushort)returnRip) && SlowAccess.TryWriteSystem(cpu, start + 16, (ushort)flags);
+            ? SlowAccess.TryWriteSystem(cpu, new(start + 32), (uint)returnRip) && SlowAccess.TryWriteSystem(cpu, new(start + 36), (uint)flags)
+            : SlowAccess.TryWriteSystem(cpu, new(start + 14), (ushort)returnRip) && SlowAccess.TryWriteSystem(cpu, new(start + 16), (ushort)flags);
         for (uint i = 0; saved && i < 8; i++)
         {
             saved = wide
-                ? SlowAccess.TryWriteSystem(cpu, start + 40 + (i * 4), (uint)cpu->State.Gpr[i])
-                : SlowAccess.TryWriteSystem(cpu, start + 18 + (i * 2), (ushort)cpu->State.Gpr[i]);
+                ? SlowAccess.TryWriteSystem(cpu, new(start + 40 + (i * 4)), (uint)cpu->State.Gpr[i])
+                : SlowAccess.TryWriteSystem(cpu, new(start + 18 + (i * 2)), (ushort)cpu->State.Gpr[i]);
         }
 
         for (uint i = 0; saved && i < (wide ? 6u : 4u); i++)
         {
             ushort selector = Segments.Register(cpu, (SegmentIndex)i)->Selector;
-            saved = SlowAccess.TryWriteSystem(cpu, start + (wide ? 72 + (i * 4) : 34 + (i * 2)), selector);
+            saved = SlowAccess.TryWriteSystem(cpu, new(start + (wide ? 72 + (i * 4) : 34 + (i * 2))), selector);
         }
 
         return saved;
@@ -192,7 +193,7 @@ internal static unsafe class TaskSwitch
 
         _ = DescriptorTables.TryLocate(cpu, selector, 8, out ulong address);
         ulong low = busy ? descriptor.Low | Busy : descriptor.Low & ~Busy;
-        return SlowAccess.TryWriteSystem(cpu, address + 5, (byte)(low >> 40));
+        return SlowAccess.TryWriteSystem(cpu, new(address + 5), (byte)(low >> 40));
     }
 
     private static void LoadRegisters(CpuContext* cpu, byte* image, bool wide, bool nested)

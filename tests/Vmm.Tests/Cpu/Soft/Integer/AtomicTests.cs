@@ -15,7 +15,7 @@ public sealed unsafe class AtomicTests
 
     [Theory]
     [MemberData(nameof(Increments))]
-    public void TwoProcessorsCountTogether(string which)
+    public void Two_processors_count_together(string which)
     {
         using var first = new SoftProcessor(64);
         using var second = new SoftProcessor(first);

@@ -1,5 +1,5 @@
 using System.Runtime.Intrinsics.X86;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Integer;
+using WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
@@ -10,7 +10,7 @@ public sealed class HostBitFieldsTests
     private static readonly ulong[] s_edges = [0, 1, 2, 0xff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x5555_5555_5555_5555, 0x8000_0000_0000_0000, ulong.MaxValue - 1, ulong.MaxValue];
 
     [Fact]
-    public void BitsAreDepositedAndExtractedAlikeWithAndWithoutTheInstructions()
+    public void Bits_are_deposited_and_extracted_alike_with_and_without_the_instructions()
     {
         Assert.SkipUnless(Bmi2.X64.IsSupported, "This processor has no BMI2.");
         foreach (var (value, mask) in Pairs())
@@ -23,7 +23,7 @@ public sealed class HostBitFieldsTests
     }
 
     [Fact]
-    public void TheUpperHalfOfAProductIsTheSameByHalves() =>
+    public void The_upper_half_of_a_product_is_the_same_by_halves() =>
         Assert.All(Pairs(), pair => Assert.Equal(Math.BigMul(pair.Left, pair.Right, out _), HostBitFields.MultiplyHighByHalves(pair.Left, pair.Right)));
 
     private static IEnumerable<(ulong Left, ulong Right)> Pairs()

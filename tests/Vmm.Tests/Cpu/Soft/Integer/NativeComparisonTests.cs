@@ -2,9 +2,9 @@ using System.Globalization;
 using System.Numerics;
 using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Decoding;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.State;
+using WebVm.Vmm.Cpu.Soft.Operations;
 using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
@@ -35,12 +35,12 @@ public sealed unsafe class NativeComparisonTests : IDisposable
     [Theory]
     [InlineData(64, 700)]
     [InlineData(32, 500)]
-    public void EveryFormAgreesWithTheHost(int bitness, int leastForms) => Compare(bitness, seed: 20261120, rounds: 12, leastForms);
+    public void Every_form_agrees_with_the_host(int bitness, int leastForms) => Compare(bitness, seed: 20261120, rounds: 12, leastForms);
 
     [Theory(Explicit = true)]
     [InlineData(64)]
     [InlineData(32)]
-    public void EveryFormAgreesWithTheHostAtLength(int bitness) => Compare(bitness, Random.Shared.Next(), rounds: 2000, 1);
+    public void Every_form_agrees_with_the_host_at_length(int bitness) => Compare(bitness, Random.Shared.Next(), rounds: 2000, 1);
 
     public void Dispose() => _scratch.Dispose();
 
@@ -205,12 +205,12 @@ public sealed unsafe class NativeComparisonTests : IDisposable
     {
         ulong undefined = 0;
         var bits = instruction.RflagsUndefined;
-        undefined |= (bits & RflagsBits.CF) != 0 ? 1UL : 0;
-        undefined |= (bits & RflagsBits.PF) != 0 ? 4UL : 0;
-        undefined |= (bits & RflagsBits.AF) != 0 ? 0x10UL : 0;
-        undefined |= (bits & RflagsBits.ZF) != 0 ? 0x40UL : 0;
-        undefined |= (bits & RflagsBits.SF) != 0 ? 0x80UL : 0;
-        undefined |= (bits & RflagsBits.OF) != 0 ? 0x800UL : 0;
+        undefined |= (bits & Iced.Intel.RflagsBits.CF) != 0 ? 1UL : 0;
+        undefined |= (bits & Iced.Intel.RflagsBits.PF) != 0 ? 4UL : 0;
+        undefined |= (bits & Iced.Intel.RflagsBits.AF) != 0 ? 0x10UL : 0;
+        undefined |= (bits & Iced.Intel.RflagsBits.ZF) != 0 ? 0x40UL : 0;
+        undefined |= (bits & Iced.Intel.RflagsBits.SF) != 0 ? 0x80UL : 0;
+        undefined |= (bits & Iced.Intel.RflagsBits.OF) != 0 ? 0x800UL : 0;
         return HostIsAmd && instruction.Mnemonic is not (Mnemonic.Bsf or Mnemonic.Bsr) ? StatusFlags | 0x400 : (StatusFlags | 0x400) & ~undefined;
     }
 

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Context;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -13,7 +13,7 @@ public sealed unsafe class RealModeTests : IDisposable
     public void Dispose() => _soft.Dispose();
 
     [Fact]
-    public void StringPointersWrapAndKeepTheirUpperHalves()
+    public void String_pointers_wrap_and_keep_their_upper_halves()
     {
         ProcessorState state = default;
         state.Gpr[1] = 0x5555_0008;
@@ -29,7 +29,7 @@ public sealed unsafe class RealModeTests : IDisposable
     }
 
     [Fact]
-    public void EffectiveAddressesWrap()
+    public void Effective_addresses_wrap()
     {
         ProcessorState state = default;
         state.Gpr[3] = 0xfff0;
@@ -44,7 +44,7 @@ public sealed unsafe class RealModeTests : IDisposable
     }
 
     [Fact]
-    public void BitOffsetsWrapWithTheAddress()
+    public void Bit_offsets_wrap_with_the_address()
     {
         ProcessorState state = default;
         state.Gpr[3] = 0x0002;
@@ -58,7 +58,7 @@ public sealed unsafe class RealModeTests : IDisposable
     }
 
     [Fact]
-    public void PushWrapsTheStackPointer()
+    public void Push_wraps_the_stack_pointer()
     {
         ProcessorState state = default;
         state.Gpr[0] = 0xabcd;
@@ -71,7 +71,7 @@ public sealed unsafe class RealModeTests : IDisposable
     }
 
     [Fact]
-    public void AccessAcrossTheSegmentsEndFaults()
+    public void Access_across_the_segments_end_faults()
     {
         ProcessorState state = default;
         state.Gpr[3] = 0xffff;
@@ -88,7 +88,7 @@ public sealed unsafe class RealModeTests : IDisposable
     [InlineData(-4, false)]
     [InlineData(10, false)]
     [InlineData(11, true)]
-    public void BoundComparesSigned(int index, bool raises)
+    public void Bound_compares_signed(int index, bool raises)
     {
         ProcessorState state = default;
         state.Gpr[0] = (ushort)index;
@@ -101,7 +101,7 @@ public sealed unsafe class RealModeTests : IDisposable
     }
 
     [Fact]
-    public void PushAllStoresTheStackPointerFromBefore()
+    public void Push_all_stores_the_stack_pointer_from_before()
     {
         ProcessorState state = default;
         for (int i = 0; i < 8; i++)

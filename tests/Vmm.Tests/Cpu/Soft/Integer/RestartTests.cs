@@ -1,5 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
+using WebVm.Vmm.Cpu.Soft.Context;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -20,7 +20,7 @@ public sealed unsafe class RestartTests : IDisposable
     public void Dispose() => _soft.Dispose();
 
     [Fact]
-    public void RepeatedMoveStopsAtTheElementThatFaults()
+    public void Repeated_move_stops_at_the_element_that_faults()
     {
         var state = State();
         state.Gpr[1] = 10;
@@ -37,7 +37,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void RepeatedStoreLeavesAnElementThatStraddlesTheFaultWhole()
+    public void Repeated_store_leaves_an_element_that_straddles_the_fault_whole()
     {
         var state = State();
         state.Gpr[0] = ulong.MaxValue;
@@ -52,7 +52,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void RepeatedMoveDownwardsStopsAtTheElementThatFaults()
+    public void Repeated_move_downwards_stops_at_the_element_that_faults()
     {
         var state = State();
         state.Rflags |= 0x400;
@@ -66,7 +66,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void RepeatedCompareKeepsTheFlagsOfTheLastElementCompared()
+    public void Repeated_compare_keeps_the_flags_of_the_last_element_compared()
     {
         var state = State();
         state.Gpr[1] = 100;
@@ -82,7 +82,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void RepeatedScanStopsBehindTheMatch()
+    public void Repeated_scan_stops_behind_the_match()
     {
         var state = State();
         state.Gpr[0] = 7;
@@ -102,7 +102,7 @@ public sealed unsafe class RestartTests : IDisposable
 
     [Theory]
     [MemberData(nameof(FaultingInstructions))]
-    public void AFaultChangesNothing(string which)
+    public void A_fault_changes_nothing(string which)
     {
         var state = State();
         state.Rflags = 0x8d5;
@@ -125,7 +125,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void PopToMemoryAddressesByTheIncrementedStackPointer()
+    public void Pop_to_memory_addresses_by_the_incremented_stack_pointer()
     {
         var state = State();
         state.Gpr[4] = Data;
@@ -138,7 +138,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void PushAndPopOfTheStackPointerUseItsOldAndNewValue()
+    public void Push_and_pop_of_the_stack_pointer_use_its_old_and_new_value()
     {
         var state = State();
         state.Gpr[4] = Data + 64;
@@ -149,7 +149,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void CompareExchange16RefusesAMisalignedOperand()
+    public void Compare_exchange_16_refuses_a_misaligned_operand()
     {
         var state = State();
         state.Gpr[3] = Data + 8;
@@ -158,7 +158,7 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     [Fact]
-    public void UndefinedInstructionsAreRefused()
+    public void Undefined_instructions_are_refused()
     {
         var state = State();
         Assert.False(Run(a => a.ud2(), ref state));

@@ -1,11 +1,9 @@
 using WebVm.Vmm.Cpu;
-using Xunit;
-using WebVm.Vmm.Cpu.Soft;
-using WebVm.Vmm.Cpu.Soft.Exceptions;
-using WebVm.Vmm.Cpu.Soft.Interpretation;
-using WebVm.Vmm.Cpu.Soft.Paging;
+using WebVm.Vmm.Cpu.Soft.Context;
+using WebVm.Vmm.Cpu.Soft.Vcpu;
 using WebVm.Vmm.Cpu.State;
 using WebVm.Vmm.Memory;
+using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 

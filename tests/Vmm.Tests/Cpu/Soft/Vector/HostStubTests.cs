@@ -1,4 +1,4 @@
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Host;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
@@ -8,7 +8,7 @@ namespace WebVm.Vmm.Tests.Cpu.Soft.Vector;
 public sealed unsafe class HostStubTests
 {
     [Fact]
-    public void AnAssembledRoutineIsCallable()
+    public void An_assembled_routine_is_callable()
     {
         var add = (delegate* unmanaged[SuppressGCTransition]<long, long, long>)HostStub.Assemble(a =>
         {
@@ -20,7 +20,7 @@ public sealed unsafe class HostStubTests
     }
 
     [Fact]
-    public void CodeIsNeverWritableAndExecutableAtOnce()
+    public void Code_is_never_writable_and_executable_at_once()
     {
         using var memory = new ExecutableMemory("webvm-wx-test", 1 << 16);
         nint code = memory.Append([0xc3]);
@@ -33,7 +33,7 @@ public sealed unsafe class HostStubTests
     }
 
     [Fact]
-    public void AFullArenaRefusesInsteadOfOverflowing()
+    public void A_full_arena_refuses_instead_of_overflowing()
     {
         using var memory = new ExecutableMemory("webvm-full-test", 4096);
 

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft;
+using WebVm.Vmm.Cpu.Soft.Context;
 using WebVm.Vmm.Cpu.Soft.Decoding;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Operations;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Tests.Cpu.Differential;
 using Xunit;
 
@@ -14,7 +15,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
     [Theory]
     [InlineData(64)]
     [InlineData(32)]
-    public void EveryOfferedFormHasAHandler(int bitness)
+    public void Every_offered_form_has_a_handler(int bitness)
     {
         var mode = new DecodeMode((byte)bitness, (byte)bitness, bitness == 64, Protected: true);
         var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);
@@ -38,7 +39,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
                 }
 
                 OperationDecoder.Fill(in instruction, mode, instruction.IP, operation, tooLong: false);
-                if ((nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&WebVm.Vmm.Cpu.Soft.Interpretation.InvalidInstructions.Undefined)
+                if ((nint)operation->Handler == (nint)(delegate*<CpuContext*, Operation*, Operation*>)&InvalidInstructions.Undefined)
                 {
                     missing.Add($"{code}: {instruction}");
                     break;
@@ -51,7 +52,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void RandomVectorEncodingsAlwaysSelectOrRefuse()
+    public void Random_vector_encodings_always_select_or_refuse()
     {
         const int Seed = 77;
         var random = new Random(Seed);
@@ -86,7 +87,7 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
 
     /// <summary>A guest that executes every form with every immediate byte does not run the engine out of room for stubs, which would end its machine.</summary>
     [Fact]
-    public void AllFormsTogetherFitIntoTheArena()
+    public void All_forms_together_fit_into_the_arena()
     {
         var random = new Random(6);
         var operation = (Operation*)NativeMemory.AlignedAlloc((nuint)sizeof(Operation), 32);

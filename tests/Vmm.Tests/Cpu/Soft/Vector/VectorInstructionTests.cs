@@ -1,5 +1,5 @@
 using Iced.Intel;
-using WebVm.Vmm.Cpu.Soft.Interpretation.Vector;
+using WebVm.Vmm.Cpu.Soft.Semantics;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.Tests.Cpu.Differential;
 using Xunit;
@@ -22,7 +22,7 @@ public sealed class VectorInstructionTests : IDisposable
     private readonly SoftRing3Machine _machine = new();
 
     [Fact]
-    public void PackedAdditionComputesEveryElement()
+    public void Packed_addition_computes_every_element()
     {
         var state = Start();
         Put(state, XmmOffset, 1.5f, -2f, 3f, 1e30f);
@@ -35,7 +35,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void AMisalignedLegacyOperandIsAProtectionFault()
+    public void A_misaligned_legacy_operand_is_a_protection_fault()
     {
         var state = Start();
         state.Gpr[0] = Ring3Layout.Data + 8;
@@ -46,7 +46,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void AnUnmaskedDivisionByZeroRaisesSimdFaultAndKeepsTheDestination()
+    public void An_unmasked_division_by_zero_raises_SIMD_fault_and_keeps_the_destination()
     {
         var state = Start();
         BitConverter.TryWriteBytes(state.Xsave.AsSpan(MxcsrOffset), 0x1f80u & ~(1u << 9));
@@ -64,7 +64,7 @@ public sealed class VectorInstructionTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void ANarrowedNumberThatIsTinyRaisesAnUnmaskedUnderflow(bool toMemory)
+    public void A_narrowed_number_that_is_tiny_raises_an_unmasked_underflow(bool toMemory)
     {
         Assert.SkipUnless(System.Runtime.Intrinsics.X86.Avx2.IsSupported, "The host has no F16C.");
         var state = Start();
@@ -91,7 +91,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void AnUnmaskedX87ExceptionWaitsForTheNextWaitingInstruction()
+    public void An_unmasked_x87_exception_waits_for_the_next_waiting_instruction()
     {
         var state = Start();
         state.Xsave[0] = 0x7b; // zero divide unmasked
@@ -112,7 +112,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void WithoutNumericErrorReportingAPendingExceptionIsIgnored()
+    public void Without_numeric_error_reporting_a_pending_exception_is_ignored()
     {
         _machine.ChangeControls(cr0 => cr0 & ~(1UL << 5));
         var state = Start();
@@ -135,7 +135,7 @@ public sealed class VectorInstructionTests : IDisposable
     [Theory]
     [InlineData(1UL << 3, 7)]
     [InlineData(1UL << 2, 6)]
-    public void ControlBitsForbidVectorCode(ulong bit, int vector)
+    public void Control_bits_forbid_vector_code(ulong bit, int vector)
     {
         _machine.ChangeControls(cr0 => cr0 | bit);
         var state = Start();
@@ -146,7 +146,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void AStoreThatFaultsLeavesTheX87StackAlone()
+    public void A_store_that_faults_leaves_the_x87_stack_alone()
     {
         var state = Start();
         state.Gpr[0] = Ring3Layout.ReadOnlyPage;
@@ -163,7 +163,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void SavedExtendedStateComesBack()
+    public void Saved_extended_state_comes_back()
     {
         var state = Start();
         Put(state, XmmOffset + (3 * 16), 1f, 2f, 3f, 4f);
@@ -186,7 +186,7 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void LoadingReservedMxcsrBitsIsAProtectionFault()
+    public void Loading_reserved_MXCSR_bits_is_a_protection_fault()
     {
         var state = Start();
         state.Gpr[0] = Ring3Layout.Data;
@@ -198,10 +198,10 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void AvxIsFoundWhereThisHostsProgramsCanUseIt() => Assert.Equal(System.Runtime.Intrinsics.X86.Avx.IsSupported, VectorFeatures.HasAvx);
+    public void AVX_is_found_where_this_hosts_programs_can_use_it() => Assert.Equal(System.Runtime.Intrinsics.X86.Avx.IsSupported, VectorFeatures.HasAvx);
 
     [Fact]
-    public void AvxStateIsOfferedOnlyTogetherWithSseState()
+    public void AVX_state_is_offered_only_together_with_SSE_state()
     {
         Assert.False(VectorFeatures.IsValidXcr0(0, 7));
         Assert.False(VectorFeatures.IsValidXcr0(5, 7));

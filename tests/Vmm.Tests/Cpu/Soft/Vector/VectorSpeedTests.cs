@@ -16,7 +16,7 @@ public sealed class VectorSpeedTests(ITestOutputHelper output) : IDisposable
     private readonly SoftRing3Machine _machine = new();
 
     [Fact(Explicit = true)]
-    public void CostOfInstructions()
+    public void Cost_of_instructions()
     {
         Measure("add rax, rbx", a => a.add(rax, rbx));
         Measure("movdqu xmm0, [rsi]", a => a.movdqu(xmm0, __[rsi]));
