@@ -38,12 +38,17 @@ public sealed class Body<T> : RequestBody, IEndpointParameterMetadataProvider
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(bytes.Span, ApiJson.Options);
+            if (!JsonForm.HasNullItem(bytes.Span))
+            {
+                return JsonSerializer.Deserialize<T>(bytes.Span, ApiJson.Options);
+            }
         }
         catch (JsonException)
         {
-            var json = BodyBytes.Parse(bytes, faults);
-            return faults.Count > 0 ? null : JsonForm.Read<T>(json, faults);
+            // What is wrong with it is said below.
         }
+
+        var json = BodyBytes.Parse(bytes, faults);
+        return faults.Count > 0 ? null : JsonForm.Read<T>(json, faults);
     }
 }

@@ -69,6 +69,24 @@ internal static class JsonForm
         }
     }
 
+    /// <summary>Whether an array has an item that is null. The serializer takes it, though no list has such items (RespectNullableAnnotations looks at members alone).</summary>
+    public static bool HasNullItem(ReadOnlySpan<byte> json)
+    {
+        var reader = new Utf8JsonReader(json);
+        var before = JsonTokenType.None;
+        while (reader.Read())
+        {
+            if (reader.TokenType == JsonTokenType.Null && before is not (JsonTokenType.None or JsonTokenType.PropertyName))
+            {
+                return true;
+            }
+
+            before = reader.TokenType;
+        }
+
+        return false;
+    }
+
     private static JsonNode? Keep(JsonElement json, JsonTypeInfo type, JsonTypeInfo? shown, string pointer, List<FieldFault> faults) => type.Kind switch
     {
         JsonTypeInfoKind.Object => KeepObject(json, type, shown, pointer, faults),

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -15,12 +16,17 @@ public static class MergePatch
         var merged = JsonSerializer.SerializeToElement(Merge(JsonSerializer.SerializeToNode(current, ApiJson.Options), patch));
         try
         {
-            return merged.Deserialize<T>(ApiJson.Options);
+            if (!JsonForm.HasNullItem(JsonMarshal.GetRawUtf8Value(merged)))
+            {
+                return merged.Deserialize<T>(ApiJson.Options);
+            }
         }
         catch (JsonException)
         {
-            return JsonForm.Read<T>(merged, faults);
+            // What is wrong with it is said below.
         }
+
+        return JsonForm.Read<T>(merged, faults);
     }
 
     private static JsonNode? Merge(JsonNode? target, JsonElement patch)

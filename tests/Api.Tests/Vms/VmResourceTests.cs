@@ -44,11 +44,22 @@ public sealed class VmResourceTests(SharedService shared)
     [InlineData("""{"name":"a","cpu":{"features":{"la57":"yes"}}}""", "/cpu/features/la57")]
     [InlineData("""{"name":"a","cpu":{"features":{"la58":true}}}""", "/cpu/features/la58")]
     [InlineData("""{"name":"a","cpu":null}""", "/cpu")]
+    [InlineData("""{"name":"a","numa":[null]}""", "/numa/0")]
+    [InlineData("""{"name":"a","cpu":{"addedFeatures":["la57",null]}}""", "/cpu/addedFeatures/1")]
     public async Task A_field_of_the_wrong_form_is_named(string body, string pointer)
     {
         var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", body);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
         Assert.Equal([pointer], Rest.Pointers(problem));
+    }
+
+    [Fact]
+    public async Task An_item_that_is_null_is_named_in_a_PATCH_too()
+    {
+        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
+        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", """{"numa":[null]}""");
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
+        Assert.Equal(["/numa/0"], Rest.Pointers(problem));
     }
 
     /// <summary>What may be asked for is what a monitor takes: the largest of everything is accepted, and one more is not.</summary>
