@@ -1,5 +1,6 @@
 using WebVm.Vmm.Devices.Display;
 using Xunit;
+using WebVm.Vmm.Pictures;
 
 namespace WebVm.Guest.Tests;
 

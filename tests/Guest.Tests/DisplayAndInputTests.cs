@@ -1,8 +1,10 @@
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Keys;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
+using WebVm.Vmm.Pictures;
 
 namespace WebVm.Guest.Tests;
 

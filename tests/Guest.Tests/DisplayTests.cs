@@ -2,6 +2,7 @@ using WebVm.Vmm.Control;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Machine.Spec;
 using Xunit;
+using WebVm.Vmm.Pictures;
 
 namespace WebVm.Guest.Tests;
 

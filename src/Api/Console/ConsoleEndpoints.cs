@@ -15,6 +15,7 @@ using WebVm.Api.Persistence;
 using WebVm.Api.Persistence.Entities;
 using WebVm.Api.Runs;
 using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Api.Console;
 

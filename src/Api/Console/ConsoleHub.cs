@@ -9,6 +9,7 @@ using WebVm.Api.Persistence;
 using WebVm.Api.Runs;
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Api.Console;
 

@@ -2,7 +2,9 @@ using System.Text.Json;
 using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Host;
+using WebVm.Vmm.Keys;
 using WebVm.Vmm.Machine.Consoles;
+using WebVm.Vmm.Pictures;
 
 namespace WebVm.Vmm.Control;
 

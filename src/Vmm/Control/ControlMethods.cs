@@ -5,6 +5,7 @@ using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Machine.Lifecycle;
 using WebVm.Vmm.Machine.Saving;
 using WebVm.Vmm.Machine.Spec;
+using WebVm.Vmm.Pictures;
 
 namespace WebVm.Vmm.Control;
 

@@ -1,6 +1,7 @@
 using WebVm.Api.Console.Keyboard;
 using WebVm.Vmm.Devices.Input;
 using Xunit;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Api.Tests.Console;
 

@@ -12,6 +12,8 @@ internal static class Rooms
         ["Time"] = 1,
         ["State"] = 1,
         ["Settings"] = 1,
+        ["Keys"] = 1,
+        ["Pictures"] = 1,
         ["Confinement"] = 1,
         ["Interrupts"] = 2,
         ["Acpi"] = 2,

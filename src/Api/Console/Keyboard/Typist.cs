@@ -1,5 +1,6 @@
 using WebVm.Vmm.Control;
 using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Api.Console.Keyboard;
 

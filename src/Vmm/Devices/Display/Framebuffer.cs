@@ -1,5 +1,6 @@
 using WebVm.Vmm.Host;
 using WebVm.Vmm.Memory;
+using WebVm.Vmm.Pictures;
 
 namespace WebVm.Vmm.Devices.Display;
 
@@ -54,7 +55,7 @@ public sealed unsafe class Framebuffer : IDisposable
     {
         lock (_lock)
         {
-            return !_disposed && Mode is { } mode ? Screenshot.Of(this, mode) : null;
+            return !_disposed && Mode is { } mode ? ScreenCapture.Of(this, mode) : null;
         }
     }
 

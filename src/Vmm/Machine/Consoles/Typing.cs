@@ -1,4 +1,5 @@
 using WebVm.Vmm.Devices.Input;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Vmm.Machine.Consoles;
 

@@ -5,6 +5,7 @@ using WebVm.Vmm.Devices.Display;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Serial;
+using WebVm.Vmm.Keys;
 using WebVm.Vmm.Memory;
 using WebVm.Vmm.State;
 using WebVm.Vmm.Tests.Architecture;

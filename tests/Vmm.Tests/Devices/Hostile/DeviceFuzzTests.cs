@@ -6,6 +6,7 @@ using WebVm.Vmm.Devices.Input.Ps2;
 using WebVm.Vmm.Devices.Pci.RootPort;
 using WebVm.Vmm.Devices.Power.FixedHardware;
 using Xunit;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Vmm.Tests.Devices.Hostile;
 

@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using WebVm.Vmm.Devices.Input;
 using WebVm.Vmm.Devices.Input.Ps2;
 using WebVm.Vmm.Devices.Wires;
+using WebVm.Vmm.Keys;
 using WebVm.Vmm.Machine.Consoles;
 using WebVm.Vmm.Tests.Devices.Doubles;
 using Xunit;

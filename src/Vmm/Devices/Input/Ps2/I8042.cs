@@ -3,6 +3,7 @@ using WebVm.Vmm.Acpi.Aml;
 using WebVm.Vmm.Devices.Framework;
 using WebVm.Vmm.Devices.Wires;
 using WebVm.Vmm.Interrupts;
+using WebVm.Vmm.Keys;
 using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Devices.Input.Ps2;

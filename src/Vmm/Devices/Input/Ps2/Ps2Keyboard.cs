@@ -1,4 +1,5 @@
 using WebVm.Vmm.Devices.Framework;
+using WebVm.Vmm.Keys;
 
 namespace WebVm.Vmm.Devices.Input.Ps2;
 

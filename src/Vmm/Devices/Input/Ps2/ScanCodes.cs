@@ -1,3 +1,5 @@
+using WebVm.Vmm.Keys;
+
 namespace WebVm.Vmm.Devices.Input.Ps2;
 
 /// <summary>

@@ -1,7 +1,8 @@
 using WebVm.Vmm.Devices.Input;
 using Xunit;
+using WebVm.Vmm.Keys;
 
-namespace WebVm.Vmm.Tests.Devices.Input;
+namespace WebVm.Vmm.Tests.Keys;
 
 public sealed class KeyboardLayoutTests
 {

@@ -1,4 +1,4 @@
-namespace WebVm.Vmm.Devices.Input;
+namespace WebVm.Vmm.Keys;
 
 /// <summary>
 /// A physical key by its place on a keyboard, whatever is printed on it: the names of KeyboardEvent.code (W3C UI Events KeyboardEvent code

@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 
-namespace WebVm.Vmm.Devices.Input;
+namespace WebVm.Vmm.Keys;
 
 /// <summary>Reads keys and key combinations as people write them: "KeyA", "a", "ctrl-alt-delete".</summary>
 public static class KeyNames

@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 
-namespace WebVm.Vmm.Devices.Input;
+namespace WebVm.Vmm.Keys;
 
 /// <summary>
 /// Which keys a guest with a certain keyboard layout needs pressed for a character. The tables follow the basic variants of

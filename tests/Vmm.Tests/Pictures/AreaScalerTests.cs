@@ -1,7 +1,8 @@
 using WebVm.Vmm.Devices.Display;
 using Xunit;
+using WebVm.Vmm.Pictures;
 
-namespace WebVm.Vmm.Tests.Devices.Display;
+namespace WebVm.Vmm.Tests.Pictures;
 
 public sealed class AreaScalerTests
 {

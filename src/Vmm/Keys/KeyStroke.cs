@@ -1,4 +1,4 @@
-namespace WebVm.Vmm.Devices.Input;
+namespace WebVm.Vmm.Keys;
 
 /// <summary>One physical key with the modifiers held.</summary>
 public readonly record struct KeyStroke(KeyCode Key, KeyModifiers Modifiers = KeyModifiers.None)

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 
-namespace WebVm.Vmm.Devices.Display;
+namespace WebVm.Vmm.Pictures;
 
 /// <summary>Writes pictures as PNG (ISO/IEC 15948): 8-bit true colour, one image data chunk.</summary>
 internal static class PngEncoder

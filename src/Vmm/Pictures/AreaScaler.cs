@@ -1,4 +1,4 @@
-namespace WebVm.Vmm.Devices.Display;
+namespace WebVm.Vmm.Pictures;
 
 /// <summary>Makes pictures smaller by area averaging.</summary>
 internal static class AreaScaler
