@@ -4,8 +4,9 @@ using Microsoft.EntityFrameworkCore.Migrations;
 namespace WebVm.Api.Persistence.Migrations;
 
 /// <summary>
-/// VMs are found by words and labels through indexes, and snapshots can be changed. What words are looked for in is one text for each VM, written with its row; three
-/// letters and more of a word are found by their trigrams. That text is no part of the model: whoever reads a VM does not read it.
+/// VMs are found by words and labels through indexes, and snapshots can be changed. What words are looked for in is one text for each VM,
+/// written with its row; three letters and more of a word are found by their trigrams. That text is no part of the model: whoever reads a
+/// VM does not read it.
 /// </summary>
 [DbContext(typeof(WebVmDbContext))]
 [Migration("0005_Search")]

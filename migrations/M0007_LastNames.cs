@@ -4,8 +4,8 @@ using Microsoft.EntityFrameworkCore.Migrations;
 namespace WebVm.Api.Persistence.Migrations;
 
 /// <summary>
-/// What is deleted leaves its name, for the records that know only its id. By triggers, so that no way of deleting (one by one, a whole table,
-/// by a foreign key) goes past it.
+/// What is deleted leaves its name, for the records that know only its id. By triggers, so that no way of deleting (one by one, a whole
+/// table, by a foreign key) goes past it.
 /// </summary>
 [DbContext(typeof(WebVmDbContext))]
 [Migration("0007_LastNames")]
@@ -32,7 +32,8 @@ public sealed class M0007_LastNames : Migration
             """);
         foreach (string table in s_named)
         {
-            migrationBuilder.Sql($"CREATE TRIGGER {table}_last_names AFTER DELETE ON {table} REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION keep_last_names();");
+            migrationBuilder.Sql(
+                $"CREATE TRIGGER {table}_last_names AFTER DELETE ON {table} REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION keep_last_names();");
         }
     }
 

@@ -4,8 +4,8 @@ using Microsoft.EntityFrameworkCore.Migrations;
 namespace WebVm.Api.Persistence.Migrations;
 
 /// <summary>
-/// The labels in use are read from an index of them, not from every VM, and VMs are listed by their last change. The table of labels is no part of the model: the
-/// database keeps it.
+/// The labels in use are read from an index of them, not from every VM, and VMs are listed by their last change. The table of labels is no
+/// part of the model: the database keeps it.
 /// </summary>
 [DbContext(typeof(WebVmDbContext))]
 [Migration("0009_Labels")]
@@ -13,7 +13,8 @@ public sealed class M0009_Labels : Migration
 {
     protected override void Up(MigrationBuilder migrationBuilder)
     {
-        // A row for each label of each VM, as the API writes it: a count for each label would have VMs with the same labels wait for each other.
+        // A row for each label of each VM, as the API writes it: a count for each label would have VMs with the same labels wait for each
+        // other.
         migrationBuilder.Sql(
             """
             CREATE TABLE vm_labels (

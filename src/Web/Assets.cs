@@ -19,7 +19,10 @@ public sealed class Assets(IWebHostEnvironment environment)
     {
         // Of a version that is not this one's nobody is to keep this one's bytes for ever.
         OnPrepareResponse = file => file.Context.Response.Headers.CacheControl =
-            file.Context.Request.Query.TryGetValue(Version, out var version) && this[file.Context.Request.Path.Value!.TrimStart('/')].EndsWith($"?{Version}={version}", StringComparison.Ordinal) ? Forever : "no-cache",
+            file.Context.Request.Query.TryGetValue(Version, out var version)
+                && this[file.Context.Request.Path.Value!.TrimStart('/')].EndsWith($"?{Version}={version}", StringComparison.Ordinal)
+                    ? Forever
+                    : "no-cache",
     };
 
     private string Address(string path)

@@ -8,13 +8,18 @@ using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Web;
 
-/// <summary>Tells whoever started the service where it is and, while no administrator has a password, how to get in: what is printed is kept in logs that others may read.</summary>
-internal sealed class Greeting(IServer server, SignInLinks links, IDbContextFactory<WebVmDbContext> databases, IHostApplicationLifetime lifetime) : IHostedService
+/// <summary>
+/// Tells whoever started the service where it is and, while no administrator has a password, how to get in: what is printed is kept in logs
+/// that others may read.
+/// </summary>
+internal sealed class Greeting(
+    IServer server, SignInLinks links, IDbContextFactory<WebVmDbContext> databases, IHostApplicationLifetime lifetime) : IHostedService
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await using var database = await databases.CreateDbContextAsync(cancellationToken);
-        bool hasWayIn = await database.Users.AnyAsync(user => user.Role == Role.Admin && !user.Disabled && user.PasswordHash != null, cancellationToken);
+        bool hasWayIn = await database.Users.AnyAsync(
+            user => user.Role == Role.Admin && !user.Disabled && user.PasswordHash != null, cancellationToken);
         lifetime.ApplicationStarted.Register(() =>
         {
             string address = server.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault() ?? "";

@@ -2,7 +2,9 @@ using WebVm.Api.Hosting;
 
 namespace WebVm.Web;
 
-/// <summary><c>webvm --health</c>: asks the service on this machine whether it is ready; for container health checks, which have no curl.</summary>
+/// <summary>
+/// <c>webvm --health</c>: asks the service on this machine whether it is ready; for container health checks, which have no curl.
+/// </summary>
 internal static class HealthProbe
 {
     public const string Switch = "--health";

@@ -33,7 +33,8 @@ internal static class PagesSetup
     /// <summary>Scripts, styles and icons: for everyone, for the sign-in page needs them.</summary>
     public static void UsePublicFiles(this WebApplication app) => app.UseWhen(
         context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
-        branch => branch.UseMiddleware<SecurityHeaders>().UseMiddleware<CompressedAnswers>().UseStaticFiles(app.Services.GetRequiredService<Assets>().Options));
+        branch => branch.UseMiddleware<SecurityHeaders>().UseMiddleware<CompressedAnswers>()
+            .UseStaticFiles(app.Services.GetRequiredService<Assets>().Options));
 
     /// <summary>A page that is not there says so as a page.</summary>
     public static void UseNotFoundPage(this WebApplication app) =>

@@ -5,8 +5,8 @@ using WebVm.Api.Settings;
 namespace WebVm.Web;
 
 /// <summary>
-/// <c>webvm --sign-in-link</c>: prints a new one-time link for an administrator who cannot sign in any more. The right to do so is the right to write into the
-/// service's data folder; the service may run or not.
+/// <c>webvm --sign-in-link</c>: prints a new one-time link for an administrator who cannot sign in any more. The right to do so is the
+/// right to write into the service's data folder; the service may run or not.
 /// </summary>
 internal static class SignInLinkVerb
 {
@@ -24,16 +24,19 @@ internal static class SignInLinkVerb
         try
         {
             string code = SignInLinks.Leave(options.LinksFolder);
-            await Console.Out.WriteLineAsync($"Sign in, once, within the hour: {Greeting.Link(LocalAddress.Of(listen.Split(';')[0].Trim()), code)}");
+            await Console.Out.WriteLineAsync(
+                $"Sign in, once, within the hour: {Greeting.Link(LocalAddress.Of(listen.Split(';')[0].Trim()), code)}");
             return 0;
         }
         catch (DirectoryNotFoundException)
         {
-            await Console.Error.WriteLineAsync($"webvm: no WebVm has been started with the data folder {options.Data}. WEBVM_DATA names another.");
+            await Console.Error.WriteLineAsync(
+                $"webvm: no WebVm has been started with the data folder {options.Data}. WEBVM_DATA names another.");
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            await Console.Error.WriteLineAsync($"webvm: the data folder {options.Data} cannot be written to; run this as root or as the service's account.");
+            await Console.Error.WriteLineAsync(
+                $"webvm: the data folder {options.Data} cannot be written to; run this as root or as the service's account.");
         }
 
         return 4;

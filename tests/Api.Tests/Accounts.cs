@@ -24,7 +24,8 @@ internal static class Accounts
         new(new HttpClientHandler { CookieContainer = cookies ?? new(), AllowAutoRedirect = false }) { BaseAddress = service.Address };
 
     /// <summary>A browser that the user is signed in with.</summary>
-    public static async Task<HttpClient> SignInAsync(this ServiceProcess service, string name, string password = Password, CookieContainer? cookies = null)
+    public static async Task<HttpClient> SignInAsync(
+        this ServiceProcess service, string name, string password = Password, CookieContainer? cookies = null)
     {
         var browser = service.Browser(cookies);
         Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password })).Status);
@@ -39,13 +40,16 @@ internal static class Accounts
     }
 
     /// <summary>Has the caller make a token, and comes with it.</summary>
-    public static async Task<(HttpClient Client, JsonNode Token)> WithTokenAsync(this ServiceProcess service, HttpClient maker, object? scopes = null, DateTimeOffset? expiresAt = null)
+    public static async Task<(HttpClient Client, JsonNode Token)> WithTokenAsync(
+        this ServiceProcess service, HttpClient maker, object? scopes = null, DateTimeOffset? expiresAt = null)
     {
-        var (status, token, _) = await maker.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName("token"), scopes, expiresAt });
+        var (status, token, _) = await maker.SendAsync(
+            HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName("token"), scopes, expiresAt });
         Assert.Equal(HttpStatusCode.Created, status);
         return (service.Bearer((string)token!["token"]!), token);
     }
 
     /// <summary>What the caller may ask for at all.</summary>
-    public static async Task<HttpStatusCode> StatusAsync(this HttpClient client, string path = "/api/v1/session") => (await client.SendAsync(HttpMethod.Get, path)).Status;
+    public static async Task<HttpStatusCode> StatusAsync(this HttpClient client, string path = "/api/v1/session") =>
+        (await client.SendAsync(HttpMethod.Get, path)).Status;
 }

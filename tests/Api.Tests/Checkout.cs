@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace WebVm.Api.Tests;
 
 /// <summary>
-/// A folder with the scripts of this checkout, a source of the monitor, and a built monitor of a few bytes. Programs that the scripts call may be stood in for; the script that
-/// is run is killed with all that it started when a test says so.
+/// A folder with the scripts of this checkout, a source of the monitor, and a built monitor of a few bytes. Programs that the scripts call
+/// may be stood in for; the script that is run is killed with all that it started when a test says so.
 /// </summary>
 internal sealed class Checkout : IDisposable
 {
@@ -57,7 +57,9 @@ internal sealed class Checkout : IDisposable
 
     public void StandInNoMore(string program) => File.Delete(Path.Combine(_programs, program));
 
-    /// <summary>An SDK that publishes a program with the source as its symbols, or the ordinary build where that is asked for, and counts.</summary>
+    /// <summary>
+    /// An SDK that publishes a program with the source as its symbols, or the ordinary build where that is asked for, and counts.
+    /// </summary>
     /// <param name="failing">Part of the options with which it fails.</param>
     public void StandInForTheSdk(string failing = "none") => StandIn("dotnet", $"""
         [[ $1 == publish ]] || exec echo 10.0.100
@@ -82,7 +84,8 @@ internal sealed class Checkout : IDisposable
         """);
 
     /// <summary>Installs the monitor. Returns how the script ended, and what it said: last the monitor's program.</summary>
-    public Task<(int ExitCode, string[] Said)> InstallAsync() => RunAsync(["bash", "-c", "set -euo pipefail; . scripts/common.sh; install_monitor \"$0\"; echo \"$monitor\"", Installed]);
+    public Task<(int ExitCode, string[] Said)> InstallAsync() =>
+        RunAsync(["bash", "-c", "set -euo pipefail; . scripts/common.sh; install_monitor \"$0\"; echo \"$monitor\"", Installed]);
 
     public Task<(int ExitCode, string[] Said)> WebVmAsync(params string[] arguments) => RunAsync(["bash", "webvm", .. arguments]);
 
@@ -91,7 +94,8 @@ internal sealed class Checkout : IDisposable
     private async Task<(int ExitCode, string[] Said)> RunAsync(string[] command)
     {
         // A session of its own, so that a stand-in can kill all of it.
-        var start = new ProcessStartInfo("setsid", ["--wait", .. command]) { WorkingDirectory = Root, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            "setsid", ["--wait", .. command]) { WorkingDirectory = Root, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["PATH"] = $"{_programs}:{start.Environment["PATH"]}";
         start.Environment["WEBVM_ROOT"] = Root;
         start.Environment["WEBVM_CACHE"] = Path.Combine(Root, "cache");

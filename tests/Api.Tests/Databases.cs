@@ -30,5 +30,6 @@ internal sealed class Databases(string connectionString) : IDbContextFactory<Web
         return made;
     }
 
-    public WebVmDbContext CreateDbContext() => new(new DbContextOptionsBuilder<WebVmDbContext>().UseNpgsql(ConnectionString).AddInterceptors(Commands).Options);
+    public WebVmDbContext CreateDbContext() =>
+        new(new DbContextOptionsBuilder<WebVmDbContext>().UseNpgsql(ConnectionString).AddInterceptors(Commands).Options);
 }

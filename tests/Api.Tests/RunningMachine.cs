@@ -10,7 +10,8 @@ internal static class RunningMachine
     /// <summary>Makes a machine of the smallest guest, and has it run.</summary>
     public static async Task<(Guid Id, string Power)> RunAsync(ServiceProcess service, string restart = "onFailure")
     {
-        var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("run"), restart));
+        var vm = await service.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("run"), restart));
         string power = $"/api/v1/vms/{vm["id"]}/power";
         var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
         Assert.Equal("succeeded", (string)operation!["state"]!);

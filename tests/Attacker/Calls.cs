@@ -19,7 +19,8 @@ internal static unsafe class Calls
     public static Outcome Of(int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0, nint a5 = 0) =>
         Value(number, a0, a1, a2, a3, a4, a5) is var (_, outcome) ? outcome : default;
 
-    public static (nint Value, Outcome Outcome) Value(int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0, nint a5 = 0)
+    public static (nint Value, Outcome Outcome) Value(
+        int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0, nint a5 = 0)
     {
         nint result = RawCalls.Call(number, a0, a1, a2, a3, a4, a5);
         return result == -1 ? (result, Outcome.Refused(RawCalls.Error)) : (result, Outcome.Success);
@@ -34,7 +35,8 @@ internal static unsafe class Calls
         return copy;
     }
 
-    public static (nint Value, Outcome Outcome) Open(string path, int flags) => Value(SystemCall.SYS_openat, LibC.AT_FDCWD, Text(path), flags, 0b110_110_110);
+    public static (nint Value, Outcome Outcome) Open(string path, int flags) =>
+        Value(SystemCall.SYS_openat, LibC.AT_FDCWD, Text(path), flags, 0b110_110_110);
 
     /// <summary>Connects, and says so only if the other end is there.</summary>
     public static Outcome Connect(int family, int type, ReadOnlySpan<byte> address)

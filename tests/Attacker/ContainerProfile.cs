@@ -12,14 +12,18 @@ internal static unsafe class ContainerProfile
 {
     public const string Role = "in-container";
 
-    private const uint Namespaces = ProcessCalls.CLONE_NEWNS | ProcessCalls.CLONE_NEWUTS | ProcessCalls.CLONE_NEWIPC | ProcessCalls.CLONE_NEWUSER
+    private const uint Namespaces = ProcessCalls.CLONE_NEWNS | ProcessCalls.CLONE_NEWUTS | ProcessCalls.CLONE_NEWIPC
+        | ProcessCalls.CLONE_NEWUSER
         | ProcessCalls.CLONE_NEWPID | ProcessCalls.CLONE_NEWNET;
 
     private static readonly int[] s_refused =
     [
-        SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_sethostname, SYS_bpf, SYS_perf_event_open, SYS_keyctl, SYS_add_key, SYS_request_key,
-        SYS_userfaultfd, SYS_kcmp, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_finit_module, SYS_init_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_iopl, SYS_ioperm,
-        SYS_quotactl, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_clock_settime, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_mbind, SYS_set_mempolicy,
+        SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_sethostname, SYS_bpf, SYS_perf_event_open,
+        SYS_keyctl, SYS_add_key, SYS_request_key,
+        SYS_userfaultfd, SYS_kcmp, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_finit_module, SYS_init_module, SYS_kexec_load,
+        SYS_reboot, SYS_swapon, SYS_iopl, SYS_ioperm,
+        SYS_quotactl, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_clock_settime, SYS_io_uring_setup, SYS_io_uring_enter,
+        SYS_io_uring_register, SYS_mbind, SYS_set_mempolicy,
         SYS_get_mempolicy, SYS_move_pages,
     ];
 
@@ -40,7 +44,8 @@ internal static unsafe class ContainerProfile
         {
             var installed = new sock_fprog { len = (ushort)program.Length, filter = first };
             Calls.Of(SYS_prctl, ThreadCalls.PR_SET_NO_NEW_PRIVS, 1);
-            var outcome = Calls.Of(SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, (nint)SeccompCalls.SECCOMP_FILTER_FLAG_TSYNC, (nint)(&installed));
+            var outcome = Calls.Of(
+                SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, (nint)SeccompCalls.SECCOMP_FILTER_FLAG_TSYNC, (nint)(&installed));
             if (!outcome.Reached)
             {
                 return 1;

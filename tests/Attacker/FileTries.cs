@@ -30,7 +30,9 @@ internal static unsafe class FileTries
         ("make a file larger than its machine needs", _ => Grown()),
         ("find a descriptor that was not handed over", host => Inherited(host.Handed)),
         ("find the service's settings in the environment", _ =>
-            Environment.GetEnvironmentVariables().Keys.Cast<string>().Any(name => name != "WEBVM_MONITOR_DEBUG") ? Outcome.Success : Outcome.Refused(ErrorNumber.ENOENT)),
+            Environment.GetEnvironmentVariables().Keys.Cast<string>().Any(name => name != "WEBVM_MONITOR_DEBUG")
+                ? Outcome.Success
+                : Outcome.Refused(ErrorNumber.ENOENT)),
     ];
 
     private static Outcome Listed(string folder)

@@ -17,7 +17,8 @@ internal static unsafe class KernelTries
         ("set the host's clock", _ => SetClock()),
         ("load a kernel module", _ => Calls.Of(SYS_finit_module, 0, Calls.Text(""), 0)),
         ("load another kernel", _ => Calls.Of(SYS_kexec_load, 0, 0, 0, 0)),
-        ("restart the host", _ => Calls.Of(SYS_reboot, unchecked((int)0xfee1dead), 672274793, 0)), // Ctrl-Alt-Del off: harmless, and needs the right
+        ("restart the host", _ => Calls.Of(
+            SYS_reboot, unchecked((int)0xfee1dead), 672274793, 0)), // Ctrl-Alt-Del off: harmless, and needs the right
         ("swap to a file", _ => Calls.Of(SYS_swapon, Calls.Text("/none"), 0)),
         ("load a BPF program", _ => Bpf()),
         ("count processor events", _ => PerformanceEvent()),
@@ -71,5 +72,6 @@ internal static unsafe class KernelTries
         return Calls.Of(SYS_modify_ldt, 1, (nint)descriptor, 16);
     }
 
-    private static Outcome Executable() => Calls.Of(SYS_mmap, 0, 4096, LibC.PROT_READ | LibC.PROT_EXEC, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, -1, 0);
+    private static Outcome Executable() =>
+        Calls.Of(SYS_mmap, 0, 4096, LibC.PROT_READ | LibC.PROT_EXEC, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, -1, 0);
 }

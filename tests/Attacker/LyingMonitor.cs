@@ -7,8 +7,8 @@ using WebVm.Vmm.Host;
 namespace WebVm.Attacker;
 
 /// <summary>
-/// In the monitor's place, what a service hears of a monitor that was taken over: it speaks the control protocol, and lies. How, the machine's name says. It
-/// prints a line for each request, which its keeper keeps for the test.
+/// In the monitor's place, what a service hears of a monitor that was taken over: it speaks the control protocol, and lies. How, the
+/// machine's name says. It prints a line for each request, which its keeper keeps for the test.
 /// </summary>
 internal static class LyingMonitor
 {
@@ -126,7 +126,8 @@ internal static class LyingMonitor
     }
 
     private static string Serial(long offset, string text) =>
-        $$$"""{"event":"serial","data":{"offset":{{{offset}}},"data":"{{{Convert.ToBase64String(Encoding.ASCII.GetBytes(text))}}}"},"descriptors":0}""";
+        $$$"""{"event":"serial","data":{"offset":{{{offset}}},"data":"{{{Convert.ToBase64String(
+            Encoding.ASCII.GetBytes(text))}}}"},"descriptors":0}""";
 
     private static void Send(DescriptorStream stream, string json)
     {

@@ -19,7 +19,8 @@ internal static class NetworkTries
     public static readonly (string, Func<Surroundings, Outcome>)[] All =
     [
         ("connect to a port of the host's loopback", host => Calls.Connect(AF_INET, LibC.SOCK_STREAM, Loopback(host.Port))),
-        ("send to a port of the host's loopback", host => Calls.Connect(AF_INET, SOCK_DGRAM, Loopback(host.Port)) is { Reached: false } refused ? refused : HasLoopback(host)),
+        ("send to a port of the host's loopback",
+            host => Calls.Connect(AF_INET, SOCK_DGRAM, Loopback(host.Port)) is { Reached: false } refused ? refused : HasLoopback(host)),
         ("listen on a port", _ => Listening()),
         ("connect to a socket of the service", host => Calls.Connect(LibC.AF_UNIX, LibC.SOCK_STREAM, Named(host.Socket))),
         ("connect to an abstract socket", host => Calls.Connect(LibC.AF_UNIX, LibC.SOCK_STREAM, Named('\0' + host.AbstractSocket))),
@@ -38,7 +39,8 @@ internal static class NetworkTries
         return address;
     }
 
-    private static byte[] Named(string path) => [(byte)LibC.AF_UNIX, 0, .. Encoding.UTF8.GetBytes(path), .. path[0] == '\0' ? (byte[])[] : [0]];
+    private static byte[] Named(string path) =>
+        [(byte)LibC.AF_UNIX, 0, .. Encoding.UTF8.GetBytes(path), .. path[0] == '\0' ? (byte[])[] : [0]];
 
     /// <summary>A datagram socket connects to anything where there is any route; whose loopback it is, only a connection tells.</summary>
     private static Outcome HasLoopback(Surroundings host) => Calls.Connect(AF_INET, LibC.SOCK_STREAM, Loopback(host.Port));

@@ -27,5 +27,6 @@ internal sealed class Surroundings(string[] facts)
     public string Folder => Of("folder");
 
     private string Of(string name) =>
-        Array.Find(facts, fact => fact.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..] ?? throw new ArgumentException($"{name} is not given");
+        Array.Find(facts, fact => fact.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..]
+            ?? throw new ArgumentException($"{name} is not given");
 }

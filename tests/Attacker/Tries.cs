@@ -9,7 +9,8 @@ internal static class Tries
     /// <summary>Exit code of a try that got through.</summary>
     public const int Reached = 1;
 
-    private static readonly (string Name, Func<Surroundings, Outcome> Try)[] s_all = [.. FileTries.All, .. ProcessTries.All, .. NetworkTries.All, .. KernelTries.All];
+    private static readonly (string Name, Func<Surroundings, Outcome> Try)[] s_all = [.. FileTries.All, .. ProcessTries.All,
+        .. NetworkTries.All, .. KernelTries.All];
 
     public static int PrintNames()
     {
@@ -24,7 +25,8 @@ internal static class Tries
     /// <summary>Prints how it ended: "reached", or the errno.</summary>
     public static int Run(string name, Surroundings host)
     {
-        var attempt = Array.Find(s_all, candidate => candidate.Name == name).Try ?? throw new ArgumentException($"there is no try '{name}'");
+        var attempt = Array.Find(s_all, candidate => candidate.Name == name).Try
+            ?? throw new ArgumentException($"there is no try '{name}'");
         var outcome = attempt(host);
         Say(outcome.Reached ? "reached\n" : $"errno {outcome.Error}\n");
         return outcome.Reached ? Reached : 0;

@@ -20,8 +20,13 @@ internal sealed class BootBenchmark : IBenchmark
         double theirs = double.MaxValue;
         for (int run = 0; run < Runs; run++)
         {
-            ours = Math.Min(ours, Time(TinyLinux.Monitor, "run", "--engine", "soft", "--memory", "512M", "--kernel", TinyLinux.Kernel, "--initrd", TinyLinux.Initramfs, "--append", CommandLine, "--serial", "file:/dev/null"));
-            theirs = Math.Min(theirs, Time("qemu-system-x86_64", "-accel", "tcg", "-m", "512M", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "null",
+            ours = Math.Min(
+                ours, Time(
+                    TinyLinux.Monitor, "run", "--engine", "soft", "--memory", "512M", "--kernel", TinyLinux.Kernel, "--initrd",
+                    TinyLinux.Initramfs, "--append", CommandLine, "--serial", "file:/dev/null"));
+            theirs = Math.Min(
+                theirs, Time(
+                    "qemu-system-x86_64", "-accel", "tcg", "-m", "512M", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "null",
                 "-kernel", TinyLinux.Kernel, "-initrd", TinyLinux.Initramfs, "-append", CommandLine));
         }
 

@@ -57,7 +57,8 @@ internal sealed class BusBenchmark : IBenchmark
             }),
             ("MMIO read, I/O APIC", count => Mmio(count, IoApicWindow.Base, 4, 0)),
             ("MMIO read, PCI configuration by ECAM", count => Mmio(count, PlatformMap.Direct.Ecam!.Base, 4, 0)),
-            ("MMIO read, two devices in turn", count => Mmio(count, PlatformMap.Direct.Ecam!.Base, 4, IoApicWindow.Base ^ PlatformMap.Direct.Ecam!.Base)),
+            ("MMIO read, two devices in turn", count => Mmio(
+                count, PlatformMap.Direct.Ecam!.Base, 4, IoApicWindow.Base ^ PlatformMap.Direct.Ecam!.Base)),
             ("MMIO read, nobody there", count => Mmio(count, PlatformMap.Direct.Memory64.First, 1, 0)),
         ];
         foreach (var (what, loop) in accesses)

@@ -76,9 +76,13 @@ internal sealed unsafe class DeadlineBenchmark : IBenchmark, IGuestBus
         string histogram = string.Join("  ", s_buckets.Prepend(0).Zip(s_buckets.Append(int.MaxValue), (from, to) =>
             (Label: to == int.MaxValue ? $">{from}" : $"≤{to}", Count: lateness.Count(late => late > from * 1000L && late <= to * 1000L)))
             .Where(bucket => bucket.Count > 0).Select(bucket => $"{bucket.Label}: {bucket.Count}"));
-        yield return new($"{what}: p50", lateness[Rounds / 2] / 1000.0, "µs", $"of {Rounds}, earliest {lateness[0] / 1000.0:f1} µs, {measured.Bytes:f0} B each");
+        yield return new(
+            $"{what}: p50", lateness[Rounds / 2] / 1000.0, "µs",
+            $"of {Rounds}, earliest {lateness[0] / 1000.0:f1} µs, {measured.Bytes:f0} B each");
         yield return new($"{what}: p99", lateness[Rounds * 99 / 100] / 1000.0, "µs", $"µs: count  {histogram}");
-        yield return new($"{what}: max", lateness[^1] / 1000.0, "µs", $"with a processor: p99 {measured.Running[Rounds * 99 / 100] / 1000.0:f0}, max {measured.Running[^1] / 1000.0:f0} µs");
+        yield return new(
+            $"{what}: max", lateness[^1] / 1000.0, "µs",
+            $"with a processor: p99 {measured.Running[Rounds * 99 / 100] / 1000.0:f0}, max {measured.Running[^1] / 1000.0:f0} µs");
     }
 
     private Measured Measure(string engineName, byte[] code)

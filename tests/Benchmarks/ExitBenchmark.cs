@@ -9,7 +9,9 @@ using WebVm.Vmm.Time;
 
 namespace WebVm.Benchmarks;
 
-/// <summary>How often a guest that does nothing but OUT gets to its port handler, under KVM: ours beside a minimal loop in C, which has none.</summary>
+/// <summary>
+/// How often a guest that does nothing but OUT gets to its port handler, under KVM: ours beside a minimal loop in C, which has none.
+/// </summary>
 internal sealed unsafe class ExitBenchmark : IBenchmark, IGuestBus
 {
     private const int Exits = 100_000;

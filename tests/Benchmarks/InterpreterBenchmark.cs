@@ -18,7 +18,9 @@ internal sealed class InterpreterBenchmark : IBenchmark, IGuestBus
             var ours = Measure(loop);
             double theirs = QemuLoop.MeasureMips(loop);
             yield return ours;
-            yield return new Measurement("  QEMU -accel tcg, the same", theirs, "MIPS", string.Create(CultureInfo.InvariantCulture, $"{theirs / ours.Value:f1} times ours"));
+            yield return new Measurement(
+                "  QEMU -accel tcg, the same", theirs, "MIPS",
+                string.Create(CultureInfo.InvariantCulture, $"{theirs / ours.Value:f1} times ours"));
         }
     }
 
@@ -39,6 +41,8 @@ internal sealed class InterpreterBenchmark : IBenchmark, IGuestBus
         _vcpu = guest.Vcpu;
         var (seconds, instructions, bytes) = guest.Run();
         double millions = instructions / 1e6;
-        return new(loop.Name, millions / seconds, "MIPS", string.Create(CultureInfo.InvariantCulture, $"{bytes / millions:f1} B per million instructions"));
+        return new(
+            loop.Name, millions / seconds, "MIPS", string.Create(
+                CultureInfo.InvariantCulture, $"{bytes / millions:f1} B per million instructions"));
     }
 }

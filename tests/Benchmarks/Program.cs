@@ -5,7 +5,9 @@ var known = typeof(IBenchmark).Assembly.GetTypes().Where(type => type.IsClass &&
     .Select(type => (IBenchmark)Activator.CreateInstance(type)!).OrderBy(benchmark => benchmark.Name, StringComparer.Ordinal).ToArray();
 if (args.Except(known.Select(benchmark => benchmark.Name)).ToArray() is { Length: > 0 } unknown)
 {
-    Console.Error.WriteLine($"There is no benchmark '{string.Join("', '", unknown)}'; there are: {string.Join(", ", known.Select(benchmark => benchmark.Name))}.");
+    Console.Error.WriteLine(
+        $"There is no benchmark '{string.Join(
+            "', '", unknown)}'; there are: {string.Join(", ", known.Select(benchmark => benchmark.Name))}.");
     return 2;
 }
 
@@ -23,7 +25,10 @@ foreach (var benchmark in known.Where(benchmark => args.Length == 0 || args.Cont
                 Console.WriteLine($"  {"",-56} {"WebVm",12} {"QEMU",12} {"",-8} {"ratio",7}");
             }
 
-            Console.WriteLine($"  {what,-56} {Figure(value),12} {Figure(other),12} {unit,-8} {(other == 0 ? "-" : Figure(value / other)),7} {note}".TrimEnd());
+            Console.WriteLine(
+                $"  {what,-56} {Figure(value),12} {Figure(other),12} {unit,-8} {(other == 0
+                    ? "-"
+                    : Figure(value / other)),7} {note}".TrimEnd());
         }
         else
         {

@@ -5,7 +5,10 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Benchmarks;
 
-/// <summary>Runs a <see cref="GuestLoop"/> in QEMU's software emulation: a Multiboot kernel that enters 64-bit mode, loops, and leaves by isa-debug-exit.</summary>
+/// <summary>
+/// Runs a <see cref="GuestLoop"/> in QEMU's software emulation: a Multiboot kernel that enters 64-bit mode, loops, and leaves by
+/// isa-debug-exit.
+/// </summary>
 internal static class QemuLoop
 {
     private const uint LoadAddress = 0x10_0000;
@@ -53,7 +56,8 @@ internal static class QemuLoop
         long start = Stopwatch.GetTimestamp();
         using var process = Process.Start(
             "qemu-system-x86_64",
-            ["-accel", "tcg", "-m", "64M", "-nodefaults", "-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", kernel]);
+            ["-accel", "tcg", "-m", "64M", "-nodefaults", "-display", "none", "-no-reboot", "-device",
+                "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", kernel]);
         if (!process.WaitForExit(s_limit))
         {
             process.Kill();

@@ -11,7 +11,9 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Benchmarks;
 
-/// <summary>A processor of the soft engine in 64-bit mode, its first gigabyte mapped to itself, which runs one loop again and again.</summary>
+/// <summary>
+/// A processor of the soft engine in 64-bit mode, its first gigabyte mapped to itself, which runs one loop again and again.
+/// </summary>
 internal sealed unsafe class SoftGuest : IDisposable
 {
     /// <summary>Memory from 0 on; what lies behind is the bus's.</summary>
@@ -84,7 +86,10 @@ internal sealed unsafe class SoftGuest : IDisposable
         _memory.Dispose();
     }
 
-    /// <summary>The first gigabyte mapped to itself: memory by pages of 2 MiB, the 2 MiB behind it, where benchmarks have their devices, by small ones.</summary>
+    /// <summary>
+    /// The first gigabyte mapped to itself: memory by pages of 2 MiB, the 2 MiB behind it, where benchmarks have their devices, by small
+    /// ones.
+    /// </summary>
     private void Map()
     {
         _memory.TryWrite(new GuestPhysicalAddress(PageTables), PageTables + 0x1000 | 3UL);
@@ -106,10 +111,12 @@ internal sealed unsafe class SoftGuest : IDisposable
             | SegmentAttributes.Present | SegmentAttributes.Granularity4K;
         for (var segment = SegmentIndex.Es; segment <= SegmentIndex.Gs; segment++)
         {
-            state->Segments[segment] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue, Attributes = common | SegmentAttributes.Default32 };
+            state->Segments[segment] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue, Attributes = common
+                | SegmentAttributes.Default32 };
         }
 
-        state->Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 8, Limit = uint.MaxValue, Attributes = common | SegmentAttributes.Code | SegmentAttributes.Long };
+        state->Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 8, Limit = uint.MaxValue, Attributes = common
+            | SegmentAttributes.Code | SegmentAttributes.Long };
         state->Cr0 = 0x8000_0011;
         state->Cr3 = PageTables;
         state->Cr4 = 0x20;

@@ -7,7 +7,8 @@ internal static class TinyLinux
     public const string Ready = "WebVm tiny ready on /dev/ttyS0";
 
     /// <summary>The monitor that the service would start: compiled ahead of time where that is possible.</summary>
-    public static string Monitor => Environment.GetEnvironmentVariable("WEBVM_MONITOR") ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
+    public static string Monitor =>
+        Environment.GetEnvironmentVariable("WEBVM_MONITOR") ?? Path.Combine(AppContext.BaseDirectory, "webvm-vmm");
 
     public static string Kernel => Path.Combine(Folder, "vmlinux");
 
@@ -20,5 +21,8 @@ internal static class TinyLinux
 
     private static string Cache =>
         Environment.GetEnvironmentVariable("WEBVM_CACHE")
-        ?? Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "webvm");
+        ?? Path.Combine(
+            Environment.GetEnvironmentVariable("XDG_CACHE_HOME")
+                ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+            "webvm");
 }

@@ -39,7 +39,8 @@ public sealed class ChipsetTests : IDisposable
             // Extended configuration space is there: by the window, not by ports.
             Assert.Equal("4096", guest.Run("wc -c < /sys/bus/pci/devices/0000:00:01.0/config").Trim());
 
-            // As firmware would, while the guest runs: a segment of the ROMs away and back, again and again, and the configuration window elsewhere.
+            // As firmware would, while the guest runs: a segment of the ROMs away and back, again and again, and the configuration window
+            // elsewhere.
             string write = "dd of=/sys/bus/pci/devices/0000:00:00.0/config bs=1 conv=notrunc 2>/dev/null";
             string toggled = guest.Run(
                 $@"for i in $(seq 50); do printf '\000' | {write} seek=145; printf '\063' | {write} seek=145; done; printf '\021' | {write} seek=145; echo all");

@@ -17,7 +17,9 @@ public sealed class CommandLineTests : IDisposable
     [Fact]
     public void A_guest_that_powers_off_ends_with_0()
     {
-        var (code, output, _) = Run("run", "--engine", "soft", "--memory", "256M", "--kernel", Images.File("tiny", "vmlinux"), "--initrd", Images.File("tiny", "initramfs"),
+        var (code, output, _) = Run(
+            "run", "--engine", "soft", "--memory", "256M", "--kernel", Images.File("tiny", "vmlinux"), "--initrd",
+            Images.File("tiny", "initramfs"),
             "--append", "console=ttyS0 quiet webvm.bench=poweroff");
         Assert.Equal(0, code);
         Assert.Contains("WebVm tiny reached /init", output, StringComparison.Ordinal);
@@ -79,14 +81,17 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Theory]
-    [InlineData("there is no such socket. A machine makes it when it is started with --control", "ctl", "/tmp/webvm-nowhere.sock", "status")]
+    [InlineData("there is no such socket. A machine makes it when it is started with --control", "ctl", "/tmp/webvm-nowhere.sock",
+        "status")]
     [InlineData("no machine listens there", "ctl", "/etc/hostname", "status")]
     [InlineData("ctl takes the control socket of a running machine, and then what to do: status, ", "ctl")]
     [InlineData("ctl what? There are status, ", "ctl", "/tmp/webvm-nowhere.sock")]
     [InlineData("'frob' is not known here", "ctl", "/tmp/webvm-nowhere.sock", "frob")]
     [InlineData("'frob' is not known here", "frob")]
     [InlineData("a verb is missing; there are run, serve, ctl, probe")]
-    [InlineData("--kernel: nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore", "run")]
+    [InlineData("--kernel: nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a "
+        + "machine by --spec, or a saved state by --restore",
+        "run")]
     [InlineData("./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs", "run")]
     public void What_a_person_needs_is_said(string sentence, params string[] arguments)
     {
@@ -128,7 +133,8 @@ public sealed class CommandLineTests : IDisposable
     [InlineData("frob", 2)]
     public void The_entry_script_helps_in_the_same_way(string verb, int expected)
     {
-        using var process = Process.Start(new ProcessStartInfo(Path.Combine(Root(), "webvm"), [verb]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo(Path.Combine(Root(), "webvm"), [verb]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         string output = process.StandardOutput.ReadToEnd();
         string errors = process.StandardError.ReadToEnd();
         Assert.True(process.WaitForExit(s_limit));
@@ -153,7 +159,9 @@ public sealed class CommandLineTests : IDisposable
     {
         string log = Path.Combine(_folder, "serial.log");
         string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
-        using var process = Start("run", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--serial", $"file:{log}", "--control", Path.Combine(_folder, "control"));
+        using var process = Start(
+            "run", "--engine", "soft", "--memory", "16M", "--kernel", kernel, "--serial", $"file:{log}", "--control",
+            Path.Combine(_folder, "control"));
         for (long start = Stopwatch.GetTimestamp(); !IsRunning(Path.Combine(_folder, "control"));)
         {
             Assert.True(Stopwatch.GetElapsedTime(start) < s_limit && !process.HasExited, "The machine does not run.");
@@ -249,12 +257,15 @@ public sealed class CommandLineTests : IDisposable
     {
         string kernel = MultibootSample.Assemble(MultibootSample.Spin, _folder);
         string vmm = Monitors.Installed;
-        // script(1) gives the monitor a terminal; Ctrl-A X goes through it, and stty looks at it before, meanwhile (until it is another) and after.
+        // script(1) gives the monitor a terminal; Ctrl-A X goes through it, and stty looks at it before, meanwhile (until it is another)
+        // and after.
         const string patience = "n=$((n+1)); [ $n -lt 1200 ] || break; sleep 0.1";
-        string inside = $"stty -g > before; (n=0; while stty -g < /dev/tty > seen; cmp -s before seen; do {patience}; done; mv seen meanwhile) & "
+        string inside =
+            $"stty -g > before; (n=0; while stty -g < /dev/tty > seen; cmp -s before seen; do {patience}; done; mv seen meanwhile) & "
             + $"'{vmm}' run --engine soft --memory 16M --kernel '{kernel}'; echo code $? > code; stty -g > after";
         // Ctrl-A X ends it, and not the end of what is typed: that comes only afterwards.
-        string keys = $"n=0; until [ -e meanwhile ]; do {patience}; done; printf '\\001x'; n=0; until [ -e after ]; do {patience}; done; [ -e after ] || touch unheard";
+        string keys =
+            $"n=0; until [ -e meanwhile ]; do {patience}; done; printf '\\001x'; n=0; until [ -e after ]; do {patience}; done; [ -e after ] || touch unheard";
         File.WriteAllText(Path.Combine(_folder, "inside.sh"), inside);
         using var process = Process.Start(new ProcessStartInfo("sh", ["-c", $"({keys}) | script -qec \"sh inside.sh\" /dev/null"])
         {

@@ -25,8 +25,10 @@ public sealed class DisplayTests
         guest.WaitForShell();
         var framebuffer = guest.Machine.Framebuffer!;
         Assert.Equal(new DisplayMode(1024, 768, 32, 4096, 0), framebuffer.Mode);
-        var screen = await Until(guest, shot => ConsoleText.Read(shot).Any(line => line.StartsWith("tiny:/root#", StringComparison.Ordinal)));
-        Assert.Contains(ConsoleText.Read(screen), line => line.StartsWith("WebVm tiny ready on /dev/tty1: Linux", StringComparison.Ordinal));
+        var screen = await Until(
+            guest, shot => ConsoleText.Read(shot).Any(line => line.StartsWith("tiny:/root#", StringComparison.Ordinal)));
+        Assert.Contains(
+            ConsoleText.Read(screen), line => line.StartsWith("WebVm tiny ready on /dev/tty1: Linux", StringComparison.Ordinal));
 
         const string typed = "echo Seen-$((6*7)) > /dev/ttyS0";
         Assert.Equal(typed.Length + 1, Vmm.Machine.Consoles.Typing.Type(guest.Machine.Keyboard!, typed + "\n"));
@@ -93,7 +95,8 @@ public sealed class DisplayTests
             await Task.Delay(100);
         }
 
-        Assert.Fail("The screen did not show what was expected: " + string.Join('\n', ConsoleText.Read(guest.Machine.Framebuffer!.Capture()!)));
+        Assert.Fail(
+            "The screen did not show what was expected: " + string.Join('\n', ConsoleText.Read(guest.Machine.Framebuffer!.Capture()!)));
         throw new InvalidOperationException();
     }
 }

@@ -74,10 +74,12 @@ internal sealed class GuestSession : IAsyncDisposable
         }
     }
 
-    public static async Task<GuestSession> Restore(string directory, EngineChoice engine, int seconds = 300, ClockPolicy? clock = null, DeviceCatalogue? catalogue = null) =>
+    public static async Task<GuestSession> Restore(
+        string directory, EngineChoice engine, int seconds = 300, ClockPolicy? clock = null, DeviceCatalogue? catalogue = null) =>
         await Resume(await StateRestorer.Restore(directory, engine, clock, catalogue), seconds);
 
-    public static async Task<GuestSession> Restore(IStateSource source, EngineChoice engine, int seconds = 300, ClockPolicy? clock = null) =>
+    public static async Task<GuestSession> Restore(
+        IStateSource source, EngineChoice engine, int seconds = 300, ClockPolicy? clock = null) =>
         await Resume(await StateRestorer.Restore(source, engine, clock), seconds);
 
     private static async Task<GuestSession> Resume(VirtualMachine machine, int seconds)

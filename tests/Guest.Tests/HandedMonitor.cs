@@ -20,7 +20,8 @@ internal sealed class HandedMonitor : IDisposable
 
     /// <param name="program">The monitor's.</param>
     /// <param name="start">Starts it.</param>
-    public HandedMonitor(string program, Func<ProcessStartInfo, Process> start, string[] arguments, params (string Name, FileDescriptor? File)[] files)
+    public HandedMonitor(
+        string program, Func<ProcessStartInfo, Process> start, string[] arguments, params (string Name, FileDescriptor? File)[] files)
     {
         _socket = Path.Combine(_folder, "control");
         string empty = Directory.CreateDirectory(Path.Combine(_folder, "empty")).FullName;
@@ -34,7 +35,9 @@ internal sealed class HandedMonitor : IDisposable
                 all.AddRange(["--handed", $"{handed[^1].Number}={name}"]);
             }
 
-            Process = start(new ProcessStartInfo(program, all) { WorkingDirectory = empty, RedirectStandardError = true, RedirectStandardOutput = true });
+            Process = start(
+                new ProcessStartInfo(
+                    program, all) { WorkingDirectory = empty, RedirectStandardError = true, RedirectStandardOutput = true });
         }
         finally
         {
@@ -54,7 +57,9 @@ internal sealed class HandedMonitor : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    /// <summary>As the keeper starts a build that compiles at run time: its door for debuggers is a socket in /tmp, which the filter refuses.</summary>
+    /// <summary>
+    /// As the keeper starts a build that compiles at run time: its door for debuggers is a socket in /tmp, which the filter refuses.
+    /// </summary>
     private static Process StartWithoutDiagnostics(ProcessStartInfo information)
     {
         information.Environment["DOTNET_EnableDiagnostics"] = "0";

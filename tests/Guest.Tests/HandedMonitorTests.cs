@@ -23,7 +23,8 @@ public sealed class HandedMonitorTests : IDisposable
         string spec = Path.Combine(_folder, "spec.json");
         await File.WriteAllTextAsync(spec, """{"engine":"soft","memory":"16M","boot":{"kernel":"kernel"}}""");
         string state = Path.Combine(_folder, "saved");
-        using (var monitor = new HandedMonitor(["serve", "--spec", "spec"], ("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null)))
+        using (var monitor = new HandedMonitor(
+            ["serve", "--spec", "spec"], ("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null)))
         using (var client = await monitor.ConnectAsync().WaitAsync(s_limit))
         {
             await Echo.CheckAsync(client, "before");
@@ -52,7 +53,8 @@ public sealed class HandedMonitorTests : IDisposable
     [InlineData("kvm")]
     public async Task A_monitor_keeps_of_kvm_what_its_engine_runs_on(string engine)
     {
-        Assert.SkipUnless(File.Exists("/dev/kvm") && Environment.IsPrivilegedProcess, "Root looks into a monitor that was handed /dev/kvm.");
+        Assert.SkipUnless(
+            File.Exists("/dev/kvm") && Environment.IsPrivilegedProcess, "Root looks into a monitor that was handed /dev/kvm.");
         string kernel = MultibootSample.Assemble(MultibootSample.Echo, _folder);
         string spec = Path.Combine(_folder, "spec.json");
         await File.WriteAllTextAsync(spec, $$$"""{"engine":"{{{engine}}}","memory":"16M","boot":{"kernel":"kernel"}}""");
@@ -60,12 +62,16 @@ public sealed class HandedMonitorTests : IDisposable
             ("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), ("kvm", SparseFile.Open("/dev/kvm", write: true)));
         using var client = await monitor.ConnectAsync().WaitAsync(s_limit);
         bool runsOnKvm = (await client.StatusAsync().WaitAsync(s_limit)).Engine == "kvm";
-        Assert.Equal(runsOnKvm, Directory.GetFiles($"/proc/{monitor.Process.Id}/fd").Any(file => new FileInfo(file).LinkTarget?.Contains("kvm", StringComparison.Ordinal) == true));
+        Assert.Equal(
+            runsOnKvm, Directory.GetFiles($"/proc/{monitor.Process.Id}/fd")
+                .Any(file => new FileInfo(file).LinkTarget?.Contains("kvm", StringComparison.Ordinal) == true));
         Assert.Equal(engine == "auto" ? HostProbe.ChooseEngine().Engine == "kvm" : engine == "kvm", runsOnKvm);
 
         string state = Path.Combine(_folder, "saved");
         await client.SaveAsync(state).WaitAsync(s_limit);
-        Assert.Contains($"\"tscKilohertz\":\"0x{HostKvm.TscKilohertz:x}\"", await File.ReadAllTextAsync(Path.Combine(state, "machine.json")), StringComparison.Ordinal);
+        Assert.Contains(
+            $"\"tscKilohertz\":\"0x{HostKvm.TscKilohertz:x}\"", await File.ReadAllTextAsync(Path.Combine(state, "machine.json")),
+            StringComparison.Ordinal);
     }
 
     [Theory]

@@ -6,7 +6,9 @@ using Xunit;
 
 namespace WebVm.Guest.Tests;
 
-/// <summary>A state's folder may come from anybody: whatever lies in it, the monitor says what is wrong and neither hangs nor dies.</summary>
+/// <summary>
+/// A state's folder may come from anybody: whatever lies in it, the monitor says what is wrong and neither hangs nor dies.
+/// </summary>
 public sealed class HostileStateTests : IAsyncLifetime
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("webvm-hostile-state").FullName;
@@ -37,22 +39,28 @@ public sealed class HostileStateTests : IAsyncLifetime
     }
 
     [Fact]
-    public Task A_FIFO_in_place_of_a_memory_file_is_refused_at_once() => IsRefused("not a regular file", () => Replace(Memory, $"mkfifo {Memory}"));
+    public Task A_FIFO_in_place_of_a_memory_file_is_refused_at_once() =>
+        IsRefused("not a regular file", () => Replace(Memory, $"mkfifo {Memory}"));
 
     [Fact]
-    public Task A_FIFO_in_place_of_the_description_is_refused_at_once() => IsRefused("not a regular file", () => Replace(Description, $"mkfifo {Description}"));
+    public Task A_FIFO_in_place_of_the_description_is_refused_at_once() =>
+        IsRefused("not a regular file", () => Replace(Description, $"mkfifo {Description}"));
 
     [Fact]
-    public Task A_link_in_place_of_a_memory_file_is_not_followed() => IsRefused("symbolic link", () => Replace(Memory, $"mv {Memory} {_folder}/elsewhere && ln -s {_folder}/elsewhere {Memory}", keep: true));
+    public Task A_link_in_place_of_a_memory_file_is_not_followed() =>
+        IsRefused(
+            "symbolic link", () => Replace(Memory, $"mv {Memory} {_folder}/elsewhere && ln -s {_folder}/elsewhere {Memory}", keep: true));
 
     [Fact]
-    public Task A_link_in_place_of_the_description_is_not_followed() => IsRefused("symbolic link", () => Replace(Description, $"ln -s /etc/passwd {Description}"));
+    public Task A_link_in_place_of_the_description_is_not_followed() =>
+        IsRefused("symbolic link", () => Replace(Description, $"ln -s /etc/passwd {Description}"));
 
     [Fact]
     public Task A_folder_in_place_of_a_memory_file_is_refused() => IsRefused("ram0.memory", () => Replace(Memory, $"mkdir {Memory}"));
 
     [Fact]
-    public Task A_description_without_end_is_refused_before_it_is_read() => IsRefused("more than", () => Replace(Description, $"truncate -s 1T {Description}"));
+    public Task A_description_without_end_is_refused_before_it_is_read() =>
+        IsRefused("more than", () => Replace(Description, $"truncate -s 1T {Description}"));
 
     [Fact]
     public Task Invalid_UTF8_in_a_register_is_refused() => IsRefused("not UTF-8", () =>
@@ -64,15 +72,18 @@ public sealed class HostileStateTests : IAsyncLifetime
 
     [Fact]
     public Task Half_a_surrogate_pair_in_a_register_is_refused() => IsRefused("not sound JSON", () =>
-        File.WriteAllText(Description, File.ReadAllText(Description).Replace("\"rip\":\"0x", "\"rip\":\"\\ud800", StringComparison.Ordinal)));
+        File.WriteAllText(
+            Description, File.ReadAllText(Description).Replace("\"rip\":\"0x", "\"rip\":\"\\ud800", StringComparison.Ordinal)));
 
     [Fact]
     public Task A_register_given_twice_is_refused() => IsRefused("not sound JSON", () =>
-        File.WriteAllText(Description, File.ReadAllText(Description).Replace("\"rip\":", "\"rip\":\"0x0\",\"rip\":", StringComparison.Ordinal)));
+        File.WriteAllText(
+            Description, File.ReadAllText(Description).Replace("\"rip\":", "\"rip\":\"0x0\",\"rip\":", StringComparison.Ordinal)));
 
     [Fact]
     public Task A_list_with_nothing_in_it_is_refused() => IsRefused("nothing in the place of an element", () =>
-        File.WriteAllText(Description, File.ReadAllText(Description).Replace("\"regions\":[", "\"regions\":[null,", StringComparison.Ordinal)));
+        File.WriteAllText(
+            Description, File.ReadAllText(Description).Replace("\"regions\":[", "\"regions\":[null,", StringComparison.Ordinal)));
 
     [Fact]
     public Task Mutated_bytes_are_refused_or_run() => Fuzz(250);
@@ -102,7 +113,9 @@ public sealed class HostileStateTests : IAsyncLifetime
             }
             catch (Exception other)
             {
-                await File.WriteAllBytesAsync("/tmp/webvm-hostile-state.json", await File.ReadAllBytesAsync(Description, TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
+                await File.WriteAllBytesAsync(
+                    "/tmp/webvm-hostile-state.json", await File.ReadAllBytesAsync(Description, TestContext.Current.CancellationToken),
+                    TestContext.Current.CancellationToken);
                 Assert.Fail($"seed {seed}, round {round} (/tmp/webvm-hostile-state.json): {other}");
             }
         }
@@ -110,7 +123,10 @@ public sealed class HostileStateTests : IAsyncLifetime
         Assert.True(refused > rounds / 10 && taken > rounds / 25, $"seed {seed}: {refused} refused and {taken} taken is no variety");
     }
 
-    /// <summary>One to three changes, of the kinds that a broken disk and a clever person make; in half of the cases another digit alone, which only a value's own bounds can tell.</summary>
+    /// <summary>
+    /// One to three changes, of the kinds that a broken disk and a clever person make; in half of the cases another digit alone, which only
+    /// a value's own bounds can tell.
+    /// </summary>
     private static byte[] Mutated(byte[] sound, Random random)
     {
         var bytes = new List<byte>(sound);

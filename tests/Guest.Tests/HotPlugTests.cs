@@ -91,11 +91,16 @@ public sealed class HotPlugTests : IDisposable
         await using var guest = await GuestSession.Start(spec, catalogue: s_catalogue);
         using var server = new ControlServer(guest.Machine, SocketPath);
         using var client = (await ControlClient.ConnectAsync(SocketPath, Cancellation)).Start();
-        await Refused("bad-request", "/device/id: there is a device 'uart0' already", AddAsync(client, """{"id":"uart0","kind":"example.scratchpad"}"""));
+        await Refused(
+            "bad-request", "/device/id: there is a device 'uart0' already",
+            AddAsync(client, """{"id":"uart0","kind":"example.scratchpad"}"""));
         await Refused("bad-request", "/device/kind: is required", AddAsync(client, """{"id":"a"}"""));
         await Refused("bad-request", "/device: an object is expected", AddAsync(client, "7"));
-        await Refused("bad-request", "/device/kind: a serial.16550 is in no slot", AddAsync(client, """{"id":"a","kind":"serial.16550"}"""));
-        await Refused("bad-request", "/device/at: 'pci' takes no device", AddAsync(client, """{"id":"a","kind":"example.scratchpad","at":"pci:09.0"}"""));
+        await Refused(
+            "bad-request", "/device/kind: a serial.16550 is in no slot", AddAsync(client, """{"id":"a","kind":"serial.16550"}"""));
+        await Refused(
+            "bad-request", "/device/at: 'pci' takes no device",
+            AddAsync(client, """{"id":"a","kind":"example.scratchpad","at":"pci:09.0"}"""));
         await Refused("bad-request", "/device/kind: a display.bochs is", AddAsync(client, """{"id":"a","kind":"display.bochs"}"""));
         await Refused("not-present", "the machine has no device 'a'", client.RemoveDeviceAsync("a"));
         await Refused("bad-request", "device 'rtc' is in no slot", client.RemoveDeviceAsync("rtc"));

@@ -8,7 +8,10 @@ internal static class Images
 {
     private static string Cache =>
         Environment.GetEnvironmentVariable("WEBVM_CACHE")
-        ?? Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "webvm");
+        ?? Path.Combine(
+            Environment.GetEnvironmentVariable("XDG_CACHE_HOME")
+                ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+            "webvm");
 
     public static string File(string image, string name)
     {

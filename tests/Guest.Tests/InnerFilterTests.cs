@@ -11,8 +11,8 @@ using Xunit;
 namespace WebVm.Guest.Tests;
 
 /// <summary>
-/// The lists of system calls that a monitor keeps to: monitors live behind them, and no call of theirs is outside of them, as each that is not in the
-/// shortest list is asked about.
+/// The lists of system calls that a monitor keeps to: monitors live behind them, and no call of theirs is outside of them, as each that is
+/// not in the shortest list is asked about.
 /// </summary>
 public sealed class InnerFilterTests : IDisposable
 {
@@ -54,17 +54,21 @@ public sealed class InnerFilterTests : IDisposable
     [Fact]
     public async Task Linux_runs_behind_the_lists()
     {
-        string spec = Spec("""{"engine":"soft","memory":"256M","cpus":2,"boot":{"kernel":"kernel","initrd":"initrd","commandLine":"console=ttyS0 quiet webvm.bench=poweroff"}}""");
+        string spec = Spec(
+            """{"engine":"soft","memory":"256M","cpus":2,"boot":{"kernel":"kernel","initrd":"initrd","commandLine":"console=ttyS0 quiet webvm.bench=poweroff"}}""");
         using var watch = new SystemCallWatch(kvm: true);
         using var monitor = new HandedMonitor(Monitors.Native, watch.Start, ["serve", "--spec", "spec"],
-            ("spec", Read(spec)), ("kernel", Read(Images.File("tiny", "vmlinux"))), ("initrd", Read(Images.File("tiny", "initramfs"))), ("control", null));
+            ("spec", Read(spec)), ("kernel", Read(Images.File("tiny", "vmlinux"))), ("initrd", Read(Images.File("tiny", "initramfs"))),
+            ("control", null));
         string errors = await monitor.Process.StandardError.ReadToEndAsync().WaitAsync(s_limit);
         await monitor.Process.WaitForExitAsync().WaitAsync(s_limit);
         Assert.True(monitor.Process.ExitCode == 0, $"{monitor.Process.ExitCode}: {errors}");
         AssertNone([.. watch.Strangers.Keys]);
     }
 
-    /// <summary>A display is made, put into its slot and taken out again before it is refused: viewers look for theirs at the start.</summary>
+    /// <summary>
+    /// A display is made, put into its slot and taken out again before it is refused: viewers look for theirs at the start.
+    /// </summary>
     [Theory]
     [InlineData("soft")]
     [InlineData("kvm")]
@@ -111,13 +115,17 @@ public sealed class InnerFilterTests : IDisposable
     }
 
     /// <summary>All that clients and guests make a monitor do, and a second life from the state that is saved.</summary>
-    private async Task LiveAsync(string engine, Func<ProcessStartInfo, Process> first, Func<ProcessStartInfo, Process> second, bool kvm = true)
+    private async Task LiveAsync(
+        string engine, Func<ProcessStartInfo, Process> first, Func<ProcessStartInfo, Process> second, bool kvm = true)
     {
         string kernel = MultibootSample.Assemble(MultibootSample.Echo, _folder);
-        string spec = Spec($$$"""{"engine":"{{{engine}}}","memory":"16M","cpus":2,"display":{"width":640,"height":480},"boot":{"kernel":"kernel"}}""");
+        string spec = Spec(
+            $$$"""{"engine":"{{{engine}}}","memory":"16M","cpus":2,"display":{"width":640,"height":480},"boot":{"kernel":"kernel"}}""");
         string state = Path.Combine(_folder, "saved");
         (string, FileDescriptor?)[] device = kvm && File.Exists("/dev/kvm") ? [("kvm", SparseFile.Open("/dev/kvm", write: true))] : [];
-        using (var monitor = new HandedMonitor(Monitors.Native, first, ["serve", "--spec", "spec"], [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device]))
+        using (var monitor = new HandedMonitor(
+            Monitors.Native, first, ["serve", "--spec", "spec"],
+            [("spec", Read(spec)), ("kernel", Read(kernel)), ("control", null), .. device]))
         using (var client = await ConnectAsync(monitor))
         {
             await client.SubscribeSerialAsync(0).WaitAsync(s_limit);
@@ -156,7 +164,8 @@ public sealed class InnerFilterTests : IDisposable
 
         var files = Directory.EnumerateFiles(state).Select(file => ($"state/{Path.GetFileName(file)}", (FileDescriptor?)Read(file)));
         device = device.Length > 0 ? [("kvm", SparseFile.Open("/dev/kvm", write: true))] : [];
-        using (var monitor = new HandedMonitor(Monitors.Native, second, ["serve", "--restore", "state"], [.. files, ("kernel", Read(kernel)), ("control", null), .. device]))
+        using (var monitor = new HandedMonitor(
+            Monitors.Native, second, ["serve", "--restore", "state"], [.. files, ("kernel", Read(kernel)), ("control", null), .. device]))
         using (var client = await ConnectAsync(monitor))
         {
             await Echo.CheckAsync(client, "restored").WaitAsync(s_limit);
@@ -191,9 +200,11 @@ public sealed class InnerFilterTests : IDisposable
         return Process.Start(information)!;
     }
 
-    private static void AssertNone(IReadOnlyCollection<string> strangers) => Assert.True(strangers.Count == 0, string.Join(Environment.NewLine, strangers.Order()));
+    private static void AssertNone(IReadOnlyCollection<string> strangers) =>
+        Assert.True(strangers.Count == 0, string.Join(Environment.NewLine, strangers.Order()));
 
-    private static void SkipUnlessThere(string engine) => Assert.SkipWhen(engine == "kvm" && !File.Exists("/dev/kvm"), "This host has no KVM.");
+    private static void SkipUnlessThere(string engine) =>
+        Assert.SkipWhen(engine == "kvm" && !File.Exists("/dev/kvm"), "This host has no KVM.");
 
     private static FileDescriptor Read(string path) => SparseFile.Open(path, write: false);
 

@@ -17,7 +17,10 @@ internal sealed class KernelModules : IDisposable
     public static KernelModules OfGenericKernel(IEnumerable<string> names)
     {
         var modules = new KernelModules();
-        string package = Directory.GetFiles(Path.Combine(Path.GetDirectoryName(Images.File("generic", "initramfs"))!, "..", "..", "packages"), "linux-image-*-amd64_*.deb")
+        string package =
+            Directory.GetFiles(
+                Path.Combine(Path.GetDirectoryName(Images.File("generic", "initramfs"))!, "..", "..", "packages"),
+                "linux-image-*-amd64_*.deb")
             .Single(file => !file.Contains("cloud", StringComparison.Ordinal));
         string wanted = string.Join(' ', names.Select(name => $"-name {name}.ko -o"));
         // An initramfs may be several archives, one after the other.

@@ -54,7 +54,8 @@ internal sealed class KernelTypes
             int name = (int)Offset(Section(names)) + BinaryPrimitives.ReadInt32LittleEndian(section);
             if (elf.AsSpan(name).StartsWith(".BTF\0"u8))
             {
-                return new KernelTypes(elf.AsSpan((int)Offset(section), (int)BinaryPrimitives.ReadInt64LittleEndian(section[0x20..])).ToArray());
+                return new KernelTypes(
+                    elf.AsSpan((int)Offset(section), (int)BinaryPrimitives.ReadInt64LittleEndian(section[0x20..])).ToArray());
             }
         }
 

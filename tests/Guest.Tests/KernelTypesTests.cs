@@ -5,7 +5,9 @@ using Xunit;
 
 namespace WebVm.Guest.Tests;
 
-/// <summary>What the monitor shares with a guest's kernel is laid out as that kernel has it. No header of Linux's interface to programs tells of it.</summary>
+/// <summary>
+/// What the monitor shares with a guest's kernel is laid out as that kernel has it. No header of Linux's interface to programs tells of it.
+/// </summary>
 public sealed class KernelTypesTests
 {
     [Fact]

@@ -22,7 +22,9 @@ public sealed class KvmTests(ITestOutputHelper output)
             new MachineSpec { Engine = EngineChoice.Kvm, Cpus = cpus, Memory = 256UL << 20, Boot = Images.Linux("tiny", "console=ttyS0") },
             seconds: 1500);
         guest.WaitForShell();
-        output.WriteLine($"{cpus} vCPUs: shell after {watch.Elapsed.TotalSeconds:f0} s, {guest.Machine.Counters.Sum(counters => counters.Assists)} assists, "
+        output.WriteLine(
+            $"{cpus} vCPUs: shell after {watch.Elapsed.TotalSeconds:f0} s, {guest.Machine.Counters.Sum(
+                counters => counters.Assists)} assists, "
             + $"{guest.Machine.Counters.Sum(counters => counters.PortExits)} port exits");
         Assert.Equal($"{cpus}", guest.Run("nproc"));
         guest.Type("poweroff\n");
@@ -33,7 +35,8 @@ public sealed class KvmTests(ITestOutputHelper output)
 
     /// <summary>On a host whose KVM emulates kernels without SYSCALL no init can run.</summary>
     internal static void SkipUnlessProgramsRun() =>
-        Assert.SkipUnless(KvmProbe.TakesSystemCalls(), "This host's KVM leaves user code at CPL 3 after SYSCALL: no system's programs run on it.");
+        Assert.SkipUnless(
+            KvmProbe.TakesSystemCalls(), "This host's KVM leaves user code at CPL 3 after SYSCALL: no system's programs run on it.");
 
     /// <summary>Even a host whose KVM runs no programs runs this much of a kernel.</summary>
     [Theory(Explicit = true)]
@@ -47,13 +50,16 @@ public sealed class KvmTests(ITestOutputHelper output)
             string saved = Path.Combine(folder, "state");
             var watch = Stopwatch.StartNew();
             await using (var onKvm = await GuestSession.Start(
-                new MachineSpec { Engine = EngineChoice.Kvm, Memory = 256UL << 20, Boot = Images.Linux("tiny", "console=ttyS0 nokaslr nowatchdog clearcpuid=avx512f") },
+                new MachineSpec { Engine = EngineChoice.Kvm, Memory = 256UL << 20, Boot = Images.Linux(
+                    "tiny", "console=ttyS0 nokaslr nowatchdog clearcpuid=avx512f") },
                 seconds: 1500))
             {
                 onKvm.WaitFor(reached);
                 Assert.Equal("kvm", onKvm.Machine.EngineName);
                 await StateSaver.Save(onKvm.Machine, saved);
-                output.WriteLine($"'{reached}' on kvm and saved after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(counters => counters.Assists)} assists");
+                output.WriteLine(
+                    $"'{reached}' on kvm and saved after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(
+                        counters => counters.Assists)} assists");
             }
 
             await using var onSoft = await GuestSession.Restore(saved, EngineChoice.Soft);
@@ -69,8 +75,8 @@ public sealed class KvmTests(ITestOutputHelper output)
     }
 
     /// <summary>
-    /// The terminal's echo is the kernel's own work (interrupt, work queue, line discipline), so that it shows a session going on also on hosts
-    /// whose KVM runs no programs; the program in the foreground sleeps through it.
+    /// The terminal's echo is the kernel's own work (interrupt, work queue, line discipline), so that it shows a session going on also on
+    /// hosts whose KVM runs no programs; the program in the foreground sleeps through it.
     /// </summary>
     [Fact(Explicit = true)]
     public async Task A_session_saved_on_soft_echoes_on_kvm_and_goes_on_back_on_soft()
@@ -81,7 +87,8 @@ public sealed class KvmTests(ITestOutputHelper output)
             string saved = Path.Combine(folder, "state");
             var watch = Stopwatch.StartNew();
             await using (var guest = await GuestSession.Start(
-                new MachineSpec { Engine = EngineChoice.Soft, Memory = 256UL << 20, Boot = Images.Linux("tiny", "console=ttyS0 quiet nowatchdog") }))
+                new MachineSpec { Engine = EngineChoice.Soft, Memory = 256UL << 20, Boot = Images.Linux(
+                    "tiny", "console=ttyS0 quiet nowatchdog") }))
             {
                 guest.WaitForShell();
                 guest.Run("answer=42");
@@ -96,7 +103,9 @@ public sealed class KvmTests(ITestOutputHelper output)
                 Assert.Equal("kvm", onKvm.Machine.EngineName);
                 onKvm.Type("written on kvm");
                 onKvm.WaitFor("written on kvm");
-                output.WriteLine($"echo on kvm after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(counters => counters.Assists)} assists, "
+                output.WriteLine(
+                    $"echo on kvm after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(
+                        counters => counters.Assists)} assists, "
                     + $"{onKvm.Machine.Counters.Sum(counters => counters.PortExits)} port exits");
                 await StateSaver.Save(onKvm.Machine, saved);
             }

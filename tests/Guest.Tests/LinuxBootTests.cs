@@ -11,7 +11,8 @@ public sealed class LinuxBootTests
     [InlineData(4, "vmlinuz")]
     public async Task Debians_cloud_kernel_reaches_a_shell_and_powers_off(int cpus, string kernel)
     {
-        await using var guest = await GuestSession.Start(Tiny with { Cpus = cpus, Boot = Images.Linux("tiny", "console=ttyS0 quiet", kernel) });
+        await using var guest = await GuestSession.Start(
+            Tiny with { Cpus = cpus, Boot = Images.Linux("tiny", "console=ttyS0 quiet", kernel) });
         guest.WaitForShell();
         Assert.Equal($"{cpus}", guest.Run("nproc"));
         Assert.Equal("/dev/ttyS0", guest.Run("tty"));

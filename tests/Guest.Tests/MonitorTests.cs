@@ -38,18 +38,25 @@ public sealed class MonitorTests : IDisposable
         await CheckAvxAsync(second);
     }
 
-    /// <summary>As installed it is one file, which asks the host for no library and no interpreter, with the symbols for its crashes beside.</summary>
+    /// <summary>
+    /// As installed it is one file, which asks the host for no library and no interpreter, with the symbols for its crashes beside.
+    /// </summary>
     [Fact]
     public void The_installed_monitor_is_one_static_program()
     {
-        Assert.Equal(["webvm-vmm", "webvm-vmm.dbg"], Directory.GetFiles(Path.GetDirectoryName(Monitors.Native)!).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["webvm-vmm", "webvm-vmm.dbg"], Directory.GetFiles(Path.GetDirectoryName(Monitors.Native)!).Select(Path.GetFileName)
+                .Order(StringComparer.Ordinal));
         byte[] program = File.ReadAllBytes(Monitors.Native);
         const int ProgramInterpreter = 3;
         Assert.DoesNotContain(ProgramInterpreter, ProgramHeaders(program));
         string empty = Directory.CreateDirectory(Path.Combine(_folder, "root")).FullName;
         File.Copy(Monitors.Native, Path.Combine(empty, "webvm-vmm"));
         // In a root that holds nothing else.
-        using var process = Process.Start(new ProcessStartInfo("unshare", ["--map-root-user", "--root", empty, "/webvm-vmm", "--help"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo(
+                "unshare", ["--map-root-user", "--root", empty, "/webvm-vmm", "--help"]) { RedirectStandardOutput = true,
+                    RedirectStandardError = true })!;
         string output = process.StandardOutput.ReadToEnd();
         Assert.True(process.WaitForExit(s_limit));
         Assert.True(process.ExitCode == 0, process.StandardError.ReadToEnd());
@@ -84,7 +91,8 @@ public sealed class MonitorTests : IDisposable
                 {
                     return new Machine(process, (await ControlClient.ConnectAsync(socket)).Start());
                 }
-                catch (Exception failure) when (failure is System.Net.Sockets.SocketException or IOException && !process.HasExited && Stopwatch.GetElapsedTime(start) < s_limit)
+                catch (Exception failure) when (failure is System.Net.Sockets.SocketException or IOException && !process.HasExited
+                    && Stopwatch.GetElapsedTime(start) < s_limit)
                 {
                     await Task.Delay(20);
                 }
@@ -105,7 +113,8 @@ public sealed class MonitorTests : IDisposable
         public async Task HearAsync(string text, long from)
         {
             var heard = new StringBuilder();
-            for (long start = Stopwatch.GetTimestamp(); !heard.ToString().Replace("\r", "", StringComparison.Ordinal).Contains(text, StringComparison.Ordinal);)
+            for (long start = Stopwatch.GetTimestamp(); !heard.ToString().Replace("\r", "", StringComparison.Ordinal)
+                .Contains(text, StringComparison.Ordinal);)
             {
                 Assert.True(Stopwatch.GetElapsedTime(start) < s_limit, $"Only this was heard: {heard}");
                 var data = await client.ReadSerialAsync(from).WaitAsync(s_limit);

@@ -16,7 +16,8 @@ internal static class Monitors
     {
         get
         {
-            Assert.SkipWhen(File.Exists(Installed + ".dll"), "There is no native monitor here: ./webvm test makes one, and WEBVM_MONITOR names it.");
+            Assert.SkipWhen(
+                File.Exists(Installed + ".dll"), "There is no native monitor here: ./webvm test makes one, and WEBVM_MONITOR names it.");
             return Installed;
         }
     }

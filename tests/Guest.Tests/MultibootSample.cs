@@ -33,7 +33,9 @@ internal static class MultibootSample
         end:
         """;
 
-    /// <summary>Part of a body: IRQ 0 of the 8254 at vector 0x20, handled by .tick. The body has .gate and .table, and sets the divisor next.</summary>
+    /// <summary>
+    /// Part of a body: IRQ 0 of the 8254 at vector 0x20, handled by .tick. The body has .gate and .table, and sets the divisor next.
+    /// </summary>
     public const string TimerInterrupt = """
             mov eax, .tick
             mov word [.gate], ax

@@ -86,5 +86,8 @@ public sealed class NumaTests
     };
 
     private static Task<int> Megabytes(GuestSession guest, int node) =>
-        Task.FromResult(int.Parse(guest.Run($"awk '/MemTotal/{{print int($4/1024)}}' /sys/devices/system/node/node{node}/meminfo"), System.Globalization.CultureInfo.InvariantCulture));
+        Task.FromResult(
+            int.Parse(
+                guest.Run($"awk '/MemTotal/{{print int($4/1024)}}' /sys/devices/system/node/node{node}/meminfo"),
+                System.Globalization.CultureInfo.InvariantCulture));
 }

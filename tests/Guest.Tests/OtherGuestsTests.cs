@@ -49,5 +49,6 @@ public sealed class OtherGuestsTests
     }
 
     /// <summary>The screen's left half, "CPU:" line, tells a state once tests run; a blue screen alone is not enough.</summary>
-    private static bool IsTesting(GuestSession guest) => guest.Log.Contains("Test #", StringComparison.Ordinal) && guest.Log.Contains("Testing", StringComparison.Ordinal);
+    private static bool IsTesting(GuestSession guest) =>
+        guest.Log.Contains("Test #", StringComparison.Ordinal) && guest.Log.Contains("Testing", StringComparison.Ordinal);
 }

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace WebVm.Guest.Tests;
 
-/// <summary>A kernel that finds no init panics. Whether the machine has crashed is what the guest tells by pvpanic; what it prints is only read.</summary>
+/// <summary>
+/// A kernel that finds no init panics. Whether the machine has crashed is what the guest tells by pvpanic; what it prints is only read.
+/// </summary>
 public sealed class PanicTests : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("webvm-panic-");
@@ -16,7 +18,9 @@ public sealed class PanicTests : IDisposable
     public async Task With_pvpanics_driver_the_machine_ends_as_crashed_with_the_panic_on_screen_and_serial_line()
     {
         await using var guest = await GuestSession.Start(Spec(Initramfs(
-            "insmod /modules/pvpanic.ko; insmod /modules/pvpanic-mmio.ko; echo loaded; mount -t tmpfs none /new; exec switch_root /new /sbin/init", "pvpanic", "pvpanic-mmio")));
+            "insmod /modules/pvpanic.ko; insmod /modules/pvpanic-mmio.ko; echo loaded; mount -t tmpfs none /new; exec switch_root /new "
+            + "/sbin/init",
+            "pvpanic", "pvpanic-mmio")));
         guest.WaitFor("loaded");
         guest.WaitFor("Kernel panic - not syncing");
         var exit = await guest.WaitForExit();
@@ -57,8 +61,13 @@ public sealed class PanicTests : IDisposable
     /// <summary>busybox with this as /init, and modules of the same kernel from its package in the cache.</summary>
     private string Initramfs(string init, params string[] modules)
     {
-        string package = Directory.GetFiles(Path.Combine(Path.GetDirectoryName(Images.File("tiny", "initramfs"))!, "..", "..", "packages"), "linux-image-*-cloud-amd64_*.deb").Single();
-        string copies = string.Join('\n', modules.Select(name => $"dpkg-deb --fsys-tarfile '{package}' | tar -xO --wildcards '*/{name}.ko' >root/modules/{name}.ko"));
+        string package =
+            Directory.GetFiles(
+                Path.Combine(Path.GetDirectoryName(Images.File("tiny", "initramfs"))!, "..", "..", "packages"),
+                "linux-image-*-cloud-amd64_*.deb").Single();
+        string copies = string.Join(
+            '\n', modules.Select(
+                name => $"dpkg-deb --fsys-tarfile '{package}' | tar -xO --wildcards '*/{name}.ko' >root/modules/{name}.ko"));
         File.WriteAllText(Path.Combine(_folder.FullName, "init"), $"#!/bin/sh\n{init}\n");
         using var shell = Process.Start(new ProcessStartInfo("bash",
             [

@@ -37,7 +37,9 @@ public sealed class PluggedStateTests : IDisposable
         Assert.False(SavedJson.Sections(Saved).Body("machine")["spec"]!.AsObject().ContainsKey("devices"));
         using var machine = await StateRestorer.Restore(Saved, EngineChoice.Soft, catalogue: s_catalogue);
         Assert.Equal(9, machine.Platform.Devices.All<Tally>().Single().Save().Count);
-        Assert.Equal(("tally", "example.tally", "port:334"), machine.Spec.Devices!.Where(device => device.Id == "tally").Select(device => (device.Id, device.Kind, device.At)).Single());
+        Assert.Equal(
+            ("tally", "example.tally", "port:334"), machine.Spec.Devices!.Where(device => device.Id == "tally")
+                .Select(device => (device.Id, device.Kind, device.At)).Single());
 
         // The device's own upgrade: version 1 had another name for it.
         SavedJson.Change(Saved, sections =>
@@ -47,7 +49,10 @@ public sealed class PluggedStateTests : IDisposable
         });
         using var earlier = await StateRestorer.Restore(Saved, EngineChoice.Soft, catalogue: s_catalogue);
         Assert.Equal(11, earlier.Platform.Devices.All<Tally>().Single().Save().Count);
-        Assert.Contains("'example.tally'", (await Assert.ThrowsAsync<InvalidDataException>(() => StateRestorer.Restore(Saved, EngineChoice.Soft))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'example.tally'", (await Assert.ThrowsAsync<InvalidDataException>(
+                () => StateRestorer.Restore(Saved, EngineChoice.Soft))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -61,7 +66,9 @@ public sealed class PluggedStateTests : IDisposable
         SavedJson.Change(Saved, sections =>
         {
             var devices = sections.Body("devices")["devices"]!.AsArray();
-            devices.Add(new JsonObject { ["id"] = "uart1", ["kind"] = "serial.16550", ["at"] = "port:2f8", ["settings"] = new JsonObject { ["console"] = false } });
+            devices.Add(
+                new JsonObject { ["id"] = "uart1", ["kind"] = "serial.16550", ["at"] = "port:2f8",
+                    ["settings"] = new JsonObject { ["console"] = false } });
             var uart = sections.Section("device/uart0").DeepClone();
             uart["unit"] = "device/uart1";
             sections.Add(uart);
@@ -82,7 +89,8 @@ public sealed class PluggedStateTests : IDisposable
         await using var guest = await GuestSession.Start(Spinning() with { Display = new DisplaySpec(640, 480) });
         await using var pipe = new AnonymousPipeServerStream(PipeDirection.Out);
         await using var far = new AnonymousPipeClientStream(PipeDirection.In, pipe.ClientSafePipeHandle);
-        var restoring = Task.Run(() => StateRestorer.Restore(new StreamSource(far), EngineChoice.Soft), TestContext.Current.CancellationToken);
+        var restoring = Task.Run(
+            () => StateRestorer.Restore(new StreamSource(far), EngineChoice.Soft), TestContext.Current.CancellationToken);
         long written = await StateSaver.Save(guest.Machine, new StreamSink(pipe));
         Assert.InRange(written, 1, 1 << 20);
         using var machine = await restoring;
@@ -99,7 +107,8 @@ public sealed class PluggedStateTests : IDisposable
         var node = machine.Platform.Devices.Add(tally);
         machine.Platform.Devices.PowerUp();
         Assert.Same(tally, node.Device);
-        machine.Platform.DeviceList = [.. machine.Platform.DeviceList, new DeviceSpec("tally", "example.tally") { At = "port:334" }.WithSettings("""{"first":9}""")];
+        machine.Platform.DeviceList = [.. machine.Platform.DeviceList,
+            new DeviceSpec("tally", "example.tally") { At = "port:334" }.WithSettings("""{"first":9}""")];
     }
 
     private MachineSpec Spinning() => new()

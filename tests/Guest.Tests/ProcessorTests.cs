@@ -14,7 +14,8 @@ public sealed class ProcessorTests
         await using var guest = await GuestSession.Start(new MachineSpec
         {
             Engine = EngineChoice.Soft,
-            Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = vendor, Features = new Dictionary<string, bool> { ["fsgsbase"] = true, ["sse4_2"] = false } },
+            Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = vendor,
+                Features = new Dictionary<string, bool> { ["fsgsbase"] = true, ["sse4_2"] = false } },
             Memory = 256UL << 20,
             Boot = Images.Linux("tiny", "console=ttyS0 quiet"),
         });

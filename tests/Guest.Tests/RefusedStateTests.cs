@@ -34,7 +34,8 @@ public sealed class RefusedStateTests : IAsyncLifetime
     public Task What_the_host_and_this_build_lack_is_named_together() => IsRefused(
         sections =>
         {
-            sections.Body("devices")["devices"]!.AsArray().Add(new JsonObject { ["id"] = "fax", ["kind"] = "office.fax", ["at"] = "port:700", ["settings"] = new JsonObject() });
+            sections.Body("devices")["devices"]!.AsArray()
+                .Add(new JsonObject { ["id"] = "fax", ["kind"] = "office.fax", ["at"] = "port:700", ["settings"] = new JsonObject() });
             sections.Body("cpu")["features"]!.AsArray().Add("avx512f");
             sections.Body("memory")["regions"]!.AsArray().Add(new JsonObject { ["name"] = "attic", ["size"] = 4096 });
         },
@@ -51,8 +52,10 @@ public sealed class RefusedStateTests : IAsyncLifetime
             sections.Remove(sections.Section("interrupts/apic/1"));
             sections.Add(new JsonObject { ["unit"] = "vcpu/2", ["schema"] = "vcpu", ["version"] = 9, ["body"] = new JsonObject() });
         },
-        "'clock' follows version 2 of schema 'clock'; this build reads version 1", "'memory' follows schema 'storage'", "vCPU 0: 'rip' of a vCPU is missing", "'interrupts/pit' is not a JSON object",
-        "no saved state of 'interrupts/apic/1'", "'vcpu/2' is out of order", "no 'vcpu/2' of such a machine, whose saved state follows version 9 of schema 'vcpu'");
+        "'clock' follows version 2 of schema 'clock'; this build reads version 1", "'memory' follows schema 'storage'",
+        "vCPU 0: 'rip' of a vCPU is missing", "'interrupts/pit' is not a JSON object",
+        "no saved state of 'interrupts/apic/1'", "'vcpu/2' is out of order",
+        "no 'vcpu/2' of such a machine, whose saved state follows version 9 of schema 'vcpu'");
 
     [Fact]
     public Task States_of_devices_are_named_together() => IsRefused(
@@ -65,7 +68,8 @@ public sealed class RefusedStateTests : IAsyncLifetime
             regions[0]!["name"] = "rom0";
             File.Move(Path.Combine(Saved, "ram0.memory"), Path.Combine(Saved, "rom0.memory"));
         },
-        "'device/uart0' follows version 7 of schema '16550'; this build reads version 1", "no device for 'device/watch'", "no saved state of 'device/rtc'", "'device/i8042' is not 'i8042' version 1",
+        "'device/uart0' follows version 7 of schema '16550'; this build reads version 1", "no device for 'device/watch'",
+        "no saved state of 'device/rtc'", "'device/i8042' is not 'i8042' version 1",
         "no memory 'rom0'", "no contents for memory 'ram0'");
 
     [Fact]

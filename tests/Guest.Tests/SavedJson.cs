@@ -15,7 +15,8 @@ internal static class SavedJson
         File.WriteAllText(PathOf(state), description.ToJsonString());
     }
 
-    public static JsonObject Section(this JsonArray sections, string unit) => sections.Single(section => (string)section!["unit"]! == unit)!.AsObject();
+    public static JsonObject Section(this JsonArray sections, string unit) =>
+        sections.Single(section => (string)section!["unit"]! == unit)!.AsObject();
 
     public static JsonObject Body(this JsonArray sections, string unit) => sections.Section(unit)["body"]!.AsObject();
 

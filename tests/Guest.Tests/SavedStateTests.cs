@@ -18,7 +18,9 @@ public sealed class SavedStateTests : IDisposable
     [Fact]
     public async Task A_shell_session_goes_on_after_restore_with_its_variables_processes_and_screen()
     {
-        var spec = Spec(cpus: 2) with { Display = new DisplaySpec(1024, 768), Boot = Images.Linux("tiny", "console=tty0 console=ttyS0 quiet", "vmlinuz") };
+        var spec = Spec(
+            cpus: 2) with { Display = new DisplaySpec(
+                1024, 768), Boot = Images.Linux("tiny", "console=tty0 console=ttyS0 quiet", "vmlinuz") };
         IReadOnlyList<string> screen;
         await using (var guest = await GuestSession.Start(spec))
         {
@@ -32,14 +34,18 @@ public sealed class SavedStateTests : IDisposable
         }
 
         await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft);
-        Assert.Equal(screen.Where(line => line.Contains("ready", StringComparison.Ordinal)), ConsoleText.Read(restored.Machine.Framebuffer!.Capture()!).Where(line => line.Contains("ready", StringComparison.Ordinal)));
+        Assert.Equal(
+            screen.Where(line => line.Contains("ready", StringComparison.Ordinal)),
+            ConsoleText.Read(restored.Machine.Framebuffer!.Capture()!).Where(line => line.Contains("ready", StringComparison.Ordinal)));
         Check(restored);
         Assert.Equal("2", restored.Run("nproc"));
         restored.Type("poweroff -f\n");
         Assert.Equal(ExitKind.PowerOff, (await restored.WaitForExit()).Kind);
     }
 
-    /// <summary>Debian's kernel reads its real time clock at boot alone: what <c>date</c> says after that is what its clock source tells it.</summary>
+    /// <summary>
+    /// Debian's kernel reads its real time clock at boot alone: what <c>date</c> says after that is what its clock source tells it.
+    /// </summary>
     [Theory]
     [InlineData(ClockPolicy.CatchUp, "tsc")]
     [InlineData(ClockPolicy.CatchUp, "kvm-clock")]
@@ -51,28 +57,35 @@ public sealed class SavedStateTests : IDisposable
         await using (var guest = await GuestSession.Start(Spec(cpus: 2)))
         {
             guest.WaitForShell();
-            Assert.Equal(source, guest.Run($"echo {source} >/sys/devices/system/clocksource/clocksource0/current_clocksource; cat /sys/devices/system/clocksource/clocksource0/current_clocksource"));
+            Assert.Equal(
+                source, guest.Run(
+                    $"echo {source} >/sys/devices/system/clocksource/clocksource0/current_clocksource; cat /sys/devices/system/clocksource/clocksource0/current_clocksource"));
             before = Uptime(guest);
             await StateSaver.Save(guest.Machine, Saved);
         }
 
         // As if the state had been saved earlier.
-        SavedJson.Change(Saved, sections => sections.Body("clock")["stoppedAt"] = (DateTimeOffset)sections.Body("clock")["stoppedAt"]! - away);
+        SavedJson.Change(
+            Saved, sections => sections.Body("clock")["stoppedAt"] = (DateTimeOffset)sections.Body("clock")["stoppedAt"]! - away);
         await using var restored = await GuestSession.Restore(Saved, EngineChoice.Soft, clock: choice);
         // Its date was the host's when it was saved, which is made out to be long ago: what it has missed since comes on top.
         double caughtUp = (choice == ClockPolicy.CatchUp ? away : TimeSpan.Zero).TotalSeconds;
-        double ahead = long.Parse(restored.Run("date +%s"), System.Globalization.CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        double ahead = long.Parse(
+            restored.Run("date +%s"), System.Globalization.CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         Assert.InRange(ahead - caughtUp, choice == ClockPolicy.CatchUp ? -3 : -300, 3);
         Assert.InRange(Uptime(restored) - before - caughtUp, 0, 300);
         // The real time clock is right in any case, time runs on, and nobody was frightened.
-        long hardware = long.Parse(restored.Run("date -u -d \"$(cat /sys/class/rtc/rtc0/date) $(cat /sys/class/rtc/rtc0/time)\" +%s"), System.Globalization.CultureInfo.InvariantCulture);
+        long hardware = long.Parse(
+            restored.Run("date -u -d \"$(cat /sys/class/rtc/rtc0/date) $(cat /sys/class/rtc/rtc0/time)\" +%s"),
+            System.Globalization.CultureInfo.InvariantCulture);
         Assert.InRange(hardware - DateTimeOffset.UtcNow.ToUnixTimeSeconds(), -3, 3);
         double first = Uptime(restored);
         restored.Run("sleep 1");
         Assert.InRange(Uptime(restored) - first, 1, 60);
         Assert.Equal(source, restored.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"));
         Assert.Equal("", restored.Run("dmesg | grep -iE 'lockup|unstable|hung|watchdog: BUG'"));
-        // A grace period of RCU that begins on one CPU while another has heard of the stop, and not yet of the time, is taken for one that stalled: once.
+        // A grace period of RCU that begins on one CPU while another has heard of the stop, and not yet of the time, is taken for one that
+        // stalled: once.
         Assert.InRange(int.Parse(restored.Run("dmesg | grep -c 'rcu: INFO'"), System.Globalization.CultureInfo.InvariantCulture), 0, 1);
     }
 
@@ -183,7 +196,8 @@ public sealed class SavedStateTests : IDisposable
     [InlineData(CpuVendor.Amd)]
     public async Task A_state_goes_on_with_the_processor_that_it_knows_or_is_refused_by_name(CpuVendor vendor)
     {
-        var cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = vendor, Features = new Dictionary<string, bool> { ["popcnt"] = false, ["smep"] = true } };
+        var cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = vendor,
+            Features = new Dictionary<string, bool> { ["popcnt"] = false, ["smep"] = true } };
         await using (var guest = await GuestSession.Start(Spinning() with { Cpu = cpu }))
         {
             await StateSaver.Save(guest.Machine, Saved);
@@ -217,7 +231,8 @@ public sealed class SavedStateTests : IDisposable
     [Fact]
     public async Task A_state_of_an_earlier_build_goes_on_as_Intels_on_soft_which_was_its_only_processor()
     {
-        await using (var guest = await GuestSession.Start(Spinning() with { Cpu = new CpuSpec { Features = new Dictionary<string, bool> { ["la57"] = true } } }))
+        await using (var guest = await GuestSession.Start(
+            Spinning() with { Cpu = new CpuSpec { Features = new Dictionary<string, bool> { ["la57"] = true } } }))
         {
             await StateSaver.Save(guest.Machine, Saved);
         }
@@ -234,7 +249,8 @@ public sealed class SavedStateTests : IDisposable
     {
         using var machine = await StateRestorer.Restore(Saved, EngineChoice.Soft);
         var processor = machine.Platform.Engine.Processor;
-        return [processor.Model, processor.Vendor.ToString(), new JsonArray([.. processor.Features.Select(name => JsonValue.Create(name))]).ToJsonString()];
+        return [processor.Model, processor.Vendor.ToString(),
+            new JsonArray([.. processor.Features.Select(name => JsonValue.Create(name))]).ToJsonString()];
     }
 
     private MachineSpec Spinning() => new()
@@ -263,8 +279,10 @@ public sealed class SavedStateTests : IDisposable
         Assert.Equal("42", guest.Run("echo $answer"));
         Assert.Equal("/tmp kept", guest.Run("echo $(pwd) $(cat file)"));
         int first = int.Parse(guest.Run("sleep 0.5; cat counter"), System.Globalization.CultureInfo.InvariantCulture);
-        Assert.InRange(int.Parse(guest.Run("sleep 2; cat counter"), System.Globalization.CultureInfo.InvariantCulture), first + 1, first + 10000);
+        Assert.InRange(
+            int.Parse(guest.Run("sleep 2; cat counter"), System.Globalization.CultureInfo.InvariantCulture), first + 1, first + 10000);
     }
 
-    private static double Uptime(GuestSession guest) => double.Parse(guest.Run("cut -d' ' -f1 /proc/uptime"), System.Globalization.CultureInfo.InvariantCulture);
+    private static double Uptime(GuestSession guest) =>
+        double.Parse(guest.Run("cut -d' ' -f1 /proc/uptime"), System.Globalization.CultureInfo.InvariantCulture);
 }

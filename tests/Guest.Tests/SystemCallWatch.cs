@@ -9,8 +9,9 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Guest.Tests;
 
 /// <summary>
-/// Starts a native monitor whose filters log (WEBVM_MONITOR_DEBUG) behind one that asks us about every call but those that any thread may make
-/// (seccomp_unotify(2), <see cref="WatchedStart"/>): each is held against the lists, and made. What is not in them is named, with arguments and thread.
+/// Starts a native monitor whose filters log (WEBVM_MONITOR_DEBUG) behind one that asks us about every call but those that any thread may
+/// make (seccomp_unotify(2), <see cref="WatchedStart"/>): each is held against the lists, and made. What is not in them is named, with
+/// arguments and thread.
 /// </summary>
 internal sealed unsafe class SystemCallWatch : IDisposable
 {
@@ -131,7 +132,9 @@ internal sealed unsafe class SystemCallWatch : IDisposable
             Saw(role?.ToString() ?? thread);
             if (!Has(_ofProcess, asked.data.nr, arguments) || (role is { } narrow && !Has(_ofRoles[narrow], asked.data.nr, arguments)))
             {
-                _strangers.AddOrUpdate($"{thread}: {NameOf(asked.data.nr)}({string.Join(", ", arguments.Select(argument => $"0x{argument:x}"))})", 1, (_, count) => count + 1);
+                _strangers.AddOrUpdate(
+                    $"{thread}: {NameOf(asked.data.nr)}({string.Join(", ", arguments.Select(argument => $"0x{argument:x}"))})", 1,
+                    (_, count) => count + 1);
             }
         }
     }
@@ -182,7 +185,8 @@ internal sealed unsafe class SystemCallWatch : IDisposable
             name = Field("Name");
             return int.TryParse(Field("Tgid"), out process);
 
-            string Field(string field) => lines.First(line => line.StartsWith(field + ":", StringComparison.Ordinal))[(field.Length + 1)..].Trim();
+            string Field(string field) =>
+                lines.First(line => line.StartsWith(field + ":", StringComparison.Ordinal))[(field.Length + 1)..].Trim();
         }
         catch (IOException)
         {

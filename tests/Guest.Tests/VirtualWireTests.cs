@@ -38,8 +38,10 @@ public sealed class VirtualWireTests : IDisposable
         {
             await guest.Machine.Pause();
             var apics = guest.Machine.Platform.Engine.SaveInterruptControllers().LocalApics;
-            Assert.Equal((0x1ffu, 0x700u, 0x400u), (Register(apics[0], SpuriousVector), Register(apics[0], LvtLint0), Register(apics[0], LvtLint1)));
-            Assert.Equal((0xffu, Masked, Masked), (Register(apics[1], SpuriousVector), Register(apics[1], LvtLint0), Register(apics[1], LvtLint1)));
+            Assert.Equal(
+                (0x1ffu, 0x700u, 0x400u), (Register(apics[0], SpuriousVector), Register(apics[0], LvtLint0), Register(apics[0], LvtLint1)));
+            Assert.Equal(
+                (0xffu, Masked, Masked), (Register(apics[1], SpuriousVector), Register(apics[1], LvtLint0), Register(apics[1], LvtLint1)));
             await guest.Machine.Reset();
             await guest.Machine.Resume();
         }

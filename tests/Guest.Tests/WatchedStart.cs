@@ -6,15 +6,18 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Guest.Tests;
 
 /// <summary>
-/// A process that puts a filter in front of itself which asks about its calls, hands over the descriptor by which that is answered, and becomes the
-/// monitor. It is one of its own: in the process of the tests the filter's thread would wait for an answer in the midst of things that whoever answers
-/// needs too (the collector, the compiler's locks, the start of another process), and threads that it begets would go on asking for ever.
+/// A process that puts a filter in front of itself which asks about its calls, hands over the descriptor by which that is answered, and
+/// becomes the monitor. It is one of its own: in the process of the tests the filter's thread would wait for an answer in the midst of
+/// things that whoever answers needs too (the collector, the compiler's locks, the start of another process), and threads that it begets
+/// would go on asking for ever.
 /// </summary>
 internal static unsafe class WatchedStart
 {
     public const string Role = "watched";
 
-    /// <summary>Above whatever the monitor has: sending on it is the one call beyond the list that is not asked about, and the exec closes it.</summary>
+    /// <summary>
+    /// Above whatever the monitor has: sending on it is the one call beyond the list that is not asked about, and the exec closes it.
+    /// </summary>
     private const int LeastSocket = 1000;
 
     /// <param name="arguments">Where somebody listens for the descriptor; the monitor's program and its arguments.</param>
@@ -35,7 +38,9 @@ internal static unsafe class WatchedStart
         fixed (sock_filter* first = filter)
         {
             var program = new sock_fprog { len = (ushort)filter.Length, filter = first };
-            int listener = (int)RawCalls.Call(SystemCall.SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, (nint)SeccompCalls.SECCOMP_FILTER_FLAG_NEW_LISTENER, (nint)(&program));
+            int listener = (int)RawCalls.Call(
+                SystemCall.SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, (nint)SeccompCalls.SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                (nint)(&program));
             Hand(socket, new FileDescriptor(listener));
         }
 
@@ -65,7 +70,8 @@ internal static unsafe class WatchedStart
     private static SystemCallFilter NotAskedAbout(int socket)
     {
         var filter = new SystemCallFilter();
-        foreach (var rule in InnerFilter.Of(ThreadRole.Vcpu, Environment.ProcessId, kvm: false).Rules.Where(rule => rule.Action == SeccompCalls.SECCOMP_RET_ALLOW))
+        foreach (var rule in InnerFilter.Of(ThreadRole.Vcpu, Environment.ProcessId, kvm: false).Rules.Where(
+            rule => rule.Action == SeccompCalls.SECCOMP_RET_ALLOW))
         {
             filter.Allow(rule.Number, rule.Reason, rule.Tests);
         }

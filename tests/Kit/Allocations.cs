@@ -8,8 +8,8 @@ internal static class Allocations
     private const int MostRounds = 8;
 
     /// <summary>
-    /// Does something until it allocates nothing on this thread. The runtime allocates for itself now and then, when a method is compiled anew or a lock is
-    /// first contended; what the work itself allocates it allocates each time.
+    /// Does something until it allocates nothing on this thread. The runtime allocates for itself now and then, when a method is compiled
+    /// anew or a lock is first contended; what the work itself allocates it allocates each time.
     /// </summary>
     /// <returns>How often it was done.</returns>
     public static int UntilNone(Action work)

@@ -13,7 +13,8 @@ internal static class HostProcess
 
     /// <summary>Seconds of processor time of the living threads whose name starts so.</summary>
     public static double CpuSeconds(int process, string thread) => Directory.GetDirectories($"/proc/{process}/task")
-        .Where(task => Read($"{task}/comm").StartsWith(thread, StringComparison.Ordinal)).Sum(task => Ticks($"{task}/stat")) / TicksPerSecond;
+        .Where(task => Read($"{task}/comm").StartsWith(thread, StringComparison.Ordinal))
+            .Sum(task => Ticks($"{task}/stat")) / TicksPerSecond;
 
     /// <summary>Whether a process executes that file.</summary>
     public static bool Runs(int process, string program) => new FileInfo($"/proc/{process}/exe").LinkTarget == program;
@@ -64,7 +65,9 @@ internal static class HostProcess
         return (resident, own);
     }
 
-    private static IEnumerable<int> All() => Directory.GetDirectories("/proc").Select(folder => int.TryParse(Path.GetFileName(folder), out int process) ? process : 0).Where(process => process > 0);
+    private static IEnumerable<int> All() =>
+        Directory.GetDirectories("/proc").Select(folder => int.TryParse(Path.GetFileName(folder), out int process) ? process : 0)
+            .Where(process => process > 0);
 
     private static double Ticks(string stat) => Field(stat, 11) + Field(stat, 12);
 
@@ -72,7 +75,11 @@ internal static class HostProcess
     private static long Field(string stat, int index)
     {
         string text = Read(stat);
-        return text.Length == 0 ? 0 : long.TryParse(text[(text.LastIndexOf(')') + 2)..].Split(' ')[index], CultureInfo.InvariantCulture, out long value) ? value : 0;
+        return text.Length == 0
+            ? 0
+            : long.TryParse(text[(text.LastIndexOf(')') + 2)..].Split(' ')[index], CultureInfo.InvariantCulture, out long value)
+                ? value
+                : 0;
     }
 
     // A process or thread may end at any moment.

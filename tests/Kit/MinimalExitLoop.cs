@@ -3,7 +3,9 @@ using System.Globalization;
 
 namespace WebVm.Kit;
 
-/// <summary>The smallest C program that runs a guest which does nothing but OUT: what our exits are measured against. Benchmarks use it too.</summary>
+/// <summary>
+/// The smallest C program that runs a guest which does nothing but OUT: what our exits are measured against. Benchmarks use it too.
+/// </summary>
 internal static class MinimalExitLoop
 {
     private const string MinimalLoop = """

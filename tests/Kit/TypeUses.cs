@@ -6,7 +6,8 @@ namespace WebVm.Kit;
 /// <summary>Finds every type that a type's declarations and compiled method bodies (ECMA-335 §II.25.4) mention.</summary>
 internal static class TypeUses
 {
-    private const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+    private const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance
+        | BindingFlags.DeclaredOnly;
 
     private static readonly Dictionary<int, OpCode> s_opcodes = typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static)
         .Select(field => (OpCode)field.GetValue(null)!).ToDictionary(opcode => opcode.Value & 0xffff);
@@ -42,7 +43,10 @@ internal static class TypeUses
         return found;
     }
 
-    /// <summary>Every method and constructor that a type's compiled bodies call or take the address of, local functions' and lambdas' included where they are the type's own.</summary>
+    /// <summary>
+    /// Every method and constructor that a type's compiled bodies call or take the address of, local functions' and lambdas' included where
+    /// they are the type's own.
+    /// </summary>
     public static IEnumerable<MethodBase> CallsOf(Type type) => type.GetMethods(All).Cast<MethodBase>().Concat(type.GetConstructors(All))
         .SelectMany(method => method.GetMethodBody() is { } body ? Members(method, body.GetILAsByteArray() ?? []) : [])
         .OfType<MethodBase>();

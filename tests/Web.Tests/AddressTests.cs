@@ -24,7 +24,8 @@ public sealed class AddressTests(Site site)
         await window.Page.GetByRole(AriaRole.Button, new() { Name = "Off" }).First.ClickAsync();
         await window.Button("Tiles").ClickAsync();
         await Expect(window.Page.Locator(".machines.tiles")).ToBeVisibleAsync();
-        await ConsoleWindow.UntilAsync(() => Task.FromResult(Has(window, $"q={name}", $"label={name}", "state=off", "view=tiles")), "the address does not tell");
+        await ConsoleWindow.UntilAsync(
+            () => Task.FromResult(Has(window, $"q={name}", $"label={name}", "state=off", "view=tiles")), "the address does not tell");
 
         await window.Page.Locator($"[data-vm={name}] .machine-name a").ClickAsync();
         await Expect(window.Heading(name)).ToBeVisibleAsync();
@@ -94,13 +95,16 @@ public sealed class AddressTests(Site site)
             // Another search begins at the top.
             await window.Page.GetByLabel("Search machines").FillAsync($"{prefix}-1");
             await Expect(window.Page.Locator("[data-vm]")).ToHaveCountAsync(10);
-            await ConsoleWindow.UntilAsync(() => Task.FromResult(!window.Page.Url.Contains("at=", StringComparison.Ordinal)), "the address still tells the old place");
+            await ConsoleWindow.UntilAsync(
+                () => Task.FromResult(!window.Page.Url.Contains("at=", StringComparison.Ordinal)), "the address still tells the old place");
             Assert.Equal(0, await window.Page.EvaluateAsync<double>("() => scrollY"));
         }
         finally
         {
             // Others look for theirs on the first page.
-            await Task.WhenAll((await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms?q={prefix}&limit=100")).Body!["items"]!.AsArray().Select(vm => site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm!["id"]}?wait=60")));
+            await Task.WhenAll(
+                (await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms?q={prefix}&limit=100")).Body!["items"]!.AsArray()
+                    .Select(vm => site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm!["id"]}?wait=60")));
         }
     }
 
@@ -118,7 +122,8 @@ public sealed class AddressTests(Site site)
         foreach (string view in (string[])["Tiles", "Rows", "Tiles"])
         {
             await window.Button(view).ClickAsync();
-            await ConsoleWindow.UntilAsync(() => Task.FromResult(Has(window, "view=tiles") == (view == "Tiles")), "the address does not tell the view");
+            await ConsoleWindow.UntilAsync(
+                () => Task.FromResult(Has(window, "view=tiles") == (view == "Tiles")), "the address does not tell the view");
         }
 
         await Expect(window.Page.Locator(".tiles [data-vm]")).ToHaveCountAsync(2);
@@ -127,9 +132,13 @@ public sealed class AddressTests(Site site)
     [Fact]
     public void What_a_page_shows_is_never_what_it_hands_over()
     {
-        var handed = typeof(WebVm.Web.Live.LivePage).Assembly.GetTypes().SelectMany(type => type.GetProperties()).Where(property => property.IsDefined(typeof(PersistentStateAttribute), false)).ToList();
+        var handed =
+            typeof(WebVm.Web.Live.LivePage).Assembly.GetTypes().SelectMany(type => type.GetProperties())
+                .Where(property => property.IsDefined(typeof(PersistentStateAttribute), false)).ToList();
         Assert.NotEmpty(handed);
-        Assert.All(handed, property => Assert.NotNull(property.DeclaringType!.GetProperty(property.Name["First".Length..], BindingFlags.Instance | BindingFlags.NonPublic)));
+        Assert.All(
+            handed, property => Assert.NotNull(
+                property.DeclaringType!.GetProperty(property.Name["First".Length..], BindingFlags.Instance | BindingFlags.NonPublic)));
     }
 
     [Fact]
@@ -160,8 +169,12 @@ public sealed class AddressTests(Site site)
         Assert.All(times.Zip(times.Skip(1)), pair => Assert.True(pair.Second - pair.First > 2900, $"{pair.First} and {pair.Second} ms"));
         await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?force=true&wait=60");
 
-        Task<double[]> FetchedAsync() => window.Page.EvaluateAsync<double[]>("() => performance.getEntriesByType('resource').filter(entry => entry.name.includes('/screenshot')).map(entry => entry.startTime)");
+        Task<double[]> FetchedAsync() =>
+            window.Page.EvaluateAsync<double[]>(
+                "() => performance.getEntriesByType('resource').filter(entry => entry.name.includes('/screenshot')).map(entry => "
+                + "entry.startTime)");
     }
 
-    private static bool Has(Window window, params string[] parts) => parts.All(part => new Uri(window.Page.Url).Query.TrimStart('?').Split('&').Contains(part));
+    private static bool Has(Window window, params string[] parts) =>
+        parts.All(part => new Uri(window.Page.Url).Query.TrimStart('?').Split('&').Contains(part));
 }

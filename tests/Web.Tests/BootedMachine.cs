@@ -77,7 +77,9 @@ public sealed class BootedMachine
         return reader;
     }
 
-    /// <summary>The events of the guest's keyboard while something is done, until they end as expected: key codes of Linux, + pressed, - released.</summary>
+    /// <summary>
+    /// The events of the guest's keyboard while something is done, until they end as expected: key codes of Linux, + pressed, - released.
+    /// </summary>
     public async Task<string> KeysAsync(Func<Task> act, string expected)
     {
         // The shell opens the keyboard's events itself: nothing is missed, however late the copying begins.
@@ -87,8 +89,10 @@ public sealed class BootedMachine
         while (true)
         {
             // struct input_event: 16 bytes of time, then type (1 = EV_KEY), code and value; 2 is a repetition.
-            string events = await RunAsync("od -An -v -tu2 -w24 /tmp/keys | awk '$9==1 && $11<2 { printf \"%s%d \", $11 ? \"+\" : \"-\", $10 } END { print \"\" }'");
-            string seen = string.Join(' ', events.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith('+') || line.StartsWith('-')));
+            string events = await RunAsync(
+                "od -An -v -tu2 -w24 /tmp/keys | awk '$9==1 && $11<2 { printf \"%s%d \", $11 ? \"+\" : \"-\", $10 } END { print \"\" }'");
+            string seen = string.Join(
+                ' ', events.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith('+') || line.StartsWith('-')));
             if (seen == expected || Stopwatch.GetElapsedTime(began) > KeysPatience)
             {
                 await RunAsync("kill $P; exec 7<&-; rm /tmp/keys");
@@ -97,17 +101,24 @@ public sealed class BootedMachine
         }
     }
 
-    /// <summary>Takes the PS/2 mouse from the kernel, if it has it, and lets it report (8042: A8 enables its port, D4 speaks to it; the rates 200, 200, 80 by F3 give it a wheel and five buttons, F4 starts it).</summary>
+    /// <summary>
+    /// Takes the PS/2 mouse from the kernel, if it has it, and lets it report (8042: A8 enables its port, D4 speaks to it; the rates 200,
+    /// 200, 80 by F3 give it a wheel and five buttons, F4 starts it).
+    /// </summary>
     public Task TakeMouseAsync() => RunAsync(
         "[ -c /dev/port ] || mknod /dev/port c 1 4; echo i8042 > /sys/bus/platform/drivers/i8042/unbind; "
-        + "p(){ printf \"\\\\x$2\" | dd of=/dev/port bs=1 seek=$1 conv=notrunc 2>/dev/null; }; g(){ dd if=/dev/port bs=1 skip=$1 count=1 2>/dev/null | od -An -tu1; }; "
+        + "p(){ printf \"\\\\x$2\" | dd of=/dev/port bs=1 seek=$1 conv=notrunc 2>/dev/null; }; g(){ dd if=/dev/port bs=1 skip=$1 "
+        + "count=1 2>/dev/null | od -An -tu1; }; "
         + "p 100 a8; for b in f3 c8 f3 c8 f3 50 f4; do p 100 d4; p 96 $b; done");
 
     /// <summary>The bytes that the mouse has sent.</summary>
     public async Task<byte[]> MouseAsync()
     {
-        string bytes = await RunAsync("o=; n=0; while [ $n -lt 9 ]; do n=$((n+1)); while [ $(( $(g 100) & 1 )) = 1 ]; do o=\"$o $(( $(g 96) ))\"; done; done; echo \"=$o\"");
-        return [.. bytes[(bytes.LastIndexOf('=') + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).TakeWhile(part => byte.TryParse(part, out _)).Select(part => byte.Parse(part, CultureInfo.InvariantCulture))];
+        string bytes = await RunAsync(
+            "o=; n=0; while [ $n -lt 9 ]; do n=$((n+1)); while [ $(( $(g 100) & 1 )) = 1 ]; do o=\"$o $(( $(g 96) ))\"; done; done; "
+            + "echo \"=$o\"");
+        return [.. bytes[(bytes.LastIndexOf('=') + 1)..].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
+            .TakeWhile(part => byte.TryParse(part, out _)).Select(part => byte.Parse(part, CultureInfo.InvariantCulture))];
     }
 
     private async Task TypeAsync(string text)
@@ -118,8 +129,9 @@ public sealed class BootedMachine
     }
 
     /// <summary>
-    /// A program of the guest that reads lines from its serial port, and prints what it is told to. It runs on from one step of a test to the
-    /// next: the shell would ask the terminal for the cursor at its prompt between them, and the answer might come when the next program reads.
+    /// A program of the guest that reads lines from its serial port, and prints what it is told to. It runs on from one step of a test to
+    /// the next: the shell would ask the terminal for the cursor at its prompt between them, and the answer might come when the next
+    /// program reads.
     /// </summary>
     public sealed class LineReader(BootedMachine machine, string mark) : IAsyncDisposable
     {
@@ -139,7 +151,10 @@ public sealed class BootedMachine
         /// <summary>The lines that have arrived in all, each in hexadecimal, when they are so many.</summary>
         public async Task<string[]> LinesAsync(int count)
         {
-            string[] Lines(string text) => [.. text.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith($"line{mark}", StringComparison.Ordinal) && line.EndsWith('/')).Select(line => line[(mark.Length + 4)..^1])];
+            string[] Lines(string text) =>
+                [.. text.Split('\n').Select(line => line.Trim())
+                    .Where(line => line.StartsWith($"line{mark}", StringComparison.Ordinal) && line.EndsWith('/'))
+                        .Select(line => line[(mark.Length + 4)..^1])];
             return Lines(await machine.UntilSerialAsync(text => Lines(text).Length >= count));
         }
 

@@ -60,7 +60,9 @@ public sealed class ConsoleTests(Site site) : LinuxTests(site)
         await Expect(second.Page.Locator("[data-control=other]")).ToBeVisibleAsync();
         // The cursor blinks: sooner or later both show the same.
         int[] one = [], other = [];
-        await ConsoleWindow.UntilAsync(async () => (one = await first.LookAsync()) is [var hash, > 1000] && (other = await second.LookAsync())[0] == hash, () => $"the two screens differ: hash and lit pixels are {string.Join(' ', one)}, and {string.Join(' ', other)}");
+        await ConsoleWindow.UntilAsync(
+            async () => (one = await first.LookAsync()) is [var hash, > 1000] && (other = await second.LookAsync())[0] == hash,
+            () => $"the two screens differ: hash and lit pixels are {string.Join(' ', one)}, and {string.Join(' ', other)}");
         await second.Page.GetByRole(AriaRole.Button, new() { Name = "2 viewers" }).ClickAsync();
         await second.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Take control" }).ClickAsync();
         await Expect(second.Page.Locator("[data-control=mine]")).ToBeVisibleAsync();
@@ -97,7 +99,10 @@ public sealed class ConsoleTests(Site site) : LinuxTests(site)
         string mark = Rest.NewName("serial");
         await window.Page.Locator("#terminal textarea").FocusAsync();
         await window.Page.Keyboard.TypeAsync($"echo {mark}-$((6*7))\n");
-        await ConsoleWindow.UntilAsync(async () => (await window.Page.EvaluateAsync<string>("() => document.getElementById('terminal').terminal.text()")).Contains($"{mark}-42", StringComparison.Ordinal), "the terminal does not show the answer");
+        await ConsoleWindow.UntilAsync(
+            async () => (await window.Page.EvaluateAsync<string>("() => document.getElementById('terminal').terminal.text()")).Contains(
+                $"{mark}-42", StringComparison.Ordinal),
+            "the terminal does not show the answer");
     }
 
     [Fact]

@@ -8,7 +8,10 @@ namespace WebVm.Web.Tests;
 /// <summary>A machine's screen in a browser window.</summary>
 internal static class ConsoleWindow
 {
-    private const string Pixels = "canvas => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; let hash = 0, lit = 0; for (let i = 0; i < data.length; i += 4) { const value = data[i] | data[i + 1] << 8 | data[i + 2] << 16; if (value) lit++; hash = (hash * 31 + value) | 0; } return [hash, lit]; }";
+    private const string Pixels =
+        "canvas => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; let hash = 0, lit = 0; "
+        + "for (let i = 0; i < data.length; i += 4) { const value = data[i] | data[i + 1] << 8 | data[i + 2] << 16; if (value) lit++; "
+        + "hash = (hash * 31 + value) | 0; } return [hash, lit]; }";
 
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(Site.Patience);
 

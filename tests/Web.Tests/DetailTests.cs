@@ -15,7 +15,9 @@ public sealed class DetailTests(Site site)
         string first = Rest.NewName("first-name");
         string last = Rest.NewName("last-name");
         var vm = await site.Api.CreateVmAsync(new { name = first });
-        using (var rename = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}") { Content = new StringContent($$"""{"name":"{{last}}"}""", System.Text.Encoding.UTF8, "application/merge-patch+json") })
+        using (var rename = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}") { Content = new StringContent(
+                $$"""{"name":"{{last}}"}""", System.Text.Encoding.UTF8, "application/merge-patch+json") })
         {
             (await site.Api.SendAsync(rename, Rest.Cancellation)).EnsureSuccessStatusCode();
         }
@@ -30,8 +32,10 @@ public sealed class DetailTests(Site site)
         await Expect(operation).ToContainTextAsync("(deleted)");
         await Expect(operation.GetByRole(AriaRole.Link)).ToHaveCountAsync(0);
         await window.GoAsync("/audit");
-        await Expect(window.Page.GetByRole(AriaRole.Row).Filter(new() { HasText = $"Delete machine · {last} (deleted)" })).ToBeVisibleAsync();
-        await Expect(window.Page.GetByRole(AriaRole.Row).Filter(new() { HasText = $"Revoke API token · {token} (deleted)" })).ToBeVisibleAsync();
+        await Expect(window.Page.GetByRole(AriaRole.Row).Filter(new() { HasText = $"Delete machine · {last} (deleted)" }))
+            .ToBeVisibleAsync();
+        await Expect(window.Page.GetByRole(AriaRole.Row).Filter(new() { HasText = $"Revoke API token · {token} (deleted)" }))
+            .ToBeVisibleAsync();
     }
 
     [Fact]
@@ -112,13 +116,21 @@ public sealed class DetailTests(Site site)
         string folder = Directory.CreateTempSubdirectory("webvm-copied").FullName;
         try
         {
-            string script = "set -euo pipefail\n" + commands.Replace("TOKEN=…", $"TOKEN={ServiceProcess.AdminToken}", StringComparison.Ordinal).Replace("\"first\"", $"\"{name}\"", StringComparison.Ordinal);
-            using var shell = Process.Start(new ProcessStartInfo("bash", ["-c", script]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
+            string script = "set -euo pipefail\n"
+                + commands.Replace("TOKEN=…", $"TOKEN={ServiceProcess.AdminToken}", StringComparison.Ordinal)
+                    .Replace("\"first\"", $"\"{name}\"", StringComparison.Ordinal);
+            using var shell = Process.Start(
+                new ProcessStartInfo(
+                    "bash", ["-c", script]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
             string output = await shell.StandardOutput.ReadToEndAsync(Rest.Cancellation);
-            Assert.True(shell.WaitForExit(Rest.Patience) && shell.ExitCode == 0, output + await shell.StandardError.ReadToEndAsync(Rest.Cancellation));
+            Assert.True(
+                shell.WaitForExit(Rest.Patience) && shell.ExitCode == 0,
+                output + await shell.StandardError.ReadToEndAsync(Rest.Cancellation));
             string id = output.Split('\n')[0];
             Assert.Equal(name, (string?)(await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}")).Body!["name"]);
-            Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], (await File.ReadAllBytesAsync(Path.Combine(folder, "screen.png"), Rest.Cancellation))[..4]);
+            Assert.Equal(
+                [0x89, (byte)'P', (byte)'N', (byte)'G'], (await File.ReadAllBytesAsync(
+                    Path.Combine(folder, "screen.png"), Rest.Cancellation))[..4]);
             await site.Api.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true&wait=60");
         }
         finally
@@ -149,7 +161,8 @@ public sealed class DetailTests(Site site)
         await site.Api.CreateVmAsync(new { name });
         await using var window = await site.OpenAsAsync("viewer");
         await window.GoAsync($"/?q={name}");
-        var boxes = await Inspection.BoxesAsync(window.Page.Locator($"[data-vm={name}]"), "", ".machine-screen", ".machine-state", ".machine-size");
+        var boxes = await Inspection.BoxesAsync(
+            window.Page.Locator($"[data-vm={name}]"), "", ".machine-screen", ".machine-state", ".machine-size");
         Assert.All(boxes.Skip(1), box => Assert.Equal(boxes[0].Middle, box.Middle, 2.0));
     }
 }

@@ -36,9 +36,12 @@ public sealed class EnduranceTests(Site site, ITestOutputHelper output)
         for (int minute = 0; minute <= Minutes; minute++)
         {
             var (resident, own) = HostProcess.Memory(site.Service.ProcessId);
-            double[] sample = [own / Mebibyte, resident / Mebibyte, BeyondGuest(screenMonitor), BeyondGuest(serialMonitor), await screenHeap(), await serialHeap()];
+            double[] sample = [own / Mebibyte, resident / Mebibyte, BeyondGuest(
+                screenMonitor), BeyondGuest(serialMonitor), await screenHeap(), await serialHeap()];
             samples.Add(sample);
-            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{minute,3} min  {sample[0],7:f1}  {sample[1],10:f1}  {sample[2],16:f1}  {sample[3],16:f1}  {sample[4],13:f2}  {sample[5],13:f2}"));
+            output.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture, $"{minute,3} min  {sample[0],7:f1}  {sample[1],10:f1}  {sample[2],16:f1}  {sample[3],16:f1}  {sample[4],13:f2}  {sample[5],13:f2}"));
             if (minute < Minutes)
             {
                 await Task.Delay(TimeSpan.FromMinutes(1), Rest.Cancellation);
@@ -71,13 +74,16 @@ public sealed class EnduranceTests(Site site, ITestOutputHelper output)
         var terminal = serial.Page.Locator("#terminal");
         const string Offset = "element => element.terminal.offset";
         long read = await terminal.EvaluateAsync<long>(Offset);
-        await ConsoleWindow.UntilAsync(async () => await terminal.EvaluateAsync<long>(Offset) > read, "The terminal does not move any more.");
+        await ConsoleWindow.UntilAsync(
+            async () => await terminal.EvaluateAsync<long>(Offset) > read, "The terminal does not move any more.");
     }
 
     private async Task TypeAsync(BootedMachine machine, string text) =>
-        (await site.Api.PostAsync($"/api/v1/vms/{machine.Id}/serial", new StringContent(text), Rest.Cancellation)).EnsureSuccessStatusCode();
+        (await site.Api.PostAsync(
+            $"/api/v1/vms/{machine.Id}/serial", new StringContent(text), Rest.Cancellation)).EnsureSuccessStatusCode();
 
-    private static double BeyondGuest(int process) => (HostProcess.Memory(process).Private - HostProcess.Memory(process, "memfd:guest-").Private) / Mebibyte;
+    private static double BeyondGuest(int process) =>
+        (HostProcess.Memory(process).Private - HostProcess.Memory(process, "memfd:guest-").Private) / Mebibyte;
 
     /// <summary>Mebibytes that a page's scripts still refer to.</summary>
     private static async Task<Func<Task<double>>> HeapOfAsync(Window window)
@@ -88,7 +94,9 @@ public sealed class EnduranceTests(Site site, ITestOutputHelper output)
         {
             await session.SendAsync("HeapProfiler.collectGarbage");
             var metrics = (await session.SendAsync("Performance.getMetrics"))!.Value.GetProperty("metrics");
-            return metrics.EnumerateArray().Single(metric => metric.GetProperty("name").GetString() == "JSHeapUsedSize").GetProperty("value").GetDouble() / Mebibyte;
+            return metrics.EnumerateArray().Single(metric => metric.GetProperty("name").GetString() == "JSHeapUsedSize")
+                .GetProperty("value")
+                .GetDouble() / Mebibyte;
         };
     }
 }

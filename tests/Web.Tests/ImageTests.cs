@@ -104,7 +104,8 @@ public sealed class ImageTests(Site site)
         await Expect(dialog).ToHaveCountAsync(0);
     }
 
-    private static Task ChooseAsync(ILocator dialog, string file) => dialog.GetByLabel("File", new() { Exact = true }).SetInputFilesAsync(file);
+    private static Task ChooseAsync(ILocator dialog, string file) =>
+        dialog.GetByLabel("File", new() { Exact = true }).SetInputFilesAsync(file);
 
     private static HttpListener Serve(string name, byte[] content, out string address)
     {

@@ -92,7 +92,9 @@ public sealed class InputTests(Site site) : LinuxTests(site)
         await using var window = await Site.OpenConsoleAsync(Machine);
         await window.Button("Fullscreen").ClickAsync();
         await window.Page.WaitForFunctionAsync("() => document.fullscreenElement?.classList.contains('screen')");
-        await window.Page.WaitForFunctionAsync("() => { const box = document.getElementById('screen').getBoundingClientRect(); return box.width === innerWidth && box.height === innerHeight; }");
+        await window.Page.WaitForFunctionAsync(
+            "() => { const box = document.getElementById('screen').getBoundingClientRect(); return box.width === innerWidth && "
+            + "box.height === innerHeight; }");
         string mark = Rest.NewName("full");
         await window.TypeAsync($"echo {mark} > /dev/ttyS0\n");
         await Machine.UntilSerialAsync(text => text.Contains(mark, StringComparison.Ordinal));

@@ -84,10 +84,14 @@ internal static class Inspection
     /// <summary>What moved although nobody had touched it, if that was more than can be seen.</summary>
     public static async Task<IReadOnlyList<string>> ShiftsAsync(Window window) =>
         await window.Page.EvaluateAsync<double>("() => shifted") is > LargestShift and var shifted
-            ? [.. (await window.Page.EvaluateAsync<string[]>("() => shifts")).Prepend(string.Create(CultureInfo.InvariantCulture, $"layout shift {shifted:f4}"))]
+            ? [.. (await window.Page.EvaluateAsync<string[]>("() => shifts")).Prepend(
+                string.Create(CultureInfo.InvariantCulture, $"layout shift {shifted:f4}"))]
             : [];
 
-    /// <summary>Where an element's parts are (selectors; an empty one is the element), all at one instant: what is measured one after the other may have moved between.</summary>
+    /// <summary>
+    /// Where an element's parts are (selectors; an empty one is the element), all at one instant: what is measured one after the other may
+    /// have moved between.
+    /// </summary>
     public static async Task<Box[]> BoxesAsync(ILocator element, params string[] parts)
     {
         double[][] sides = await element.EvaluateAsync<double[][]>(
@@ -108,7 +112,8 @@ internal static class Inspection
     }
 
     /// <summary>How many pixels the page is wider than its window.</summary>
-    public static Task<int> BeyondAsync(Window window) => window.Page.EvaluateAsync<int>("() => Math.max(0, document.documentElement.scrollWidth - innerWidth)");
+    public static Task<int> BeyondAsync(Window window) =>
+        window.Page.EvaluateAsync<int>("() => Math.max(0, document.documentElement.scrollWidth - innerWidth)");
 
     /// <summary>Controls without a name, text that is hard to read, and a page that is wider than its window.</summary>
     public static async Task<IReadOnlyList<string>> FaultsAsync(Window window)

@@ -4,7 +4,9 @@ using static Microsoft.Playwright.Assertions;
 
 namespace WebVm.Web.Tests;
 
-/// <summary>How a page's connection comes back. The page's clock is stopped, so that its pauses are counted instead of waited for.</summary>
+/// <summary>
+/// How a page's connection comes back. The page's clock is stopped, so that its pauses are counted instead of waited for.
+/// </summary>
 public sealed class LinkTests(Site site)
 {
     private const int ShortestPause = 250;
@@ -71,5 +73,7 @@ public sealed class LinkTests(Site site)
     }
 
     private static Task UntilAsync(Window window, string count, int reached) =>
-        ConsoleWindow.UntilAsync(async () => await window.Page.EvaluateAsync<int>($"() => window.{count}") >= reached, $"there are fewer than {reached} {count}");
+        ConsoleWindow.UntilAsync(
+            async () => await window.Page.EvaluateAsync<int>($"() => window.{count}") >= reached,
+            $"there are fewer than {reached} {count}");
 }

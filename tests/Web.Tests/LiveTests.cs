@@ -68,10 +68,12 @@ public sealed class LiveTests(Site site) : LinuxTests(site)
         Assert.Equal(expected, await LinesAsync(window, mark));
     }
 
-    private static Task<string> ShownAsync(Window window) => window.Page.EvaluateAsync<string>("() => document.getElementById('terminal').terminal.text() + '\\n'");
+    private static Task<string> ShownAsync(Window window) =>
+        window.Page.EvaluateAsync<string>("() => document.getElementById('terminal').terminal.text() + '\\n'");
 
     private static Task UntilShownAsync(Window window, string text) =>
-        ConsoleWindow.UntilAsync(async () => (await ShownAsync(window)).Contains(text, StringComparison.Ordinal), $"the terminal does not show {text}");
+        ConsoleWindow.UntilAsync(
+            async () => (await ShownAsync(window)).Contains(text, StringComparison.Ordinal), $"the terminal does not show {text}");
 
     /// <summary>The numbered lines, in the order in which they stand.</summary>
     private static async Task<string> LinesAsync(Window window, string mark) =>

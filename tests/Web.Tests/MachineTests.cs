@@ -34,7 +34,8 @@ public sealed class MachineTests(Site site)
         await window.Page.GetByLabel("Memory", new() { Exact = true }).FillAsync("3");
         await window.Button("Create").ClickAsync();
         await Expect(window.Page.Locator("[data-pointer='/name']")).ToContainTextAsync("must be 1 to 63 letters");
-        await Expect(window.Page.Locator("[data-pointer='/memory']")).ToContainTextAsync("must be a multiple of 1 MiB between 4 MiB and 511 GiB");
+        await Expect(window.Page.Locator("[data-pointer='/memory']"))
+            .ToContainTextAsync("must be a multiple of 1 MiB between 4 MiB and 511 GiB");
         var name = window.Page.GetByLabel("Name", new() { Exact = true });
         await Expect(name).ToBeFocusedAsync();
         await Expect(name).ToHaveAttributeAsync("aria-invalid", "true");
@@ -61,7 +62,9 @@ public sealed class MachineTests(Site site)
         await Expect(window.Heading(name)).ToBeVisibleAsync();
         string id = window.Page.Url.Split('/')[4];
         var (_, vm, _) = await site.Api.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}");
-        Assert.Equal("""[{"cpus":[0],"memory":4294967296,"distances":[10,31]},{"cpus":[1,2,3],"memory":4294967296,"distances":[31,10]}]""", vm!["numa"]!.ToJsonString());
+        Assert.Equal(
+            """[{"cpus":[0],"memory":4294967296,"distances":[10,31]},{"cpus":[1,2,3],"memory":4294967296,"distances":[31,10]}]""",
+            vm!["numa"]!.ToJsonString());
     }
 
     [Fact]
@@ -119,7 +122,8 @@ public sealed class MachineTests(Site site)
         string prefix = Rest.NewName("bulk");
         foreach (int i in Enumerable.Range(0, 3))
         {
-            await site.Api.CreateVmAsync(new { name = $"{prefix}-{i}", labels = new Dictionary<string, string> { ["part"] = i == 0 ? prefix : "other" } });
+            await site.Api.CreateVmAsync(
+                new { name = $"{prefix}-{i}", labels = new Dictionary<string, string> { ["part"] = i == 0 ? prefix : "other" } });
         }
 
         await using var window = await site.OpenAsync();
@@ -146,7 +150,9 @@ public sealed class MachineTests(Site site)
         await window.Page.GetByLabel("Description").FillAsync("mine");
         await window.Page.GetByLabel("Description").BlurAsync();
         await Expect(window.Page.GetByText("Unsaved changes")).ToBeVisibleAsync();
-        using (var theirs = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}") { Content = new StringContent("""{"description":"theirs"}""", Encoding.UTF8, "application/merge-patch+json") })
+        using (var theirs = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}") { Content = new StringContent(
+                """{"description":"theirs"}""", Encoding.UTF8, "application/merge-patch+json") })
         {
             (await site.Api.SendAsync(theirs, Rest.Cancellation)).EnsureSuccessStatusCode();
         }
@@ -277,7 +283,8 @@ public sealed class MachineTests(Site site)
         await window.Page.GetByLabel("vCPUs", new() { Exact = true }).FillAsync("2");
         await window.Page.GetByLabel("vCPUs", new() { Exact = true }).BlurAsync();
         await window.Button("Save changes").ClickAsync();
-        await Expect(window.Page.GetByText("vCPUs and memory take effect when the machine is switched off and on again.")).ToBeVisibleAsync();
+        await Expect(window.Page.GetByText("vCPUs and memory take effect when the machine is switched off and on again."))
+            .ToBeVisibleAsync();
         var waiting = window.Page.GetByText("Changes wait for the next start");
         await Expect(waiting).ToBeVisibleAsync();
         var power = window.Button($"Power of {name}");

@@ -22,7 +22,8 @@ internal sealed class NginxProxy : IAsyncDisposable
             .Replace("http://127.0.0.1:8080", service.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal)
             .Replace("/etc/ssl/vm.example.com.pem", certificate.File, StringComparison.Ordinal)
             .Replace("/etc/ssl/vm.example.com.key", certificate.KeyFile, StringComparison.Ordinal);
-        string folders = string.Concat(new[] { "client_body", "proxy", "fastcgi", "uwsgi", "scgi" }.Select(name => $"{name}_temp_path {_folder.FullName}/{name};\n"));
+        string folders = string.Concat(
+            new[] { "client_body", "proxy", "fastcgi", "uwsgi", "scgi" }.Select(name => $"{name}_temp_path {_folder.FullName}/{name};\n"));
         File.WriteAllText(Path.Combine(_folder.FullName, "nginx.conf"), $$"""
             daemon off;
             pid {{_folder.FullName}}/pid;
@@ -37,7 +38,10 @@ internal sealed class NginxProxy : IAsyncDisposable
             """);
         // The workers run under another account.
         File.SetUnixFileMode(_folder.FullName, (UnixFileMode)Convert.ToInt32("755", 8));
-        _process = Process.Start(new ProcessStartInfo("nginx", ["-p", _folder.FullName, "-c", Path.Combine(_folder.FullName, "nginx.conf"), "-e", "stderr"]) { RedirectStandardError = true })!;
+        _process = Process.Start(
+            new ProcessStartInfo(
+                "nginx", ["-p", _folder.FullName, "-c", Path.Combine(
+                    _folder.FullName, "nginx.conf"), "-e", "stderr"]) { RedirectStandardError = true })!;
         _process.ErrorDataReceived += (_, line) =>
         {
             lock (_errors)
@@ -53,7 +57,8 @@ internal sealed class NginxProxy : IAsyncDisposable
     public static async Task<NginxProxy> StartAsync(Uri service, TestCertificate certificate)
     {
         var proxy = new NginxProxy(service, certificate);
-        using var client = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator });
+        using var client = new HttpClient(
+            new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator });
         long began = Stopwatch.GetTimestamp();
         while (true)
         {

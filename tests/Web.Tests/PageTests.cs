@@ -12,7 +12,9 @@ public sealed class PageTests(Site site)
 
     private static readonly (string Path, string Heading)[] Pages =
     [
-        ("/", "Machines"), ("/create", "New machine"), ("/images", "Images"), ("/hosts", Environment.MachineName), ("/activity", "Activity"), ("/tokens", "API tokens"), ("/account", "Account"), ("/users", "Users"), ("/audit", "Audit"), ("/api", "REST API"),
+        ("/", "Machines"), ("/create", "New machine"), ("/images", "Images"), ("/hosts", Environment.MachineName),
+        ("/activity", "Activity"), ("/tokens", "API tokens"), ("/account", "Account"), ("/users", "Users"), ("/audit", "Audit"),
+        ("/api", "REST API"),
     ];
 
     private static readonly string[] Tabs = ["console", "overview", "graphs", "serial", "snapshots", "activity", "settings"];
@@ -20,10 +22,14 @@ public sealed class PageTests(Site site)
     [Theory]
     [InlineData(390, 844, ColorScheme.Dark)]
     [InlineData(1440, 900, ColorScheme.Light)]
-    public async Task Every_page_fits_its_width_reads_well_stands_still_and_runs_without_a_script_error(int width, int height, ColorScheme scheme)
+    public async Task Every_page_fits_its_width_reads_well_stands_still_and_runs_without_a_script_error(
+        int width, int height, ColorScheme scheme)
     {
         string name = Rest.NewName("a-machine-with-a-rather-long-name");
-        var vm = await site.Api.CreateVmAsync(new { name, description = new string('x', 200), cpus = 2, memory = 128 << 20, labels = new { some = "label" }, numa = new[] { new { cpus = new[] { 0 }, memory = 64 << 20 }, new { cpus = new[] { 1 }, memory = 64 << 20 } } });
+        var vm = await site.Api.CreateVmAsync(
+            new { name, description = new string(
+                'x', 200), cpus = 2, memory = 128 << 20, labels = new { some = "label" },
+                numa = new[] { new { cpus = new[] { 0 }, memory = 64 << 20 }, new { cpus = new[] { 1 }, memory = 64 << 20 } } });
         await FailImageAsync();
         await using var window = await site.OpenAsync(new() { Width = width, Height = height }, scheme);
         await Inspection.WatchShiftsAsync(window);
@@ -47,7 +53,10 @@ public sealed class PageTests(Site site)
         Assert.Empty(window.Errors);
 
         async Task InspectAsync(string path) =>
-            faults.AddRange(((string[])[.. await Inspection.FaultsAsync(window), .. await Inspection.ViolationsAsync(window), .. await Inspection.ShiftsAsync(window)]).Select(fault => $"{path}: {fault}"));
+            faults.AddRange(
+                ((string[])[.. await Inspection.FaultsAsync(
+                    window), .. await Inspection.ViolationsAsync(window), .. await Inspection.ShiftsAsync(window)]).Select(
+                        fault => $"{path}: {fault}"));
     }
 
     [Theory]
@@ -58,7 +67,8 @@ public sealed class PageTests(Site site)
         string name = Rest.NewName("still");
         var vm = await site.Api.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(site.Api), name));
         List<Window> windows = [];
-        foreach (string path in (string[])[$"/?q={name}", .. new[] { "console", "overview", "graphs", "settings" }.Select(tab => $"/vms/{vm["id"]}/{tab}")])
+        foreach (string path in (string[])[$"/?q={name}", .. new[] { "console", "overview", "graphs", "settings" }.Select(
+            tab => $"/vms/{vm["id"]}/{tab}")])
         {
             var window = await site.OpenAsync(new() { Width = width, Height = height });
             windows.Add(window);
@@ -67,7 +77,8 @@ public sealed class PageTests(Site site)
             await Expect(window.Page.GetByText(name).First).ToBeVisibleAsync();
         }
 
-        foreach (var (action, state) in new[] { ("on", "running"), ("pause", "paused"), ("resume", "running"), ("save", "saved"), ("on", "running"), ("off", "off") })
+        foreach (var (action, state) in new[] { ("on", "running"), ("pause", "paused"), ("resume", "running"), ("save", "saved"),
+            ("on", "running"), ("off", "off") })
         {
             await site.Api.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action });
             await Expect(windows[0].Page.Locator($"[data-vm={name}] [data-state={state}]")).ToBeVisibleAsync();
@@ -117,7 +128,9 @@ public sealed class PageTests(Site site)
     public async Task Tiles_show_each_machines_name_and_state_beside_nothing_that_hides_them()
     {
         string name = Rest.NewName("tile");
-        await site.Api.CreateVmAsync(new { name, description = new string('x', 100), labels = new Dictionary<string, string> { ["some"] = "label", ["other"] = "one-that-is-rather-long" } });
+        await site.Api.CreateVmAsync(
+            new { name, description = new string(
+                'x', 100), labels = new Dictionary<string, string> { ["some"] = "label", ["other"] = "one-that-is-rather-long" } });
         await using var window = await site.OpenAsync(new() { Width = 1280, Height = 800 });
         await window.GoAsync("/");
         await window.Page.GetByLabel("Search machines").FillAsync(name);
@@ -127,7 +140,8 @@ public sealed class PageTests(Site site)
         // The other machines' tiles go when the search has been answered.
         await Expect(window.Page.Locator(".tiles [data-vm]")).ToHaveCountAsync(1);
         var boxes = await Inspection.BoxesAsync(tile, ".machine-name", ".machine-state", ".machine-size", ".machine-actions");
-        Assert.All(boxes.Take(3).Zip(boxes.Skip(1).Take(2)), pair => Assert.True(pair.First.Bottom <= pair.Second.Top + 0.5, $"{pair} overlap"));
+        Assert.All(
+            boxes.Take(3).Zip(boxes.Skip(1).Take(2)), pair => Assert.True(pair.First.Bottom <= pair.Second.Top + 0.5, $"{pair} overlap"));
         Assert.True(boxes[2].Right <= boxes[3].Left, $"the size {boxes[2]} runs into the buttons {boxes[3]}");
         // Nothing of the name is cut off.
         Assert.True(await tile.Locator(".machine-name > a").EvaluateAsync<bool>("link => link.scrollWidth <= link.clientWidth"));
@@ -219,11 +233,15 @@ public sealed class PageTests(Site site)
     private async Task FailImageAsync()
     {
         byte[] content = [1, 2, 3];
-        var (_, image, _) = await site.Api.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("wrong"), kind = "initrd", bytes = content.Length, sha256 = new string('0', 64) });
-        using var upload = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
+        var (_, image, _) = await site.Api.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(
+                "wrong"), kind = "initrd", bytes = content.Length, sha256 = new string('0', 64) });
+        using var upload = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
         upload.Headers.Add("Upload-Offset", "0");
         (await site.Api.SendAsync(upload, Rest.Cancellation)).EnsureSuccessStatusCode();
     }
 
-    private static Task<string> BackgroundAsync(Window window) => window.Page.EvaluateAsync<string>("() => getComputedStyle(document.body).backgroundColor");
+    private static Task<string> BackgroundAsync(Window window) =>
+        window.Page.EvaluateAsync<string>("() => getComputedStyle(document.body).backgroundColor");
 }

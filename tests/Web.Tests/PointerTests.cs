@@ -42,7 +42,9 @@ public sealed class PointerTests(Site site)
         {
             foreach (var (type, down) in new[] { ("mousePressed", bit), ("mouseReleased", 0) })
             {
-                await session.SendAsync("Input.dispatchMouseEvent", new() { ["type"] = type, ["x"] = screen.X + 120, ["y"] = screen.Y + 130, ["button"] = button, ["buttons"] = down, ["clickCount"] = 1 });
+                await session.SendAsync(
+                    "Input.dispatchMouseEvent", new() { ["type"] = type, ["x"] = screen.X
+                        + 120, ["y"] = screen.Y + 130, ["button"] = button, ["buttons"] = down, ["clickCount"] = 1 });
                 Assert.Equal([new(down, 0, 0, 0)], await PacketsAsync(machine, seen => seen.Count > 0));
             }
         }
@@ -66,7 +68,8 @@ public sealed class PointerTests(Site site)
         await Fingers.AllAsync(fingers.DownAsync((x, y), (x + 60, y)), fingers.UpAsync());
         Assert.Equal([RightDown, Up], await PacketsAsync(machine, seen => seen.Count > 1));
 
-        await Fingers.AllAsync(fingers.DownAsync((x, y)), fingers.MoveAsync((x + 40, y + 30)), fingers.MoveAsync((x + 60, y + 50)), fingers.UpAsync());
+        await Fingers.AllAsync(
+            fingers.DownAsync((x, y)), fingers.MoveAsync((x + 40, y + 30)), fingers.MoveAsync((x + 60, y + 50)), fingers.UpAsync());
         Assert.All(await PacketsAsync(machine, seen => Sum(seen) == (60, 50, 0)), packet => Assert.Equal(0, packet.Buttons));
 
         // Contents follow the fingers: down is back.
@@ -81,7 +84,8 @@ public sealed class PointerTests(Site site)
         Assert.Equal([Up], await PacketsAsync(machine, seen => seen.Count > 0));
     }
 
-    private static (int X, int Y, int Wheel) Sum(List<Packet> packets) => (packets.Sum(packet => packet.X), packets.Sum(packet => packet.Y), packets.Sum(packet => packet.Wheel));
+    private static (int X, int Y, int Wheel) Sum(List<Packet> packets) =>
+        (packets.Sum(packet => packet.X), packets.Sum(packet => packet.Y), packets.Sum(packet => packet.Wheel));
 
     private static async Task<List<Packet>> PacketsAsync(BootedMachine machine, Func<List<Packet>, bool> there)
     {
@@ -101,9 +105,11 @@ public sealed class PointerTests(Site site)
     /// <summary>Right, down and towards the user are positive. Buttons: 1 left, 2 right, 4 middle, 8 back, 16 forward.</summary>
     private sealed record Packet(int Buttons, int X, int Y, int Wheel)
     {
-        // Buttons with the signs of both movements in bits 4 and 5 and a 1 in bit 3, then right, up, the wheel in four bits with the side buttons above it.
+        // Buttons with the signs of both movements in bits 4 and 5 and a 1 in bit 3, then right, up, the wheel in four bits with the side
+        // buttons above it.
         public static Packet From(byte[] bytes) => new(
-            (bytes[0] & 7) | ((bytes[3] & 0x30) >> 1), bytes[1] - ((bytes[0] & 0x10) << 4), ((bytes[0] & 0x20) << 3) - bytes[2], (sbyte)(bytes[3] << 4) >> 4);
+            (bytes[0] & 7) | ((bytes[3] & 0x30) >> 1), bytes[1] - ((bytes[0] & 0x10) << 4), ((bytes[0] & 0x20) << 3) - bytes[2],
+            (sbyte)(bytes[3] << 4) >> 4);
     }
 
     /// <summary>Touches as the browser gets them from a screen.</summary>
@@ -111,7 +117,9 @@ public sealed class PointerTests(Site site)
     {
         public static async Task<Fingers> OnAsync(Window window) => new(await window.Page.Context.NewCDPSessionAsync(window.Page));
 
-        /// <summary>A gesture whose steps are sent one right after the other: a finger that rests on the way means something else.</summary>
+        /// <summary>
+        /// A gesture whose steps are sent one right after the other: a finger that rests on the way means something else.
+        /// </summary>
         public static Task AllAsync(params Task[] steps) => Task.WhenAll(steps);
 
         public Task DownAsync(params (float X, float Y)[] points) => SendAsync("touchStart", points);

@@ -21,7 +21,8 @@ public sealed class SavingTests(Site site)
 
         try
         {
-            await HoldAsync(page.Page.Locator("[data-saving] progress[value]"), () => page.ChooseAsync($"Power of {machine.Name}", "Save to disk"));
+            await HoldAsync(
+                page.Page.Locator("[data-saving] progress[value]"), () => page.ChooseAsync($"Power of {machine.Name}", "Save to disk"));
             await Expect(page.Page.Locator("[data-saving]")).ToContainTextAsync("Saving to disk: ");
             await Expect(row.Locator("[data-state=saving]")).ToBeVisibleAsync();
             await Expect(page.Page.Locator(".operation progress[value]")).ToBeVisibleAsync();
@@ -54,7 +55,8 @@ public sealed class SavingTests(Site site)
         await dialog.GetByLabel("Name").FillAsync(name);
         try
         {
-            await HoldAsync(snapshot.Locator("progress[value]"), () => dialog.GetByRole(AriaRole.Button, new() { Name = "Take" }).ClickAsync());
+            await HoldAsync(
+                snapshot.Locator("progress[value]"), () => dialog.GetByRole(AriaRole.Button, new() { Name = "Take" }).ClickAsync());
             await snapshot.GetByRole(AriaRole.Button, new() { Name = "Cancel" }).ClickAsync();
             await Expect(snapshot).ToHaveCountAsync(0);
         }
@@ -104,11 +106,15 @@ public sealed class SavingTests(Site site)
     private async Task<BootedMachine> LargeMachineAsync()
     {
         var machine = await BootedMachine.BootAsync(site.Api, mebibytes: 2048);
-        await machine.RunAsync("cd /tmp; dd if=/dev/urandom of=a bs=1M count=8 2>/dev/null; for i in 1 2 3 4 5 6; do cat a a > b; mv b a; done; ls -l a");
+        await machine.RunAsync(
+            "cd /tmp; dd if=/dev/urandom of=a bs=1M count=8 2>/dev/null; for i in 1 2 3 4 5 6; do cat a a > b; mv b a; done; ls -l a");
         return machine;
     }
 
-    /// <summary>Does something that has a state written, and stops the monitors in the midst of it. They go on by small steps until the page shows it.</summary>
+    /// <summary>
+    /// Does something that has a state written, and stops the monitors in the midst of it. They go on by small steps until the page shows
+    /// it.
+    /// </summary>
     private async Task HoldAsync(ILocator middle, Func<Task> act)
     {
         using var given = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);

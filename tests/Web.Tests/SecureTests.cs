@@ -24,7 +24,8 @@ public sealed class SecureTests(Site site) : LinuxTests(site)
     public async Task Events_and_serial_output_come_through_a_reverse_proxy_at_once_and_images_go()
     {
         await using var nginx = await NginxProxy.StartAsync(Site.Service.Address, Site.Certificate);
-        using var client = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator }) { BaseAddress = nginx.Address };
+        using var client = new HttpClient(
+            new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator }) { BaseAddress = nginx.Address };
         client.DefaultRequestHeaders.Authorization = Site.Api.DefaultRequestHeaders.Authorization;
         await using var events = await client.GetStreamAsync("/api/v1/events", Rest.Cancellation);
         await using var serial = await client.GetStreamAsync($"/api/v1/vms/{Machine.Id}/serial?follow=true", Rest.Cancellation);
@@ -36,8 +37,10 @@ public sealed class SecureTests(Site site) : LinuxTests(site)
         await UntilAsync(serial, $"{mark}-42");
 
         byte[] content = RandomNumberGenerator.GetBytes(3 << 20);
-        var (_, image, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("proxied"), kind = "disk", bytes = content.Length });
-        using var piece = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content") { Content = new ByteArrayContent(content) };
+        var (_, image, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("proxied"), kind = "disk", bytes = content.Length });
+        using var piece = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content") { Content = new ByteArrayContent(content) };
         piece.Headers.TryAddWithoutValidation("Upload-Offset", "0");
         using var answer = await client.SendAsync(piece, Rest.Cancellation);
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(Rest.Cancellation));

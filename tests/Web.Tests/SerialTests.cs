@@ -29,7 +29,8 @@ public sealed class SerialTests(Site site) : LinuxTests(site)
         string text = await Machine.UntilSerialAsync(printed => printed.Contains($"{mark}-42", StringComparison.Ordinal));
         string line = text[..text.IndexOf($"{mark}-42", StringComparison.Ordinal)].Split('\n')[^2];
         // The shell itself asks for the cursor at every prompt.
-        Assert.EndsWith($"# echo {mark}-$((6*7))", line.Replace("\e[6n", "", StringComparison.Ordinal).TrimEnd('\r'), StringComparison.Ordinal);
+        Assert.EndsWith(
+            $"# echo {mark}-$((6*7))", line.Replace("\e[6n", "", StringComparison.Ordinal).TrimEnd('\r'), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -102,6 +103,7 @@ public sealed class SerialTests(Site site) : LinuxTests(site)
     }
 
     private static Task UntilShownAsync(Window window, BootedMachine.LineReader reader) => ConsoleWindow.UntilAsync(
-        async () => (await window.Page.EvaluateAsync<string>("() => document.getElementById('terminal').terminal.text()")).Contains(reader.Sign, StringComparison.Ordinal),
+        async () => (await window.Page.EvaluateAsync<string>("() => document.getElementById('terminal').terminal.text()")).Contains(
+            reader.Sign, StringComparison.Ordinal),
         "the terminal does not show that the guest reads");
 }

@@ -18,7 +18,9 @@ public sealed class SilenceTests(Site site) : LinuxTests(site)
         link.Stands = true;
         await Expect(window.Page.Locator("[data-link=silent] .console-link-text")).ToHaveTextAsync("No answer");
         await Expect(Notice(window)).ToContainTextAsync("What is typed now is not sent, now or later.");
-        Assert.Contains("grayscale", await window.Page.Locator("#screen").EvaluateAsync<string>("canvas => getComputedStyle(canvas).filter"), StringComparison.Ordinal);
+        Assert.Contains(
+            "grayscale", await window.Page.Locator("#screen").EvaluateAsync<string>("canvas => getComputedStyle(canvas).filter"),
+            StringComparison.Ordinal);
         await window.TypeAsync($"echo {typed} > /dev/ttyS0\n");
         await Expect(Notice(window)).ToContainTextAsync("keys were not sent.");
         link.Stands = false;
@@ -95,7 +97,9 @@ public sealed class SilenceTests(Site site) : LinuxTests(site)
         await Expect(Notice(window)).ToContainTextAsync("3 keys were not sent.");
         Assert.Empty(window.Exceptions);
 
-        Task<int> AttemptsAsync() => window.Page.EvaluateAsync<int>("() => performance.getEntriesByType('resource').filter(entry => entry.name.includes('negotiate')).length");
+        Task<int> AttemptsAsync() =>
+            window.Page.EvaluateAsync<int>(
+                "() => performance.getEntriesByType('resource').filter(entry => entry.name.includes('negotiate')).length");
     }
 
     [Fact]
@@ -110,7 +114,8 @@ public sealed class SilenceTests(Site site) : LinuxTests(site)
         // One person in two windows: one of them is in control.
         await Expect(second.Page.Locator(".viewer").Filter(new() { HasText = "in control" })).ToContainTextAsync(["another window"]);
         await second.Page.GetByRole(AriaRole.Menuitem, new() { Name = "Take control" }).ClickAsync();
-        await Expect(first.Page.GetByRole(AriaRole.Status).Filter(new() { HasText = $"admin took control of {Machine.Name}" })).ToBeVisibleAsync();
+        await Expect(first.Page.GetByRole(AriaRole.Status).Filter(new() { HasText = $"admin took control of {Machine.Name}" }))
+            .ToBeVisibleAsync();
         await Expect(second.Page.Locator(".toast")).ToHaveCountAsync(0);
     }
 

@@ -84,7 +84,9 @@ public sealed partial class Site : IAsyncLifetime
         }
     }
 
-    /// <summary>The one machine whose mouse reports to tests. The tiny kernel has no way to a program's own PS/2 port; the generic one has.</summary>
+    /// <summary>
+    /// The one machine whose mouse reports to tests. The tiny kernel has no way to a program's own PS/2 port; the generic one has.
+    /// </summary>
     public Task<BootedMachine> MouseAsync()
     {
         return _mouse ??= BootAsync();
@@ -99,7 +101,8 @@ public sealed partial class Site : IAsyncLifetime
 
     /// <summary>A window of the administrator, signed in by the link of the first start.</summary>
     /// <param name="address">A way to the service that is not the straight one.</param>
-    public async Task<Window> OpenAsync(ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light, Handheld? device = null, Uri? address = null)
+    public async Task<Window> OpenAsync(
+        ViewportSize? size = null, ColorScheme scheme = ColorScheme.Light, Handheld? device = null, Uri? address = null)
     {
         if (_state is null)
         {
@@ -128,14 +131,22 @@ public sealed partial class Site : IAsyncLifetime
     /// <summary>A window on another address of the service, which says that it comes from a client.</summary>
     public async Task<Window> OpenAtAsync(Uri address, string client)
     {
-        var context = await _browser.NewContextAsync(new() { BaseURL = address.ToString(), IgnoreHTTPSErrors = true, ExtraHTTPHeaders = [KeyValuePair.Create("X-Forwarded-For", client)] });
+        var context = await _browser.NewContextAsync(
+            new() { BaseURL = address.ToString(), IgnoreHTTPSErrors = true,
+                ExtraHTTPHeaders = [KeyValuePair.Create("X-Forwarded-For", client)] });
         context.SetDefaultTimeout(Patience);
         return new Window(await context.NewPageAsync());
     }
 
     private async Task<Window> OpenAsync(ViewportSize? size, ColorScheme scheme, string? state, Handheld? device, Uri? address)
     {
-        var context = await _browser.NewContextAsync(new() { BaseURL = address?.ToString() ?? Address, ViewportSize = device is null ? size ?? new() { Width = 1440, Height = 900 } : new() { Width = 390, Height = 844 }, HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, ReducedMotion = ReducedMotion.Reduce, StorageState = state });
+        var context = await _browser.NewContextAsync(
+            new() { BaseURL = address?.ToString()
+                ?? Address, ViewportSize = device is null
+                    ? size ?? new() { Width = 1440, Height = 900 }
+                    : new() { Width = 390, Height = 844 },
+                HasTouch = device is not null, IsMobile = device is not null, ColorScheme = scheme, ReducedMotion = ReducedMotion.Reduce,
+                StorageState = state });
         context.SetDefaultTimeout(Patience);
         return new Window(await context.NewPageAsync());
     }
@@ -153,7 +164,8 @@ public enum Handheld
 /// <summary>A browser window; what went wrong in its scripts is remembered.</summary>
 public sealed class Window : IAsyncDisposable
 {
-    private const string Shown = "() => `${document.title} (focus: ${document.activeElement?.outerHTML.slice(0, 100)})\\n${document.body.innerText.slice(0, 4000)}`";
+    private const string Shown =
+        "() => `${document.title} (focus: ${document.activeElement?.outerHTML.slice(0, 100)})\\n${document.body.innerText.slice(0, 4000)}`";
 
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(10);
 
@@ -240,6 +252,7 @@ public sealed class Window : IAsyncDisposable
             shown = failure.Message;
         }
 
-        return $"The window at {Page.Url} had {_errors.Count} errors{string.Concat(_errors.Select(error => "\n  " + error))}\nand showed:\n{shown}\n";
+        return $"The window at {Page.Url} had {_errors.Count} errors{string.Concat(
+            _errors.Select(error => "\n  " + error))}\nand showed:\n{shown}\n";
     }
 }

@@ -14,10 +14,12 @@ public sealed class SlowLinkTests(Site site) : LinuxTests(site)
     // Waves of parabolas (the guest's awk has no sine) in each colour, with some grain: 64 lines, that are shown all over the screen.
     // The first are there a second earlier: how long they take tells that the link is slow.
     private const string Draw =
-        "[ -f /tmp/photo ] || awk 'function w(t) { t %= 2; return t < 1 ? 4 * t * (1 - t) : -4 * (t - 1) * (2 - t) } BEGIN { srand(1); for (y = 0; y < 64; y++) for (x = 0; x < 1024; x++) { "
+        "[ -f /tmp/photo ] || awk 'function w(t) { t %= 2; return t < 1 ? 4 * t * (1 - t) : -4 * (t - 1) * (2 - t) } BEGIN { srand(1); "
+        + "for (y = 0; y < 64; y++) for (x = 0; x < 1024; x++) { "
         + "l = 128 + 60 * w(x / 220 + y / 160) + 24 * w(x / 28 + y / 21) + 6 * rand(); "
         + "printf \"%c%c%c%c\", l + 20 * w(x / 280), l, l + 20 * w((x + y) / 190), 1 } }' > /tmp/photo; "
-        + "echo 0 > /sys/class/graphics/fbcon/cursor_blink; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cat /tmp/photo; [ $i != 1 ] || sleep 1; done > /dev/fb0; wc -c < /tmp/photo";
+        + "echo 0 > /sys/class/graphics/fbcon/cursor_blink; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cat /tmp/photo; [ $i != 1 ] || "
+        + "sleep 1; done > /dev/fb0; wc -c < /tmp/photo";
 
     /// <summary>Counts the pictures with loss.</summary>
     private const string Watch = """
@@ -75,7 +77,8 @@ public sealed class SlowLinkTests(Site site) : LinuxTests(site)
 
         await ConsoleWindow.UntilAsync(async () => await ShownAsync(slow) is (0, 0), "the photograph does not become what it is");
         await Expect(slow.Page.Locator("[data-lossy]")).ToHaveTextAsync("lossless");
-        await ConsoleWindow.UntilAsync(async () => await ShownAsync(quick) is (0, 0), "the viewer of a quick link does not see the photograph");
+        await ConsoleWindow.UntilAsync(
+            async () => await ShownAsync(quick) is (0, 0), "the viewer of a quick link does not see the photograph");
         Assert.Equal(0, await PicturesAsync(quick));
         Assert.Empty(slow.Errors);
         // Other tests look for text on this screen.

@@ -12,10 +12,12 @@ using WebVm.Api.Persistence.Entities;
 namespace WebVm.Api.Audit;
 
 /// <summary>
-/// Writes down every request that changes something or tries to, and every try to sign in: who, what, and what it was answered with. Outermost,
-/// so that nothing that refuses a request does it unseen; before the first byte of the answer, so that nobody has an answer without its record.
+/// Writes down every request that changes something or tries to, and every try to sign in: who, what, and what it was answered with.
+/// Outermost, so that nothing that refuses a request does it unseen; before the first byte of the answer, so that nobody has an answer
+/// without its record.
 /// </summary>
-internal sealed partial class AuditTrail(RequestDelegate next, IDbContextFactory<WebVmDbContext> databases, GuessLimits limits, ILogger<AuditTrail> log)
+internal sealed partial class AuditTrail(
+    RequestDelegate next, IDbContextFactory<WebVmDbContext> databases, GuessLimits limits, ILogger<AuditTrail> log)
 {
     // Whoever is told that the database does not answer has waited for it already.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -79,8 +81,8 @@ internal sealed partial class AuditTrail(RequestDelegate next, IDbContextFactory
     }
 
     /// <summary>
-    /// A stranger who is turned away must not be able to fill the disk. Tries to sign in are limited and all written down; of those that were
-    /// turned away unheard one a minute and address.
+    /// A stranger who is turned away must not be able to fill the disk. Tries to sign in are limited and all written down; of those that
+    /// were turned away unheard one a minute and address.
     /// </summary>
     private bool IsWanted(HttpContext context, AuditNote note, int status)
     {
@@ -92,9 +94,12 @@ internal sealed partial class AuditTrail(RequestDelegate next, IDbContextFactory
         // Who answers for a failure clears the endpoint.
         var endpoint = context.GetEndpoint() ?? context.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
         return endpoint?.Metadata.GetMetadata<IAllowAnonymous>() is not null
-            && (status is not (StatusCodes.Status429TooManyRequests or StatusCodes.Status403Forbidden) || limits.TryRecord(context.Connection.RemoteIpAddress));
+            && (status is not (StatusCodes.Status429TooManyRequests or StatusCodes.Status403Forbidden)
+                || limits.TryRecord(context.Connection.RemoteIpAddress));
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The audit trail lacks: {Actor} {Action} {Target}, answered {Status}, from {Address}: {Reason}")]
-    private static partial void LogNotWritten(ILogger log, string actor, string action, string target, int status, string? address, string reason);
+    [LoggerMessage(Level = LogLevel.Error, Message = "The audit trail lacks: {Actor} {Action} {Target}, answered {Status}, from "
+        + "{Address}: {Reason}")]
+    private static partial void LogNotWritten(
+        ILogger log, string actor, string action, string target, int status, string? address, string reason);
 }

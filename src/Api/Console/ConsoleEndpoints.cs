@@ -33,14 +33,21 @@ public static class ConsoleEndpoints
     public static void MapConsole(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/vms/{id:guid}").WithTags("Console");
-        group.MapPost("/console", OpenAsync).RequireScope(Scopes.ConsoleView).WithSummary("Make a short-lived console session for a browser")
+        group.MapPost("/console", OpenAsync).RequireScope(Scopes.ConsoleView)
+            .WithSummary("Make a short-lived console session for a browser")
             .WithDescription("Connect a SignalR client (MessagePack) to the hub with ?access_token=ticket within two minutes.");
         group.MapGet("/screenshot", ScreenshotAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen as a PNG file")
-            .WithDescription("?width= scales a wider screen down to so many pixels a line. The ETag is of the picture: If-None-Match is answered 304 while nothing on the screen has changed.")
-            .WithMetadata(Revalidated.Instance).Produces<Stream>(200, "image/png").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
-        group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).Idempotent().WithSummary("Press keys and chords, such as enter, ctrl-alt-delete").ProducesInput();
-        group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).Idempotent().WithSummary("Type text on the keyboard, by the guest's layout").ProducesInput();
-        api.MapGet("/keyboard-layouts", Layouts).RequireScope(Scopes.ConsoleView).WithTags("Console").WithSummary("The layouts that text can be typed with");
+            .WithDescription(
+                "?width= scales a wider screen down to so many pixels a line. The ETag is of the picture: If-None-Match is answered "
+                + "304 while nothing on the screen has changed.")
+            .WithMetadata(Revalidated.Instance).Produces<Stream>(200, "image/png").ProducesProblem(StatusCodes.Status404NotFound)
+                .ProducesProblem(StatusCodes.Status409Conflict);
+        group.MapPost("/keys", KeysAsync).RequireScope(Scopes.ConsoleControl).Idempotent()
+            .WithSummary("Press keys and chords, such as enter, ctrl-alt-delete").ProducesInput();
+        group.MapPost("/text", TextAsync).RequireScope(Scopes.ConsoleControl).Idempotent()
+            .WithSummary("Type text on the keyboard, by the guest's layout").ProducesInput();
+        api.MapGet("/keyboard-layouts", Layouts).RequireScope(Scopes.ConsoleView).WithTags("Console")
+            .WithSummary("The layouts that text can be typed with");
     }
 
     /// <summary>Describes an endpoint that gives a guest what somebody typed.</summary>
@@ -50,7 +57,8 @@ public static class ConsoleEndpoints
         .ProducesProblem(StatusCodes.Status409Conflict)
         .ProducesProblem(StatusCodes.Status422UnprocessableEntity);
 
-    private static async Task<Results<Ok<ConsoleSessionView>, ProblemHttpResult>> OpenAsync(Guid id, HttpContext context, WebVmDbContext database, ConsoleTickets tickets, TimeProvider time, CancellationToken cancellation)
+    private static async Task<Results<Ok<ConsoleSessionView>, ProblemHttpResult>> OpenAsync(
+        Guid id, HttpContext context, WebVmDbContext database, ConsoleTickets tickets, TimeProvider time, CancellationToken cancellation)
     {
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
@@ -60,12 +68,16 @@ public static class ConsoleEndpoints
         var caller = context.User;
         string[] scopes = [.. new[] { Scopes.ConsoleView, Scopes.ConsoleControl }.Where(caller.Has)];
         var role = Enum.TryParse<Role>(caller.FindFirstValue(ClaimTypes.Role), out var parsed) ? parsed : Role.Viewer;
-        string ticket = tickets.Create(new ConsoleTickets.Ticket(id, caller.UserId(), caller.Actor(), role, scopes, Right.KeyOf(caller)?.ToString()));
+        string ticket = tickets.Create(
+            new ConsoleTickets.Ticket(id, caller.UserId(), caller.Actor(), role, scopes, Right.KeyOf(caller)?.ToString()));
         context.Response.Headers.CacheControl = "no-store";
-        return TypedResults.Ok(new ConsoleSessionView(HubPath, ticket, time.GetUtcNow() + ConsoleTickets.Lifetime, scopes.Contains(Scopes.ConsoleControl)));
+        return TypedResults.Ok(
+            new ConsoleSessionView(HubPath, ticket, time.GetUtcNow() + ConsoleTickets.Lifetime, scopes.Contains(Scopes.ConsoleControl)));
     }
 
-    private static async Task<IResult> ScreenshotAsync(Guid id, [Range(NarrowestScreenshot, WidestScreenshot), Description("Dots a line that a wider screen is scaled down to.")] int? width, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> ScreenshotAsync(
+        Guid id, [Range(NarrowestScreenshot, WidestScreenshot), Description("Dots a line that a wider screen is scaled down to.")] int? width,
+        HttpContext context, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
@@ -79,11 +91,14 @@ public static class ConsoleEndpoints
             // Pictures are as large as the monitor says, and stay until the client has read them.
             context.Response.RegisterForDispose(await client.PictureTurnAsync(cancellation));
             byte[] png = await client.ScreenshotAsync(width);
-            return TypedResults.Bytes(png, "image/png", entityTag: new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(png).AsSpan(0, TagBytes))}\""));
+            return TypedResults.Bytes(
+                png, "image/png", entityTag: new EntityTagHeaderValue(
+                    $"\"{Convert.ToHexStringLower(SHA256.HashData(png).AsSpan(0, TagBytes))}\""));
         });
     }
 
-    private static async Task<IResult> KeysAsync(Guid id, Body<SendKeys> body, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> KeysAsync(
+        Guid id, Body<SendKeys> body, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
         var request = body.Value;
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
@@ -94,11 +109,14 @@ public static class ConsoleEndpoints
         return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
         {
             int taken = await client.SendKeysAsync(request.Keys);
-            return taken == request.Keys.Count ? TypedResults.NoContent() : Problems.Conflict($"The guest does not listen to its keyboard; it took {taken} of {request.Keys.Count}.");
+            return taken == request.Keys.Count
+                ? TypedResults.NoContent()
+                : Problems.Conflict($"The guest does not listen to its keyboard; it took {taken} of {request.Keys.Count}.");
         });
     }
 
-    private static async Task<IResult> TextAsync(Guid id, Body<SendText> body, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
+    private static async Task<IResult> TextAsync(
+        Guid id, Body<SendText> body, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
     {
         var request = body.Value;
         var layout = KeyboardLayout.Find(request.Layout)!;
@@ -108,11 +126,15 @@ public static class ConsoleEndpoints
         }
 
         return await MonitorCalls.TryAsync(supervisor.Client(id), async client =>
-            await Typist.TypeAsync(client, request.Text, layout, cancellation) ? TypedResults.NoContent() : Problems.Conflict("The guest does not listen to its keyboard."));
+            await Typist.TypeAsync(client, request.Text, layout, cancellation)
+                ? TypedResults.NoContent()
+                : Problems.Conflict("The guest does not listen to its keyboard."));
     }
 
     private static Ok<Page<KeyboardLayoutView>> Layouts() =>
-        TypedResults.Ok(new Page<KeyboardLayoutView>([.. KeyboardLayout.All.Select(layout => new KeyboardLayoutView(layout.Name, layout.Title))], null));
+        TypedResults.Ok(
+            new Page<KeyboardLayoutView>(
+                [.. KeyboardLayout.All.Select(layout => new KeyboardLayoutView(layout.Name, layout.Title))], null));
 }
 
 /// <param name="Ticket">The hub's access token.</param>
@@ -138,7 +160,8 @@ public sealed record SendText(string Text, string Layout = "us") : ICheckedBody
     ValueTask ICheckedBody.CheckAsync(BodyCheck check)
     {
         var layout = KeyboardLayout.Find(Layout);
-        check.Add(layout is null ? [new("/layout", $"must be one of {string.Join(", ", KeyboardLayout.All.Select(known => known.Name))}")] : []);
+        check.Add(
+            layout is null ? [new("/layout", $"must be one of {string.Join(", ", KeyboardLayout.All.Select(known => known.Name))}")] : []);
         check.Add(Text.Length is 0 or > Typist.LongestText ? [new("/text", $"must have 1 to {Typist.LongestText} characters")] : []);
         string missing = layout is null || Text.Length > Typist.LongestText ? "" : Typist.Missing(Text, layout);
         check.Add(missing.Length > 0 ? [new("/text", $"has characters that the layout \"{layout!.Name}\" cannot type: {missing}")] : []);

@@ -15,11 +15,13 @@ namespace WebVm.Api.Console;
 
 /// <summary>
 /// The console in the browser, over SignalR with MessagePack. One connection is for one screen or one serial port. The server calls
-/// "frame", "off", "presence", "serial" and "pulse"; what the frame holds is described at <see cref="FrameWriter"/>, what pulses are for at <see cref="Pulse"/>.
+/// "frame", "off", "presence", "serial" and "pulse"; what the frame holds is described at <see cref="FrameWriter"/>, what pulses are for at
+/// <see cref="Pulse"/>.
 /// </summary>
 [Authorize(Policy = EndpointConventions.ScopePolicyPrefix + Scopes.ConsoleView)]
 internal sealed class ConsoleHub(
-    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, StreamLimits limits, IDbContextFactory<WebVmDbContext> databases) : Hub
+    ConsoleRooms rooms, SerialAttention attention, HubConnections<ConsoleHub> connections, VmSupervisor supervisor, StreamLimits limits,
+    IDbContextFactory<WebVmDbContext> databases) : Hub
 {
     private const string NoSuchVm = "There is no such VM.";
     private const int SerialChunkBytes = 32 * 1024;
@@ -49,7 +51,8 @@ internal sealed class ConsoleHub(
         var session = Current = new Session(vm, new Pulse(), room, viewer, null, null);
         room.Join(viewer);
         // Keys that the viewer holds down while the link is silent would be repeated by the guest.
-        _ = session.Pulse.BeatAsync(Clients.Caller, () => room.IsController(viewer) ? room.ReleaseKeysAsync() : Task.CompletedTask, Context.ConnectionAborted);
+        _ = session.Pulse.BeatAsync(
+            Clients.Caller, () => room.IsController(viewer) ? room.ReleaseKeysAsync() : Task.CompletedTask, Context.ConnectionAborted);
     }
 
     /// <summary>Takes the place of an earlier connection of the same window, of whose end the service may not know yet.</summary>
@@ -76,7 +79,8 @@ internal sealed class ConsoleHub(
             : Task.CompletedTask;
 
     public Task Pointer(int x, int y, int wheel, int buttons) => InputAsync(client => client.SendPointerAsync(new PointerParameters(
-        Math.Clamp(x, -FarthestMotion, FarthestMotion), Math.Clamp(y, -FarthestMotion, FarthestMotion), Math.Clamp(wheel, -100, 100), buttons & (int)PointerButtons.All)));
+        Math.Clamp(x, -FarthestMotion, FarthestMotion), Math.Clamp(y, -FarthestMotion, FarthestMotion), Math.Clamp(wheel, -100, 100),
+        buttons & (int)PointerButtons.All)));
 
     public async Task TakeControl()
     {
@@ -130,7 +134,9 @@ internal sealed class ConsoleHub(
         return WriteAsync(data);
     }
 
-    /// <summary>The viewer's terminal has the focus now, or no longer: what the guest asks terminals is answered by the one that had it last.</summary>
+    /// <summary>
+    /// The viewer's terminal has the focus now, or no longer: what the guest asks terminals is answered by the one that had it last.
+    /// </summary>
     public void AttendSerial(bool attentive)
     {
         if (Current is not { Serial: { } journal } session || !Context.User!.Has(Scopes.ConsoleControl))
@@ -148,10 +154,14 @@ internal sealed class ConsoleHub(
         }
     }
 
-    /// <summary>What a viewer's terminal answers by itself; dropped unless it is this terminal's turn (<see cref="SerialAttention"/>).</summary>
+    /// <summary>
+    /// What a viewer's terminal answers by itself; dropped unless it is this terminal's turn (<see cref="SerialAttention"/>).
+    /// </summary>
     /// <param name="offset">Where the output with the question begins in the log.</param>
     public Task AnswerSerial(byte[] data, long offset) =>
-        Current is { Serial: not null } session && attention.Answers(session.Vm, Context.ConnectionId, offset) ? WriteAsync(data) : Task.CompletedTask;
+        Current is { Serial: not null } session && attention.Answers(session.Vm, Context.ConnectionId, offset)
+            ? WriteAsync(data)
+            : Task.CompletedTask;
 
     public override async Task OnDisconnectedAsync(Exception? exception)
     {
@@ -171,7 +181,8 @@ internal sealed class ConsoleHub(
 
     private async Task WriteAsync(byte[] data)
     {
-        if (Current is not { Serial: not null, Pulse: { Fresh: true } pulse } session || !Context.User!.Has(Scopes.ConsoleControl) || data.Length > LargestWrite)
+        if (Current is not { Serial: not null, Pulse: { Fresh: true } pulse } session || !Context.User!.Has(Scopes.ConsoleControl)
+            || data.Length > LargestWrite)
         {
             return;
         }
@@ -234,7 +245,8 @@ internal sealed class ConsoleHub(
             throw new HubException("This console session is for another VM.");
         }
 
-        Stream ??= limits.TryOpen(Context.User!, StreamKind.Console) ?? throw new HubException($"{StreamLimits.MostOfOneUser} of your consoles are open; close one first.");
+        Stream ??= limits.TryOpen(Context.User!, StreamKind.Console)
+            ?? throw new HubException($"{StreamLimits.MostOfOneUser} of your consoles are open; close one first.");
         await using var database = await databases.CreateDbContextAsync(Context.ConnectionAborted);
         if (!await database.Vms.AnyAsync(v => v.Id == vm, Context.ConnectionAborted))
         {
@@ -245,7 +257,8 @@ internal sealed class ConsoleHub(
     /// <summary>Input of the controller goes to the machine, if it was sent lately; anybody else's goes nowhere.</summary>
     private async Task InputAsync(Func<ControlClient, Task> send)
     {
-        if (Current is { Room: { } room, Viewer: { } viewer, Pulse: { Fresh: true } pulse } session && room.IsController(viewer) && supervisor.Client(session.Vm) is { } client)
+        if (Current is { Room: { } room, Viewer: { } viewer, Pulse: { Fresh: true } pulse } session && room.IsController(viewer)
+            && supervisor.Client(session.Vm) is { } client)
         {
             room.ExpectChange();
             try

@@ -12,8 +12,9 @@ using WebVm.Api.Console.Display;
 namespace WebVm.Api.Console;
 
 /// <summary>
-/// SignalR's MessagePack, for what the hubs here have as arguments and results: numbers, texts, ids, bytes and what else MessagePack has a form of its own for,
-/// and frames, which write themselves. No other type is read or written by its members, and no code is made for one when the service runs.
+/// SignalR's MessagePack, for what the hubs here have as arguments and results: numbers, texts, ids, bytes and what else MessagePack has a
+/// form of its own for, and frames, which write themselves. No other type is read or written by its members, and no code is made for one
+/// when the service runs.
 /// </summary>
 internal sealed class ConsoleProtocol : IHubProtocol
 {
@@ -23,7 +24,8 @@ internal sealed class ConsoleProtocol : IHubProtocol
         .WithResolver(CompositeResolver.Create([new FrameFormatter()], [BuiltinResolver.Instance]))
         .WithSecurity(MessagePackSecurity.UntrustedData);
 
-    private readonly MessagePackHubProtocol _protocol = new(Options.Create(new MessagePackHubProtocolOptions { SerializerOptions = s_values }));
+    private readonly MessagePackHubProtocol _protocol = new(
+        Options.Create(new MessagePackHubProtocolOptions { SerializerOptions = s_values }));
 
     public string Name => ProtocolName;
 
@@ -37,7 +39,8 @@ internal sealed class ConsoleProtocol : IHubProtocol
 
     public void WriteMessage(HubMessage message, IBufferWriter<byte> output) => _protocol.WriteMessage(message, output);
 
-    /// <exception cref="InvalidDataException">What was sent is no message: SignalR closes the connection, and nobody's log gets a stack.</exception>
+    /// <exception cref="InvalidDataException">What was sent is no message: SignalR closes the connection, and nobody's log gets a
+    /// stack.</exception>
     public bool TryParseMessage(ref ReadOnlySequence<byte> input, IInvocationBinder binder, [NotNullWhen(true)] out HubMessage? message)
     {
         try
@@ -64,8 +67,10 @@ internal sealed class ConsoleProtocol : IHubProtocol
     /// <summary>How frames go out: from the buffer they were composed in, and without an allocation.</summary>
     private sealed class FrameFormatter : IMessagePackFormatter<Viewer>
     {
-        public void Serialize(ref MessagePackWriter writer, Viewer value, MessagePackSerializerOptions options) => writer.Write(value.Frame);
+        public void Serialize(ref MessagePackWriter writer, Viewer value, MessagePackSerializerOptions options) =>
+            writer.Write(value.Frame);
 
-        public Viewer Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options) => throw new MessagePackSerializationException("Frames are sent, never received.");
+        public Viewer Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options) =>
+            throw new MessagePackSerializationException("Frames are sent, never received.");
     }
 }

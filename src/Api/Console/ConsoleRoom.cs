@@ -65,7 +65,8 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         lock (_lock)
         {
             here = _viewers.FirstOrDefault(other => other.Id == former && other.Name == viewer.Name);
-            bool inherited = _inherited is { } last && last.Former.Id == former && last.Former.Name == viewer.Name && last.Heir == _controller;
+            bool inherited = _inherited is { } last && last.Former.Id == former && last.Former.Name == viewer.Name
+                && last.Heir == _controller;
             controls = viewer.MayControl && (inherited || (here is not null && here == _controller));
             if (here is not null)
             {
@@ -151,7 +152,9 @@ internal sealed partial class ConsoleRoom(Guid vm, VmSupervisor supervisor, ILog
         }
     }
 
-    /// <summary>Tells everybody who watches and who is in control. Nobody waits for it: a viewer whose link stands still takes it when it can.</summary>
+    /// <summary>
+    /// Tells everybody who watches and who is in control. Nobody waits for it: a viewer whose link stands still takes it when it can.
+    /// </summary>
     private void Announce()
     {
         Viewer[] viewers;

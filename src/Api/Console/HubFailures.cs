@@ -4,14 +4,16 @@ using Microsoft.Extensions.Logging;
 namespace WebVm.Api.Console;
 
 /// <summary>
-/// Writes down what fails in hubs, in place of SignalR, which gives a stack to every <see cref="HubException"/> too: what a caller is refused is for the caller alone.
+/// Writes down what fails in hubs, in place of SignalR, which gives a stack to every <see cref="HubException"/> too: what a caller is
+/// refused is for the caller alone.
 /// </summary>
 internal sealed partial class HubFailures(ILogger<HubFailures> log) : IHubFilter
 {
     /// <summary>What SignalR would say it as.</summary>
     public const string Replaced = "Microsoft.AspNetCore.SignalR.Internal.DefaultHubDispatcher";
 
-    public async ValueTask<object?> InvokeMethodAsync(HubInvocationContext invocationContext, Func<HubInvocationContext, ValueTask<object?>> next)
+    public async ValueTask<object?> InvokeMethodAsync(
+        HubInvocationContext invocationContext, Func<HubInvocationContext, ValueTask<object?>> next)
     {
         try
         {

@@ -3,14 +3,16 @@ using Microsoft.AspNetCore.SignalR;
 namespace WebVm.Api.Console;
 
 /// <summary>
-/// How old input over one connection may be. Once a second the service sends the time of its own clock ("pulse"), and the browser sends it back
-/// (<see cref="ConsoleHub.Heard"/>). Messages of a connection keep their order, so the last time that came back before some input bounds the
-/// input's age, without a clock of the browser's. What was held up on its way is not carried out: keys that were pressed on a screen that
-/// stood still must not reach what is there later.
+/// How old input over one connection may be. Once a second the service sends the time of its own clock ("pulse"), and the browser sends it
+/// back (<see cref="ConsoleHub.Heard"/>). Messages of a connection keep their order, so the last time that came back before some input
+/// bounds the input's age, without a clock of the browser's. What was held up on its way is not carried out: keys that were pressed on a
+/// screen that stood still must not reach what is there later.
 /// </summary>
 internal sealed class Pulse
 {
-    /// <summary>Milliseconds. The browser holds back what is typed after three seconds of silence; this is that, and what a busy host may take.</summary>
+    /// <summary>
+    /// Milliseconds. The browser holds back what is typed after three seconds of silence; this is that, and what a busy host may take.
+    /// </summary>
     private const long OldestInput = 5_000;
 
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -20,7 +22,8 @@ internal sealed class Pulse
     private bool _lapsed;
 
     /// <summary>Whether what arrives now was sent lately.</summary>
-    public bool Fresh => Volatile.Read(ref _heard) is var heard && (heard == long.MaxValue || Environment.TickCount64 - heard <= OldestInput);
+    public bool Fresh =>
+        Volatile.Read(ref _heard) is var heard && (heard == long.MaxValue || Environment.TickCount64 - heard <= OldestInput);
 
     /// <summary>A pulse came back. A time to come counts as now: it is no way to send input that is for ever fresh.</summary>
     public void Heard(long time) => Volatile.Write(ref _heard, Math.Min(time, Environment.TickCount64));

@@ -3,8 +3,9 @@ using System.Collections.Concurrent;
 namespace WebVm.Api.Console;
 
 /// <summary>
-/// Which viewer's terminal answers what a guest asks terminals over its serial port (cursor position, attributes, colours): the one that was
-/// focused or typed in last, and only what the guest printed since. So a question is answered once at most, and never when it is replayed.
+/// Which viewer's terminal answers what a guest asks terminals over its serial port (cursor position, attributes, colours): the one that
+/// was focused or typed in last, and only what the guest printed since. So a question is answered once at most, and never when it is
+/// replayed.
 /// </summary>
 internal sealed class SerialAttention
 {
@@ -13,7 +14,8 @@ internal sealed class SerialAttention
     /// <summary>The viewer turns to the terminal.</summary>
     /// <param name="end">Offset behind the newest byte of the VM's serial log.</param>
     public void Take(Guid vm, string connection, long end) =>
-        _attentions.AddOrUpdate(vm, _ => new(connection, end), (_, before) => before.Connection == connection ? before : new(connection, end));
+        _attentions.AddOrUpdate(
+            vm, _ => new(connection, end), (_, before) => before.Connection == connection ? before : new(connection, end));
 
     /// <summary>The viewer turns away, or is gone.</summary>
     public void Leave(Guid vm, string connection)

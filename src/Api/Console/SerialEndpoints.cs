@@ -31,16 +31,25 @@ public static class SerialEndpoints
     {
         var group = api.MapGroup("/vms/{id:guid}/serial").WithTags("Console");
         group.MapGet("/", ReadAsync).RequireScope(Scopes.ConsoleView).WithSummary("Read the serial log")
-            .WithDescription("?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true goes on with new output until the client leaves; a user follows 50 at most. The log keeps the newest 16 MiB.")
-            .WithMetadata(new AnswerHeader(OffsetHeader, "Offset of the answer's first byte."), new AnswerHeader(EndHeader, "Offset of the byte behind the log's newest."))
-            .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status429TooManyRequests);
+            .WithDescription(
+                "?offset= counts from the VM's first byte; a negative one counts from the end. ?limit= bounds the bytes. ?follow=true "
+                + "goes on with new output until the client leaves; a user follows 50 at most. The log keeps the newest 16 MiB.")
+            .WithMetadata(
+                new AnswerHeader(OffsetHeader, "Offset of the answer's first byte."),
+                new AnswerHeader(EndHeader, "Offset of the byte behind the log's newest."))
+            .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound)
+                .ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status429TooManyRequests);
         group.MapPost("/", WriteAsync).RequireScope(Scopes.ConsoleControl).WithSummary("Send bytes to the serial port")
-            .WithDescription("The body is sent as it is, whatever its content type. 409 when the guest does not read it within ten seconds.")
+            .WithDescription(
+                "The body is sent as it is, whatever its content type. 409 when the guest does not read it within ten seconds.")
             .ProducesInput().ProducesProblem(StatusCodes.Status413PayloadTooLarge);
     }
 
     private static async Task<IResult> ReadAsync(
-        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, StreamLimits limits, IHostApplicationLifetime lifetime, [Description("Counts from the VM's first byte; a negative one counts from the end.")] long? offset, [Range(0, long.MaxValue), Description("Bytes at most.")] long? limit, [Description("Goes on with new output until the client leaves.")] bool? follow, CancellationToken cancellation)
+        Guid id, HttpContext context, WebVmDbContext database, VmSupervisor supervisor, StreamLimits limits,
+        IHostApplicationLifetime lifetime, [Description("Counts from the VM's first byte; a negative one counts from the end.")] long? offset,
+        [Range(0, long.MaxValue), Description("Bytes at most.")] long? limit,
+        [Description("Goes on with new output until the client leaves.")] bool? follow, CancellationToken cancellation)
     {
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {
@@ -56,7 +65,9 @@ public static class SerialEndpoints
         using var lease = supervisor.Use(id);
         try
         {
-            return await AnswerAsync(context, lease.Agent.Serial, lifetime, offset, limit, follow == true && !HttpMethods.IsHead(context.Request.Method), cancellation);
+            return await AnswerAsync(
+                context, lease.Agent.Serial, lifetime, offset, limit, follow == true && !HttpMethods.IsHead(context.Request.Method),
+                cancellation);
         }
         catch (ObjectDisposedException) when (!context.Response.HasStarted)
         {
@@ -65,7 +76,8 @@ public static class SerialEndpoints
     }
 
     private static async Task<IResult> AnswerAsync(
-        HttpContext context, SerialJournal journal, IHostApplicationLifetime lifetime, long? offset, long? limit, bool follow, CancellationToken cancellation)
+        HttpContext context, SerialJournal journal, IHostApplicationLifetime lifetime, long? offset, long? limit, bool follow,
+        CancellationToken cancellation)
     {
         long position = offset switch
         {
@@ -83,7 +95,8 @@ public static class SerialEndpoints
         return Results.Empty;
     }
 
-    private static async Task CopyAsync(HttpContext context, SerialJournal journal, long position, long left, bool follow, CancellationToken cancellation)
+    private static async Task CopyAsync(
+        HttpContext context, SerialJournal journal, long position, long left, bool follow, CancellationToken cancellation)
     {
         if (follow)
         {
@@ -125,7 +138,8 @@ public static class SerialEndpoints
         }
     }
 
-    private static async Task<IResult> WriteAsync(Guid id, HttpContext context, VmSupervisor supervisor, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<IResult> WriteAsync(
+        Guid id, HttpContext context, VmSupervisor supervisor, WebVmDbContext database, CancellationToken cancellation)
     {
         if (!await database.Vms.AnyAsync(vm => vm.Id == id, cancellation))
         {

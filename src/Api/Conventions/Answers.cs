@@ -9,8 +9,8 @@ using Microsoft.AspNetCore.Routing;
 namespace WebVm.Api.Conventions;
 
 /// <summary>
-/// Writes the JSON of good answers, of every resource in one place: the wanted fields alone, with an entity tag of what is shown, and 304 for who has
-/// it already.
+/// Writes the JSON of good answers, of every resource in one place: the wanted fields alone, with an entity tag of what is shown, and 304
+/// for who has it already.
 /// </summary>
 internal sealed class Answers : IEndpointFilter
 {
@@ -24,7 +24,9 @@ internal sealed class Answers : IEndpointFilter
     public static Type? Type(EndpointBuilder builder) =>
         builder.Metadata.OfType<IHttpMethodMetadata>().Any(methods => methods.HttpMethods.Contains(HttpMethods.Get))
             ? builder.Metadata.OfType<IProducesResponseTypeMetadata>()
-                .FirstOrDefault(answer => answer.StatusCode == StatusCodes.Status200OK && answer.ContentTypes.Contains(BodyBytes.Json) && answer.Type is { } type && type != typeof(string) && type != typeof(Stream))?.Type
+                .FirstOrDefault(
+                    answer => answer.StatusCode == StatusCodes.Status200OK && answer.ContentTypes.Contains(BodyBytes.Json)
+                        && answer.Type is { } type && type != typeof(string) && type != typeof(Stream))?.Type
             : null;
 
     public async ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next)
@@ -38,7 +40,8 @@ internal sealed class Answers : IEndpointFilter
 
         var request = context.HttpContext.Request;
         bool reads = HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method);
-        if (inner is not IValueHttpResult { Value: { } value } || inner is not IStatusCodeHttpResult { StatusCode: StatusCodes.Status200OK or StatusCodes.Status201Created } status)
+        if (inner is not IValueHttpResult { Value: { } value }
+            || inner is not IStatusCodeHttpResult { StatusCode: StatusCodes.Status200OK or StatusCodes.Status201Created } status)
         {
             return answer;
         }
@@ -49,7 +52,9 @@ internal sealed class Answers : IEndpointFilter
             return answer;
         }
 
-        string[]? fields = reads && request.Query.TryGetValue(FieldsParameter.Name, out var wanted) ? wanted.ToString().Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) : null;
+        string[]? fields = reads && request.Query.TryGetValue(FieldsParameter.Name, out var wanted)
+            ? wanted.ToString().Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            : null;
         if (fields is not null && Selection.Unknown(value, fields) is { } fault)
         {
             context.HttpContext.Response.Headers.ETag = default;
@@ -59,7 +64,9 @@ internal sealed class Answers : IEndpointFilter
         return new Representation(value, status.StatusCode.Value, Location(inner), fields);
     }
 
-    private static string? Location(object result) => result.GetType() is { IsGenericType: true } type && type.GetGenericTypeDefinition() == typeof(Microsoft.AspNetCore.Http.HttpResults.Created<>)
+    private static string? Location(object result) =>
+        result.GetType() is { IsGenericType: true } type
+            && type.GetGenericTypeDefinition() == typeof(Microsoft.AspNetCore.Http.HttpResults.Created<>)
         ? (string?)type.GetProperty("Location")!.GetValue(result) : null;
 
     private sealed class Representation(object value, int status, string? location, string[]? fields) : IResult
@@ -68,7 +75,8 @@ internal sealed class Answers : IEndpointFilter
         {
             var (request, response) = (httpContext.Request, httpContext.Response);
             using var bytes = new PooledBytes();
-            using (var writer = new Utf8JsonWriter(bytes, new JsonWriterOptions { SkipValidation = true, Encoder = ApiJson.Options.Encoder }))
+            using (var writer = new Utf8JsonWriter(
+                bytes, new JsonWriterOptions { SkipValidation = true, Encoder = ApiJson.Options.Encoder }))
             {
                 if (fields is null)
                 {
@@ -88,7 +96,8 @@ internal sealed class Answers : IEndpointFilter
                 response.Headers.CacheControl = "private, no-cache";
             }
 
-            if (location is null && status == StatusCodes.Status200OK && (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method)) && request.IsKnown(tag))
+            if (location is null && status == StatusCodes.Status200OK
+                && (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method)) && request.IsKnown(tag))
             {
                 response.StatusCode = StatusCodes.Status304NotModified;
                 return;
@@ -122,7 +131,9 @@ internal static class Selection
         var type = TypeOf(value);
         string[] unknown = [.. fields.Where(field => Find(type, field) is null)];
         return fields.Length == 0 ? new("?fields", "names no field")
-            : unknown.Length > 0 ? new("?fields", $"names {string.Join(", ", unknown)}; there are {string.Join(", ", Properties(type).Select(property => property.Name))}")
+            : unknown.Length > 0 ? new(
+                "?fields", $"names {string.Join(
+                    ", ", unknown)}; there are {string.Join(", ", Properties(type).Select(property => property.Name))}")
             : null;
     }
 
@@ -165,7 +176,9 @@ internal static class Selection
 
     private static JsonTypeInfo TypeOf(object value) => ApiJson.Options.GetTypeInfo(value is IPage page ? page.ItemType : value.GetType());
 
-    private static IEnumerable<JsonPropertyInfo> Properties(JsonTypeInfo type) => type.Properties.Where(property => property.Get is not null);
+    private static IEnumerable<JsonPropertyInfo> Properties(JsonTypeInfo type) =>
+        type.Properties.Where(property => property.Get is not null);
 
-    private static JsonPropertyInfo? Find(JsonTypeInfo type, string name) => Properties(type).FirstOrDefault(property => property.Name == name);
+    private static JsonPropertyInfo? Find(JsonTypeInfo type, string name) =>
+        Properties(type).FirstOrDefault(property => property.Name == name);
 }

@@ -23,7 +23,8 @@ public sealed class Body<T> : RequestBody, IEndpointParameterMetadataProvider
     [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1000", Justification = "Binding looks for it here.")]
     public static ValueTask<Body<T>> BindAsync(HttpContext context, ParameterInfo parameter) => ReadAsync(context, Refused, Read);
 
-    static void IEndpointParameterMetadataProvider.PopulateMetadata(ParameterInfo parameter, EndpointBuilder builder) => builder.Metadata.Add(new AcceptsMetadata([BodyBytes.Json], typeof(T)));
+    static void IEndpointParameterMetadataProvider.PopulateMetadata(ParameterInfo parameter, EndpointBuilder builder) =>
+        builder.Metadata.Add(new AcceptsMetadata([BodyBytes.Json], typeof(T)));
 
     private static Body<T> Refused(IResult refusal) => new(null, [], refusal);
 

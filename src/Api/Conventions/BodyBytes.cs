@@ -38,7 +38,8 @@ internal static class BodyBytes
     }
 
     /// <summary>Without the mark that some editors put before UTF-8.</summary>
-    public static ReadOnlyMemory<byte> Content(PooledBytes bytes) => bytes.Written.Span.StartsWith(Encoding.UTF8.Preamble) ? bytes.Written[Encoding.UTF8.Preamble.Length..] : bytes.Written;
+    public static ReadOnlyMemory<byte> Content(PooledBytes bytes) =>
+        bytes.Written.Span.StartsWith(Encoding.UTF8.Preamble) ? bytes.Written[Encoding.UTF8.Preamble.Length..] : bytes.Written;
 
     /// <summary>Undefined, and a fault with line and column, for what is no JSON.</summary>
     public static JsonElement Parse(ReadOnlyMemory<byte> bytes, List<FieldFault> faults)

@@ -44,7 +44,10 @@ internal sealed class BodyCheck(HttpContext context, List<FieldFault> faults)
     public HttpContext Context { get; } = context;
 
     /// <summary>Whether the field, and all of its fields, are of the right form.</summary>
-    public bool IsSound(string pointer) => !_unsound.Any(bad => bad == pointer || bad.StartsWith(pointer + "/", StringComparison.Ordinal) || pointer.StartsWith(bad + "/", StringComparison.Ordinal));
+    public bool IsSound(string pointer) =>
+        !_unsound.Any(
+            bad => bad == pointer || bad.StartsWith(pointer + "/", StringComparison.Ordinal)
+                || pointer.StartsWith(bad + "/", StringComparison.Ordinal));
 
     public void Add(IEnumerable<FieldFault> found) => faults.AddRange(found.Where(fault => IsSound(fault.Pointer)));
 }

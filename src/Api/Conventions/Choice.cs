@@ -8,7 +8,9 @@ public readonly record struct Choice<T>(T Value) : IParsable<Choice<T>>
     where T : struct, Enum
 {
     public static Choice<T> Parse(string s, IFormatProvider? provider) =>
-        TryParse(s, provider, out var choice) ? choice : throw new FormatException($"\"{s}\" is none of {string.Join(", ", Enum.GetNames<T>())}.");
+        TryParse(s, provider, out var choice)
+            ? choice
+            : throw new FormatException($"\"{s}\" is none of {string.Join(", ", Enum.GetNames<T>())}.");
 
     public static bool TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, out Choice<T> result)
     {

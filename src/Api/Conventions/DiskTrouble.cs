@@ -8,5 +8,7 @@ internal static class DiskTrouble
     private const int QuotaExceeded = 122;
 
     public static string Describe(IOException failure) =>
-        failure.HResult is NoSpace or QuotaExceeded ? "There is no space left on the service's disk." : $"The service's disk failed: {failure.Message}";
+        failure.HResult is NoSpace or QuotaExceeded
+            ? "There is no space left on the service's disk."
+            : $"The service's disk failed: {failure.Message}";
 }

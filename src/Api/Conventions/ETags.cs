@@ -6,9 +6,9 @@ using Microsoft.Net.Http.Headers;
 namespace WebVm.Api.Conventions;
 
 /// <summary>
-/// Entity tags (RFC 9110 §8.8.3) and the preconditions on them. A tag is <c>"revision.representation"</c>: If-Match compares the revision, which counts
-/// what clients have set, so that a guest that starts refuses nobody's change; If-None-Match on reading compares the whole. Proxies that
-/// compress make a tag weak or add something to its end; it is still ours.
+/// Entity tags (RFC 9110 §8.8.3) and the preconditions on them. A tag is <c>"revision.representation"</c>: If-Match compares the revision,
+/// which counts what clients have set, so that a guest that starts refuses nobody's change; If-None-Match on reading compares the whole.
+/// Proxies that compress make a tag weak or add something to its end; it is still ours.
 /// </summary>
 public static class ETags
 {
@@ -20,7 +20,8 @@ public static class ETags
     public static void SetETag(this HttpResponse response, long revision) => response.Headers.ETag = Of(revision);
 
     /// <param name="revision">As <see cref="SetETag"/> has set it; null for what has none.</param>
-    internal static string Of(string? revision, string representation) => revision is { Length: > 2 } ? $"{revision[..^1]}{Separator}{representation}\"" : $"\"{representation}\"";
+    internal static string Of(string? revision, string representation) =>
+        revision is { Length: > 2 } ? $"{revision[..^1]}{Separator}{representation}\"" : $"\"{representation}\"";
 
     /// <summary>Null, or the 412 answer when If-Match names another revision, or If-None-Match this one.</summary>
     public static ProblemHttpResult? CheckIfMatch(this HttpRequest request, long revision)
@@ -49,7 +50,10 @@ public static class ETags
 
     /// <summary>Whether a reader has this very representation already (weak comparison, RFC 9110 §13.1.2).</summary>
     internal static bool IsKnown(this HttpRequest request, string tag) =>
-        request.Headers.IfNoneMatch.Count > 0 && request.GetTypedHeaders().IfNoneMatch.Any(known => known.Equals(EntityTagHeaderValue.Any) || known.Tag.AsSpan().StartsWith(tag.AsSpan(0, tag.Length - 1), StringComparison.Ordinal));
+        request.Headers.IfNoneMatch.Count > 0
+            && request.GetTypedHeaders().IfNoneMatch.Any(
+                known => known.Equals(EntityTagHeaderValue.Any)
+                    || known.Tag.AsSpan().StartsWith(tag.AsSpan(0, tag.Length - 1), StringComparison.Ordinal));
 
     private static bool Names(EntityTagHeaderValue tag, long revision)
     {
@@ -60,7 +64,8 @@ public static class ETags
 
         var text = tag.Tag.AsSpan().Trim('"');
         int digits = text.IndexOfAnyExceptInRange('0', '9');
-        return long.TryParse(digits < 0 ? text : text[..digits], NumberStyles.None, CultureInfo.InvariantCulture, out long named) && named == revision
+        return long.TryParse(digits < 0 ? text : text[..digits], NumberStyles.None, CultureInfo.InvariantCulture, out long named)
+            && named == revision
             && (digits < 0 || text[digits] is Separator or '-' or ';');
     }
 

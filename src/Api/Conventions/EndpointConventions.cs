@@ -45,12 +45,14 @@ public static class EndpointConventions
         builder.WithMetadata(IdempotentMetadata.Instance);
 
     /// <summary>The endpoint compares If-Match and If-None-Match with a revision.</summary>
-    public static RouteHandlerBuilder Conditional(this RouteHandlerBuilder builder) => builder.WithMetadata(ConditionalMetadata.Instance).ProducesProblem(StatusCodes.Status412PreconditionFailed);
+    public static RouteHandlerBuilder Conditional(this RouteHandlerBuilder builder) =>
+        builder.WithMetadata(ConditionalMetadata.Instance).ProducesProblem(StatusCodes.Status412PreconditionFailed);
 
     /// <summary>The list comes in these orders.</summary>
     internal static RouteHandlerBuilder Sorts<T>(this RouteHandlerBuilder builder, ListOrders<T> orders)
         where T : class =>
-        builder.WithMetadata(new QueryParameter("sort", typeof(string), $"The order; {orders.Names[0]} unless told.", Values: orders.Names));
+        builder.WithMetadata(
+            new QueryParameter("sort", typeof(string), $"The order; {orders.Names[0]} unless told.", Values: orders.Names));
 
     private static void AnswerHead(EndpointBuilder endpoint)
     {

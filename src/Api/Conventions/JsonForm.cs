@@ -15,21 +15,24 @@ internal sealed class ShownAsAttribute(Type view) : Attribute
 }
 
 /// <summary>
-/// Compares JSON with the form that a type has and names every fault at once, where a serializer ends at the first. What is sound is kept: it can be looked at
-/// for faults of another kind. Works on what a serializer has refused, so it costs good requests nothing.
+/// Compares JSON with the form that a type has and names every fault at once, where a serializer ends at the first. What is sound is kept:
+/// it can be looked at for faults of another kind. Works on what a serializer has refused, so it costs good requests nothing.
 /// </summary>
 internal static class JsonForm
 {
     private const string Missing = "is required";
     private const string Unknown = "is not a known field";
 
-    /// <summary>Reads what is sound of a document. Fields of the type that answers show it as (<see cref="ShownAsAttribute"/>) are passed over.</summary>
+    /// <summary>
+    /// Reads what is sound of a document. Fields of the type that answers show it as (<see cref="ShownAsAttribute"/>) are passed over.
+    /// </summary>
     /// <returns>A value in which unsound parts have their defaults; null when nothing is left.</returns>
     public static T? Read<T>(JsonElement json, List<FieldFault> faults)
         where T : class
     {
         var shown = typeof(T).GetCustomAttribute<ShownAsAttribute>()?.View;
-        var node = Keep(json, ApiJson.Options.GetTypeInfo(typeof(T)), shown is null ? null : ApiJson.Options.GetTypeInfo(shown), "", faults);
+        var node = Keep(
+            json, ApiJson.Options.GetTypeInfo(typeof(T)), shown is null ? null : ApiJson.Options.GetTypeInfo(shown), "", faults);
         try
         {
             return node?.Deserialize<T>(ApiJson.Options);
@@ -40,7 +43,8 @@ internal static class JsonForm
         }
     }
 
-    public static string Append(string pointer, string name) => $"{pointer}/{name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}";
+    public static string Append(string pointer, string name) =>
+        $"{pointer}/{name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}";
 
     /// <summary>Fields that are given twice, for a reader that knows no type.</summary>
     public static void FindDuplicates(JsonElement json, string pointer, List<FieldFault> faults)
@@ -69,7 +73,10 @@ internal static class JsonForm
         }
     }
 
-    /// <summary>Whether an array has an item that is null. The serializer takes it, though no list has such items (RespectNullableAnnotations looks at members alone).</summary>
+    /// <summary>
+    /// Whether an array has an item that is null. The serializer takes it, though no list has such items (RespectNullableAnnotations looks
+    /// at members alone).
+    /// </summary>
     public static bool HasNullItem(ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json);
@@ -87,7 +94,8 @@ internal static class JsonForm
         return false;
     }
 
-    private static JsonNode? Keep(JsonElement json, JsonTypeInfo type, JsonTypeInfo? shown, string pointer, List<FieldFault> faults) => type.Kind switch
+    private static JsonNode? Keep(JsonElement json, JsonTypeInfo type, JsonTypeInfo? shown, string pointer, List<FieldFault> faults) =>
+        type.Kind switch
     {
         JsonTypeInfoKind.Object => KeepObject(json, type, shown, pointer, faults),
         JsonTypeInfoKind.Dictionary => KeepMembers(json, type, pointer, faults),
@@ -107,7 +115,8 @@ internal static class JsonForm
         foreach (var member in json.EnumerateObject())
         {
             string at = Append(pointer, member.Name);
-            if (type.Properties.FirstOrDefault(property => property.Name.Equals(member.Name, StringComparison.OrdinalIgnoreCase)) is not { } known)
+            if (type.Properties.FirstOrDefault(
+                property => property.Name.Equals(member.Name, StringComparison.OrdinalIgnoreCase)) is not { } known)
             {
                 if (shown?.Properties.Any(property => property.Name == member.Name) != true)
                 {
@@ -242,15 +251,22 @@ internal static class JsonForm
         // Exact: a double would round beyond 2^53.
         int power = text.AsSpan().IndexOfAny('e', 'E');
         var digits = power < 0 ? text : text.AsSpan(0, power);
-        if (!decimal.TryParse(digits, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number))
+        if (!decimal.TryParse(
+            digits, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number))
         {
             return null;
         }
 
-        int exponent = power < 0 ? 0 : int.TryParse(text.AsSpan(power + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int read) ? Math.Clamp(read, -MostDigits, MostDigits) : MostDigits;
+        int exponent = power < 0
+            ? 0
+            : int.TryParse(text.AsSpan(power + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int read)
+                ? Math.Clamp(read, -MostDigits, MostDigits)
+                : MostDigits;
         int scale = number.Scale - exponent;
         var unscaled = new BigInteger(number * Pow10(number.Scale));
-        var (whole, rest) = scale <= 0 ? (unscaled * BigInteger.Pow(10, -scale), BigInteger.Zero) : (BigInteger.DivRem(unscaled, BigInteger.Pow(10, scale), out var remainder), remainder);
+        var (whole, rest) = scale <= 0
+            ? (unscaled * BigInteger.Pow(10, -scale), BigInteger.Zero)
+            : (BigInteger.DivRem(unscaled, BigInteger.Pow(10, scale), out var remainder), remainder);
         var (least, most) = narrow ? (int.MinValue, int.MaxValue) : (long.MinValue, long.MaxValue);
         return rest.IsZero && whole >= least && whole <= most ? JsonValue.Create((long)whole) : null;
     }
@@ -266,10 +282,13 @@ internal static class JsonForm
         return result;
     }
 
-    private static bool IsRequired(JsonPropertyInfo property) => property.IsRequired || property.AssociatedParameter is { HasDefaultValue: false };
+    private static bool IsRequired(JsonPropertyInfo property) =>
+        property.IsRequired || property.AssociatedParameter is { HasDefaultValue: false };
 
     private static bool AllowsNull(JsonPropertyInfo property) =>
-        property.PropertyType.IsValueType ? Nullable.GetUnderlyingType(property.PropertyType) is not null : property.AssociatedParameter?.IsNullable ?? property.IsSetNullable;
+        property.PropertyType.IsValueType
+            ? Nullable.GetUnderlyingType(property.PropertyType) is not null
+            : property.AssociatedParameter?.IsNullable ?? property.IsSetNullable;
 
     /// <summary>Stands for what is required and was not there, so that the rest can be looked at.</summary>
     private static JsonNode? Placeholder(Type type)
@@ -277,7 +296,10 @@ internal static class JsonForm
         var info = ApiJson.Options.GetTypeInfo(Nullable.GetUnderlyingType(type) ?? type);
         return info.Kind switch
         {
-            JsonTypeInfoKind.Object => new JsonObject(info.Properties.Where(IsRequired).Select(property => KeyValuePair.Create(property.Name, Placeholder(property.PropertyType)))),
+            JsonTypeInfoKind.Object =>
+                new JsonObject(
+                    info.Properties.Where(IsRequired)
+                        .Select(property => KeyValuePair.Create(property.Name, Placeholder(property.PropertyType)))),
             JsonTypeInfoKind.Dictionary => new JsonObject(),
             JsonTypeInfoKind.Enumerable => new JsonArray(),
             _ when info.Type == typeof(string) => JsonValue.Create(""),

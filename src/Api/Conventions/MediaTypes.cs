@@ -21,7 +21,8 @@ internal static class MediaTypes
         {
             // RFC 8259 §8.1: JSON is UTF-8, of which ASCII is a part. A quoted value is the same value (RFC 9110 §5.6.6).
             string charset = HeaderUtilities.RemoveQuotes(type.Charset).ToString();
-            return charset.Length == 0 || charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) || charset.Equals("us-ascii", StringComparison.OrdinalIgnoreCase)
+            return charset.Length == 0 || charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase)
+                || charset.Equals("us-ascii", StringComparison.OrdinalIgnoreCase)
                 ? null
                 : Refuse(request, accepted, $"JSON is read in UTF-8, not in the character set {Quote(charset)}.");
         }
@@ -31,7 +32,9 @@ internal static class MediaTypes
 
     /// <summary>The 415 answer to a content type that is not one of these.</summary>
     public static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted) =>
-        Refuse(request, accepted, $"Content-Type is {(string.IsNullOrEmpty(request.ContentType) ? "missing" : Quote(request.ContentType))}; it must be {string.Join(" or ", accepted)}.");
+        Refuse(request, accepted, $"Content-Type is {(string.IsNullOrEmpty(request.ContentType)
+            ? "missing"
+            : Quote(request.ContentType))}; it must be {string.Join(" or ", accepted)}.");
 
     private static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted, string detail)
     {
@@ -40,7 +43,9 @@ internal static class MediaTypes
     }
 
     private static bool IsJson(MediaTypeHeaderValue type) =>
-        type.MediaType.Equals(BodyBytes.Json, StringComparison.OrdinalIgnoreCase) || (type.Type.Equals("application", StringComparison.OrdinalIgnoreCase) && type.Suffix.Equals("json", StringComparison.OrdinalIgnoreCase));
+        type.MediaType.Equals(BodyBytes.Json, StringComparison.OrdinalIgnoreCase)
+            || (type.Type.Equals("application", StringComparison.OrdinalIgnoreCase)
+                && type.Suffix.Equals("json", StringComparison.OrdinalIgnoreCase));
 
     private static string Quote(string text) => $"\"{(text.Length > 100 ? text[..100] : text)}\"";
 }

@@ -15,7 +15,8 @@ public static partial class Names
         }
         else if (name.Length > LongestName || !Form().IsMatch(name))
         {
-            yield return new(pointer, $"must be 1 to {LongestName} letters, digits, dots, underscores or hyphens, and begin and end with a letter or digit");
+            yield return new(
+                pointer, $"must be 1 to {LongestName} letters, digits, dots, underscores or hyphens, and begin and end with a letter or digit");
         }
     }
 

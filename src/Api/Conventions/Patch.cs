@@ -20,7 +20,8 @@ public sealed class Patch<T> : RequestBody, IEndpointParameterMetadataProvider
 
     /// <summary>Called by ASP.NET Core's binding.</summary>
     [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1000", Justification = "Binding looks for it here.")]
-    public static ValueTask<Patch<T>> BindAsync(HttpContext context, ParameterInfo parameter) => ReadAsync(context, static refusal => new Patch<T>(default, [], refusal), Read);
+    public static ValueTask<Patch<T>> BindAsync(HttpContext context, ParameterInfo parameter) =>
+        ReadAsync(context, static refusal => new Patch<T>(default, [], refusal), Read);
 
     static void IEndpointParameterMetadataProvider.PopulateMetadata(ParameterInfo parameter, EndpointBuilder builder)
     {

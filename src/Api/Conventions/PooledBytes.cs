@@ -2,7 +2,9 @@ using System.Buffers;
 
 namespace WebVm.Api.Conventions;
 
-/// <summary>Bytes that are written one after the other, in memory that is used again: an answer is whole before its first byte leaves.</summary>
+/// <summary>
+/// Bytes that are written one after the other, in memory that is used again: an answer is whole before its first byte leaves.
+/// </summary>
 internal sealed class PooledBytes : IBufferWriter<byte>, IDisposable
 {
     private const int FirstBytes = 4096;

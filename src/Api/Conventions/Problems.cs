@@ -49,7 +49,9 @@ public static class Problems
     public static ProblemHttpResult Forbidden(string detail) => Create(ProblemTypes.Forbidden, detail);
 
     public static ProblemHttpResult Invalid(IReadOnlyList<FieldFault> faults) =>
-        Create(ProblemTypes.Invalid, faults.Count == 1 ? $"{faults[0]}." : $"{faults.Count} fields are invalid: {string.Join(", ", faults.Select(fault => fault.Pointer).Distinct())}.", faults);
+        Create(ProblemTypes.Invalid, faults.Count == 1
+            ? $"{faults[0]}."
+            : $"{faults.Count} fields are invalid: {string.Join(", ", faults.Select(fault => fault.Pointer).Distinct())}.", faults);
 
     public static ProblemHttpResult Invalid(string pointer, string message) => Invalid([new(pointer, message)]);
 
@@ -59,7 +61,8 @@ public static class Problems
 
     public static ProblemHttpResult Unavailable(string detail) => Create(ProblemTypes.Unavailable, detail);
 
-    public static ProblemHttpResult Create(ProblemType type, string detail, IReadOnlyList<FieldFault>? faults = null, (string Name, object Value)? extension = null)
+    public static ProblemHttpResult Create(
+        ProblemType type, string detail, IReadOnlyList<FieldFault>? faults = null, (string Name, object Value)? extension = null)
     {
         var extensions = new Dictionary<string, object?>();
         if (faults is not null)
@@ -96,7 +99,8 @@ public static class Problems
             case StatusCodes.Status403Forbidden when problem.Type == ProblemTypes.Forbidden.Uri:
                 Challenges.NameScope(context);
                 break;
-            case StatusCodes.Status429TooManyRequests or StatusCodes.Status503ServiceUnavailable when response.Headers.RetryAfter.Count == 0:
+            case StatusCodes.Status429TooManyRequests
+                or StatusCodes.Status503ServiceUnavailable when response.Headers.RetryAfter.Count == 0:
                 response.Headers.RetryAfter = RetryAfterSeconds;
                 break;
         }

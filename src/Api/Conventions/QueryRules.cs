@@ -13,15 +13,22 @@ namespace WebVm.Api.Conventions;
 /// <summary>A query parameter that an endpoint takes: declared by its method's parameter, or by this among its metadata.</summary>
 /// <param name="Type">What its text is: string, a number, bool, Guid or <see cref="Choice{T}"/>.</param>
 /// <param name="Many">Whether it may be repeated.</param>
-public sealed record QueryParameter(string Name, Type Type, string? Description = null, bool Many = false, long? Least = null, long? Most = null, IReadOnlyList<string>? Values = null)
+public sealed record QueryParameter(
+    string Name, Type Type, string? Description = null, bool Many = false, long? Least = null, long? Most = null,
+    IReadOnlyList<string>? Values = null)
 {
-    private static readonly MethodInfo s_parses = typeof(QueryParameter).GetMethod(nameof(Parses), BindingFlags.NonPublic | BindingFlags.Static)!;
+    private static readonly MethodInfo s_parses = typeof(QueryParameter).GetMethod(
+        nameof(Parses), BindingFlags.NonPublic | BindingFlags.Static)!;
 
-    private readonly Func<string, bool> _parses = Type == typeof(string) ? _ => true : s_parses.MakeGenericMethod(Type).CreateDelegate<Func<string, bool>>();
+    private readonly Func<string, bool> _parses = Type == typeof(string)
+        ? _ => true
+        : s_parses.MakeGenericMethod(Type).CreateDelegate<Func<string, bool>>();
 
     /// <summary>All that it may be, where that is a list.</summary>
     public IReadOnlyList<string>? Choices { get; } =
-        Values ?? (Type.IsGenericType ? [.. Enum.GetNames(Type.GenericTypeArguments[0]).Select(JsonNamingPolicy.CamelCase.ConvertName)] : null);
+        Values ?? (Type.IsGenericType
+            ? [.. Enum.GetNames(Type.GenericTypeArguments[0]).Select(JsonNamingPolicy.CamelCase.ConvertName)]
+            : null);
 
     /// <summary>Null when all is well.</summary>
     public FieldFault? Check(StringValues given)
@@ -47,13 +54,18 @@ public sealed record QueryParameter(string Name, Type Type, string? Description 
 
     private bool IsFine(string? text) =>
         Values is not null ? Values.Contains(text, StringComparer.Ordinal)
-        : _parses(text ?? "") && ((Least is null && Most is null) || (long.Parse(text!, CultureInfo.InvariantCulture) is var number && number >= (Least ?? long.MinValue) && number <= (Most ?? long.MaxValue)));
+        : _parses(text ?? "")
+            && ((Least is null && Most is null)
+                || (long.Parse(text!, CultureInfo.InvariantCulture) is var number && number >= (Least ?? long.MinValue)
+                    && number <= (Most ?? long.MaxValue)));
 
     private static bool Parses<T>(string text)
         where T : IParsable<T> => T.TryParse(text, CultureInfo.InvariantCulture, out _);
 }
 
-/// <summary>The query parameters that an endpoint takes. All others are refused, as unknown fields of a body are; every wrong one is named at once.</summary>
+/// <summary>
+/// The query parameters that an endpoint takes. All others are refused, as unknown fields of a body are; every wrong one is named at once.
+/// </summary>
 internal sealed class QueryRules(IReadOnlyList<QueryParameter> parameters)
 {
     public IReadOnlyList<QueryParameter> Parameters => parameters;
@@ -74,7 +86,9 @@ internal sealed class QueryRules(IReadOnlyList<QueryParameter> parameters)
     }
 
     public static void Use(IApplicationBuilder app) => app.Use((context, next) =>
-        context.GetEndpoint()?.Metadata.GetMetadata<QueryRules>()?.Check(context.Request.Query) is { Count: > 0 } faults ? Problems.Invalid(faults).ExecuteAsync(context) : next(context));
+        context.GetEndpoint()?.Metadata.GetMetadata<QueryRules>()?.Check(context.Request.Query) is { Count: > 0 } faults
+            ? Problems.Invalid(faults).ExecuteAsync(context)
+            : next(context));
 
     private List<FieldFault>? Check(IQueryCollection query)
     {
@@ -97,14 +111,16 @@ internal sealed class QueryRules(IReadOnlyList<QueryParameter> parameters)
         var type = Element(parameter.ParameterType);
         return route.RoutePattern.GetParameter(parameter.Name!) is null
             && !parameter.GetCustomAttributes().OfType<IFromHeaderMetadata>().Any()
-            && (type == typeof(string) || type.GetInterfaces().Any(one => one.IsGenericType && one.GetGenericTypeDefinition() == typeof(IParsable<>)));
+            && (type == typeof(string)
+                || type.GetInterfaces().Any(one => one.IsGenericType && one.GetGenericTypeDefinition() == typeof(IParsable<>)));
     }
 
     private static QueryParameter From(ParameterInfo parameter)
     {
         var range = parameter.GetCustomAttribute<RangeAttribute>();
         return new(
-            parameter.Name!, Element(parameter.ParameterType), parameter.GetCustomAttribute<System.ComponentModel.DescriptionAttribute>()?.Description, parameter.ParameterType.IsArray,
+            parameter.Name!, Element(parameter.ParameterType),
+            parameter.GetCustomAttribute<System.ComponentModel.DescriptionAttribute>()?.Description, parameter.ParameterType.IsArray,
             Bound(range?.Minimum), Bound(range?.Maximum));
     }
 

@@ -18,10 +18,13 @@ public abstract class RequestBody
     /// <summary>Reads a body of one kind.</summary>
     /// <param name="refuse">Makes the body that is none.</param>
     /// <param name="read">Makes the body from its bytes, which are its only for as long as the call lasts.</param>
-    private protected static async ValueTask<TBody> ReadAsync<TBody>(HttpContext context, Func<IResult, TBody> refuse, Func<ReadOnlyMemory<byte>, List<FieldFault>, TBody> read)
+    private protected static async ValueTask<TBody> ReadAsync<TBody>(
+        HttpContext context, Func<IResult, TBody> refuse, Func<ReadOnlyMemory<byte>, List<FieldFault>, TBody> read)
         where TBody : RequestBody
     {
         using var bytes = new PooledBytes();
-        return await BodyBytes.ReadAsync(context, bytes, context.RequestAborted) is { } refusal ? refuse(refusal) : read(BodyBytes.Content(bytes), []);
+        return await BodyBytes.ReadAsync(context, bytes, context.RequestAborted) is { } refusal
+            ? refuse(refusal)
+            : read(BodyBytes.Content(bytes), []);
     }
 }

@@ -13,5 +13,8 @@ public sealed class TakenUpAttribute(Effect effect) : Attribute
 {
     public Effect Effect { get; } = effect;
 
-    public string Sentence => Effect == Effect.AtOnce ? "A change is taken up at once." : "A running machine takes up a change at its next start, and names it in pendingChanges until then.";
+    public string Sentence =>
+        Effect == Effect.AtOnce
+            ? "A change is taken up at once."
+            : "A running machine takes up a change at its next start, and names it in pendingChanges until then.";
 }

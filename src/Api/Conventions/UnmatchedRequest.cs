@@ -8,13 +8,14 @@ using Microsoft.AspNetCore.Routing.Template;
 namespace WebVm.Api.Conventions;
 
 /// <summary>
-/// Answers requests that no endpoint takes with what is wrong with them: there is no such path (404), the path has other methods (405 with Allow, RFC 9110
-/// §15.5.6; OPTIONS asks for just that), or the method takes another content type (415).
+/// Answers requests that no endpoint takes with what is wrong with them: there is no such path (404), the path has other methods (405 with
+/// Allow, RFC 9110 §15.5.6; OPTIONS asks for just that), or the method takes another content type (415).
 /// </summary>
 internal sealed class UnmatchedRequest(EndpointDataSource endpoints, ParameterPolicyFactory policies)
 {
     private readonly Lazy<Candidate[]> _candidates = new(() => [.. endpoints.Endpoints.OfType<RouteEndpoint>()
-        .Where(endpoint => endpoint.Metadata.GetMetadata<IHttpMethodMetadata>() is { HttpMethods.Count: > 0 }).Select(endpoint => new Candidate(endpoint, policies))]);
+        .Where(endpoint => endpoint.Metadata.GetMetadata<IHttpMethodMetadata>() is { HttpMethods.Count: > 0 })
+            .Select(endpoint => new Candidate(endpoint, policies))]);
 
     public IResult Answer(HttpContext context)
     {
@@ -31,10 +32,12 @@ internal sealed class UnmatchedRequest(EndpointDataSource endpoints, ParameterPo
             return empty ? BodyBytes.None : MediaTypes.Refuse(request, taken.ContentTypes);
         }
 
-        response.Headers.Allow = string.Join(", ", matching.SelectMany(candidate => candidate.Methods).Append(HttpMethods.Options).Distinct().Order(StringComparer.Ordinal));
+        response.Headers.Allow = string.Join(
+            ", ", matching.SelectMany(candidate => candidate.Methods).Append(HttpMethods.Options).Distinct().Order(StringComparer.Ordinal));
         return HttpMethods.IsOptions(request.Method)
             ? Results.NoContent()
-            : Problems.Create(ProblemTypes.MethodNotAllowed, $"{request.Path} does not have {request.Method}; it has {response.Headers.Allow}.");
+            : Problems.Create(
+                ProblemTypes.MethodNotAllowed, $"{request.Path} does not have {request.Method}; it has {response.Headers.Allow}.");
     }
 
     private sealed class Candidate
@@ -46,12 +49,14 @@ internal sealed class UnmatchedRequest(EndpointDataSource endpoints, ParameterPo
         {
             var pattern = endpoint.RoutePattern;
             _matcher = new(new RouteTemplate(pattern), new RouteValueDictionary(pattern.Defaults));
-            _constraints = [.. pattern.Parameters.SelectMany(parameter => parameter.ParameterPolicies, (parameter, policy) => (parameter.Name, Constraint: Create(parameter, policy)!))
+            _constraints = [.. pattern.Parameters.SelectMany(
+                parameter => parameter.ParameterPolicies, (parameter, policy) => (parameter.Name, Constraint: Create(parameter, policy)!))
                 .Where(entry => entry.Constraint is not null)];
             Methods = endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()!.HttpMethods;
             ContentTypes = endpoint.Metadata.GetMetadata<IAcceptsMetadata>()?.ContentTypes ?? [];
 
-            IRouteConstraint? Create(RoutePatternParameterPart parameter, RoutePatternParameterPolicyReference policy) => policies.Create(parameter, policy) as IRouteConstraint;
+            IRouteConstraint? Create(RoutePatternParameterPart parameter, RoutePatternParameterPolicyReference policy) =>
+                policies.Create(parameter, policy) as IRouteConstraint;
         }
 
         public IReadOnlyList<string> Methods { get; }
@@ -62,7 +67,8 @@ internal sealed class UnmatchedRequest(EndpointDataSource endpoints, ParameterPo
         {
             var values = new RouteValueDictionary();
             return _matcher.TryMatch(context.Request.Path, values)
-                && _constraints.TrueForAll(entry => entry.Constraint.Match(context, null, entry.Name, values, RouteDirection.IncomingRequest));
+                && _constraints.TrueForAll(
+                    entry => entry.Constraint.Match(context, null, entry.Name, values, RouteDirection.IncomingRequest));
         }
     }
 }

@@ -22,11 +22,18 @@ public static class EventEndpoints
 
     public static void MapEvents(this IEndpointRouteBuilder api) =>
         api.MapGet("/events", StreamAsync).RequireScope(Scopes.VmsRead).WithTags("Events")
-            .WithMetadata(new HeaderParameter("Last-Event-ID", "Id of the last event that was seen; takes precedence over ?after=.")).WithSummary("Follow everything that happens, as server-sent events")
-            .WithDescription("Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: read again what you show. 50 streams of one user are open at most; one more is answered 429.")
+            .WithMetadata(new HeaderParameter("Last-Event-ID", "Id of the last event that was seen; takes precedence over ?after=."))
+                .WithSummary("Follow everything that happens, as server-sent events")
+            .WithDescription(
+                "Starts after Last-Event-ID (header) or ?after=; without either, with what happens from now on. after=0 replays all "
+                + "that is kept. If events after that one are not kept any more, the first event is of type gap, with {after, next}: "
+                + "read again what you show. 50 streams of one user are open at most; one more is answered 429.")
             .Produces<EventView>(200, "text/event-stream").ProducesProblem(StatusCodes.Status429TooManyRequests);
 
-    private static async Task<IResult> StreamAsync(HttpContext context, EventFeed feed, StreamLimits limits, IHostApplicationLifetime lifetime, [Description("Id of the last event that was seen; 0 for all that are kept.")] long? after, [Description("Those of this VM.")] Guid? vm)
+    private static async Task<IResult> StreamAsync(
+        HttpContext context, EventFeed feed, StreamLimits limits, IHostApplicationLifetime lifetime,
+        [Description("Id of the last event that was seen; 0 for all that are kept.")] long? after,
+        [Description("Those of this VM.")] Guid? vm)
     {
         using var lease = limits.TryOpen(context.User, StreamKind.Events);
         if (lease is null)
@@ -37,8 +44,12 @@ public static class EventEndpoints
         using var over = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
         var cancellation = over.Token;
         string? resumed = context.Request.Headers["Last-Event-ID"].FirstOrDefault() is { Length: > 0 } id ? id : null;
-        long? seen = resumed is null ? after : long.TryParse(resumed, NumberStyles.None, CultureInfo.InvariantCulture, out long last) ? last : null;
-        var (position, gap) = resumed is null && after is null ? (await feed.LatestAsync(cancellation), null) : await feed.ResumeAsync(seen, cancellation);
+        long? seen = resumed is null
+            ? after
+            : long.TryParse(resumed, NumberStyles.None, CultureInfo.InvariantCulture, out long last) ? last : null;
+        var (position, gap) = resumed is null && after is null
+            ? (await feed.LatestAsync(cancellation), null)
+            : await feed.ResumeAsync(seen, cancellation);
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";
@@ -94,5 +105,6 @@ public static class EventEndpoints
 public sealed record EventView(long Id, string Type, string Subject, Guid? VmId, string? Message, JsonElement Data, DateTimeOffset At)
 {
     public static EventView From(EventRecord record) =>
-        new(record.Id, record.Type, record.Subject, record.VmId, record.Message, JsonSerializer.Deserialize<JsonElement>(record.Data), record.At);
+        new(record.Id, record.Type, record.Subject, record.VmId, record.Message, JsonSerializer.Deserialize<JsonElement>(
+            record.Data), record.At);
 }

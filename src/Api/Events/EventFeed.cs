@@ -7,11 +7,12 @@ using WebVm.Api.Persistence;
 namespace WebVm.Api.Events;
 
 /// <summary>
-/// The one stream of events, in order of id, from any point on. The newest are read from the database once and kept in memory for all readers; who comes for
-/// older ones gets them page by page, in turn with others. PostgreSQL's NOTIFY tells of new ones, so several services on one database see each
-/// other's events; a missed wake-up costs a delay, never an event.
+/// The one stream of events, in order of id, from any point on. The newest are read from the database once and kept in memory for all
+/// readers; who comes for older ones gets them page by page, in turn with others. PostgreSQL's NOTIFY tells of new ones, so several
+/// services on one database see each other's events; a missed wake-up costs a delay, never an event.
 /// </summary>
-public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, DatabaseOutage outage) : BackgroundService
+public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, DatabaseOutage outage)
+    : BackgroundService
 {
     private const int BatchSize = 500;
 
@@ -35,13 +36,17 @@ public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, Datab
         return await database.Events.MaxAsync(record => (long?)record.Id, cancellation) ?? 0;
     }
 
-    /// <summary>Where a client goes on that has seen everything up to an event, and what it misses; no gap when it misses nothing.</summary>
+    /// <summary>
+    /// Where a client goes on that has seen everything up to an event, and what it misses; no gap when it misses nothing.
+    /// </summary>
     /// <param name="seen">Id of that event; 0 for a client that wants what there is, null for an id that cannot be read.</param>
     public async Task<(long Position, EventGap? Gap)> ResumeAsync(long? seen, CancellationToken cancellation)
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         // The sequence first: an event that is added in between is no gap.
-        long last = await database.Database.SqlQuery<long>($"""SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS "Value" FROM events_id_seq""").SingleAsync(cancellation);
+        long last =
+            await database.Database.SqlQuery<long>(
+                $"""SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS "Value" FROM events_id_seq""").SingleAsync(cancellation);
         long first = await database.Events.MinAsync(record => (long?)record.Id, cancellation) ?? last + 1;
         return seen switch
         {
@@ -54,10 +59,12 @@ public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, Datab
     }
 
     /// <summary>
-    /// Every event after <paramref name="after"/>, then new ones as they happen, until cancelled. Comes with what there is, and every few seconds with nothing.
+    /// Every event after <paramref name="after"/>, then new ones as they happen, until cancelled. Comes with what there is, and every few
+    /// seconds with nothing.
     /// </summary>
     /// <param name="turn">Held while an older page is read and for a moment after: readers who share it take turns.</param>
-    public async IAsyncEnumerable<IReadOnlyList<TailedEvent>> ReadAsync(long after, Guid? vm = null, SemaphoreSlim? turn = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    public async IAsyncEnumerable<IReadOnlyList<TailedEvent>> ReadAsync(
+        long after, Guid? vm = null, SemaphoreSlim? turn = null, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         while (true)
         {
@@ -77,10 +84,12 @@ public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, Datab
         }
     }
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(ListenAsync(stoppingToken), FillAsync(stoppingToken));
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(ListenAsync(stoppingToken), FillAsync(stoppingToken));
 
     /// <summary>Reads older events than the tail has. Nothing when the database is away, after a pause.</summary>
-    private async Task<(IReadOnlyList<TailedEvent> Found, long Position)> ReadPageAsync(long after, Guid? vm, SemaphoreSlim? turn, CancellationToken cancellation)
+    private async Task<(IReadOnlyList<TailedEvent> Found, long Position)> ReadPageAsync(
+        long after, Guid? vm, SemaphoreSlim? turn, CancellationToken cancellation)
     {
         await (turn?.WaitAsync(cancellation) ?? Task.CompletedTask);
         try
@@ -151,7 +160,8 @@ public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, Datab
     {
         long last = _tail.Last;
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        var added = await database.Events.AsNoTracking().Where(record => record.Id > last).OrderBy(record => record.Id).Take(BatchSize).ToListAsync(cancellation);
+        var added = await database.Events.AsNoTracking().Where(record => record.Id > last).OrderBy(record => record.Id).Take(BatchSize)
+            .ToListAsync(cancellation);
         added.ForEach(record => _tail.Add(new TailedEvent(record)));
         return added.Count;
     }
@@ -162,7 +172,8 @@ public sealed class EventFeed(IDbContextFactory<WebVmDbContext> databases, Datab
         {
             try
             {
-                await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(address.ConnectionString) { Pooling = false, KeepAlive = 30 }.ConnectionString);
+                await using var connection = new NpgsqlConnection(
+                    new NpgsqlConnectionStringBuilder(address.ConnectionString) { Pooling = false, KeepAlive = 30 }.ConnectionString);
                 await connection.OpenAsync(stopping);
                 connection.Notification += (_, _) => Wake();
                 await using (var listen = new NpgsqlCommand("LISTEN webvm_events", connection))

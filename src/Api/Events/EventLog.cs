@@ -8,7 +8,8 @@ namespace WebVm.Api.Events;
 /// <summary>Adds events to the transaction of the change that they tell of: neither is ever seen without the other.</summary>
 public static class EventLog
 {
-    public static void Record(this WebVmDbContext database, string type, string subject, Guid? vmId = null, string? message = null, object? data = null) =>
+    public static void Record(
+        this WebVmDbContext database, string type, string subject, Guid? vmId = null, string? message = null, object? data = null) =>
         database.Events.Add(new EventRecord
         {
             Type = type,

@@ -7,15 +7,17 @@ using Microsoft.Extensions.DependencyInjection;
 namespace WebVm.Api.Hosting;
 
 /// <summary>
-/// Compresses what is text and no secret: answers of the API to reading, its description, scripts, styles. Pages are not: they have a secret of their form beside
-/// words of others, which compression over TLS would give away by its length (BREACH). Streams are not: they come when something happens.
+/// Compresses what is text and no secret: answers of the API to reading, its description, scripts, styles. Pages are not: they have a
+/// secret of their form beside words of others, which compression over TLS would give away by its length (BREACH). Streams are not: they
+/// come when something happens.
 /// </summary>
 public sealed class CompressedAnswers(RequestDelegate next)
 {
     // Below, headers cost more than is saved.
     private const int LeastBytes = 512;
 
-    private static readonly string[] s_types = ["application/json", "application/problem+json", "application/javascript", "text/javascript", "text/css", "image/svg+xml", "application/wasm"];
+    private static readonly string[] s_types = ["application/json", "application/problem+json", "application/javascript", "text/javascript",
+        "text/css", "image/svg+xml", "application/wasm"];
 
     public static void Add(IServiceCollection services)
     {
@@ -42,7 +44,8 @@ public sealed class CompressedAnswers(RequestDelegate next)
         context.Response.OnStarting(() =>
         {
             // Of two encodings of one answer each would be another representation: their tag is equal but for that (RFC 9110 §8.8.3.3).
-            if (context.Response.Headers.ContentEncoding.Count > 0 && context.Response.Headers.ETag.ToString() is { Length: > 0 } tag && tag[0] == '"')
+            if (context.Response.Headers.ContentEncoding.Count > 0 && context.Response.Headers.ETag.ToString() is { Length: > 0 } tag
+                && tag[0] == '"')
             {
                 context.Response.Headers.ETag = "W/" + tag;
             }
@@ -53,8 +56,10 @@ public sealed class CompressedAnswers(RequestDelegate next)
     }
 
     /// <summary>Passes over what is too short.</summary>
-    public sealed class ReadingOnly(IServiceProvider services, Microsoft.Extensions.Options.IOptions<ResponseCompressionOptions> options) : ResponseCompressionProvider(services, options)
+    public sealed class ReadingOnly(IServiceProvider services, Microsoft.Extensions.Options.IOptions<ResponseCompressionOptions> options)
+        : ResponseCompressionProvider(services, options)
     {
-        public override bool ShouldCompressResponse(HttpContext context) => context.Response.ContentLength is null or >= LeastBytes && base.ShouldCompressResponse(context);
+        public override bool ShouldCompressResponse(HttpContext context) =>
+            context.Response.ContentLength is null or >= LeastBytes && base.ShouldCompressResponse(context);
     }
 }

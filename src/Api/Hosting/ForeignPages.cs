@@ -10,7 +10,8 @@ using WebVm.Api.Images;
 namespace WebVm.Api.Hosting;
 
 /// <summary>
-/// Pages of other origins that may use the API (CORS, WHATWG Fetch §3.3). They sign in with a token: a browser does not send its cookie there, and
+/// Pages of other origins that may use the API (CORS, WHATWG Fetch §3.3). They sign in with a token: a browser does not send its cookie
+/// there, and
 /// <see cref="CrossSiteGuard"/> refuses it if it does.
 /// </summary>
 internal static class ForeignPages
@@ -30,7 +31,8 @@ internal static class ForeignPages
         void Configure(CorsPolicyBuilder policy) => policy
             .WithOrigins([.. origins]).AllowAnyMethod().AllowAnyHeader().SetPreflightMaxAge(PreflightLifetime)
             .WithExposedHeaders(
-                HeaderNames.ETag, HeaderNames.Location, HeaderNames.Allow, HeaderNames.RetryAfter, HeaderNames.WWWAuthenticate, "Idempotency-Replayed", ImageEndpoints.OffsetHeader, SerialEndpoints.OffsetHeader, SerialEndpoints.EndHeader);
+                HeaderNames.ETag, HeaderNames.Location, HeaderNames.Allow, HeaderNames.RetryAfter, HeaderNames.WWWAuthenticate,
+                "Idempotency-Replayed", ImageEndpoints.OffsetHeader, SerialEndpoints.OffsetHeader, SerialEndpoints.EndHeader);
     }
 
     /// <summary>Behind routing, so that only the API has it; in front of everything that refuses, so that a page can read why.</summary>
@@ -38,12 +40,15 @@ internal static class ForeignPages
     {
         if (origins.Count > 0)
         {
-            app.UseWhen(context => context.Request.Path.StartsWithSegments("/api") || context.Request.Path.StartsWithSegments("/openapi"), api => api.UseCors());
+            app.UseWhen(
+                context => context.Request.Path.StartsWithSegments("/api") || context.Request.Path.StartsWithSegments("/openapi"),
+                api => api.UseCors());
         }
     }
 
     private static string Origin(string text) =>
-        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.GetLeftPart(UriPartial.Authority) is var origin && origin.Equals(text.TrimEnd('/'), StringComparison.OrdinalIgnoreCase)
+        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"
+            && uri.GetLeftPart(UriPartial.Authority) is var origin && origin.Equals(text.TrimEnd('/'), StringComparison.OrdinalIgnoreCase)
             ? origin
             : throw new FormatException($"\"{text}\" in WEBVM_CORS_ORIGINS is no origin such as https://tools.example.");
 }

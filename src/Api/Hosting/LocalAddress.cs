@@ -16,12 +16,16 @@ public static class LocalAddress
         }
 
         int bracket = address.IndexOf(']', host);
-        int end = bracket >= 0 ? bracket + 1 : address.AsSpan(host).IndexOfAny(':', '/') is >= 0 and var length ? host + length : address.Length;
+        int end = bracket >= 0
+            ? bracket + 1
+            : address.AsSpan(host).IndexOfAny(':', '/') is >= 0 and var length ? host + length : address.Length;
         return IsWildcard(address[host..end]) ? $"{address[..host]}127.0.0.1{address[end..]}" : address;
     }
 
     // :: and 0.0.0.0 in all their spellings, as an IPv4 address within IPv6 too.
     private static bool IsWildcard(string host) =>
         host is "*" or "+"
-        || (IPAddress.TryParse(host.Trim('[', ']'), out var parsed) && (parsed.IsIPv4MappedToIPv6 ? parsed.MapToIPv4() : parsed) is var plain && (plain.Equals(IPAddress.Any) || plain.Equals(IPAddress.IPv6Any)));
+        || (IPAddress.TryParse(host.Trim('[', ']'), out var parsed)
+            && (parsed.IsIPv4MappedToIPv6 ? parsed.MapToIPv4() : parsed) is var plain
+                && (plain.Equals(IPAddress.Any) || plain.Equals(IPAddress.IPv6Any)));
 }

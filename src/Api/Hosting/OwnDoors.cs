@@ -11,7 +11,9 @@ public static class OwnDoors
     // What the service makes is its own alone.
     private const uint NothingForOthers = 0b000_111_111;
 
-    /// <summary>Closes them. The process may begin anew for it, once, as the runtime opens its diagnostics before any of our code runs.</summary>
+    /// <summary>
+    /// Closes them. The process may begin anew for it, once, as the runtime opens its diagnostics before any of our code runs.
+    /// </summary>
     public static void Close()
     {
         OwnProcess.KeepInheritedDescriptors();
@@ -27,14 +29,16 @@ public static class OwnDoors
 
     // Set to whatever, also for one part of it (_IPC, _Debugger, _Profiler) or by its older name: somebody asked for it.
     private static bool IsDecided() => Environment.GetEnvironmentVariables().Keys.Cast<string>()
-        .Any(name => name.StartsWith(Diagnostics, StringComparison.OrdinalIgnoreCase) || name.StartsWith("COMPlus_EnableDiagnostics", StringComparison.OrdinalIgnoreCase));
+        .Any(name => name.StartsWith(Diagnostics, StringComparison.OrdinalIgnoreCase)
+            || name.StartsWith("COMPlus_EnableDiagnostics", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>The runtime removes its sockets and pipes at its end, which does not come.</summary>
     private static void DeleteDiagnostics()
     {
         foreach (string kind in new[] { "dotnet-diagnostic", "clr-debug-pipe" })
         {
-            foreach (string door in Directory.EnumerateFileSystemEntries(Path.GetTempPath(), string.Create(CultureInfo.InvariantCulture, $"{kind}-{Environment.ProcessId}-*")))
+            foreach (string door in Directory.EnumerateFileSystemEntries(
+                Path.GetTempPath(), string.Create(CultureInfo.InvariantCulture, $"{kind}-{Environment.ProcessId}-*")))
             {
                 try
                 {

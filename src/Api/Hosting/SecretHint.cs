@@ -18,7 +18,8 @@ internal sealed partial class SecretHint(SecretHint.Found found, ILogger<SecretH
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Name} stands in the service's environment; {Name}_FILE names a file to keep it in instead")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "{Name} stands in the service's environment; {Name}_FILE names a file to keep it in instead")]
     private static partial void LogHint(ILogger log, string name);
 
     /// <param name="Names">Variables.</param>

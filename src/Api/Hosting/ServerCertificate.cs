@@ -106,11 +106,14 @@ public sealed partial class ServerCertificate
         return SslStreamCertificateContext.Create(leaf, chain, offline: true);
     }
 
-    private (DateTime Certificate, DateTime Key) Written() => (File.GetLastWriteTimeUtc(_certificateFile), File.GetLastWriteTimeUtc(_keyFile));
+    private (DateTime Certificate, DateTime Key) Written() =>
+        (File.GetLastWriteTimeUtc(_certificateFile), File.GetLastWriteTimeUtc(_keyFile));
 
-    private static bool IsUnusable(Exception failure) => failure is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException;
+    private static bool IsUnusable(Exception failure) =>
+        failure is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException;
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The renewed certificate is served from now on; it is valid until {End:yyyy-MM-dd HH:mm}")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "The renewed certificate is served from now on; it is valid until {End:yyyy-MM-dd HH:mm}")]
     private static partial void LogRenewed(ILogger log, DateTime end);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The renewed certificate cannot be used, the old one is still served: {Reason}")]

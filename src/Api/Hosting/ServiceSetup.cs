@@ -38,12 +38,15 @@ public static class ServiceSetup
     {
         builder.Configuration.AddInMemoryCollection(Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
             // An empty one is no setting, as in a file of them that is only half filled in.
-            .Where(variable => ((string)variable.Key).StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal) && variable.Value is string { Length: > 0 })
-            .Select(variable => KeyValuePair.Create($"{ServiceOptions.Section}:{UnknownSettings.SettingOf((string)variable.Key)}", (string?)variable.Value)));
+            .Where(variable => ((string)variable.Key).StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal)
+                && variable.Value is string { Length: > 0 })
+            .Select(variable => KeyValuePair.Create(
+                $"{ServiceOptions.Section}:{UnknownSettings.SettingOf((string)variable.Key)}", (string?)variable.Value)));
         builder.Services.AddOptions<ServiceOptions>().BindConfiguration(ServiceOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         var options = Read(builder.Configuration);
         builder.Services.PostConfigure<ServiceOptions>(configured =>
-            (configured.Data, configured.AdminToken, configured.Database, configured.DatabasePassword) = (options.Data, options.AdminToken, options.Database, options.DatabasePassword));
+            (configured.Data, configured.AdminToken, configured.Database,
+                configured.DatabasePassword) = (options.Data, options.AdminToken, options.Database, options.DatabasePassword));
         builder.Services.AddSingleton(new SecretHint.Found(SecretFiles.TakeFromEnvironment()));
         builder.Services.AddHostedService<SecretHint>();
         builder.Services.AddHostedService<UnknownSettings>();
@@ -56,7 +59,9 @@ public static class ServiceSetup
         var services = builder.Services;
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Hurry>();
-        services.Configure<HostOptions>(host => host.ShutdownTimeout = ClosingTime + (options.KeepRunning ? TimeSpan.Zero : TimeSpan.FromSeconds(options.StopDeadlineSeconds)));
+        services.Configure<HostOptions>(
+            host => host.ShutdownTimeout = ClosingTime
+                + (options.KeepRunning ? TimeSpan.Zero : TimeSpan.FromSeconds(options.StopDeadlineSeconds)));
         services.AddSingleton<HostPaths>();
         ForeignPages.Add(services, ForeignPages.Parse(options.CorsOrigins));
         CompressedAnswers.Add(services);
@@ -64,7 +69,8 @@ public static class ServiceSetup
         services.AddHealthChecks().AddCheck<DatabaseHealth>("database");
         services.AddConventions();
 
-        // What works in the background begins in this order, and ends in the opposite one: operations come when all is there that they work with.
+        // What works in the background begins in this order, and ends in the opposite one: operations come when all is there that they work
+        // with.
         services.AddPersistence(options);
         services.AddIdentity(options);
         services.AddHostedService<Housekeeper>();
@@ -108,7 +114,8 @@ public static class ServiceSetup
 
     public static void MapWebVm(this WebApplication app)
     {
-        var api = app.MapGroup("/api/v1").AnswerByKey().KeepConventions().ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
+        var api = app.MapGroup("/api/v1").AnswerByKey().KeepConventions().ProducesProblem(StatusCodes.Status401Unauthorized)
+            .ProducesProblem(StatusCodes.Status403Forbidden);
         api.MapIdentity();
         api.MapAudit();
         api.MapEvents();
@@ -129,7 +136,8 @@ public static class ServiceSetup
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous().AnswersHead();
     }
 
-    private static string[] Addresses(ServiceOptions options) => options.Listen.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+    private static string[] Addresses(ServiceOptions options) =>
+        options.Listen.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
     private static ServiceOptions Read(IConfiguration configuration)
     {
@@ -159,7 +167,8 @@ public static class ServiceSetup
     {
         if (value is not null && !Enum.GetNames<T>().Contains(value, StringComparer.OrdinalIgnoreCase))
         {
-            throw new StartException($"{variable} is '{value}', and must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}.");
+            throw new StartException(
+                $"{variable} is '{value}', and must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}.");
         }
     }
 

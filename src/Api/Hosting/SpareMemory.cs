@@ -3,17 +3,22 @@ using Microsoft.Extensions.Hosting;
 namespace WebVm.Api.Hosting;
 
 /// <summary>
-/// Gives memory back to the host when what it was taken for is over. The collector looks for what is free only when something is allocated, which a service at rest
-/// hardly does, and keeps for later what it has found; later is what guests could have it for.
+/// Gives memory back to the host when what it was taken for is over. The collector looks for what is free only when something is allocated,
+/// which a service at rest hardly does, and keeps for later what it has found; later is what guests could have it for.
 /// </summary>
 internal sealed class SpareMemory(TimeProvider time) : BackgroundService
 {
     private const long Mebibyte = 1 << 20;
 
-    /// <summary>Bytes allocated since it was last given back that make it worth while: a collection of everything takes some tens of milliseconds.</summary>
+    /// <summary>
+    /// Bytes allocated since it was last given back that make it worth while: a collection of everything takes some tens of milliseconds.
+    /// </summary>
     private const long Worth = 64 * Mebibyte;
 
-    /// <summary>Bytes allocated in an interval by a service that is not at rest: requests and consoles are under way, which a collection would hold up.</summary>
+    /// <summary>
+    /// Bytes allocated in an interval by a service that is not at rest: requests and consoles are under way, which a collection would hold
+    /// up.
+    /// </summary>
     private const long Busy = 64 * Mebibyte;
 
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);

@@ -5,7 +5,9 @@ using WebVm.Api.Settings;
 
 namespace WebVm.Api.Hosting;
 
-/// <summary>Tells the service's owner of variables that look like settings and are none: a slip of the pen leaves a default in force, silently.</summary>
+/// <summary>
+/// Tells the service's owner of variables that look like settings and are none: a slip of the pen leaves a default in force, silently.
+/// </summary>
 internal sealed partial class UnknownSettings(ILogger<UnknownSettings> log) : IHostedService
 {
     public const string Prefix = "WEBVM_";
@@ -13,18 +15,23 @@ internal sealed partial class UnknownSettings(ILogger<UnknownSettings> log) : IH
     // Of the scripts around the service.
     private static readonly string[] s_others = ["WEBVM_ROOT", "WEBVM_CACHE"];
 
-    private static readonly HashSet<string> s_known = new(typeof(ServiceOptions).GetProperties().Where(property => property.CanWrite).Select(property => property.Name), StringComparer.OrdinalIgnoreCase);
+    private static readonly HashSet<string> s_known = new(
+        typeof(ServiceOptions).GetProperties().Where(property => property.CanWrite).Select(property => property.Name),
+        StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The setting that a variable sets.</summary>
     public static string SettingOf(string variable) => variable[Prefix.Length..].Replace("_", "", StringComparison.Ordinal);
 
     /// <param name="variables">Of an environment.</param>
     public static IEnumerable<string> Among(IEnumerable<string> variables) =>
-        variables.Where(name => name.StartsWith(Prefix, StringComparison.Ordinal) && !s_others.Contains(name) && !s_known.Contains(SettingOf(name))).Order(StringComparer.Ordinal);
+        variables.Where(
+            name => name.StartsWith(Prefix, StringComparison.Ordinal) && !s_others.Contains(name) && !s_known.Contains(SettingOf(name)))
+                .Order(StringComparer.Ordinal);
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        foreach (string name in Among(Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().Select(variable => (string)variable.Key)))
+        foreach (string name in Among(
+            Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().Select(variable => (string)variable.Key)))
         {
             LogUnknown(log, name);
         }

@@ -31,12 +31,17 @@ public static class HostEndpoints
     private static async Task<Ok<Page<HostView>>> ListAsync(LocalHost host, CancellationToken cancellation) =>
         TypedResults.Ok(new Page<HostView>([await host.ReadAsync(cancellation)], null));
 
-    private static async Task<Results<Ok<HostView>, ProblemHttpResult>> GetAsync(string id, LocalHost host, CancellationToken cancellation) =>
-        id == LocalHost.Id || id == Environment.MachineName ? TypedResults.Ok(await host.ReadAsync(cancellation)) : Problems.NotFound("host", id);
+    private static async Task<Results<Ok<HostView>, ProblemHttpResult>> GetAsync(
+        string id, LocalHost host, CancellationToken cancellation) =>
+        id == LocalHost.Id || id == Environment.MachineName
+            ? TypedResults.Ok(await host.ReadAsync(cancellation))
+            : Problems.NotFound("host", id);
 }
 
 /// <summary>The host that this service runs on. What it can do is measured once, in the background of the first question.</summary>
-internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, MemoryBudget budget, MonitorIsolation isolation, IOptions<ServiceOptions> options)
+internal sealed class LocalHost(
+    IDbContextFactory<WebVmDbContext> databases, MetricsSampler metrics, MemoryBudget budget, MonitorIsolation isolation,
+    IOptions<ServiceOptions> options)
 {
     public const string Id = "local";
 
@@ -53,8 +58,10 @@ internal sealed class LocalHost(IDbContextFactory<WebVmDbContext> databases, Met
         var walls = await isolation.BestAsync().WaitAsync(cancellation);
         var kept = new HostIsolation(walls.Level, walls.Walls, isolation.Demand, await isolation.RefusalAsync(), isolation.Debugging);
         return new HostView(Id, Environment.MachineName, await _probe.Value.WaitAsync(cancellation), kept, new HostLoad(
-            Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), memory.Total, memory.Available, Math.Max(0, budget.Left), budget.Policy, disk.TotalSize, disk.AvailableFreeSpace,
-            states.Values.Sum(), states.GetValueOrDefault(ObservedPower.Running), states, latest.Values.Sum(sample => sample.CpuPercent), latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
+            Environment.ProcessorCount, double.Parse(load[0], CultureInfo.InvariantCulture), memory.Total, memory.Available,
+            Math.Max(0, budget.Left), budget.Policy, disk.TotalSize, disk.AvailableFreeSpace,
+            states.Values.Sum(), states.GetValueOrDefault(ObservedPower.Running), states, latest.Values.Sum(sample => sample.CpuPercent),
+            latest.Values.Sum(sample => sample.ResidentBytes), Environment.WorkingSet));
     }
 }
 
@@ -64,7 +71,8 @@ public sealed record HostView(string Id, string Name, HostProbe Capabilities, Ho
 
 /// <summary>What machines that start now are kept by.</summary>
 /// <param name="Level">"users" (a uid of its own for each machine), "namespaces", "process" or "none".</param>
-/// <param name="Walls">What stands between a monitor and the host: user, uid, pid, mount, net, ipc, uts, root, landlock:N, seccomp. What does not is absent.</param>
+/// <param name="Walls">What stands between a monitor and the host: user, uid, pid, mount, net, ipc, uts, root, landlock:N, seccomp. What
+/// does not is absent.</param>
 /// <param name="Demanded">The least that a machine is started with (WEBVM_ISOLATION).</param>
 /// <param name="Refusal">Why no machine starts; null when they do.</param>
 /// <param name="Debugging">Whether monitors are left open to debuggers (WEBVM_MONITOR_DEBUG): then no filter holds.</param>
@@ -78,5 +86,7 @@ public sealed record HostIsolation(string Level, IReadOnlyList<string> Walls, Is
 /// <param name="VmCpuPercent">Of the monitors of all VMs that have one, paused ones too.</param>
 /// <param name="VmResidentBytes">Of the monitors of all VMs that have one, paused ones too.</param>
 public sealed record HostLoad(
-    int Cores, double LoadAverage, long MemoryTotal, long MemoryAvailable, long MemoryLeft, MemoryOvercommit MemoryOvercommit, long DiskTotal, long DiskAvailable,
-    int Vms, int RunningVms, IReadOnlyDictionary<ObservedPower, int> VmStates, double VmCpuPercent, long VmResidentBytes, long ServiceResidentBytes);
+    int Cores, double LoadAverage, long MemoryTotal, long MemoryAvailable, long MemoryLeft, MemoryOvercommit MemoryOvercommit,
+    long DiskTotal, long DiskAvailable,
+    int Vms, int RunningVms, IReadOnlyDictionary<ObservedPower, int> VmStates, double VmCpuPercent, long VmResidentBytes,
+    long ServiceResidentBytes);

@@ -16,7 +16,8 @@ namespace WebVm.Api.Idempotency;
 /// so two at once do the work once; it is dropped when the work ends in a server error or is refused for now, so that a retry can succeed.
 /// Requests hold passwords: what is kept of one is of no use to whoever has a copy of the database alone.
 /// </summary>
-internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases, TimeProvider time, IDataProtectionProvider protection) : IEndpointFilter
+internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databases, TimeProvider time, IDataProtectionProvider protection)
+    : IEndpointFilter
 {
     /// <summary>No answer takes longer than the longest <c>?wait=</c>, by far.</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(2 * OperationEndpoints.LongestWait);
@@ -64,12 +65,15 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
         return hash.GetHashAndReset();
     }
 
-    /// <summary>Takes the key. A key whose holder has not answered in the longest time that an answer takes was left by a service that died.</summary>
+    /// <summary>
+    /// Takes the key. A key whose holder has not answered in the longest time that an answer takes was left by a service that died.
+    /// </summary>
     private async Task<bool> TryBeginAsync(string key, string actor, byte[] hash, CancellationToken cancellation)
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var now = time.GetUtcNow();
-        database.Idempotency.Add(new IdempotencyRecord { Key = key, Actor = actor, RequestHash = _requests.Protect(hash), CreatedAt = now });
+        database.Idempotency.Add(
+            new IdempotencyRecord { Key = key, Actor = actor, RequestHash = _requests.Protect(hash), CreatedAt = now });
         try
         {
             await database.SaveChangesAsync(cancellation);
@@ -93,7 +97,9 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
             return Problems.Create(ProblemTypes.KeyReused, $"This {IdempotentMetadata.Header} was used with another request.");
         }
 
-        return record?.Status is null ? Problems.Conflict($"A request with this {IdempotentMetadata.Header} is still being answered.") : new ReplayedAnswer(record);
+        return record?.Status is null
+            ? Problems.Conflict($"A request with this {IdempotentMetadata.Header} is still being answered.")
+            : new ReplayedAnswer(record);
     }
 
     private bool IsOf(byte[] hash, byte[] kept)
@@ -109,7 +115,8 @@ internal sealed class IdempotencyFilter(IDbContextFactory<WebVmDbContext> databa
         }
     }
 
-    private async Task<object?> AnswerAndRecordAsync(EndpointFilterInvocationContext invocation, EndpointFilterDelegate next, string key, string actor)
+    private async Task<object?> AnswerAndRecordAsync(
+        EndpointFilterInvocationContext invocation, EndpointFilterDelegate next, string key, string actor)
     {
         var context = invocation.HttpContext;
         var outer = context.Response.Body;

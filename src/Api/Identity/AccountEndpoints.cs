@@ -19,25 +19,39 @@ public static class AccountEndpoints
         group.MapGet("/", ListAsync).WithSummary("List the browsers in which the caller is signed in, by their last use");
         group.MapDelete("/{id:guid}", EndAsync).WithName("endSession").WithSummary("End a session, and all that is open in it");
         group.MapDelete("/", EndOthersAsync).WithSummary("End all sessions of the caller but the one that asks");
-        api.MapPut("/session/password", ChangePasswordAsync).WithTags("Session").RequireScope(Scopes.Account).WithSummary("Change the caller's own password; their other sessions end")
-            .WithDescription("current is the password so far. A browser that was signed in by a one-time link within the last hour need not know it, once. Tokens go on.");
+        api.MapPut("/session/password", ChangePasswordAsync).WithTags("Session").RequireScope(Scopes.Account)
+            .WithSummary("Change the caller's own password; their other sessions end")
+            .WithDescription(
+                "current is the password so far. A browser that was signed in by a one-time link within the last hour need not know "
+                + "it, once. Tokens go on.");
     }
 
-    private static async Task<Ok<Page<SessionOfUserView>>> ListAsync(HttpContext context, WebVmDbContext database, TimeProvider time, CancellationToken cancellation)
+    private static async Task<Ok<Page<SessionOfUserView>>> ListAsync(
+        HttpContext context, WebVmDbContext database, TimeProvider time, CancellationToken cancellation)
     {
         var (owner, own, now) = (context.User.UserId(), Own(context.User), time.GetUtcNow());
-        var found = await database.Sessions.AsNoTracking().Where(s => s.UserId == owner && s.ExpiresAt > now).OrderByDescending(s => s.LastUsedAt).ThenBy(s => s.Id).ToListAsync(cancellation);
-        return TypedResults.Ok(new Page<SessionOfUserView>([.. found.Select(s => new SessionOfUserView(s.Id, s.Id == own, s.Agent, s.Address, s.CreatedAt, s.LastUsedAt, s.ExpiresAt))], null));
+        var found =
+            await database.Sessions.AsNoTracking().Where(s => s.UserId == owner && s.ExpiresAt > now).OrderByDescending(s => s.LastUsedAt)
+                .ThenBy(s => s.Id).ToListAsync(cancellation);
+        return TypedResults.Ok(
+            new Page<SessionOfUserView>(
+                [.. found.Select(
+                    s => new SessionOfUserView(s.Id, s.Id == own, s.Agent, s.Address, s.CreatedAt, s.LastUsedAt, s.ExpiresAt))],
+                null));
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> EndAsync(Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
+    private static async Task<Results<NoContent, ProblemHttpResult>> EndAsync(
+        Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
         var owner = context.User.UserId();
         using var change = live.Changing(context);
-        return await database.Sessions.Where(s => s.Id == id && s.UserId == owner).ExecuteDeleteAsync(cancellation) > 0 ? TypedResults.NoContent() : Problems.NotFound("session", id);
+        return await database.Sessions.Where(s => s.Id == id && s.UserId == owner).ExecuteDeleteAsync(cancellation) > 0
+            ? TypedResults.NoContent()
+            : Problems.NotFound("session", id);
     }
 
-    private static async Task<NoContent> EndOthersAsync(HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
+    private static async Task<NoContent> EndOthersAsync(
+        HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
         var (owner, own) = (context.User.UserId(), Own(context.User));
         using var change = live.Changing(context);
@@ -46,7 +60,8 @@ public static class AccountEndpoints
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> ChangePasswordAsync(
-        Body<ChangePassword> body, HttpContext context, WebVmDbContext database, GuessLimits limits, LiveRights live, TimeProvider time, CancellationToken cancellation)
+        Body<ChangePassword> body, HttpContext context, WebVmDbContext database, GuessLimits limits, LiveRights live, TimeProvider time,
+        CancellationToken cancellation)
     {
         if (Right.KeyOf(context.User) is not { } key)
         {
@@ -55,7 +70,8 @@ public static class AccountEndpoints
 
         var request = body.Value;
         var id = context.User.UserId();
-        // Whoever sits down at somebody's open browser must not find the password by trying. A token makes others at will: all of a user's are one.
+        // Whoever sits down at somebody's open browser must not find the password by trying. A token makes others at will: all of a user's
+        // are one.
         string guesser = key.Kind == RightKind.Token ? $"tokens of {id}" : key.ToString();
         if (!limits.TrySignIn(null, guesser, out var retryAfter))
         {
@@ -65,7 +81,8 @@ public static class AccountEndpoints
 
         string? known = await database.Users.Where(u => u.Id == id).Select(u => u.PasswordHash).SingleOrDefaultAsync(cancellation);
         var since = time.GetUtcNow() - SignInLinks.Lifetime;
-        bool byLink = key.Kind == RightKind.Session && await database.Sessions.AnyAsync(s => s.Id == key.Id && s.ByLink && s.CreatedAt > since, cancellation);
+        bool byLink = key.Kind == RightKind.Session
+            && await database.Sessions.AnyAsync(s => s.Id == key.Id && s.ByLink && s.CreatedAt > since, cancellation);
         if (known is null && key.Kind != RightKind.Session)
         {
             // A token would make itself a right to all that its user may.
@@ -73,7 +90,10 @@ public static class AccountEndpoints
         }
 
         // What is given is right, even where it need not be given.
-        if (known is not null && (!byLink || request.Current is { Length: > 0 }) && await limits.InTurnAsync(true, () => request.Current?.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Current, known), cancellation) != true)
+        if (known is not null && (!byLink || request.Current is { Length: > 0 })
+            && await limits.InTurnAsync(
+                true, () => request.Current?.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Current, known),
+                cancellation) != true)
         {
             return Problems.Invalid("/current", "is not the password");
         }
@@ -87,12 +107,14 @@ public static class AccountEndpoints
             {
                 // Not if somebody else, an administrator above all, has set one meanwhile.
                 int rows = await database.Users.Where(u => u.Id == id && u.PasswordHash == known)
-                    .ExecuteUpdateAsync(set => set.SetProperty(u => u.PasswordHash, hash).SetProperty(u => u.Revision, u => u.Revision + 1), cancellation);
+                    .ExecuteUpdateAsync(
+                        set => set.SetProperty(u => u.PasswordHash, hash).SetProperty(u => u.Revision, u => u.Revision + 1), cancellation);
                 if (rows > 0)
                 {
                     await database.Sessions.Where(s => s.UserId == id && s.Id != own).ExecuteDeleteAsync(cancellation);
                     // The link has done what it was for: the next password needs this one.
-                    await database.Sessions.Where(s => s.Id == own).ExecuteUpdateAsync(set => set.SetProperty(s => s.ByLink, false), cancellation);
+                    await database.Sessions.Where(s => s.Id == own)
+                        .ExecuteUpdateAsync(set => set.SetProperty(s => s.ByLink, false), cancellation);
                 }
 
                 return rows > 0;
@@ -109,7 +131,8 @@ public static class AccountEndpoints
 /// <param name="Agent">What the browser says that it is.</param>
 /// <param name="Address">Where it was when it was used last.</param>
 /// <param name="LastUsedAt">To five minutes.</param>
-public sealed record SessionOfUserView(Guid Id, bool Current, string? Agent, string? Address, DateTimeOffset CreatedAt, DateTimeOffset LastUsedAt, DateTimeOffset ExpiresAt);
+public sealed record SessionOfUserView(
+    Guid Id, bool Current, string? Agent, string? Address, DateTimeOffset CreatedAt, DateTimeOffset LastUsedAt, DateTimeOffset ExpiresAt);
 
 /// <param name="Current">The password so far.</param>
 public sealed record ChangePassword(string Password, string? Current = null) : ICheckedBody

@@ -1,8 +1,9 @@
 namespace WebVm.Api.Identity;
 
 /// <summary>
-/// So many at once for each key, then one by one as time passes: the generic cell rate algorithm (ITU-T I.371, Annex A), one time for each key. However
-/// many keys there are, the memory is bounded: those that were not seen for longest are forgotten, which leaves nobody worse off.
+/// So many at once for each key, then one by one as time passes: the generic cell rate algorithm (ITU-T I.371, Annex A), one time for each
+/// key. However many keys there are, the memory is bounded: those that were not seen for longest are forgotten, which leaves nobody worse
+/// off.
 /// </summary>
 /// <param name="most">What a key has to begin with.</param>
 /// <param name="refill">After which it has one more.</param>

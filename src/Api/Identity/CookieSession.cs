@@ -10,8 +10,8 @@ using WebVm.Api.Persistence.Entities;
 namespace WebVm.Api.Identity;
 
 /// <summary>
-/// The browser's sign-in. The cookie says which session it is of; whether that stands, whose it is and what they may do is read from the database with
-/// every request, so that a copy of the cookie is worth nothing once the session has ended.
+/// The browser's sign-in. The cookie says which session it is of; whether that stands, whose it is and what they may do is read from the
+/// database with every request, so that a copy of the cookie is worth nothing once the session has ended.
 /// </summary>
 public static class CookieSession
 {
@@ -60,7 +60,8 @@ public static class CookieSession
         };
         database.Sessions.Add(session);
         await database.SaveChangesAsync(context.RequestAborted);
-        await database.Sessions.Where(s => s.UserId == user.Id).OrderByDescending(s => s.LastUsedAt).ThenByDescending(s => s.Id).Skip(MostOfOneUser).ExecuteDeleteAsync(context.RequestAborted);
+        await database.Sessions.Where(s => s.UserId == user.Id).OrderByDescending(s => s.LastUsedAt).ThenByDescending(s => s.Id)
+            .Skip(MostOfOneUser).ExecuteDeleteAsync(context.RequestAborted);
         var right = new Right(new(RightKind.Session, session.Id), user.Id, user.Name, user.Role, Scopes.Of(user.Role));
         await context.SignInAsync(SchemeName, right.ToPrincipal(SchemeName), new AuthenticationProperties { IsPersistent = true });
     }
@@ -77,7 +78,8 @@ public static class CookieSession
         if (Right.KeyOf(context.User) is { Kind: RightKind.Session, Id: var id })
         {
             using var change = context.RequestServices.GetRequiredService<LiveRights>().Changing(context);
-            await context.RequestServices.GetRequiredService<WebVmDbContext>().Sessions.Where(s => s.Id == id).ExecuteDeleteAsync(context.RequestAborted);
+            await context.RequestServices.GetRequiredService<WebVmDbContext>().Sessions.Where(s => s.Id == id)
+                .ExecuteDeleteAsync(context.RequestAborted);
         }
     }
 
@@ -87,7 +89,8 @@ public static class CookieSession
         var database = http.RequestServices.GetRequiredService<WebVmDbContext>();
         var now = http.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow();
         var id = Right.KeyOf(context.Principal!) is { Kind: RightKind.Session } key ? key.Id : Guid.Empty;
-        var session = await database.Sessions.AsNoTracking().Include(s => s.User).SingleOrDefaultAsync(s => s.Id == id, http.RequestAborted);
+        var session = await database.Sessions.AsNoTracking().Include(s => s.User)
+            .SingleOrDefaultAsync(s => s.Id == id, http.RequestAborted);
         if (session is null || Right.Of(session, now) is not { } right)
         {
             context.RejectPrincipal();
@@ -99,7 +102,9 @@ public static class CookieSession
         {
             string? address = http.Connection.RemoteIpAddress?.ToString();
             await database.Sessions.Where(s => s.Id == id).ExecuteUpdateAsync(
-                set => set.SetProperty(s => s.LastUsedAt, now).SetProperty(s => s.ExpiresAt, now + Lifetime).SetProperty(s => s.Address, address), http.RequestAborted);
+                set => set.SetProperty(s => s.LastUsedAt, now).SetProperty(s => s.ExpiresAt, now + Lifetime)
+                    .SetProperty(s => s.Address, address),
+                http.RequestAborted);
         }
 
         context.ReplacePrincipal(right.ToPrincipal(SchemeName));
@@ -115,7 +120,8 @@ public static class CookieSession
     private static Task RedirectOrStatus(RedirectContext<CookieAuthenticationOptions> context, int status)
     {
         // Only a person who asks for a page is led to another; programs are told.
-        bool wantsPage = HttpMethods.IsGet(context.Request.Method) && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+        bool wantsPage = HttpMethods.IsGet(context.Request.Method)
+            && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
         if (wantsPage)
         {
             context.Response.Redirect(context.RedirectUri);

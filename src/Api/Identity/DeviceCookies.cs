@@ -5,7 +5,8 @@ using Microsoft.AspNetCore.Http;
 namespace WebVm.Api.Identity;
 
 /// <summary>
-/// Tells a browser in which a user has signed in before from all others. It lets nobody in: it only has tries of its own, which nobody else's guesses use up.
+/// Tells a browser in which a user has signed in before from all others. It lets nobody in: it only has tries of its own, which nobody
+/// else's guesses use up.
 /// </summary>
 internal sealed class DeviceCookies(IDataProtectionProvider protection)
 {
@@ -20,7 +21,9 @@ internal sealed class DeviceCookies(IDataProtectionProvider protection)
     {
         try
         {
-            return request.Cookies[Name] is { } cookie && _protector.Unprotect(cookie).Split(' ', 2) is [var id, var owner] && owner == user ? id : null;
+            return request.Cookies[Name] is { } cookie && _protector.Unprotect(cookie).Split(' ', 2) is [var id, var owner] && owner == user
+                ? id
+                : null;
         }
         catch (CryptographicException)
         {
@@ -33,5 +36,6 @@ internal sealed class DeviceCookies(IDataProtectionProvider protection)
     public void Remember(HttpContext context, string user, string? id) => context.Response.Cookies.Append(
         Name,
         _protector.Protect($"{id ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(IdBytes))} {user}", Lifetime),
-        new CookieOptions { HttpOnly = true, SameSite = SameSiteMode.Strict, Secure = context.Request.IsHttps, MaxAge = Lifetime, Path = "/api/v1/session", IsEssential = true });
+        new CookieOptions { HttpOnly = true, SameSite = SameSiteMode.Strict, Secure = context.Request.IsHttps, MaxAge = Lifetime,
+            Path = "/api/v1/session", IsEssential = true });
 }

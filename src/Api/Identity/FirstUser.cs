@@ -13,7 +13,9 @@ internal sealed class FirstUser(IDbContextFactory<WebVmDbContext> databases) : I
         await using var database = await databases.CreateDbContextAsync(cancellationToken);
         if (!await database.Users.AnyAsync(user => user.Role == Role.Admin && !user.Disabled, cancellationToken))
         {
-            string name = await database.Users.AnyAsync(user => user.Name == "admin", cancellationToken) ? $"admin-{Guid.NewGuid():N}"[..14] : "admin";
+            string name = await database.Users.AnyAsync(user => user.Name == "admin", cancellationToken)
+                ? $"admin-{Guid.NewGuid():N}"[..14]
+                : "admin";
             database.Users.Add(new User { Name = name, Role = Role.Admin });
             await database.SaveChangesAsync(cancellationToken);
         }

@@ -4,10 +4,10 @@ using Microsoft.AspNetCore.Http;
 namespace WebVm.Api.Identity;
 
 /// <summary>
-/// What guessing costs, and whom: the address that guesses, or the browser. Never the account, which anybody could then lock for its owner. A
-/// browser that signed in before is told by its device cookie and has tries of its own, whatever its address or others do (OWASP, "Slow Down
-/// Online Guessing Attacks with Device Cookies"). Where many addresses guess at one name, browsers that are unknown wait a moment. Right
-/// passwords and right tokens are never counted.
+/// What guessing costs, and whom: the address that guesses, or the browser. Never the account, which anybody could then lock for its owner.
+/// A browser that signed in before is told by its device cookie and has tries of its own, whatever its address or others do (OWASP, "Slow
+/// Down Online Guessing Attacks with Device Cookies"). Where many addresses guess at one name, browsers that are unknown wait a moment.
+/// Right passwords and right tokens are never counted.
 /// </summary>
 internal sealed class GuessLimits(TimeProvider time) : IDisposable
 {
@@ -60,8 +60,8 @@ internal sealed class GuessLimits(TimeProvider time) : IDisposable
     public TimeSpan SlowDown(string name) => Step * Math.Max(0, _names.Taken(name) - WrongForName);
 
     /// <summary>
-    /// Looks at a password in turn: guessing must not take the processors away from everything else, nor a stranger's guess the turn of somebody who
-    /// is known. Null when too many strangers wait.
+    /// Looks at a password in turn: guessing must not take the processors away from everything else, nor a stranger's guess the turn of
+    /// somebody who is known. Null when too many strangers wait.
     /// </summary>
     public async Task<bool?> InTurnAsync(bool known, Func<bool> look, CancellationToken cancellation)
     {
@@ -100,7 +100,8 @@ internal sealed class GuessLimits(TimeProvider time) : IDisposable
     {
         null => "",
         { IsIPv4MappedToIPv6: true } => address.MapToIPv4().ToString(),
-        { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6 } => Convert.ToHexStringLower(address.GetAddressBytes().AsSpan(0, 8)),
+        { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6 } =>
+            Convert.ToHexStringLower(address.GetAddressBytes().AsSpan(0, 8)),
         _ => address.ToString(),
     };
 

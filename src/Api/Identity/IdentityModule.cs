@@ -25,7 +25,8 @@ internal static class IdentityModule
         services.AddSingleton<ConsoleTickets>();
         services.AddAuthentication("Any")
             .AddPolicyScheme("Any", null, scheme => scheme.ForwardDefaultSelector = context =>
-                context.Request.Headers.Authorization.Count > 0 || (context.Request.Path.StartsWithSegments("/hubs") && context.Request.Query.ContainsKey("access_token"))
+                context.Request.Headers.Authorization.Count > 0
+                    || (context.Request.Path.StartsWithSegments("/hubs") && context.Request.Query.ContainsKey("access_token"))
                     ? TokenAuthentication.SchemeName
                     : CookieSession.SchemeName)
             .AddScheme<AuthenticationSchemeOptions, TokenAuthentication>(TokenAuthentication.SchemeName, null)
@@ -45,7 +46,9 @@ internal static class IdentityModule
     {
         foreach (string scope in Scopes.All)
         {
-            options.AddPolicy(EndpointConventions.ScopePolicyPrefix + scope, policy => policy.RequireAuthenticatedUser().RequireClaim(Principals.ScopeClaim, scope));
+            options.AddPolicy(
+                EndpointConventions.ScopePolicyPrefix + scope,
+                policy => policy.RequireAuthenticatedUser().RequireClaim(Principals.ScopeClaim, scope));
         }
 
         options.FallbackPolicy = new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build();

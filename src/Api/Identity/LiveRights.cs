@@ -7,8 +7,8 @@ namespace WebVm.Api.Identity;
 
 /// <summary>
 /// Knows what is under way, and by which right: every request, and with it every WebSocket, stream, upload and page's connection. What goes
-/// on when its right has ended or allows less is broken off: at once where this service took it back, half a second later where the database
-/// tells of it, be it another service's doing or time's.
+/// on when its right has ended or allows less is broken off: at once where this service took it back, half a second later where the
+/// database tells of it, be it another service's doing or time's.
 /// </summary>
 public sealed class LiveRights(StandingRights standing, TimeProvider time) : BackgroundService
 {
@@ -33,8 +33,8 @@ public sealed class LiveRights(StandingRights standing, TimeProvider time) : Bac
     }
 
     /// <summary>
-    /// For a request that takes rights back: when what is returned is disposed, all that is under way is looked at. The request itself, whose own right
-    /// may be among them, has its answer to give first.
+    /// For a request that takes rights back: when what is returned is disposed, all that is under way is looked at. The request itself,
+    /// whose own right may be among them, has its answer to give first.
     /// </summary>
     public IDisposable Changing(HttpContext context)
     {
@@ -151,7 +151,9 @@ public sealed class LiveRights(StandingRights standing, TimeProvider time) : Bac
     }
 }
 
-/// <summary>Breaks a request off when the right by which it came in ends. Behind authentication, in front of everything that takes time.</summary>
+/// <summary>
+/// Breaks a request off when the right by which it came in ends. Behind authentication, in front of everything that takes time.
+/// </summary>
 internal sealed class EndWithRight(RequestDelegate next, LiveRights rights)
 {
     public async Task InvokeAsync(HttpContext context)

@@ -29,5 +29,6 @@ public static class Principals
 
     public static string Actor(this ClaimsPrincipal caller) => caller.Identity?.Name ?? Nobody;
 
-    public static Guid UserId(this ClaimsPrincipal caller) => Guid.TryParse(caller.FindFirstValue(ClaimTypes.NameIdentifier), out var id) ? id : Guid.Empty;
+    public static Guid UserId(this ClaimsPrincipal caller) =>
+        Guid.TryParse(caller.FindFirstValue(ClaimTypes.NameIdentifier), out var id) ? id : Guid.Empty;
 }

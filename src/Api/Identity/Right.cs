@@ -4,14 +4,18 @@ using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Api.Identity;
 
-/// <summary>What lets callers in and can be taken back: a token or a browser's session. The preset token ends with the service alone.</summary>
+/// <summary>
+/// What lets callers in and can be taken back: a token or a browser's session. The preset token ends with the service alone.
+/// </summary>
 public readonly record struct RightKey(RightKind Kind, Guid Id)
 {
     public override string ToString() => $"{Kind}:{Id}";
 
     /// <summary>Null for what <see cref="ToString"/> has not written.</summary>
     public static RightKey? Parse(string? text) =>
-        text?.Split(':') is [var kind, var id] && Enum.TryParse<RightKind>(kind, out var parsed) && Guid.TryParse(id, out var guid) ? new(parsed, guid) : null;
+        text?.Split(':') is [var kind, var id] && Enum.TryParse<RightKind>(kind, out var parsed) && Guid.TryParse(id, out var guid)
+            ? new(parsed, guid)
+            : null;
 }
 
 public enum RightKind
@@ -30,7 +34,9 @@ public sealed record Right(RightKey? Key, Guid User, string Name, Role Role, IRe
 
     /// <summary>Null when the token has expired or its user may not sign in.</summary>
     public static Right? Of(Token token, DateTimeOffset now) => token.User is { Disabled: false } user && !(token.ExpiresAt <= now)
-        ? new(new(RightKind.Token, token.Id), user.Id, user.Name, user.Role, [.. token.Scopes.Intersect(Identity.Scopes.Of(user.Role))], token.ExpiresAt)
+        ? new(new(
+            RightKind.Token, token.Id), user.Id, user.Name, user.Role, [.. token.Scopes.Intersect(Identity.Scopes.Of(user.Role))],
+            token.ExpiresAt)
         : null;
 
     /// <inheritdoc cref="Of(Token, DateTimeOffset)"/>
@@ -43,7 +49,9 @@ public sealed record Right(RightKey? Key, Guid User, string Name, Role Role, IRe
 
     /// <summary>When the caller's right ends by itself. Null when it does not.</summary>
     public static DateTimeOffset? EndOf(ClaimsPrincipal caller) =>
-        caller.FindFirstValue(EndClaim) is { } end ? DateTimeOffset.Parse(end, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind) : null;
+        caller.FindFirstValue(EndClaim) is { } end
+            ? DateTimeOffset.Parse(end, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind)
+            : null;
 
     /// <summary>A caller with this right.</summary>
     public ClaimsPrincipal ToPrincipal(string scheme)

@@ -23,7 +23,8 @@ public static class Scopes
     /// <summary>Users, every token, audit, host settings.</summary>
     public const string Admin = "admin";
 
-    public static IReadOnlyList<string> All { get; } = [VmsRead, VmsWrite, VmsPower, ConsoleView, ConsoleControl, ImagesRead, ImagesWrite, Account, Admin];
+    public static IReadOnlyList<string> All { get; } = [VmsRead, VmsWrite, VmsPower, ConsoleView, ConsoleControl, ImagesRead, ImagesWrite,
+        Account, Admin];
 
     public static IReadOnlyList<string> Of(Role role) => role switch
     {

@@ -35,7 +35,8 @@ public static class Secrets
     {
         string[] parts = (stored ?? NobodysPassword).Split('$');
         byte[] expected = Convert.FromBase64String(parts[3]);
-        byte[] actual = Rfc2898DeriveBytes.Pbkdf2(password, Convert.FromBase64String(parts[2]), int.Parse(parts[1], null), HashAlgorithmName.SHA512, expected.Length);
+        byte[] actual = Rfc2898DeriveBytes.Pbkdf2(
+            password, Convert.FromBase64String(parts[2]), int.Parse(parts[1], null), HashAlgorithmName.SHA512, expected.Length);
         return CryptographicOperations.FixedTimeEquals(actual, expected) && stored is not null;
     }
 }

@@ -20,8 +20,11 @@ public static class SessionEndpoints
     {
         var group = api.MapGroup("/session").WithTags("Session");
         group.MapPost("/", SignInAsync).AllowAnonymous().WithSummary("Sign in with name and password; sets a cookie")
-            .WithDescription("429 with Retry-After after too many wrong tries from one address, or by a browser that is known. For a name that many guess at, unknown browsers wait up to three seconds for the answer.");
-        group.MapDelete("/", (Delegate)SignOutAsync).RequireAuthorization().WithSummary("Sign out: ends the session and all that is open in it");
+            .WithDescription(
+                "429 with Retry-After after too many wrong tries from one address, or by a browser that is known. For a name that many "
+                + "guess at, unknown browsers wait up to three seconds for the answer.");
+        group.MapDelete("/", (Delegate)SignOutAsync).RequireAuthorization()
+            .WithSummary("Sign out: ends the session and all that is open in it");
         group.MapGet("/", Read).RequireAuthorization().WithSummary("Who the caller is and what they may do");
     }
 
@@ -29,7 +32,8 @@ public static class SessionEndpoints
         root.MapGet(LinkPath, UseLinkAsync).AllowAnonymous().ExcludeFromDescription();
 
     private static async Task<Results<Ok<SessionView>, ProblemHttpResult>> SignInAsync(
-        Body<SignIn> body, HttpContext context, WebVmDbContext database, GuessLimits limits, DeviceCookies devices, CancellationToken cancellation)
+        Body<SignIn> body, HttpContext context, WebVmDbContext database, GuessLimits limits, DeviceCookies devices,
+        CancellationToken cancellation)
     {
         var request = body.Value;
         var address = context.Connection.RemoteIpAddress;
@@ -48,7 +52,10 @@ public static class SessionEndpoints
         }
 
         var user = isName ? await database.Users.AsNoTracking().SingleOrDefaultAsync(u => u.Name == request.Name, cancellation) : null;
-        bool? matches = await limits.InTurnAsync(device is not null, () => request.Password.Length <= Passwords.Longest && Secrets.VerifyPassword(request.Password, user?.PasswordHash), cancellation);
+        bool? matches = await limits.InTurnAsync(
+            device is not null, () => request.Password.Length <= Passwords.Longest
+                && Secrets.VerifyPassword(request.Password, user?.PasswordHash),
+            cancellation);
         if (matches is null)
         {
             GuessLimits.SetRetryAfter(context.Response, TimeSpan.FromSeconds(1));
@@ -84,7 +91,8 @@ public static class SessionEndpoints
         Enum.TryParse<Role>(context.User.FindFirst(System.Security.Claims.ClaimTypes.Role)?.Value, out var role) ? role : Role.Viewer,
         [.. context.User.FindAll(Principals.ScopeClaim).Select(claim => claim.Value)]));
 
-    private static async Task<IResult> UseLinkAsync(string? code, HttpContext context, SignInLinks links, WebVmDbContext database, GuessLimits limits, CancellationToken cancellation)
+    private static async Task<IResult> UseLinkAsync(
+        string? code, HttpContext context, SignInLinks links, WebVmDbContext database, GuessLimits limits, CancellationToken cancellation)
     {
         var address = context.Connection.RemoteIpAddress;
         if (!limits.TrySignIn(address, null, out var retryAfter))
@@ -100,7 +108,8 @@ public static class SessionEndpoints
         }
 
         limits.WasRight(address, null);
-        var admin = await database.Users.AsNoTracking().Where(u => u.Role == Role.Admin && !u.Disabled).OrderBy(u => u.Id).FirstAsync(cancellation);
+        var admin = await database.Users.AsNoTracking().Where(u => u.Role == Role.Admin && !u.Disabled).OrderBy(u => u.Id)
+            .FirstAsync(cancellation);
         AuditNote.Take(context, admin.Name);
         await CookieSession.SignInAsync(context, admin, byLink: true);
         return TypedResults.Redirect("/");

@@ -9,8 +9,9 @@ using WebVm.Vmm.Host;
 namespace WebVm.Api.Identity;
 
 /// <summary>
-/// One-time codes that sign a browser in as administrator. One is printed at the service's start and gone with it. Others are asked for on the host, by whoever
-/// may write into the service's folder: an empty file there, named by the code's hash, is all that the service has to see.
+/// One-time codes that sign a browser in as administrator. One is printed at the service's start and gone with it. Others are asked for on
+/// the host, by whoever may write into the service's folder: an empty file there, named by the code's hash, is all that the service has to
+/// see.
 /// </summary>
 public sealed class SignInLinks
 {
@@ -36,7 +37,9 @@ public sealed class SignInLinks
         return code;
     }
 
-    /// <summary>A code for the service that has the folder, whether it runs at this moment or not. What was left before and never used is removed.</summary>
+    /// <summary>
+    /// A code for the service that has the folder, whether it runs at this moment or not. What was left before and never used is removed.
+    /// </summary>
     /// <exception cref="IOException">The folder is not there, or only a link to one.</exception>
     public static string Leave(string folder)
     {
@@ -56,7 +59,11 @@ public sealed class SignInLinks
 
         string code = NewCode();
         // Nobody has to read it: it may belong to root, and the service to another account.
-        new FileStream(Path.Combine(folder, FileName(code)), new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }).Dispose();
+        new FileStream(
+            Path.Combine(
+                folder, FileName(
+                    code)), new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write,
+                        UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }).Dispose();
         return code;
     }
 

@@ -8,7 +8,8 @@ namespace WebVm.Api.Identity;
 public sealed class StandingRights(IDbContextFactory<WebVmDbContext> databases, TimeProvider time)
 {
     /// <summary>Null when the right has ended.</summary>
-    public async Task<Right?> FindAsync(RightKey key, CancellationToken cancellation) => (await FindAsync([key], cancellation)).GetValueOrDefault(key);
+    public async Task<Right?> FindAsync(RightKey key, CancellationToken cancellation) =>
+        (await FindAsync([key], cancellation)).GetValueOrDefault(key);
 
     /// <summary>Those that stand. Two queries at most, however many are asked for.</summary>
     public async Task<Dictionary<RightKey, Right>> FindAsync(IReadOnlyCollection<RightKey> keys, CancellationToken cancellation)
@@ -18,7 +19,8 @@ public sealed class StandingRights(IDbContextFactory<WebVmDbContext> databases, 
         var found = new Dictionary<RightKey, Right>();
         if (Ids(RightKind.Token) is { Length: > 0 } tokens)
         {
-            await foreach (var token in database.Tokens.AsNoTracking().Include(t => t.User).Where(t => tokens.Contains(t.Id)).AsAsyncEnumerable().WithCancellation(cancellation))
+            await foreach (var token in database.Tokens.AsNoTracking().Include(t => t.User).Where(t => tokens.Contains(t.Id))
+                .AsAsyncEnumerable().WithCancellation(cancellation))
             {
                 Add(Right.Of(token, now));
             }
@@ -26,7 +28,8 @@ public sealed class StandingRights(IDbContextFactory<WebVmDbContext> databases, 
 
         if (Ids(RightKind.Session) is { Length: > 0 } sessions)
         {
-            await foreach (var session in database.Sessions.AsNoTracking().Include(s => s.User).Where(s => sessions.Contains(s.Id)).AsAsyncEnumerable().WithCancellation(cancellation))
+            await foreach (var session in database.Sessions.AsNoTracking().Include(s => s.User).Where(s => sessions.Contains(s.Id))
+                .AsAsyncEnumerable().WithCancellation(cancellation))
             {
                 Add(Right.Of(session, now));
             }
@@ -45,7 +48,9 @@ public sealed class StandingRights(IDbContextFactory<WebVmDbContext> databases, 
         }
     }
 
-    /// <summary>The caller as their right stands now; nobody when it has ended. For whoever holds on to a caller for longer than a request.</summary>
+    /// <summary>
+    /// The caller as their right stands now; nobody when it has ended. For whoever holds on to a caller for longer than a request.
+    /// </summary>
     public async Task<ClaimsPrincipal> RenewAsync(ClaimsPrincipal caller, CancellationToken cancellation)
     {
         if (Right.KeyOf(caller) is not { } key)
@@ -53,6 +58,8 @@ public sealed class StandingRights(IDbContextFactory<WebVmDbContext> databases, 
             return caller;
         }
 
-        return await FindAsync(key, cancellation) is { } right ? right.ToPrincipal(caller.Identity!.AuthenticationType!) : new ClaimsPrincipal(new ClaimsIdentity());
+        return await FindAsync(key, cancellation) is { } right
+            ? right.ToPrincipal(caller.Identity!.AuthenticationType!)
+            : new ClaimsPrincipal(new ClaimsIdentity());
     }
 }

@@ -5,7 +5,9 @@ using WebVm.Api.Conventions;
 
 namespace WebVm.Api.Identity;
 
-/// <summary>How many streams one user may have open: whoever may look must not take everything away from everybody else by looking often.</summary>
+/// <summary>
+/// How many streams one user may have open: whoever may look must not take everything away from everybody else by looking often.
+/// </summary>
 public sealed class StreamLimits
 {
     /// <summary>Of each kind.</summary>
@@ -51,7 +53,8 @@ public sealed class StreamLimits
         private readonly Streams _streams;
         private bool _closed;
 
-        internal Lease(StreamLimits owner, (Guid User, StreamKind Kind) key, Streams streams) => (_owner, _key, _streams) = (owner, key, streams);
+        internal Lease(StreamLimits owner, (Guid User, StreamKind Kind) key, Streams streams) =>
+            (_owner, _key, _streams) = (owner, key, streams);
 
         /// <summary>What all streams of this kind of the user do one after the other.</summary>
         public SemaphoreSlim Turn => _streams.Turn;

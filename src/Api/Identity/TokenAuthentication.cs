@@ -43,7 +43,8 @@ internal sealed class TokenAuthentication(
         }
 
         if (service.Value.AdminToken is { Length: > 0 } preset
-            && CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(token)), SHA256.HashData(Encoding.UTF8.GetBytes(preset))))
+            && CryptographicOperations.FixedTimeEquals(
+                SHA256.HashData(Encoding.UTF8.GetBytes(token)), SHA256.HashData(Encoding.UTF8.GetBytes(preset))))
         {
             return Success(new Right(null, Guid.Empty, Principals.PresetToken, Role.Admin, Scopes.All));
         }
@@ -54,7 +55,8 @@ internal sealed class TokenAuthentication(
         }
 
         byte[] hash = Secrets.HashToken(token);
-        var found = await database.Tokens.AsNoTracking().Include(t => t.User).SingleOrDefaultAsync(t => t.SecretHash == hash, Context.RequestAborted);
+        var found = await database.Tokens.AsNoTracking().Include(t => t.User)
+            .SingleOrDefaultAsync(t => t.SecretHash == hash, Context.RequestAborted);
         var now = time.GetUtcNow();
         if (found is null || Right.Of(found, now) is not { } right)
         {
@@ -63,7 +65,8 @@ internal sealed class TokenAuthentication(
 
         if (found.LastUsedAt is null || now - found.LastUsedAt > LastUsedPrecision)
         {
-            await database.Tokens.Where(t => t.Id == found.Id).ExecuteUpdateAsync(set => set.SetProperty(t => t.LastUsedAt, now), Context.RequestAborted);
+            await database.Tokens.Where(t => t.Id == found.Id)
+                .ExecuteUpdateAsync(set => set.SetProperty(t => t.LastUsedAt, now), Context.RequestAborted);
         }
 
         return Success(right);
@@ -93,7 +96,9 @@ internal sealed class TokenAuthentication(
         return AuthenticateResult.Fail(reason);
     }
 
-    /// <summary>Console tickets open the hubs, and there one VM; nothing else. They are worth what the right still is that made them.</summary>
+    /// <summary>
+    /// Console tickets open the hubs, and there one VM; nothing else. They are worth what the right still is that made them.
+    /// </summary>
     private async Task<AuthenticateResult> ReadTicketAsync(string text)
     {
         if (!Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal) || tickets.Read(text) is not { } ticket)
@@ -117,7 +122,8 @@ internal sealed class TokenAuthentication(
         return AuthenticateResult.Success(new AuthenticationTicket(caller, SchemeName));
     }
 
-    private static AuthenticateResult Success(Right right) => AuthenticateResult.Success(new AuthenticationTicket(right.ToPrincipal(SchemeName), SchemeName));
+    private static AuthenticateResult Success(Right right) =>
+        AuthenticateResult.Success(new AuthenticationTicket(right.ToPrincipal(SchemeName), SchemeName));
 
     private string? Presented()
     {
@@ -128,6 +134,7 @@ internal sealed class TokenAuthentication(
             return header[bearer.Length..].Trim();
         }
 
-        return Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal) && Request.Query.TryGetValue("access_token", out var query) ? query.ToString() : null;
+        return Request.Path.StartsWithSegments("/hubs", StringComparison.Ordinal)
+            && Request.Query.TryGetValue("access_token", out var query) ? query.ToString() : null;
     }
 }

@@ -14,8 +14,8 @@ using WebVm.Api.Persistence.Entities;
 namespace WebVm.Api.Identity;
 
 /// <summary>
-/// <c>/tokens</c>: API tokens. Administrators see and revoke everyone's, who has the scope "account" all of their own; any other token itself and
-/// those that it made. What a token makes has no more scopes than it, does not outlive it, and is revoked with it.
+/// <c>/tokens</c>: API tokens. Administrators see and revoke everyone's, who has the scope "account" all of their own; any other token
+/// itself and those that it made. What a token makes has no more scopes than it, does not outlive it, and is revoked with it.
 /// </summary>
 public static class TokenEndpoints
 {
@@ -29,7 +29,8 @@ public static class TokenEndpoints
     private const long Revision = 1;
 
     private static readonly ListOrders<Token> s_orders = new(
-        all: true, ListOrder<Token>.ById("createdAt", token => token.Id), ListOrder<Token>.ById("-createdAt", token => token.Id, descending: true));
+        all: true, ListOrder<Token>.ById("createdAt", token => token.Id),
+        ListOrder<Token>.ById("-createdAt", token => token.Id, descending: true));
 
     public static void MapTokens(this IEndpointRouteBuilder api)
     {
@@ -54,8 +55,11 @@ public static class TokenEndpoints
         return page is null ? refusal! : TypedResults.Ok(page.Select(TokenView.From));
     }
 
-    /// <summary>The tokens that the caller may see and revoke: without the right to its user's account, a token has itself and what it made.</summary>
-    private static async Task<IQueryable<Token>> VisibleAsync(ClaimsPrincipal caller, WebVmDbContext database, CancellationToken cancellation)
+    /// <summary>
+    /// The tokens that the caller may see and revoke: without the right to its user's account, a token has itself and what it made.
+    /// </summary>
+    private static async Task<IQueryable<Token>> VisibleAsync(
+        ClaimsPrincipal caller, WebVmDbContext database, CancellationToken cancellation)
     {
         var owner = caller.UserId();
         bool all = caller.Has(Scopes.Admin);
@@ -66,7 +70,8 @@ public static class TokenEndpoints
         }
 
         HashSet<Guid> own = Right.KeyOf(caller) is { Kind: RightKind.Token } key ? [key.Id] : [];
-        foreach (var token in await database.Tokens.AsNoTracking().Where(t => t.UserId == owner).OrderBy(t => t.Generation).Select(t => new { t.Id, t.ParentId }).ToListAsync(cancellation))
+        foreach (var token in await database.Tokens.AsNoTracking().Where(t => t.UserId == owner).OrderBy(t => t.Generation)
+            .Select(t => new { t.Id, t.ParentId }).ToListAsync(cancellation))
         {
             if (token.ParentId is { } parent && own.Contains(parent))
             {
@@ -77,9 +82,11 @@ public static class TokenEndpoints
         return tokens.Where(t => own.Contains(t.Id));
     }
 
-    private static async Task<Results<Ok<TokenView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<TokenView>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await (await VisibleAsync(context.User, database, cancellation)).SingleOrDefaultAsync(t => t.Id == id, cancellation) is not { } token)
+        if (await (await VisibleAsync(context.User, database, cancellation)).SingleOrDefaultAsync(
+            t => t.Id == id, cancellation) is not { } token)
         {
             return Problems.NotFound("token", id);
         }
@@ -88,7 +95,8 @@ public static class TokenEndpoints
         return TypedResults.Ok(TokenView.From(token));
     }
 
-    private static async Task<Results<Created<NewTokenView>, ProblemHttpResult>> CreateAsync(Body<CreateToken> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Created<NewTokenView>, ProblemHttpResult>> CreateAsync(
+        Body<CreateToken> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         var request = body.Value;
         string[] scopes = [.. (request.Scopes ?? [.. Scopes.All.Where(context.User.Has)]).Distinct(StringComparer.Ordinal)];
@@ -96,9 +104,12 @@ public static class TokenEndpoints
         // The preset token belongs to nobody: what it makes belongs to the first administrator.
         var owner = context.User.UserId() is var id && id != Guid.Empty
             ? await database.Users.AsNoTracking().SingleAsync(u => u.Id == id, cancellation)
-            : await database.Users.AsNoTracking().Where(u => u.Role == Role.Admin && !u.Disabled).OrderBy(u => u.Id).FirstAsync(cancellation);
+            : await database.Users.AsNoTracking().Where(u => u.Role == Role.Admin && !u.Disabled).OrderBy(u => u.Id)
+                .FirstAsync(cancellation);
         Guid? parent = Right.KeyOf(context.User) is { Kind: RightKind.Token } key ? key.Id : null;
-        int generation = parent is null ? 0 : await database.Tokens.Where(t => t.Id == parent).Select(t => t.Generation).SingleOrDefaultAsync(cancellation) + 1;
+        int generation = parent is null
+            ? 0
+            : await database.Tokens.Where(t => t.Id == parent).Select(t => t.Generation).SingleOrDefaultAsync(cancellation) + 1;
         if (generation >= MostGenerations)
         {
             return Problems.Conflict($"There are {MostGenerations} tokens already of which each made the next.");
@@ -126,7 +137,8 @@ public static class TokenEndpoints
         return TypedResults.Created($"/api/v1/tokens/{token.Id}", new NewTokenView(token.Id, token.Name, scopes, token.ExpiresAt, secret));
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
+    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(
+        Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
         if (!await (await VisibleAsync(context.User, database, cancellation)).AnyAsync(t => t.Id == id, cancellation))
         {
@@ -139,15 +151,20 @@ public static class TokenEndpoints
         }
 
         using var change = live.Changing(context);
-        return await database.Tokens.Where(t => t.Id == id).ExecuteDeleteAsync(cancellation) > 0 ? TypedResults.NoContent() : Problems.NotFound("token", id);
+        return await database.Tokens.Where(t => t.Id == id).ExecuteDeleteAsync(cancellation) > 0
+            ? TypedResults.NoContent()
+            : Problems.NotFound("token", id);
     }
 }
 
 /// <summary>A token as clients see it afterwards.</summary>
 /// <param name="MadeBy">The token that made it, and takes it along when it is revoked.</param>
-public sealed record TokenView(Guid Id, string Name, string User, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, Guid? MadeBy, DateTimeOffset? LastUsedAt, DateTimeOffset CreatedAt)
+public sealed record TokenView(
+    Guid Id, string Name, string User, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, Guid? MadeBy, DateTimeOffset? LastUsedAt,
+    DateTimeOffset CreatedAt)
 {
-    public static TokenView From(Token token) => new(token.Id, token.Name, token.User?.Name ?? "", token.Scopes, token.ExpiresAt, token.ParentId, token.LastUsedAt, token.CreatedAt);
+    public static TokenView From(Token token) =>
+        new(token.Id, token.Name, token.User?.Name ?? "", token.Scopes, token.ExpiresAt, token.ParentId, token.LastUsedAt, token.CreatedAt);
 }
 
 /// <summary>A new token, with its secret for the only time.</summary>

@@ -28,7 +28,8 @@ public static class UserEndpoints
         group.MapGet("/{id:guid}", GetAsync).WithSummary("Read a user");
         group.MapPost("/", CreateAsync).Idempotent().WithSummary("Add a user");
         group.MapPatch("/{id:guid}", PatchAsync).Conditional().WithSummary("Change role, password or disabled")
-            .WithDescription("What cannot be set is passed over, so that an answer may be sent back; what changes nothing leaves the user signed in.");
+            .WithDescription(
+                "What cannot be set is passed over, so that an answer may be sent back; what changes nothing leaves the user signed in.");
         group.MapDelete("/{id:guid}", DeleteAsync).Conditional().WithSummary("Remove a user and every token of theirs");
     }
 
@@ -40,11 +41,13 @@ public static class UserEndpoints
         [Description("Exactly this name.")] string? name,
         CancellationToken cancellation)
     {
-        var (page, refusal) = await s_orders.ReadAsync(database.Users.AsNoTracking().Where(u => name == null || u.Name == name), new PageRequest(limit, cursor, sort), cancellation);
+        var (page, refusal) = await s_orders.ReadAsync(
+            database.Users.AsNoTracking().Where(u => name == null || u.Name == name), new PageRequest(limit, cursor, sort), cancellation);
         return page is null ? refusal! : TypedResults.Ok(page.Select(UserView.From));
     }
 
-    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.Users.AsNoTracking().SingleOrDefaultAsync(u => u.Id == id, cancellation) is not { } user)
         {
@@ -55,7 +58,8 @@ public static class UserEndpoints
         return TypedResults.Ok(UserView.From(user));
     }
 
-    private static async Task<Results<Created<UserView>, ProblemHttpResult>> CreateAsync(Body<CreateUser> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Created<UserView>, ProblemHttpResult>> CreateAsync(
+        Body<CreateUser> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         var request = body.Value;
         if (Delegation.Refuse(context.User, request.Role) is { } more)
@@ -72,20 +76,23 @@ public static class UserEndpoints
         catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
             return Problems.NameTaken(
-                "user", request.Name, "/api/v1/users", await database.Users.AsNoTracking().Where(u => u.Name == request.Name).Select(u => (Guid?)u.Id).FirstOrDefaultAsync(cancellation));
+                "user", request.Name, "/api/v1/users", await database.Users.AsNoTracking().Where(u => u.Name == request.Name)
+                    .Select(u => (Guid?)u.Id).FirstOrDefaultAsync(cancellation));
         }
 
         context.Response.SetETag(user.Revision);
         return TypedResults.Created($"/api/v1/users/{user.Id}", UserView.From(user));
     }
 
-    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(Guid id, Body<ChangeUser> body, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
+    private static async Task<Results<Ok<UserView>, ProblemHttpResult>> PatchAsync(
+        Guid id, Body<ChangeUser> body, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
         var change = body.Value;
         // It takes its time, in which nobody is to wait for the administrators.
         string? hash = change.Password is null ? null : Secrets.HashPassword(change.Password);
         using var taken = live.Changing(context);
-        var (user, refusal) = await database.InTransactionAsync(() => ChangeAsync(id, change, hash, context, database, cancellation), cancellation);
+        var (user, refusal) = await database.InTransactionAsync(
+            () => ChangeAsync(id, change, hash, context, database, cancellation), cancellation);
         if (user is null)
         {
             return refusal!;
@@ -95,9 +102,11 @@ public static class UserEndpoints
         return TypedResults.Ok(UserView.From(user));
     }
 
-    private static async Task<(User? User, ProblemHttpResult? Refusal)> ChangeAsync(Guid id, ChangeUser change, string? hash, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<(User? User, ProblemHttpResult? Refusal)> ChangeAsync(
+        Guid id, ChangeUser change, string? hash, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var (user, refusal) = await FindAsync(id, (change.Role ?? Role.Admin) != Role.Admin || change.Disabled == true, context.Request, database, cancellation);
+        var (user, refusal) = await FindAsync(
+            id, (change.Role ?? Role.Admin) != Role.Admin || change.Disabled == true, context.Request, database, cancellation);
         if (user is null)
         {
             return (null, refusal);
@@ -118,7 +127,9 @@ public static class UserEndpoints
         if (hash is not null || role != user.Role || change.Disabled == true)
         {
             // Who sets their own password goes on; whoever else was signed in as them does not.
-            var own = hash is not null && role == user.Role && Right.KeyOf(context.User) is { Kind: RightKind.Session } key ? key.Id : Guid.Empty;
+            var own = hash is not null && role == user.Role && Right.KeyOf(context.User) is { Kind: RightKind.Session } key
+                ? key.Id
+                : Guid.Empty;
             await database.Sessions.Where(s => s.UserId == id && s.Id != own).ExecuteDeleteAsync(cancellation);
         }
 
@@ -129,7 +140,8 @@ public static class UserEndpoints
         return (user, null);
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
+    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(
+        Guid id, HttpContext context, WebVmDbContext database, LiveRights live, CancellationToken cancellation)
     {
         using var taken = live.Changing(context);
         var refusal = await database.InTransactionAsync(
@@ -167,7 +179,8 @@ public static class UserEndpoints
             return (null, stale);
         }
 
-        bool last = user is { Role: Role.Admin, Disabled: false } && losesAdmin && !await database.Users.AnyAsync(u => u.Id != id && u.Role == Role.Admin && !u.Disabled, cancellation);
+        bool last = user is { Role: Role.Admin, Disabled: false } && losesAdmin
+            && !await database.Users.AnyAsync(u => u.Id != id && u.Role == Role.Admin && !u.Disabled, cancellation);
         return last ? (null, Problems.Conflict("This is the last administrator.")) : (user, null);
     }
 }
@@ -175,7 +188,8 @@ public static class UserEndpoints
 /// <summary>A user as clients see one.</summary>
 public sealed record UserView(Guid Id, string Name, Role Role, bool HasPassword, bool Disabled, DateTimeOffset CreatedAt)
 {
-    public static UserView From(User user) => new(user.Id, user.Name, user.Role, user.PasswordHash is not null, user.Disabled, user.CreatedAt);
+    public static UserView From(User user) =>
+        new(user.Id, user.Name, user.Role, user.PasswordHash is not null, user.Disabled, user.CreatedAt);
 }
 
 public sealed record CreateUser(string Name, Role Role, string Password) : ICheckedBody

@@ -10,7 +10,9 @@ using WebVm.Api.Settings;
 namespace WebVm.Api.Images;
 
 /// <summary>Takes the built-in images (folders made by <c>webvm image build</c>) into the store when the service starts.</summary>
-internal sealed partial class Catalogue(IDbContextFactory<WebVmDbContext> databases, ImageStore store, IOptions<ServiceOptions> options, ILogger<Catalogue> log) : IHostedService
+internal sealed partial class Catalogue(
+    IDbContextFactory<WebVmDbContext> databases, ImageStore store, IOptions<ServiceOptions> options,
+    ILogger<Catalogue> log) : IHostedService
 {
     // Both consoles; the last is /dev/console. The default loglevel keeps the kernel's messages on the screen too.
     private const string DefaultCommandLine = "console=tty0 console=ttyS0";

@@ -39,18 +39,31 @@ public static class ImageEndpoints
         var group = api.MapGroup("/images").WithTags("Images");
         group.MapGet("/", ListAsync).RequireScope(Scopes.ImagesRead).Sorts(s_orders).WithSummary("List images by name");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.ImagesRead).WithSummary("Read an image");
-        group.MapPost("/", CreateAsync).RequireScope(Scopes.ImagesWrite).Idempotent().WithSummary("Announce an upload, or import from a URL")
-            .WithDescription("With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by PATCH to /images/{id}/content.")
+        group.MapPost("/", CreateAsync).RequireScope(Scopes.ImagesWrite).Idempotent()
+            .WithSummary("Announce an upload, or import from a URL")
+            .WithDescription(
+                "With url the service fetches the image: 202 and an operation. Without, the answer is 201 and the bytes are sent by "
+                + "PATCH to /images/{id}/content.")
             .Produces<ImageView>(StatusCodes.Status201Created).ProducesOperation();
-        group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.ImagesWrite).Conditional().WithSummary("Change name or description by JSON Merge Patch")
-            .WithDescription("An image that VMs boot from keeps its name (409), since they name it so; its description can be changed at any time.");
-        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite).WithMetadata(s_offset, new AnswerHeader("Upload-Length", "Bytes of the whole image.")).WithSummary("Where an upload stands: Upload-Offset")
+        group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.ImagesWrite).Conditional()
+            .WithSummary("Change name or description by JSON Merge Patch")
+            .WithDescription(
+                "An image that VMs boot from keeps its name (409), since they name it so; its description can be changed at any time.");
+        group.MapMethods("/{id:guid}/content", ["HEAD"], HeadContentAsync).RequireScope(Scopes.ImagesWrite)
+            .WithMetadata(s_offset, new AnswerHeader("Upload-Length", "Bytes of the whole image."))
+                .WithSummary("Where an upload stands: Upload-Offset")
             .Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound);
-        group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).Conditional().WithMetadata(s_offset).WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
-            .WithDescription("The body is taken as it is, whatever its content type. With the last byte the answer is 202 and the operation that checks the image: it tells how far it is, and cancelled it leaves a failed image. Few are checked at a time.")
-            .Produces(StatusCodes.Status204NoContent).ProducesOperation().ProducesProblem(StatusCodes.Status413PayloadTooLarge).ProducesProblem(StatusCodes.Status507InsufficientStorage);
-        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite).WithSummary("Delete an image that no VM uses; what is still at work on it is cancelled")
-            .Conditional().Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
+        group.MapPatch("/{id:guid}/content", UploadAsync).RequireScope(Scopes.ImagesWrite).Conditional().WithMetadata(s_offset)
+            .WithSummary("Send bytes from Upload-Offset on; resume after a break by asking with HEAD")
+            .WithDescription(
+                "The body is taken as it is, whatever its content type. With the last byte the answer is 202 and the operation that "
+                + "checks the image: it tells how far it is, and cancelled it leaves a failed image. Few are checked at a time.")
+            .Produces(StatusCodes.Status204NoContent).ProducesOperation().ProducesProblem(StatusCodes.Status413PayloadTooLarge)
+                .ProducesProblem(StatusCodes.Status507InsufficientStorage);
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.ImagesWrite)
+            .WithSummary("Delete an image that no VM uses; what is still at work on it is cancelled")
+            .Conditional().Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound)
+                .ProducesProblem(StatusCodes.Status409Conflict);
     }
 
     private static async Task<Results<Ok<Page<ImageView>>, ProblemHttpResult>> ListAsync(
@@ -64,7 +77,8 @@ public static class ImageEndpoints
     {
         var wanted = kind?.Value;
         var (page, refusal) = await s_orders.ReadAsync(
-            database.Images.AsNoTracking().Where(i => (wanted == null || i.Kind == wanted) && (name == null || i.Name == name)), new PageRequest(limit, cursor, sort), cancellation);
+            database.Images.AsNoTracking().Where(i => (wanted == null || i.Kind == wanted) && (name == null || i.Name == name)),
+            new PageRequest(limit, cursor, sort), cancellation);
         if (page is null)
         {
             return refusal!;
@@ -74,7 +88,8 @@ public static class ImageEndpoints
         return TypedResults.Ok(page.Select(i => ImageView.From(i, uses.GetValueOrDefault(i.Name))));
     }
 
-    private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
         {
@@ -82,11 +97,13 @@ public static class ImageEndpoints
         }
 
         response.SetETag(image.Revision);
-        return TypedResults.Ok(ImageView.From(image, (await ImageUse.ReadAsync(database, image.Name, cancellation)).GetValueOrDefault(image.Name)));
+        return TypedResults.Ok(
+            ImageView.From(image, (await ImageUse.ReadAsync(database, image.Name, cancellation)).GetValueOrDefault(image.Name)));
     }
 
     private static async Task<IResult> CreateAsync(
-        Body<CreateImage> body, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
+        Body<CreateImage> body, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations,
+        CancellationToken cancellation)
     {
         var request = body.Value;
         if (await OperationRunner.RefusalAsync(database, context, null, cancellation) is { } full)
@@ -104,7 +121,11 @@ public static class ImageEndpoints
             SourceUrl = request.Url,
         };
         database.Images.Add(image);
-        var import = request.Url is null ? null : OperationRunner.Create(database, ImageImport.OperationKind, $"/api/v1/images/{image.Id}", null, context.User.Actor(), new ImageImport.Job(image.Id));
+        var import = request.Url is null
+            ? null
+            : OperationRunner.Create(
+                database, ImageImport.OperationKind, $"/api/v1/images/{image.Id}", null, context.User.Actor(),
+                new ImageImport.Job(image.Id));
         database.Record("image.created", $"/api/v1/images/{image.Id}", message: $"Image {image.Name} was announced");
         try
         {
@@ -126,9 +147,12 @@ public static class ImageEndpoints
     }
 
     private static async Task<ProblemHttpResult> NameTakenAsync(string name, WebVmDbContext database, CancellationToken cancellation) =>
-        Problems.NameTaken("image", name, "/api/v1/images", await database.Images.AsNoTracking().Where(i => i.Name == name).Select(i => (Guid?)i.Id).FirstOrDefaultAsync(cancellation));
+        Problems.NameTaken(
+            "image", name, "/api/v1/images", await database.Images.AsNoTracking().Where(i => i.Name == name).Select(i => (Guid?)i.Id)
+                .FirstOrDefaultAsync(cancellation));
 
-    private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> PatchAsync(Guid id, Patch<ImageSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<ImageView>, ProblemHttpResult>> PatchAsync(
+        Guid id, Patch<ImageSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         string wanted = "";
         try
@@ -138,7 +162,8 @@ public static class ImageEndpoints
                 {
                     var (image, settings, refusal) = await PrepareAsync(id, patch, context, database, cancellation);
                     wanted = settings?.Name ?? "";
-                    if (image is not null && settings is not null && (image.Name != settings.Name || image.Description != settings.Description))
+                    if (image is not null && settings is not null
+                        && (image.Name != settings.Name || image.Description != settings.Description))
                     {
                         (image.Name, image.Description) = (settings.Name, settings.Description);
                         image.Revision++;
@@ -154,7 +179,8 @@ public static class ImageEndpoints
             }
 
             context.Response.SetETag(image.Revision);
-            return TypedResults.Ok(ImageView.From(image, (await ImageUse.ReadAsync(database, image.Name, cancellation)).GetValueOrDefault(image.Name)));
+            return TypedResults.Ok(
+                ImageView.From(image, (await ImageUse.ReadAsync(database, image.Name, cancellation)).GetValueOrDefault(image.Name)));
         }
         catch (DbUpdateException failure) when (DatabaseRefusal.IsTaken(failure))
         {
@@ -163,9 +189,11 @@ public static class ImageEndpoints
     }
 
     /// <summary>The image, locked, with what it is to become; or why it cannot.</summary>
-    private static async Task<(Image? Image, ImageSettings? Settings, ProblemHttpResult? Refusal)> PrepareAsync(Guid id, Patch<ImageSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<(Image? Image, ImageSettings? Settings, ProblemHttpResult? Refusal)> PrepareAsync(
+        Guid id, Patch<ImageSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await database.Images.FromSql($"SELECT * FROM images WHERE id = {id} FOR UPDATE").SingleOrDefaultAsync(cancellation) is not { } image)
+        if (await database.Images.FromSql($"SELECT * FROM images WHERE id = {id} FOR UPDATE")
+            .SingleOrDefaultAsync(cancellation) is not { } image)
         {
             return (null, null, Problems.NotFound("image", id));
         }
@@ -189,7 +217,8 @@ public static class ImageEndpoints
             return (null, null, Problems.Conflict("The image is part of WebVm."));
         }
 
-        return settings.Name != image.Name && (await ImageUse.ReadAsync(database, image.Name, cancellation)).TryGetValue(image.Name, out var use)
+        return settings.Name != image.Name
+            && (await ImageUse.ReadAsync(database, image.Name, cancellation)).TryGetValue(image.Name, out var use)
             ? (null, null, Problems.Conflict($"The image is used by {use}, which name it so."))
             : (image, settings, null);
     }
@@ -234,7 +263,8 @@ public static class ImageEndpoints
         return faults;
     }
 
-    private static async Task<IResult> HeadContentAsync(Guid id, HttpResponse response, WebVmDbContext database, ImageStore store, CancellationToken cancellation)
+    private static async Task<IResult> HeadContentAsync(
+        Guid id, HttpResponse response, WebVmDbContext database, ImageStore store, CancellationToken cancellation)
     {
         if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
         {
@@ -248,9 +278,11 @@ public static class ImageEndpoints
     }
 
     private static async Task<IResult> UploadAsync(
-        Guid id, [FromHeader(Name = OffsetHeader), Description("Where these bytes belong: behind those that were received.")] long offset, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
+        Guid id, [FromHeader(Name = OffsetHeader), Description("Where these bytes belong: behind those that were received.")] long offset,
+        HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
-        if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is { } known && context.Request.CheckIfMatch(known.Revision) is { } stale)
+        if (await database.Images.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, cancellation) is { } known
+            && context.Request.CheckIfMatch(known.Revision) is { } stale)
         {
             return stale;
         }
@@ -295,7 +327,9 @@ public static class ImageEndpoints
         }
         catch (IOException failure) when (failure is not BadHttpRequestException && !cancellation.IsCancellationRequested)
         {
-            return Problems.Create(ProblemTypes.Storage, $"{DiskTrouble.Describe(failure)} What was received before is kept: ask with HEAD, and go on from there.");
+            return Problems.Create(
+                ProblemTypes.Storage, $"{DiskTrouble.Describe(
+                    failure)} What was received before is kept: ask with HEAD, and go on from there.");
         }
 
         image.ReceivedBytes = received;
@@ -304,7 +338,8 @@ public static class ImageEndpoints
         {
             image.State = ImageState.Verifying;
             image.Revision++;
-            verify = OperationRunner.Create(database, ImageVerification.OperationKind, $"/api/v1/images/{id}", null, context.User.Actor(), new ImageImport.Job(id));
+            verify = OperationRunner.Create(
+                database, ImageVerification.OperationKind, $"/api/v1/images/{id}", null, context.User.Actor(), new ImageImport.Job(id));
         }
 
         try
@@ -322,7 +357,8 @@ public static class ImageEndpoints
         return verify is null ? TypedResults.NoContent() : await operations.AcceptedAsync(context, verify);
     }
 
-    private static async Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
+    private static async Task<IResult> DeleteAsync(
+        Guid id, HttpContext context, WebVmDbContext database, ImageStore store, OperationRunner operations, CancellationToken cancellation)
     {
         if (await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) is not { } image)
         {
@@ -350,7 +386,8 @@ public static class ImageEndpoints
         store.Delete(id);
         // Nobody waits for an image that is gone.
         string target = $"/api/v1/images/{id}";
-        foreach (var work in await database.Operations.Where(o => o.FinishedAt == null && o.Target == target).Select(o => o.Id).ToListAsync(CancellationToken.None))
+        foreach (var work in await database.Operations.Where(o => o.FinishedAt == null && o.Target == target).Select(o => o.Id)
+            .ToListAsync(CancellationToken.None))
         {
             await operations.CancelAsync(work, CancellationToken.None);
         }
@@ -363,21 +400,25 @@ public static class ImageEndpoints
 /// <param name="UsedBy">Names of VMs that boot from it, now or as they run: the first 20.</param>
 /// <param name="UsedByCount">All VMs that do.</param>
 public sealed record ImageView(
-    Guid Id, string Name, ImageKind Kind, ImageState State, string Description, long Bytes, long ReceivedBytes, string? Sha256, bool BuiltIn, string? SourceUrl,
+    Guid Id, string Name, ImageKind Kind, ImageState State, string Description, long Bytes, long ReceivedBytes, string? Sha256,
+    bool BuiltIn, string? SourceUrl,
     string? Error, IReadOnlyList<string> UsedBy, int UsedByCount, DateTimeOffset CreatedAt)
 {
     internal static ImageView From(Image i, ImageUse? use) =>
-        new(i.Id, i.Name, i.Kind, i.State, i.Description, i.Bytes, i.ReceivedBytes, i.Sha256, i.BuiltIn, i.SourceUrl, i.Error, use?.Names ?? [], use?.Count ?? 0, i.CreatedAt);
+        new(i.Id, i.Name, i.Kind, i.State, i.Description, i.Bytes, i.ReceivedBytes, i.Sha256, i.BuiltIn, i.SourceUrl, i.Error, use?.Names
+            ?? [], use?.Count ?? 0, i.CreatedAt);
 }
 
 /// <param name="Bytes">Size; needed for an upload, and the limit of an import.</param>
 /// <param name="Sha256">Checked when all bytes are there.</param>
 /// <param name="Url">Where to import from; none for an upload.</param>
-public sealed record CreateImage(string Name, ImageKind Kind, string? Description = null, long? Bytes = null, string? Sha256 = null, string? Url = null) : ICheckedBody
+public sealed record CreateImage(
+    string Name, ImageKind Kind, string? Description = null, long? Bytes = null, string? Sha256 = null, string? Url = null) : ICheckedBody
 {
     ValueTask ICheckedBody.CheckAsync(BodyCheck check)
     {
-        check.Add(ImageEndpoints.Check(this, check.Context.RequestServices.GetRequiredService<IOptions<ServiceOptions>>().Value.MaxImageBytes));
+        check.Add(
+            ImageEndpoints.Check(this, check.Context.RequestServices.GetRequiredService<IOptions<ServiceOptions>>().Value.MaxImageBytes));
         return ValueTask.CompletedTask;
     }
 }

@@ -5,8 +5,8 @@ using WebVm.Api.Operations;
 namespace WebVm.Api.Images;
 
 /// <summary>
-/// Reads images from end to end for their checksums, few at a time and with progress: uploads that are complete at the same moment leave disk and
-/// processors to everybody else.
+/// Reads images from end to end for their checksums, few at a time and with progress: uploads that are complete at the same moment leave
+/// disk and processors to everybody else.
 /// </summary>
 internal sealed class ImageHashing(ImageStore store) : IDisposable
 {
@@ -39,7 +39,9 @@ internal sealed class ImageHashing(ImageStore store) : IDisposable
 
     private async Task<string> ReadAsync(Guid id, OperationContext operation, int from, CancellationToken cancellation)
     {
-        await using var file = new FileStream(store.Content(id), FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous | FileOptions.SequentialScan);
+        await using var file = new FileStream(
+            store.Content(id), FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0,
+            FileOptions.Asynchronous | FileOptions.SequentialScan);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         try

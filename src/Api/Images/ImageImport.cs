@@ -9,7 +9,9 @@ using WebVm.Api.Settings;
 namespace WebVm.Api.Images;
 
 /// <summary>Fetches an image from a URL: bounded in size, checked against its checksum, with progress and cancel.</summary>
-internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, ImageStore store, ImageVerification verification, IHttpClientFactory clients, IOptions<ServiceOptions> options) : IOperationHandler
+internal sealed class ImageImport(
+    IDbContextFactory<WebVmDbContext> databases, ImageStore store, ImageVerification verification, IHttpClientFactory clients,
+    IOptions<ServiceOptions> options) : IOperationHandler
 {
     public const string OperationKind = "image.import";
     public const string ClientName = "image-import";
@@ -23,7 +25,8 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
     {
         var id = operation.Input<Job>().ImageId;
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        var image = await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) ?? throw new OperationFailedException("The image was deleted.");
+        var image = await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation)
+            ?? throw new OperationFailedException("The image was deleted.");
         if (image.State == ImageState.Ready)
         {
             return null;
@@ -36,7 +39,8 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
             image.ReceivedBytes = image.Bytes;
             await verification.VerifyAsync(database, image, operation, FetchPercent, cancellation);
         }
-        catch (Exception failure) when (failure is HttpRequestException or ImageTooLargeException or IOException or OperationFailedException)
+        catch (Exception failure) when (failure is HttpRequestException or ImageTooLargeException or IOException
+            or OperationFailedException)
         {
             throw await verification.FailAsync(id, failure);
         }
@@ -44,7 +48,8 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
         return new { image.Bytes, image.Sha256 };
     }
 
-    public Task GiveUpAsync(OperationContext operation) => verification.EndAsync(operation.Input<Job>().ImageId, "The import was cancelled.");
+    public Task GiveUpAsync(OperationContext operation) =>
+        verification.EndAsync(operation.Input<Job>().ImageId, "The import was cancelled.");
 
     private async Task FetchAsync(Image image, OperationContext operation, CancellationToken cancellation)
     {
@@ -68,7 +73,10 @@ internal sealed class ImageImport(IDbContextFactory<WebVmDbContext> databases, I
         }
 
         await using var body = await answer.Content.ReadAsStreamAsync(cancellation);
-        image.Bytes = await store.AppendAsync(image.Id, 0, body, limit, done => operation.ReportAsync(announced > 0 ? (int)(done * FetchPercent / announced.Value) : 0, $"{done} bytes"), cancellation);
+        image.Bytes = await store.AppendAsync(
+            image.Id, 0, body, limit, done => operation.ReportAsync(
+                announced > 0 ? (int)(done * FetchPercent / announced.Value) : 0, $"{done} bytes"),
+            cancellation);
     }
 
     public sealed record Job(Guid ImageId);

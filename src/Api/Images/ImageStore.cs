@@ -30,7 +30,8 @@ public sealed class ImageStore(IOptions<ServiceOptions> options)
 
     /// <summary>The file of an image that a relative path names; null when it is gone, or the path leads elsewhere.</summary>
     public string? Resolve(string relative) =>
-        relative.Split('/') is [var image, var file] && Guid.TryParseExact(image, "N", out var id) && file is "content" or "kernel" or "initrd"
+        relative.Split('/') is [var image, var file] && Guid.TryParseExact(image, "N", out var id)
+            && file is "content" or "kernel" or "initrd"
         && Path.Combine(Folder(id), file) is var path && File.Exists(path) ? path : null;
 
     public void Create(Guid id) => Directory.CreateDirectory(Folder(id));
@@ -46,10 +47,13 @@ public sealed class ImageStore(IOptions<ServiceOptions> options)
     /// <summary>Bytes of the content that are safely on disk.</summary>
     public long ReceivedBytes(Guid id) => File.Exists(Content(id)) ? new FileInfo(Content(id)).Length : 0;
 
-    /// <summary>Writes at an offset until the source ends. What arrived before a failure stays, so that the upload can go on from there.</summary>
+    /// <summary>
+    /// Writes at an offset until the source ends. What arrived before a failure stays, so that the upload can go on from there.
+    /// </summary>
     /// <returns>Bytes of content afterwards.</returns>
     /// <exception cref="ImageTooLargeException">More bytes came than <paramref name="limit"/>.</exception>
-    public async Task<long> AppendAsync(Guid id, long offset, Stream source, long limit, Func<long, Task>? progress, CancellationToken cancellation)
+    public async Task<long> AppendAsync(
+        Guid id, long offset, Stream source, long limit, Func<long, Task>? progress, CancellationToken cancellation)
     {
         await using var file = new FileStream(Content(id), FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, bufferSize: 0);
         file.Seek(offset, SeekOrigin.Begin);

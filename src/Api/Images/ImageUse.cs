@@ -33,5 +33,6 @@ internal sealed class ImageUse
             """).ToDictionaryAsync(use => use.Image, StringComparer.Ordinal, cancellation);
 
     /// <summary>"a, b, c, d, e and 17 more".</summary>
-    public override string ToString() => string.Join(", ", Names.Take(MostTold)) + (Count > MostTold ? $" and {Count - MostTold} more" : "");
+    public override string ToString() =>
+        string.Join(", ", Names.Take(MostTold)) + (Count > MostTold ? $" and {Count - MostTold} more" : "");
 }

@@ -8,7 +8,8 @@ using WebVm.Api.Persistence.Entities;
 namespace WebVm.Api.Images;
 
 /// <summary>The end of every image's arrival, by upload or import: checked against its checksum and usable, or failed and gone.</summary>
-internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databases, ImageStore store, ImageHashing hashing) : IOperationHandler
+internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databases, ImageStore store, ImageHashing hashing)
+    : IOperationHandler
 {
     public const string OperationKind = "image.verify";
 
@@ -20,7 +21,8 @@ internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databa
         try
         {
             await using var database = await databases.CreateDbContextAsync(cancellation);
-            var image = await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation) ?? throw new OperationCanceledException("The image was deleted.");
+            var image = await database.Images.SingleOrDefaultAsync(i => i.Id == id, cancellation)
+                ?? throw new OperationCanceledException("The image was deleted.");
             switch (image.State)
             {
                 case ImageState.Ready:
@@ -41,12 +43,17 @@ internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databa
         }
     }
 
-    public Task GiveUpAsync(OperationContext operation) => EndAsync(operation.Input<ImageImport.Job>().ImageId, "The check of the image was cancelled.");
+    public Task GiveUpAsync(OperationContext operation) =>
+        EndAsync(operation.Input<ImageImport.Job>().ImageId, "The check of the image was cancelled.");
 
-    /// <summary>Compares the checksum of all that was received with the one that was announced, if one was, and writes down that the image can be used.</summary>
+    /// <summary>
+    /// Compares the checksum of all that was received with the one that was announced, if one was, and writes down that the image can be
+    /// used.
+    /// </summary>
     /// <param name="from">Percentage of the operation that is done before.</param>
     /// <exception cref="OperationFailedException">The checksum differs, or the image was deleted meanwhile.</exception>
-    public async Task VerifyAsync(WebVmDbContext database, Image image, OperationContext operation, int from, CancellationToken cancellation)
+    public async Task VerifyAsync(
+        WebVmDbContext database, Image image, OperationContext operation, int from, CancellationToken cancellation)
     {
         string actual = await hashing.HashAsync(image.Id, operation, from, cancellation);
         if (image.Sha256 is not null && !image.Sha256.Equals(actual, StringComparison.OrdinalIgnoreCase))
@@ -84,7 +91,10 @@ internal sealed class ImageVerification(IDbContextFactory<WebVmDbContext> databa
         return failure as OperationFailedException ?? new OperationFailedException(reason, failure);
     }
 
-    /// <summary>An image that will not come about has failed, and its bytes are gone. Harmless when that is so already, and for one that can be used.</summary>
+    /// <summary>
+    /// An image that will not come about has failed, and its bytes are gone. Harmless when that is so already, and for one that can be
+    /// used.
+    /// </summary>
     public async Task EndAsync(Guid id, string reason)
     {
         await using var database = await databases.CreateDbContextAsync();

@@ -10,7 +10,8 @@ internal static class ImagesModule
     public static void AddImages(this IServiceCollection services, ServiceOptions options)
     {
         services.AddHttpClient(ImageImport.ClientName, client => client.Timeout = Timeout.InfiniteTimeSpan)
-            .ConfigurePrimaryHttpMessageHandler(() => ImportConnections.CreateHandler(options.ImportFromPrivateNetworks ? _ => true : ImportConnections.IsPublic));
+            .ConfigurePrimaryHttpMessageHandler(
+                () => ImportConnections.CreateHandler(options.ImportFromPrivateNetworks ? _ => true : ImportConnections.IsPublic));
         services.AddSingleton<ImageStore>();
         services.AddSingleton<ImageHashing>();
         services.AddSingleton<ImageVerification>();

@@ -16,12 +16,14 @@ namespace WebVm.Api.Metrics;
 public static class MetricsEndpoints
 {
     public static void MapMetrics(this IEndpointRouteBuilder api) =>
-        api.MapGet("/vms/{id:guid}/metrics", ReadAsync).RequireScope(Scopes.VmsRead).WithTags("Metrics").WithSummary("Samples of the last 15 minutes, oldest first");
+        api.MapGet("/vms/{id:guid}/metrics", ReadAsync).RequireScope(Scopes.VmsRead).WithTags("Metrics")
+            .WithSummary("Samples of the last 15 minutes, oldest first");
 
     public static void MapPrometheus(this IEndpointRouteBuilder root) =>
         root.MapGet("/metrics", WritePrometheusAsync).RequireScope(Scopes.VmsRead).ExcludeFromDescription();
 
-    private static async Task<Results<Ok<VmMetricsView>, ProblemHttpResult>> ReadAsync(Guid id, WebVmDbContext database, MetricsSampler source, CancellationToken cancellation) =>
+    private static async Task<Results<Ok<VmMetricsView>, ProblemHttpResult>> ReadAsync(
+        Guid id, WebVmDbContext database, MetricsSampler source, CancellationToken cancellation) =>
         await database.Vms.AnyAsync(vm => vm.Id == id, cancellation)
             ? TypedResults.Ok(new VmMetricsView(MetricsSampler.Interval.TotalSeconds, source.Read(id)))
             : Problems.NotFound("VM", id);
@@ -32,17 +34,25 @@ public static class MetricsEndpoints
         var latest = source.Latest();
         var text = new StringBuilder();
         Family(text, "webvm_vms", "gauge", "Virtual machines by state.",
-            names.GroupBy(vm => vm.Observed).Select(group => ($"state=\"{group.Key.ToString().ToLowerInvariant()}\"", (double)group.Count())));
-        var running = names.Where(vm => latest.ContainsKey(vm.Id)).Select(vm => (Labels: $"vm=\"{vm.Name}\",id=\"{vm.Id}\"", Sample: latest[vm.Id])).ToList();
+            names.GroupBy(vm => vm.Observed)
+                .Select(group => ($"state=\"{group.Key.ToString().ToLowerInvariant()}\"", (double)group.Count())));
+        var running =
+            names.Where(vm => latest.ContainsKey(vm.Id)).Select(vm => (Labels: $"vm=\"{vm.Name}\",id=\"{vm.Id}\"", Sample: latest[vm.Id]))
+                .ToList();
         PerVm("webvm_vm_cpu_seconds_total", "counter", "Host CPU time of the VM's process.", sample => sample.CpuSeconds);
-        PerVm("webvm_vm_resident_memory_bytes", "gauge", "Host memory of the VM's process, guest memory included.", sample => sample.ResidentBytes);
+        PerVm("webvm_vm_resident_memory_bytes", "gauge", "Host memory of the VM's process, guest memory included.",
+            sample => sample.ResidentBytes);
         PerVm("webvm_vm_console_frames_total", "counter", "Frames that the console took from the screen.", sample => sample.Console.Frames);
-        PerVm("webvm_vm_console_sent_bytes_total", "counter", "Bytes of frames sent to the console's viewers.", sample => sample.Console.Bytes);
+        PerVm("webvm_vm_console_sent_bytes_total", "counter", "Bytes of frames sent to the console's viewers.",
+            sample => sample.Console.Bytes);
         Family(text, "webvm_vcpu_exits_total", "counter", "Exits from guest code by reason.", PerVcpu(vcpu =>
-            [(",reason=\"port\"", vcpu.PortExits), (",reason=\"mmio\"", vcpu.MmioExits), (",reason=\"halt\"", vcpu.HaltExits), (",reason=\"other\"", vcpu.OtherExits)]));
+            [(",reason=\"port\"", vcpu.PortExits), (",reason=\"mmio\"", vcpu.MmioExits), (",reason=\"halt\"", vcpu.HaltExits),
+                (",reason=\"other\"", vcpu.OtherExits)]));
         Family(text, "webvm_vcpu_interrupts_total", "counter", "Interrupts delivered.", PerVcpu(vcpu => [("", vcpu.InterruptsInjected)]));
-        Family(text, "webvm_vcpu_assists_total", "counter", "Instructions completed by the interpreter for KVM.", PerVcpu(vcpu => [("", vcpu.Assists)]));
-        Family(text, "webvm_vcpu_instructions_total", "counter", "Guest instructions retired, where the engine counts.", PerVcpu(vcpu => [("", vcpu.Instructions)]));
+        Family(text, "webvm_vcpu_assists_total", "counter", "Instructions completed by the interpreter for KVM.", PerVcpu(
+            vcpu => [("", vcpu.Assists)]));
+        Family(text, "webvm_vcpu_instructions_total", "counter", "Guest instructions retired, where the engine counts.", PerVcpu(
+            vcpu => [("", vcpu.Instructions)]));
         return TypedResults.Text(text.ToString(), "text/plain; version=0.0.4");
 
         void PerVm(string name, string type, string help, Func<VmSample, double> value) =>
@@ -55,7 +65,8 @@ public static class MetricsEndpoints
             select ($"{vm.Labels},vcpu=\"{vcpu.Index}\"{value.Labels}", (double)value.Value);
     }
 
-    private static void Family(StringBuilder text, string name, string type, string help, IEnumerable<(string Labels, double Value)> samples)
+    private static void Family(
+        StringBuilder text, string name, string type, string help, IEnumerable<(string Labels, double Value)> samples)
     {
         text.Append("# HELP ").Append(name).Append(' ').Append(help).Append('\n');
         text.Append("# TYPE ").Append(name).Append(' ').Append(type).Append('\n');

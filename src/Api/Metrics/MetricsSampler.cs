@@ -13,7 +13,8 @@ namespace WebVm.Api.Metrics;
 
 /// <summary>Looks at every running monitor every two seconds, and remembers the last quarter of an hour.</summary>
 internal sealed partial class MetricsSampler(
-    IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, ConsoleRooms rooms, ILogger<MetricsSampler> log) : BackgroundService
+    IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, ConsoleRooms rooms,
+    ILogger<MetricsSampler> log) : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
@@ -40,7 +41,8 @@ internal sealed partial class MetricsSampler(
             try
             {
                 await using var database = await databases.CreateDbContextAsync(stoppingToken);
-                var running = await database.Vms.AsNoTracking().Where(vm => vm.RunId != null).Select(vm => vm.Id).ToListAsync(stoppingToken);
+                var running = await database.Vms.AsNoTracking().Where(vm => vm.RunId != null).Select(vm => vm.Id)
+                    .ToListAsync(stoppingToken);
                 await Task.WhenAll(running.Select(SampleAsync));
                 ForgetOld();
             }
@@ -127,7 +129,8 @@ internal sealed partial class MetricsSampler(
                 var (cpu, resident) = ReadProcess(process);
                 double seconds = _before is null || _process != process ? 0 : Stopwatch.GetElapsedTime(_at).TotalSeconds;
                 double PerSecond(double now, double before) => seconds <= 0 ? 0 : Math.Max(0, (now - before) / seconds);
-                double Rate(Func<VcpuMetrics, double> total) => _before is null ? 0 : PerSecond(now.Vcpus.Sum(total), _before.Vcpus.Sum(total));
+                double Rate(Func<VcpuMetrics, double> total) =>
+                    _before is null ? 0 : PerSecond(now.Vcpus.Sum(total), _before.Vcpus.Sum(total));
                 Newest = new VmSample(
                     DateTimeOffset.UtcNow,
                     PerSecond(cpu, _cpu) * 100,
@@ -164,4 +167,5 @@ internal sealed partial class MetricsSampler(
 /// <param name="Totals">The monitor's own counters since power-on.</param>
 public sealed record VmSample(
     DateTimeOffset At, double CpuPercent, double ExitsPerSecond, double InterruptsPerSecond, double InstructionsPerSecond,
-    double FramesPerSecond, double ConsoleBytesPerSecond, long ResidentBytes, double CpuSeconds, ConsoleTotals Console, MachineMetrics Totals);
+    double FramesPerSecond, double ConsoleBytesPerSecond, long ResidentBytes, double CpuSeconds, ConsoleTotals Console,
+    MachineMetrics Totals);

@@ -31,16 +31,20 @@ public sealed class OperationContext(Operation operation, Func<int, string?, Tas
 
     public string? Actor => operation.Actor;
 
-    public T Input<T>() => JsonSerializer.Deserialize<T>(operation.Input, ApiJson.Options) ?? throw new OperationFailedException("The operation has no input.");
+    public T Input<T>() =>
+        JsonSerializer.Deserialize<T>(operation.Input, ApiJson.Options)
+            ?? throw new OperationFailedException("The operation has no input.");
 
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Tells how far the work is. Cheap to call often: writes are limited.</summary>
     /// <param name="percent">0 to 100.</param>
-    public Task ReportAsync(int percent, string? message = null) => report?.Invoke(Math.Clamp(percent, 0, 100), message) ?? Task.CompletedTask;
+    public Task ReportAsync(int percent, string? message = null) =>
+        report?.Invoke(Math.Clamp(percent, 0, 100), message) ?? Task.CompletedTask;
 
     /// <summary>Does work, and tells meanwhile how far it is. Work and reports end together.</summary>
-    public async Task ReportWhileAsync(Func<CancellationToken, Task> work, Func<int> percent, string message, CancellationToken cancellation)
+    public async Task ReportWhileAsync(
+        Func<CancellationToken, Task> work, Func<int> percent, string message, CancellationToken cancellation)
     {
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var running = work(abandon.Token);

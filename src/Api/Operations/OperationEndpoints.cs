@@ -19,16 +19,19 @@ public static class OperationEndpoints
     /// <summary>The longest that a request is held open by <c>?wait=</c>, in seconds.</summary>
     public const int LongestWait = 300;
 
-    private static readonly QueryParameter s_wait = new("wait", typeof(int), "Seconds to hold the answer until the operation has ended; 0 unless told.", Least: 0, Most: LongestWait);
+    private static readonly QueryParameter s_wait = new(
+        "wait", typeof(int), "Seconds to hold the answer until the operation has ended; 0 unless told.", Least: 0, Most: LongestWait);
 
     private static readonly ListOrders<Operation> s_orders = new(
-        all: false, ListOrder<Operation>.ById("-createdAt", operation => operation.Id, descending: true), ListOrder<Operation>.ById("createdAt", operation => operation.Id));
+        all: false, ListOrder<Operation>.ById("-createdAt", operation => operation.Id, descending: true),
+        ListOrder<Operation>.ById("createdAt", operation => operation.Id));
 
     public static void MapOperations(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/operations").WithTags("Operations");
         group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).Sorts(s_orders).WithSummary("List operations, newest first");
-        group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithMetadata(s_wait).WithSummary("Read an operation; ?wait=seconds waits for its end");
+        group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithMetadata(s_wait)
+            .WithSummary("Read an operation; ?wait=seconds waits for its end");
         group.MapPost("/{id:guid}/cancel", CancelAsync).RequireScope(Scopes.VmsWrite).WithSummary("Ask an operation to stop");
     }
 
@@ -42,7 +45,9 @@ public static class OperationEndpoints
         .ProducesProblem(StatusCodes.Status429TooManyRequests)
         .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
 
-    /// <summary>The 202 answer to a request that started an operation; with <c>?wait=</c> it is held until the operation has ended.</summary>
+    /// <summary>
+    /// The 202 answer to a request that started an operation; with <c>?wait=</c> it is held until the operation has ended.
+    /// </summary>
     public static async Task<IResult> AcceptedAsync(this OperationRunner runner, HttpContext context, Operation operation)
     {
         var wait = Wait(context.Request);
@@ -52,7 +57,8 @@ public static class OperationEndpoints
     }
 
     // Read, and held within its bounds, by the rules of queries before any endpoint.
-    private static TimeSpan Wait(HttpRequest request) => TimeSpan.FromSeconds(int.TryParse(request.Query[s_wait.Name], out int seconds) ? Math.Clamp(seconds, 0, LongestWait) : 0);
+    private static TimeSpan Wait(HttpRequest request) =>
+        TimeSpan.FromSeconds(int.TryParse(request.Query[s_wait.Name], out int seconds) ? Math.Clamp(seconds, 0, LongestWait) : 0);
 
     private static async Task<Results<Ok<Page<OperationView>>, ProblemHttpResult>> ListAsync(
         WebVmDbContext database,
@@ -70,10 +76,14 @@ public static class OperationEndpoints
         return page is null ? refusal! : TypedResults.Ok(page.Select(OperationView.From));
     }
 
-    private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, OperationRunner runner, CancellationToken cancellation) =>
-        await runner.WaitAsync(id, Wait(context.Request), cancellation) is { } operation ? TypedResults.Ok(OperationView.From(operation)) : Problems.NotFound("operation", id);
+    private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpContext context, OperationRunner runner, CancellationToken cancellation) =>
+        await runner.WaitAsync(id, Wait(context.Request), cancellation) is { } operation
+            ? TypedResults.Ok(OperationView.From(operation))
+            : Problems.NotFound("operation", id);
 
-    private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> CancelAsync(Guid id, OperationRunner runner, CancellationToken cancellation)
+    private static async Task<Results<Ok<OperationView>, ProblemHttpResult>> CancelAsync(
+        Guid id, OperationRunner runner, CancellationToken cancellation)
     {
         bool asked = await runner.CancelAsync(id, cancellation);
         if (await runner.WaitAsync(id, TimeSpan.Zero, cancellation) is not { } operation)
@@ -87,7 +97,8 @@ public static class OperationEndpoints
 
 /// <summary>An operation as clients see it.</summary>
 public sealed record OperationView(
-    Guid Id, string Kind, string Target, Guid? VmId, string? Actor, OperationState State, int Progress, string? Message, bool CancelRequested,
+    Guid Id, string Kind, string Target, Guid? VmId, string? Actor, OperationState State, int Progress, string? Message,
+    bool CancelRequested,
     JsonElement? Result, string? Error, DateTimeOffset CreatedAt, DateTimeOffset? StartedAt, DateTimeOffset? FinishedAt)
 {
     public static OperationView From(Operation o) =>

@@ -35,7 +35,8 @@ public sealed partial class OperationRunner(
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan WaitRecheck = TimeSpan.FromSeconds(1);
 
-    private readonly Dictionary<string, IOperationHandler> _handlers = handlers.ToDictionary(handler => handler.Kind, StringComparer.Ordinal);
+    private readonly Dictionary<string, IOperationHandler> _handlers = handlers.ToDictionary(
+        handler => handler.Kind, StringComparer.Ordinal);
     private readonly Channel<Waiting> _queue = Channel.CreateUnbounded<Waiting>();
     private readonly ConcurrentDictionary<Guid, CancellationTokenSource> _running = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource> _waiters = new();
@@ -56,13 +57,19 @@ public sealed partial class OperationRunner(
         return operation;
     }
 
-    /// <summary>Null when there is room for another operation; otherwise the answer: 429 when it is the VM that has too many, 503 when it is the service.</summary>
-    public static async Task<ProblemHttpResult?> RefusalAsync(WebVmDbContext database, HttpContext context, Guid? vmId, CancellationToken cancellation)
+    /// <summary>
+    /// Null when there is room for another operation; otherwise the answer: 429 when it is the VM that has too many, 503 when it is the
+    /// service.
+    /// </summary>
+    public static async Task<ProblemHttpResult?> RefusalAsync(
+        WebVmDbContext database, HttpContext context, Guid? vmId, CancellationToken cancellation)
     {
         var unfinished = database.Operations.Where(o => o.FinishedAt == null);
         var refusal = vmId is { } id && await unfinished.CountAsync(o => o.VmId == id, cancellation) >= MostForOneVm
             ? Problems.TooMany($"{MostForOneVm} operations on the VM have not ended; wait for them, or cancel some.")
-            : await unfinished.CountAsync(cancellation) >= MostInAll ? Problems.Unavailable($"{MostInAll} operations have not ended; come again later.") : null;
+            : await unfinished.CountAsync(cancellation) >= MostInAll
+                ? Problems.Unavailable($"{MostInAll} operations have not ended; come again later.")
+                : null;
         if (refusal is not null)
         {
             // Work takes longer than a moment.
@@ -84,7 +91,8 @@ public sealed partial class OperationRunner(
             await using var database = await databases.CreateDbContextAsync(cancellation);
             var operation = await database.Operations.AsNoTracking().SingleOrDefaultAsync(o => o.Id == id, cancellation);
             var left = time - Stopwatch.GetElapsedTime(start);
-            if (operation is null || operation.FinishedAt is not null || left <= TimeSpan.Zero || lifetime.ApplicationStopping.IsCancellationRequested)
+            if (operation is null || operation.FinishedAt is not null || left <= TimeSpan.Zero
+                || lifetime.ApplicationStopping.IsCancellationRequested)
             {
                 if (operation?.FinishedAt is not null || operation is null)
                 {
@@ -118,7 +126,8 @@ public sealed partial class OperationRunner(
     {
         await using (var database = await databases.CreateDbContextAsync(stoppingToken))
         {
-            foreach (var left in await database.Operations.Where(o => o.FinishedAt == null).OrderBy(o => o.Id).Select(o => new Waiting(o.Id, o.VmId, o.Target)).ToListAsync(stoppingToken))
+            foreach (var left in await database.Operations.Where(o => o.FinishedAt == null).OrderBy(o => o.Id)
+                .Select(o => new Waiting(o.Id, o.VmId, o.Target)).ToListAsync(stoppingToken))
             {
                 _queue.Writer.TryWrite(left);
             }
@@ -129,7 +138,9 @@ public sealed partial class OperationRunner(
         {
             await foreach (var waiting in _queue.Reader.ReadAllAsync(stoppingToken))
             {
-                _ = active.GetOrAdd(waiting.Id, key => RunOneAsync(waiting, stoppingToken).ContinueWith(_ => active.TryRemove(key, out var _), TaskScheduler.Default));
+                _ = active.GetOrAdd(
+                    waiting.Id, key => RunOneAsync(waiting, stoppingToken)
+                        .ContinueWith(_ => active.TryRemove(key, out var _), TaskScheduler.Default));
             }
         }
         catch (OperationCanceledException)
@@ -220,7 +231,8 @@ public sealed partial class OperationRunner(
             operation.Progress = 100;
             operation.State = OperationState.Succeeded;
         }
-        catch (Exception end) when ((end is OperationCanceledException || (end is OperationFailedException && cancel.IsCancellationRequested)) && !stopping.IsCancellationRequested)
+        catch (Exception end) when ((end is OperationCanceledException
+            || (end is OperationFailedException && cancel.IsCancellationRequested)) && !stopping.IsCancellationRequested)
         {
             // What fails because what it works on is taken away from it was cancelled.
             operation.State = OperationState.Cancelled;
@@ -248,7 +260,9 @@ public sealed partial class OperationRunner(
         operation.Message = null;
         // Reports go past the context, which therefore believes that there never was a message.
         database.Entry(operation).Property(o => o.Message).IsModified = true;
-        database.Record($"operation.{operation.State.ToString().ToLowerInvariant()}", $"/api/v1/operations/{operation.Id}", operation.VmId, operation.Error, new { operation.Kind, operation.Target });
+        database.Record(
+            $"operation.{operation.State.ToString().ToLowerInvariant()}", $"/api/v1/operations/{operation.Id}", operation.VmId,
+            operation.Error, new { operation.Kind, operation.Target });
         await SaveEndAsync(database, stopping);
     }
 
@@ -284,7 +298,8 @@ public sealed partial class OperationRunner(
             try
             {
                 await using var database = await databases.CreateDbContextAsync();
-                await database.Operations.Where(o => o.Id == id).ExecuteUpdateAsync(set => set.SetProperty(o => o.Progress, percent).SetProperty(o => o.Message, message));
+                await database.Operations.Where(o => o.Id == id)
+                    .ExecuteUpdateAsync(set => set.SetProperty(o => o.Progress, percent).SetProperty(o => o.Message, message));
             }
             catch (Exception away) when (DatabaseTrouble.Is(away))
             {

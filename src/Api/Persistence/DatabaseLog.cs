@@ -5,14 +5,16 @@ using Microsoft.Extensions.Logging;
 namespace WebVm.Api.Persistence;
 
 /// <summary>
-/// Logs commands that the database fails at, with what they were. EF Core's own messages would tell of a name that is taken as they tell of a
-/// table that is missing; they are off for connections and commands, and for the queries and changes that these belong to, and this takes their place.
+/// Logs commands that the database fails at, with what they were. EF Core's own messages would tell of a name that is taken as they tell of
+/// a table that is missing; they are off for connections and commands, and for the queries and changes that these belong to, and this takes
+/// their place.
 /// </summary>
 internal sealed partial class DatabaseLog(DatabaseOutage outage, ILogger<DatabaseLog> log) : DbCommandInterceptor, IDbConnectionInterceptor
 {
     public void ConnectionFailed(DbConnection connection, ConnectionErrorEventData eventData) => outage.Tell(eventData.Exception);
 
-    public Task ConnectionFailedAsync(DbConnection connection, ConnectionErrorEventData eventData, CancellationToken cancellationToken = default)
+    public Task ConnectionFailedAsync(
+        DbConnection connection, ConnectionErrorEventData eventData, CancellationToken cancellationToken = default)
     {
         outage.Tell(eventData.Exception);
         return Task.CompletedTask;
@@ -20,7 +22,8 @@ internal sealed partial class DatabaseLog(DatabaseOutage outage, ILogger<Databas
 
     public override void CommandFailed(DbCommand command, CommandErrorEventData eventData) => Tell(command, eventData);
 
-    public override Task CommandFailedAsync(DbCommand command, CommandErrorEventData eventData, CancellationToken cancellationToken = default)
+    public override Task CommandFailedAsync(
+        DbCommand command, CommandErrorEventData eventData, CancellationToken cancellationToken = default)
     {
         Tell(command, eventData);
         return Task.CompletedTask;

@@ -2,7 +2,10 @@ using Microsoft.Extensions.Logging;
 
 namespace WebVm.Api.Persistence;
 
-/// <summary>Tells of a database that is away: when it begins, once a minute while it lasts, and when it is over. Everything that needs it fails meanwhile, and says so here.</summary>
+/// <summary>
+/// Tells of a database that is away: when it begins, once a minute while it lasts, and when it is over. Everything that needs it fails
+/// meanwhile, and says so here.
+/// </summary>
 public sealed partial class DatabaseOutage(TimeProvider time, ILogger<DatabaseOutage> log)
 {
     private static readonly TimeSpan Reminder = TimeSpan.FromMinutes(1);
@@ -52,7 +55,8 @@ public sealed partial class DatabaseOutage(TimeProvider time, ILogger<DatabaseOu
     }
 
     // The framework wraps what happened in words about itself. One line, however many the message has.
-    private static string Reason(Exception failure) => (failure.InnerException is { } cause && DatabaseTrouble.Is(failure) ? cause : failure).Message.ReplaceLineEndings(" ");
+    private static string Reason(Exception failure) =>
+        (failure.InnerException is { } cause && DatabaseTrouble.Is(failure) ? cause : failure).Message.ReplaceLineEndings(" ");
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The database does not answer: {Reason}")]
     private static partial void LogBegan(ILogger log, string reason);

@@ -2,7 +2,9 @@ using Npgsql;
 
 namespace WebVm.Api.Persistence;
 
-/// <summary>What the database refuses for what a request asks of it: answered with 4xx, and nothing that is wrong with the service.</summary>
+/// <summary>
+/// What the database refuses for what a request asks of it: answered with 4xx, and nothing that is wrong with the service.
+/// </summary>
 internal static class DatabaseRefusal
 {
     /// <summary>Something unique, a name above all, is taken.</summary>
@@ -12,7 +14,8 @@ internal static class DatabaseRefusal
     public static bool IsOrphaned(Exception? failure) => Find(failure)?.SqlState == PostgresErrorCodes.ForeignKeyViolation;
 
     /// <summary>PostgreSQL's text holds every character but U+0000.</summary>
-    public static bool IsUnstorable(Exception? failure) => Find(failure)?.SqlState is PostgresErrorCodes.CharacterNotInRepertoire or PostgresErrorCodes.UntranslatableCharacter;
+    public static bool IsUnstorable(Exception? failure) =>
+        Find(failure)?.SqlState is PostgresErrorCodes.CharacterNotInRepertoire or PostgresErrorCodes.UntranslatableCharacter;
 
     /// <summary>Any of these.</summary>
     public static bool Is(Exception? failure) => IsTaken(failure) || IsOrphaned(failure) || IsUnstorable(failure);

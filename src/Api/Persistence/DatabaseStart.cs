@@ -12,7 +12,8 @@ namespace WebVm.Api.Persistence;
 /// Brings the database up before anything uses it: the private cluster where there is no connection string, then the migrations,
 /// under a lock that several services on one database share. Afterwards it restarts a private cluster that died.
 /// </summary>
-internal sealed class DatabaseStart(IServiceProvider services, DatabaseAddress address, DatabaseOutage outage) : BackgroundService, IAsyncDisposable
+internal sealed class DatabaseStart(IServiceProvider services, DatabaseAddress address, DatabaseOutage outage)
+    : BackgroundService, IAsyncDisposable
 {
     // Any constant will do; it only has to be the same in every WebVm.
     private const long MigrationLock = 0x5765_6256_6d00_0001;
@@ -97,7 +98,8 @@ internal sealed class DatabaseStart(IServiceProvider services, DatabaseAddress a
             string[] unknown = isNew ? [] : [.. (await database.GetAppliedMigrationsAsync(cancellation)).Except(database.GetMigrations())];
             if (unknown.Length > 0)
             {
-                throw new ClusterException($"The database was used by a newer WebVm (migration {unknown[^1]} is not known here). Start that version, or restore a backup.");
+                throw new ClusterException(
+                    $"The database was used by a newer WebVm (migration {unknown[^1]} is not known here). Start that version, or restore a backup.");
             }
 
             await database.MigrateAsync(cancellation);

@@ -7,7 +7,8 @@ namespace WebVm.Api.Persistence;
 /// <summary>Tells a database that is away or full, which is nobody's fault and passes, from everything else.</summary>
 internal static class DatabaseTrouble
 {
-    // PostgreSQL, appendix A: class 08 connection, 53 insufficient resources (disk, memory, connections), 57 operator intervention, 58 system error.
+    // PostgreSQL, appendix A: class 08 connection, 53 insufficient resources (disk, memory, connections), 57 operator intervention, 58
+    // system error.
     private static readonly string[] Passing = ["08", "53", "57", "58"];
 
     public static bool Is(Exception? failure) => failure switch

@@ -6,10 +6,11 @@ using WebVm.Api.Settings;
 namespace WebVm.Api.Persistence;
 
 /// <summary>
-/// Holds, as long as the service lives, a lock on the database of its machines: a second service with another data folder would not find the
-/// runs of the first, and start every machine once more.
+/// Holds, as long as the service lives, a lock on the database of its machines: a second service with another data folder would not find
+/// the runs of the first, and start every machine once more.
 /// </summary>
-internal sealed partial class MachinesLock(DatabaseAddress address, IHostApplicationLifetime lifetime, ILogger<MachinesLock> log) : BackgroundService
+internal sealed partial class MachinesLock(DatabaseAddress address, IHostApplicationLifetime lifetime, ILogger<MachinesLock> log)
+    : BackgroundService
 {
     // Any constant will do; it only has to be the same in every WebVm.
     private const long Lock = 0x5765_6256_6d00_0002;
@@ -77,7 +78,9 @@ internal sealed partial class MachinesLock(DatabaseAddress address, IHostApplica
     private async Task<bool> TryTakeAsync(CancellationToken cancellation)
     {
         await LetGoAsync();
-        _holder = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(address.ConnectionString) { Pooling = false, ApplicationName = "webvm machines" }.ConnectionString);
+        _holder = new NpgsqlConnection(
+            new NpgsqlConnectionStringBuilder(
+                address.ConnectionString) { Pooling = false, ApplicationName = "webvm machines" }.ConnectionString);
         await _holder.OpenAsync(cancellation);
         for (var waited = TimeSpan.Zero; ; waited += Poll)
         {
@@ -105,6 +108,7 @@ internal sealed partial class MachinesLock(DatabaseAddress address, IHostApplica
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "Another service has taken the machines of this database; this one ends, and leaves them running")]
+    [LoggerMessage(Level = LogLevel.Critical,
+        Message = "Another service has taken the machines of this database; this one ends, and leaves them running")]
     private static partial void LogTaken(ILogger log);
 }

@@ -23,15 +23,23 @@ internal static class PersistenceModule
                 return DatabaseAddress.Of(connectionString, options.DatabasePassword);
             }
 
-            var cluster = new PrivateCluster(Path.Combine(options.Data, "postgres"), options.PostgresPrograms, provider.GetRequiredService<ILogger<PrivateCluster>>());
+            var cluster = new PrivateCluster(
+                Path.Combine(options.Data, "postgres"), options.PostgresPrograms, provider.GetRequiredService<ILogger<PrivateCluster>>());
             return new DatabaseAddress(cluster.ConnectionString, cluster);
         });
         services.AddSingleton<DatabaseOutage>();
         services.AddSingleton<DatabaseLog>();
         services.AddDbContextFactory<WebVmDbContext>((provider, database) => database
-            .UseNpgsql(provider.GetRequiredService<DatabaseAddress>().ConnectionString, npgsql => npgsql.EnableRetryOnFailure(MostRetries, LongestRetryDelay, [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow]))
+            .UseNpgsql(
+                provider.GetRequiredService<DatabaseAddress>().ConnectionString,
+                npgsql => npgsql.EnableRetryOnFailure(
+                    MostRetries, LongestRetryDelay, [PostgresErrorCodes.AdminShutdown, PostgresErrorCodes.CannotConnectNow]))
             .AddInterceptors(provider.GetRequiredService<DatabaseLog>())
-            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandError, LogLevel.Debug), (RelationalEventId.ConnectionError, LogLevel.Debug), (CoreEventId.ExecutionStrategyRetrying, LogLevel.Debug), (CoreEventId.SaveChangesFailed, LogLevel.Debug), (CoreEventId.QueryIterationFailed, LogLevel.Debug))));
+            .ConfigureWarnings(
+                warnings => warnings.Log(
+                    (RelationalEventId.CommandError, LogLevel.Debug), (RelationalEventId.ConnectionError, LogLevel.Debug),
+                    (CoreEventId.ExecutionStrategyRetrying, LogLevel.Debug), (CoreEventId.SaveChangesFailed, LogLevel.Debug),
+                    (CoreEventId.QueryIterationFailed, LogLevel.Debug))));
         services.AddHostedService<DatabaseStart>();
         services.AddHostedService<MachinesLock>();
     }

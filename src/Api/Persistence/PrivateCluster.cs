@@ -11,7 +11,8 @@ namespace WebVm.Api.Persistence;
 
 /// <summary>
 /// A PostgreSQL cluster of the service's own, in its data directory: reachable only through a Unix socket in a folder that only
-/// its owner enters, and by the service's own account alone, which the kernel tells it (peer). PostgreSQL refuses to run as root; then its own account is used.
+/// its owner enters, and by the service's own account alone, which the kernel tells it (peer). PostgreSQL refuses to run as root; then its
+/// own account is used.
 /// </summary>
 public sealed partial class PrivateCluster(string folder, string? programFolder, ILogger<PrivateCluster> log) : IDisposable
 {
@@ -88,9 +89,12 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
             int attempts = File.Exists(PidFile) ? AttemptsAfterCrash : 1;
             RemoveStalePidFile();
             LogStarting(log, DataFolder);
-            string options = $"-c listen_addresses='' -c unix_socket_directories='{SocketFolder}' -c unix_socket_permissions=0700 -c hba_file='{AccessFile}' -c ident_file='{IdentityFile}'";
+            string options =
+                $"-c listen_addresses='' -c unix_socket_directories='{SocketFolder}' -c unix_socket_permissions=0700 -c hba_file='{AccessFile}' -c ident_file='{IdentityFile}'";
             string logFile = Path.Combine(folder, "postgresql.log");
-            while (await RunAsync(programs, "pg_ctl", ["start", "-w", "-t", "120", "-D", DataFolder, "-l", logFile, "-o", options], cancellation) is { ExitCode: not 0 } started)
+            while (await RunAsync(
+                programs, "pg_ctl", ["start", "-w", "-t", "120", "-D", DataFolder, "-l", logFile, "-o", options],
+                cancellation) is { ExitCode: not 0 } started)
             {
                 if (--attempts > 0)
                 {
@@ -98,7 +102,8 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
                     continue;
                 }
 
-                throw new ClusterException($"The private PostgreSQL cluster did not start; its log is {logFile}. {SpaceLeft()}{Complaint(started.Output)}");
+                throw new ClusterException(
+                    $"The private PostgreSQL cluster did not start; its log is {logFile}. {SpaceLeft()}{Complaint(started.Output)}");
             }
 
             await CreateDatabaseAsync(cancellation);
@@ -115,7 +120,8 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         try
         {
             // After a crash of the host or in a container the number may be another's by now.
-            return CommandLine() is { } command && Path.GetFileName(command[0]) is "postgres" or "postmaster" && command.Contains(DataFolder);
+            return CommandLine() is { } command && Path.GetFileName(command[0]) is "postgres" or "postmaster"
+                && command.Contains(DataFolder);
         }
         catch (Exception failure) when (failure is IOException or InvalidOperationException)
         {
@@ -125,7 +131,8 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
 
     /// <summary>Of the process that the pid file names.</summary>
     private string[]? CommandLine() =>
-        CheckedFile.TryRead(PidFile, MostPidFile) is { } text && int.TryParse(Encoding.ASCII.GetString(text).Split('\n')[0], CultureInfo.InvariantCulture, out int id)
+        CheckedFile.TryRead(PidFile, MostPidFile) is { } text
+            && int.TryParse(Encoding.ASCII.GetString(text).Split('\n')[0], CultureInfo.InvariantCulture, out int id)
             ? File.ReadAllText($"/proc/{id}/cmdline").Split('\0')
             : null;
 
@@ -164,10 +171,13 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         }
 
         var made = await RunAsync(
-            programs, "initdb", ["-D", begun, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject", "--data-checksums", "--no-sync"], cancellation);
+            programs, "initdb", ["-D", begun, "-U", Superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject",
+                "--data-checksums", "--no-sync"],
+            cancellation);
         if (made.ExitCode != 0)
         {
-            throw new ClusterException($"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{Complaint(made.Output)}");
+            throw new ClusterException(
+                $"The private PostgreSQL cluster could not be made in {DataFolder}. {SpaceLeft()}{Complaint(made.Output)}");
         }
 
         // As initdb itself does it, which begins with each file's data, it takes twice as long as all the rest.
@@ -177,7 +187,8 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         }
         catch (LinuxException failure)
         {
-            throw new ClusterException($"The private PostgreSQL cluster could not be written to the disk in {DataFolder}. {SpaceLeft()}{failure.Message}");
+            throw new ClusterException(
+                $"The private PostgreSQL cluster could not be written to the disk in {DataFolder}. {SpaceLeft()}{failure.Message}");
         }
 
         if (Directory.Exists(DataFolder))
@@ -198,13 +209,18 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         }
     }
 
-    private string SpaceLeft() => new DriveInfo(folder).AvailableFreeSpace is var bytes && bytes < LittleSpace ? $"There are {bytes >> 20} MiB left on its disk. " : "";
+    private string SpaceLeft() =>
+        new DriveInfo(folder).AvailableFreeSpace is var bytes && bytes < LittleSpace
+            ? $"There are {bytes >> 20} MiB left on its disk. "
+            : "";
 
     // Of all that PostgreSQL's programs say about their work, the line about its failure.
     private static string Complaint(string output)
     {
         string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        string complaint = lines.FirstOrDefault(line => line.Contains("FATAL:", StringComparison.Ordinal) || line.Contains("error:", StringComparison.Ordinal)) ?? lines.LastOrDefault() ?? "";
+        string complaint = lines.FirstOrDefault(
+            line => line.Contains("FATAL:", StringComparison.Ordinal) || line.Contains("error:", StringComparison.Ordinal))
+                ?? lines.LastOrDefault() ?? "";
         return Environment.IsPrivilegedProcess && complaint.Contains("Permission denied", StringComparison.Ordinal)
             ? $"The service is root, and its database runs as {Account}, which has to be let into every folder above it: {complaint}"
             : complaint;
@@ -240,7 +256,10 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         }
     }
 
-    /// <summary>One line each: the service's account is the superuser, over the socket; nobody else is anybody (PostgreSQL's "Client Authentication").</summary>
+    /// <summary>
+    /// One line each: the service's account is the superuser, over the socket; nobody else is anybody (PostgreSQL's "Client
+    /// Authentication").
+    /// </summary>
     /// <exception cref="ClusterException">The disk is full, or fails.</exception>
     private void WriteAccess()
     {
@@ -266,7 +285,10 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
         }
     }
 
-    /// <summary>The cluster's folder is given to its account by root once, before that account has anything in it; what is inside, that account makes.</summary>
+    /// <summary>
+    /// The cluster's folder is given to its account by root once, before that account has anything in it; what is inside, that account
+    /// makes.
+    /// </summary>
     /// <exception cref="ClusterException">Something else has the name.</exception>
     private async Task PrepareFoldersAsync(CancellationToken cancellation)
     {
@@ -283,30 +305,37 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
 
         if (await RunAsync("/bin", "mkdir", ["-p", "-m", "0700", SocketFolder], cancellation) is { ExitCode: not 0 } failed)
         {
-            throw new ClusterException($"The folder {SocketFolder} for the database's socket could not be made. {SpaceLeft()}{Complaint(failed.Output)}");
+            throw new ClusterException(
+                $"The folder {SocketFolder} for the database's socket could not be made. {SpaceLeft()}{Complaint(failed.Output)}");
         }
 
         // Below a folder that everybody writes to, somebody may have been there first.
-        if (FileIdentity.Of(SocketFolder) is not { IsDirectory: true } sockets || FileIdentity.Of(folder) is not { IsDirectory: true } own || sockets.Owner != own.Owner || (sockets.Mode & ForOthers) != 0)
+        if (FileIdentity.Of(SocketFolder) is not { IsDirectory: true } sockets || FileIdentity.Of(folder) is not { IsDirectory: true } own
+            || sockets.Owner != own.Owner || (sockets.Mode & ForOthers) != 0)
         {
             throw new ClusterException($"The folder {SocketFolder} for the database's socket is not the service's own.");
         }
     }
 
     /// <summary>The major version that the data are of; null when there are none.</summary>
-    private string? ReadVersion() => CheckedFile.TryRead(Path.Combine(DataFolder, "PG_VERSION"), MostVersion) is { } text ? Encoding.ASCII.GetString(text).Trim() : null;
+    private string? ReadVersion() =>
+        CheckedFile.TryRead(Path.Combine(DataFolder, "PG_VERSION"), MostVersion) is { } text ? Encoding.ASCII.GetString(text).Trim() : null;
 
     private string FindPrograms()
     {
         if (programFolder is { Length: > 0 })
         {
-            return File.Exists(Path.Combine(programFolder, "initdb")) ? programFolder : throw new ClusterException($"There is no PostgreSQL in {programFolder}, which WEBVM_POSTGRES_PROGRAMS names.");
+            return File.Exists(Path.Combine(programFolder, "initdb"))
+                ? programFolder
+                : throw new ClusterException($"There is no PostgreSQL in {programFolder}, which WEBVM_POSTGRES_PROGRAMS names.");
         }
 
         string? wanted = ReadVersion();
         const string debian = "/usr/lib/postgresql";
         var installed = Directory.Exists(debian)
-            ? Directory.GetDirectories(debian).OrderByDescending(path => int.TryParse(Path.GetFileName(path), out int version) ? version : 0).ToArray()
+            ? Directory.GetDirectories(debian)
+                .OrderByDescending(path => int.TryParse(Path.GetFileName(path), out int version) ? version : 0)
+                .ToArray()
             : [];
         string? choice = installed.FirstOrDefault(path => Path.GetFileName(path) == wanted) ?? installed.FirstOrDefault();
         if (choice is not null)
@@ -314,11 +343,14 @@ public sealed partial class PrivateCluster(string folder, string? programFolder,
             return Path.Combine(choice, "bin");
         }
 
-        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').FirstOrDefault(path => File.Exists(Path.Combine(path, "initdb")))
-            ?? throw new ClusterException("PostgreSQL is not installed. Install the package \"postgresql\", or set WEBVM_DATABASE to a connection string.");
+        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
+            .FirstOrDefault(path => File.Exists(Path.Combine(path, "initdb")))
+            ?? throw new ClusterException(
+                "PostgreSQL is not installed. Install the package \"postgresql\", or set WEBVM_DATABASE to a connection string.");
     }
 
-    private static async Task<(int ExitCode, string Output)> RunAsync(string programs, string program, string[] arguments, CancellationToken cancellation)
+    private static async Task<(int ExitCode, string Output)> RunAsync(
+        string programs, string program, string[] arguments, CancellationToken cancellation)
     {
         string path = Path.Combine(programs, program);
         var start = Environment.IsPrivilegedProcess

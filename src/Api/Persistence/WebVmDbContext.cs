@@ -77,12 +77,14 @@ public sealed class WebVmDbContext(DbContextOptions<WebVmDbContext> options) : D
 
             foreach (var index in entity.GetIndexes())
             {
-                index.SetDatabaseName($"ix_{entity.GetTableName()}_{string.Join('_', index.Properties.Select(p => SnakeCase.From(p.Name)))}");
+                index.SetDatabaseName(
+                    $"ix_{entity.GetTableName()}_{string.Join('_', index.Properties.Select(p => SnakeCase.From(p.Name)))}");
             }
 
             foreach (var foreign in entity.GetForeignKeys())
             {
-                foreign.SetConstraintName($"fk_{entity.GetTableName()}_{string.Join('_', foreign.Properties.Select(p => SnakeCase.From(p.Name)))}");
+                foreign.SetConstraintName(
+                    $"fk_{entity.GetTableName()}_{string.Join('_', foreign.Properties.Select(p => SnakeCase.From(p.Name)))}");
             }
         }
     }

@@ -10,11 +10,12 @@ using WebVm.Api.Settings;
 namespace WebVm.Api.Retention;
 
 /// <summary>
-/// Deletes what is older than the settings keep: events, audit, ended operations, expired sessions, names of what is gone, answers to idempotency keys. In batches, so that no
-/// request waits for it, and harmless when several services on one database do it at once.
+/// Deletes what is older than the settings keep: events, audit, ended operations, expired sessions, names of what is gone, answers to
+/// idempotency keys. In batches, so that no request waits for it, and harmless when several services on one database do it at once.
 /// </summary>
 internal sealed partial class Housekeeper(
-    IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, IOptions<ServiceOptions> options, TimeProvider time, ILogger<Housekeeper> log) : BackgroundService
+    IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, IOptions<ServiceOptions> options, TimeProvider time,
+    ILogger<Housekeeper> log) : BackgroundService
 {
     public const int BatchSize = 5000;
 
@@ -42,7 +43,8 @@ internal sealed partial class Housekeeper(
         var auditFrom = now - TimeSpan.FromDays(settings.KeepAuditDays);
         var operationsFrom = now - TimeSpan.FromDays(settings.KeepOperationsDays);
         // As long as any record may tell of what had the name.
-        var namesFrom = now - TimeSpan.FromDays(Math.Max(settings.KeepAuditDays, Math.Max(settings.KeepEventsDays, settings.KeepOperationsDays)));
+        var namesFrom = now - TimeSpan.FromDays(
+            Math.Max(settings.KeepAuditDays, Math.Max(settings.KeepEventsDays, settings.KeepOperationsDays)));
         var keysFrom = now - TimeSpan.FromHours(settings.KeepIdempotencyHours);
         // Each in the order of an index, so that a sweep that finds nothing reads nothing.
         return await DeleteAsync(database.Events.Where(e => e.Id <= firstKept).OrderBy(e => e.Id), cancellation)
@@ -73,8 +75,8 @@ internal sealed partial class Housekeeper(
     }
 
     /// <summary>
-    /// Who was answering when a service was killed answers no more. A private database has no other service: its keys are free at once; in a
-    /// shared one they are when <see cref="IdempotencyFilter.LongestAnswer"/> has passed.
+    /// Who was answering when a service was killed answers no more. A private database has no other service: its keys are free at once; in
+    /// a shared one they are when <see cref="IdempotencyFilter.LongestAnswer"/> has passed.
     /// </summary>
     private async Task ReleaseAbandonedKeysAsync(CancellationToken cancellation)
     {

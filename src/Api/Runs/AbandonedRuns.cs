@@ -6,10 +6,11 @@ using WebVm.Api.Persistence;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// Ends, when the service starts, the runs that no VM has: a service was killed between taking a run off its VM and deleting its folder, or the
-/// VM is gone. A monitor that is still there is killed.
+/// Ends, when the service starts, the runs that no VM has: a service was killed between taking a run off its VM and deleting its folder, or
+/// the VM is gone. A monitor that is still there is killed.
 /// </summary>
-internal sealed partial class AbandonedRuns(IDbContextFactory<WebVmDbContext> databases, VmFiles files, ControlGroups groups, ILogger<AbandonedRuns> log) : BackgroundService
+internal sealed partial class AbandonedRuns(
+    IDbContextFactory<WebVmDbContext> databases, VmFiles files, ControlGroups groups, ILogger<AbandonedRuns> log) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {

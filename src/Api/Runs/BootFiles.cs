@@ -6,8 +6,8 @@ using WebVm.Vmm.Host;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// The images behind the names "kernel" and "initrd" that a monitor knows its files by. Kept beside the machine's spec and in every state that
-/// is saved of it, because a guest that resets boots what it was started with.
+/// The images behind the names "kernel" and "initrd" that a monitor knows its files by. Kept beside the machine's spec and in every state
+/// that is saved of it, because a guest that resets boots what it was started with.
 /// </summary>
 /// <param name="Kernel">Below the folder of the images.</param>
 /// <param name="Initrd">Below the folder of the images.</param>
@@ -20,7 +20,8 @@ internal sealed record BootFiles(string? Kernel, string? Initrd)
     private const int MaximumLength = 4096;
     private const int LongestDescription = 64 << 20;
 
-    public static BootFiles Of(ImageStore store, string kernel, string? initrd) => new(store.Relative(kernel), initrd is null ? null : store.Relative(initrd));
+    public static BootFiles Of(ImageStore store, string kernel, string? initrd) =>
+        new(store.Relative(kernel), initrd is null ? null : store.Relative(initrd));
 
     /// <summary>Null when the folder has none.</summary>
     public static BootFiles? Read(string folder)
@@ -37,9 +38,12 @@ internal sealed record BootFiles(string? Kernel, string? Initrd)
         }
     }
 
-    public void Write(string folder) => PrivateFile.Write(Path.Combine(folder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, BootFilesJson.Default.BootFiles));
+    public void Write(string folder) =>
+        PrivateFile.Write(Path.Combine(folder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, BootFilesJson.Default.BootFiles));
 
-    /// <summary>The files to hand to a monitor by their names. An image that is gone is not among them: only a reset would miss it.</summary>
+    /// <summary>
+    /// The files to hand to a monitor by their names. An image that is gone is not among them: only a reset would miss it.
+    /// </summary>
     public IEnumerable<(string Name, string Path)> Find(ImageStore store)
     {
         foreach (var (name, relative) in new[] { (KernelName, Kernel), (InitrdName, Initrd) })
@@ -51,7 +55,9 @@ internal sealed record BootFiles(string? Kernel, string? Initrd)
         }
     }
 
-    /// <summary>States of builds that named images by path: those very names, as far as they lead to images of this service and to nothing else.</summary>
+    /// <summary>
+    /// States of builds that named images by path: those very names, as far as they lead to images of this service and to nothing else.
+    /// </summary>
     public static IEnumerable<(string Name, string Path)> FindInDescription(string folder, ImageStore store)
     {
         if (CheckedFile.TryRead(Path.Combine(folder, SavedFiles.Description), LongestDescription) is not { } content)

@@ -6,9 +6,10 @@ using WebVm.Api.Settings;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// A control group for each monitor, where the service has one that it may divide (cgroups(7), version 2; systemd's Delegate=): all that ever came of a
-/// monitor is in it, is counted there, and ends with it. In the service's own group no controllers are enabled: a group with controllers takes no processes
-/// of its own, and systemd has to start the next service in this one. In a group that is named, and holds nothing else, a monitor's threads are bounded.
+/// A control group for each monitor, where the service has one that it may divide (cgroups(7), version 2; systemd's Delegate=): all that
+/// ever came of a monitor is in it, is counted there, and ends with it. In the service's own group no controllers are enabled: a group with
+/// controllers takes no processes of its own, and systemd has to start the next service in this one. In a group that is named, and holds
+/// nothing else, a monitor's threads are bounded.
 /// </summary>
 public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILogger<ControlGroups> log)
 {
@@ -25,7 +26,8 @@ public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILog
     };
 
     /// <summary>What monitors are kept by here, these groups included.</summary>
-    public Isolation Complete(Isolation walls) => _own is null || walls.Level == Isolation.None ? walls : walls with { Walls = [.. walls.Walls, Isolation.Group] };
+    public Isolation Complete(Isolation walls) =>
+        _own is null || walls.Level == Isolation.None ? walls : walls with { Walls = [.. walls.Walls, Isolation.Group] };
 
     /// <summary>Makes the run's group.</summary>
     /// <returns>Its folder; null where there is none to be had.</returns>
@@ -82,7 +84,10 @@ public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILog
         }
     }
 
-    /// <summary>The group that a process is in by its /proc/PID/cgroup, if this account may move processes in it: that is what delegation is. Null otherwise.</summary>
+    /// <summary>
+    /// The group that a process is in by its /proc/PID/cgroup, if this account may move processes in it: that is what delegation is. Null
+    /// otherwise.
+    /// </summary>
     internal static string? Delegated(string groups, string hierarchy)
     {
         string? path = groups.Split('\n').FirstOrDefault(line => line.StartsWith("0::/", StringComparison.Ordinal))?[4..];
@@ -104,9 +109,14 @@ public sealed partial class ControlGroups(IOptions<ServiceOptions> options, ILog
     }
 
     // Root may write to all groups, and to be let is to be given only for others.
-    private static string? Delegated() => !Environment.IsPrivilegedProcess && File.Exists("/proc/self/cgroup") ? Delegated(File.ReadAllText("/proc/self/cgroup"), Hierarchy) : null;
+    private static string? Delegated() =>
+        !Environment.IsPrivilegedProcess && File.Exists("/proc/self/cgroup")
+            ? Delegated(File.ReadAllText("/proc/self/cgroup"), Hierarchy)
+            : null;
 
-    /// <summary>Has the groups below bound their threads, for which keepers set the limit. That the host has no such controller is no failure.</summary>
+    /// <summary>
+    /// Has the groups below bound their threads, for which keepers set the limit. That the host has no such controller is no failure.
+    /// </summary>
     private static string WithThreadsCounted(string folder)
     {
         try

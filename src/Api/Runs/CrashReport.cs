@@ -3,7 +3,9 @@ using WebVm.Api.Persistence.Entities;
 
 namespace WebVm.Api.Runs;
 
-/// <summary>What is kept of a run that crashed: the last screen, and the end of what it wrote to its serial port. One per VM, the latest.</summary>
+/// <summary>
+/// What is kept of a run that crashed: the last screen, and the end of what it wrote to its serial port. One per VM, the latest.
+/// </summary>
 internal static class CrashReport
 {
     /// <summary>Bytes of serial output: some hundred lines, a kernel's last words and what led to them.</summary>

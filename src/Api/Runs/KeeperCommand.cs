@@ -19,7 +19,10 @@ internal static class KeeperCommand
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        var inherited = s_inherited.Select(name => (name, value: Environment.GetEnvironmentVariable(name))).Where(variable => variable.value is not null).ToArray();
+        var inherited =
+            s_inherited.Select(name => (name, value: Environment.GetEnvironmentVariable(name)))
+                .Where(variable => variable.value is not null)
+                .ToArray();
         start.Environment.Clear();
         foreach (var (name, value) in inherited)
         {

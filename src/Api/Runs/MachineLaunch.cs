@@ -61,7 +61,10 @@ internal sealed partial class MachineLaunch(Guid id, VmAgentServices services, P
         }
     }
 
-    /// <summary>Whether the monitor should have answered by now. One that a service before this one launched has its time from the first question on.</summary>
+    /// <summary>
+    /// Whether the monitor should have answered by now. One that a service before this one launched has its time from the first question
+    /// on.
+    /// </summary>
     public bool IsOverdue()
     {
         _launchedAt = _launchedAt == 0 ? Stopwatch.GetTimestamp() : _launchedAt;

@@ -17,7 +17,8 @@ internal sealed class MachineSaving(Guid id, VmAgentServices services, PowerReco
 
     /// <param name="paused">What the machine was before.</param>
     /// <returns>Whether the state is there. If not, the guest is what it was before, or stands still for what came meanwhile.</returns>
-    public async Task<bool> SaveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, bool paused, CancellationToken cancellation)
+    public async Task<bool> SaveAsync(
+        WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, bool paused, CancellationToken cancellation)
     {
         await record.ObserveAsync(database, vm, ObservedPower.Saving, null, cancellation);
         using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);

@@ -7,8 +7,8 @@ using WebVm.Vmm.Host;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// What the machines that run have been promised of the host's memory. A guest takes its memory page by page, when it first writes to it: so what is
-/// free now is spoken for by those that run, as far as they have not taken theirs yet.
+/// What the machines that run have been promised of the host's memory. A guest takes its memory page by page, when it first writes to it:
+/// so what is free now is spoken for by those that run, as far as they have not taken theirs yet.
 /// </summary>
 internal sealed class MemoryBudget(IOptions<ServiceOptions> options)
 {
@@ -20,11 +20,14 @@ internal sealed class MemoryBudget(IOptions<ServiceOptions> options)
     /// <summary>Where the host's memory is read; a test has another.</summary>
     public Func<HostMemory> Host { get; init; } = HostMemory.Read;
 
-    /// <summary>Bytes that a new machine can have without anybody's promise being broken; negative when too much has been promised already.</summary>
+    /// <summary>
+    /// Bytes that a new machine can have without anybody's promise being broken; negative when too much has been promised already.
+    /// </summary>
     public long Left => LeftBesides(Guid.Empty);
 
     /// <summary>Promises a machine its memory. Of several at once each counts those before it.</summary>
-    /// <returns>What is wrong with that, in a sentence; null when there is enough, or nobody wants to know. A machine that is refused has no promise.</returns>
+    /// <returns>What is wrong with that, in a sentence; null when there is enough, or nobody wants to know. A machine that is refused has
+    /// no promise.</returns>
     public string? Promise(Guid vm, long memory)
     {
         lock (_lock)
@@ -32,7 +35,8 @@ internal sealed class MemoryBudget(IOptions<ServiceOptions> options)
             long left = LeftBesides(vm);
             string? shortage = Policy == MemoryOvercommit.Allow || memory <= left
                 ? null
-                : $"The machine may take {Mebibytes(memory)}, but the host has only {Mebibytes(Math.Max(0, left))} left beside what the running machines may still take.";
+                : $"The machine may take {Mebibytes(
+                    memory)}, but the host has only {Mebibytes(Math.Max(0, left))} left beside what the running machines may still take.";
             if (shortage is null || Policy != MemoryOvercommit.Refuse)
             {
                 _promises[vm] = new Share(memory, null);
@@ -49,7 +53,9 @@ internal sealed class MemoryBudget(IOptions<ServiceOptions> options)
     public void Release(Guid vm) => _promises.TryRemove(vm, out _);
 
     private long LeftBesides(Guid vm) =>
-        Host().Available - _promises.Where(promise => promise.Key != vm).Sum(promise => Math.Max(0, promise.Value.Memory - (promise.Value.Monitor is { } monitor ? HostMemory.ResidentOf(monitor) : 0)));
+        Host().Available - _promises.Where(promise => promise.Key != vm)
+            .Sum(promise => Math.Max(
+                0, promise.Value.Memory - (promise.Value.Monitor is { } monitor ? HostMemory.ResidentOf(monitor) : 0)));
 
     private static string Mebibytes(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes >> 20:N0} MiB");
 

@@ -38,7 +38,9 @@ internal static class MonitorEnd
         await AwaitEndAsync(run, cancellation);
     }
 
-    /// <summary>Presses the power button (a paused machine is resumed for it), and pulls the plug of a guest that is still up at the deadline.</summary>
+    /// <summary>
+    /// Presses the power button (a paused machine is resumed for it), and pulls the plug of a guest that is still up at the deadline.
+    /// </summary>
     /// <param name="client">Null when there is no connection: then nobody can be asked.</param>
     /// <param name="hurry">Ends the guest's time at once.</param>
     /// <returns>Whether the guest went by itself.</returns>

@@ -9,8 +9,11 @@ using WebVm.Api.Settings;
 
 namespace WebVm.Api.Runs;
 
-/// <summary>What walls this host lets the service build around its monitors: found out once, at the start, by having the keeper build them.</summary>
-public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, ControlGroups groups, ILogger<MonitorIsolation> log) : IHostedService
+/// <summary>
+/// What walls this host lets the service build around its monitors: found out once, at the start, by having the keeper build them.
+/// </summary>
+public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, ControlGroups groups, ILogger<MonitorIsolation> log)
+    : IHostedService
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
@@ -51,7 +54,9 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
         return Task.CompletedTask;
     }
 
-    /// <summary>Tells builds that this program is still started from (scripts/common.sh, is_held): they cannot look into this process.</summary>
+    /// <summary>
+    /// Tells builds that this program is still started from (scripts/common.sh, is_held): they cannot look into this process.
+    /// </summary>
     private SafeFileHandle? Hold()
     {
         try
@@ -67,9 +72,11 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
     }
 
     private string Refusal(Isolation best) =>
-        $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString().ToLowerInvariant()}, and this host lets the service build {Describe(best)} only{Obstacles(best)}.";
+        $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString()
+            .ToLowerInvariant()}, and this host lets the service build {Describe(best)} only{Obstacles(best)}.";
 
-    private static string Describe(Isolation best) => best.Walls.Count == 0 ? $"\"{best.Level}\"" : $"\"{best.Level}\" ({string.Join(", ", best.Walls)})";
+    private static string Describe(Isolation best) =>
+        best.Walls.Count == 0 ? $"\"{best.Level}\"" : $"\"{best.Level}\" ({string.Join(", ", best.Walls)})";
 
     private static string Obstacles(Isolation best) => best.Obstacles.Count == 0 ? "" : $": {string.Join("; ", best.Obstacles)}";
 
@@ -103,7 +110,10 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
         using var limit = new CancellationTokenSource(Patience);
         try
         {
-            var start = KeeperCommand.Start(options, ["keep", "--probe", .. Environment.IsPrivilegedProcess ? ["--user", UserRange.Parse(options.MonitorUsers).First.ToString(null, null)] : Array.Empty<string>()]);
+            var start = KeeperCommand.Start(
+                options, ["keep", "--probe", .. Environment.IsPrivilegedProcess
+                    ? ["--user", UserRange.Parse(options.MonitorUsers).First.ToString(null, null)]
+                    : Array.Empty<string>()]);
             using var probe = System.Diagnostics.Process.Start(start)!;
             probe.StandardInput.Close();
             try

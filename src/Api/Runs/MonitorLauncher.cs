@@ -8,8 +8,8 @@ using WebVm.Api.Settings;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// Starts monitors, each by a keeper of its own (<c>webvm-vmm keep</c>, docs/security.md): it opens the monitor's files, builds the walls around
-/// it, writes down which processes there are, and how the monitor ended even when the service is not there to see it.
+/// Starts monitors, each by a keeper of its own (<c>webvm-vmm keep</c>, docs/security.md): it opens the monitor's files, builds the walls
+/// around it, writes down which processes there are, and how the monitor ended even when the service is not there to see it.
 /// </summary>
 public sealed class MonitorLauncher(IOptions<ServiceOptions> options, MonitorIsolation isolation, MonitorUsers users, ControlGroups groups)
 {

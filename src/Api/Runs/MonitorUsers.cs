@@ -66,5 +66,6 @@ public sealed class MonitorUsers(IOptions<ServiceOptions> options)
 
     private uint? Read(string path) =>
         CheckedFile.TryRead(path, LongestNumber, PrivateFolder.Caller) is { } text
-        && uint.TryParse(Encoding.ASCII.GetString(text), NumberStyles.None, CultureInfo.InvariantCulture, out uint user) && _range.Contains(user) ? user : null;
+        && uint.TryParse(Encoding.ASCII.GetString(text), NumberStyles.None, CultureInfo.InvariantCulture, out uint user)
+            && _range.Contains(user) ? user : null;
 }

@@ -7,8 +7,8 @@ using WebVm.Vmm.Host;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// Makes what earlier builds left open to others, or gave to their monitors, the service's own, before anything of it is read. A monitor of such a
-/// build that still runs keeps its folder until it ends: it has to write its exit code there, and what it saves.
+/// Makes what earlier builds left open to others, or gave to their monitors, the service's own, before anything of it is read. A monitor of
+/// such a build that still runs keeps its folder until it ends: it has to write its exit code there, and what it saves.
 /// </summary>
 internal sealed partial class OlderFolders(VmFiles files, IOptions<ServiceOptions> options, ILogger<OlderFolders> log) : IHostedService
 {
@@ -59,12 +59,15 @@ internal sealed partial class OlderFolders(VmFiles files, IOptions<ServiceOption
         Tighten(folder, passable: false);
     }
 
-    private static void Tighten(string folder, bool passable) => PrivateFolder.TrySetMode(Target(folder), passable ? PassableMode : PrivateFolder.FolderMode);
+    private static void Tighten(string folder, bool passable) =>
+        PrivateFolder.TrySetMode(Target(folder), passable ? PassableMode : PrivateFolder.FolderMode);
 
     // In the data folder, where nobody else writes, a link is its owner's wish.
-    private static string Target(string folder) => Directory.Exists(folder) ? Directory.ResolveLinkTarget(folder, returnFinalTarget: true)?.FullName ?? folder : folder;
+    private static string Target(string folder) =>
+        Directory.Exists(folder) ? Directory.ResolveLinkTarget(folder, returnFinalTarget: true)?.FullName ?? folder : folder;
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Run {Run} is of an older build, whose monitors had their folder to themselves; it is led until it ends")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "Run {Run} is of an older build, whose monitors had their folder to themselves; it is led until it ends")]
     private static partial void LogOlder(ILogger log, string run);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Path} is no file of the service's and stays as it is")]

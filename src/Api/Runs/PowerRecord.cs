@@ -21,11 +21,12 @@ internal sealed class PowerRecord(Guid id, HostPaths paths)
         ObserveAsync(database, vm, vm.Observed, NoAnswer, silent: true, cancellation);
 
     /// <summary>
-    /// Takes the run off the VM and tells what is to be seen now, in one transaction: whoever is killed before it does all of it again, and a
-    /// folder that is left behind is found at the next start (<see cref="AbandonedRuns"/>).
+    /// Takes the run off the VM and tells what is to be seen now, in one transaction: whoever is killed before it does all of it again, and
+    /// a folder that is left behind is found at the next start (<see cref="AbandonedRuns"/>).
     /// </summary>
     /// <param name="conclude">Given the VM as it is now; what it changes is kept.</param>
-    public Task FinishRunAsync(WebVmDbContext database, string runId, Func<Vm, (ObservedPower Seen, string? Reason)> conclude, CancellationToken cancellation) =>
+    public Task FinishRunAsync(
+        WebVmDbContext database, string runId, Func<Vm, (ObservedPower Seen, string? Reason)> conclude, CancellationToken cancellation) =>
         database.InTransactionAsync(
             async () =>
             {
@@ -45,7 +46,8 @@ internal sealed class PowerRecord(Guid id, HostPaths paths)
             },
             cancellation);
 
-    private async Task ObserveAsync(WebVmDbContext database, Vm vm, ObservedPower seen, string? reason, bool silent, CancellationToken cancellation)
+    private async Task ObserveAsync(
+        WebVmDbContext database, Vm vm, ObservedPower seen, string? reason, bool silent, CancellationToken cancellation)
     {
         reason = paths.Hide(reason);
         if (vm.Observed == seen && vm.ObservedReason == reason && vm.Silent == silent)
@@ -57,8 +59,13 @@ internal sealed class PowerRecord(Guid id, HostPaths paths)
         await database.InTransactionAsync(
             async () =>
             {
-                int changed = await database.Vms.Where(v => v.Id == id && v.RunId == vm.RunId && (v.Observed != seen || v.ObservedReason != reason || v.Silent != silent))
-                    .ExecuteUpdateAsync(set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason).SetProperty(v => v.Silent, silent), cancellation);
+                int changed =
+                    await database.Vms.Where(
+                        v => v.Id == id && v.RunId == vm.RunId && (v.Observed != seen || v.ObservedReason != reason || v.Silent != silent))
+                    .ExecuteUpdateAsync(
+                        set => set.SetProperty(v => v.Observed, seen).SetProperty(v => v.ObservedReason, reason)
+                            .SetProperty(v => v.Silent, silent),
+                        cancellation);
                 if (changed > 0)
                 {
                     database.Record(EventType(seen), vm, reason);

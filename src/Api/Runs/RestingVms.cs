@@ -10,7 +10,8 @@ namespace WebVm.Api.Runs;
 /// Wakes the agents of machines that should run and do not. Requests to this service wake them at once; this is for what another
 /// service on the database has written, and one query for all machines at rest.
 /// </summary>
-internal sealed partial class RestingVms(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, ILogger<RestingVms> log) : BackgroundService
+internal sealed partial class RestingVms(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, ILogger<RestingVms> log)
+    : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
@@ -22,7 +23,9 @@ internal sealed partial class RestingVms(IDbContextFactory<WebVmDbContext> datab
             try
             {
                 await using var database = await databases.CreateDbContextAsync(stoppingToken);
-                var wanted = database.Vms.Where(vm => vm.RunId == null && (vm.Desired == DesiredPower.On || vm.Desired == DesiredPower.Paused)).Select(vm => vm.Id);
+                var wanted =
+                    database.Vms.Where(vm => vm.RunId == null && (vm.Desired == DesiredPower.On || vm.Desired == DesiredPower.Paused))
+                        .Select(vm => vm.Id);
                 foreach (var id in await wanted.ToListAsync(stoppingToken))
                 {
                     supervisor.Wake(id);

@@ -6,8 +6,8 @@ namespace WebVm.Api.Runs;
 
 /// <summary>
 /// The folder of one run of a monitor: everything by which a service, this one or the next, finds the processes again. It is the service's
-/// own, and its monitor writes nothing in it; but builds before the keeper gave it to the monitor, so that whatever is read here is read as hostile. Kept
-/// short, because a Unix socket's path has at most 107 bytes (unix(7)).
+/// own, and its monitor writes nothing in it; but builds before the keeper gave it to the monitor, so that whatever is read here is read as
+/// hostile. Kept short, because a Unix socket's path has at most 107 bytes (unix(7)).
 /// </summary>
 public sealed class RunDirectory(string root, string runId)
 {
@@ -43,7 +43,9 @@ public sealed class RunDirectory(string root, string runId)
     public bool Launched => ReadRecord() is not null || IsOfOlderBuild;
 
     // "session" is what the shell around older builds' monitors wrote; nothing in it counts.
-    internal bool IsOfOlderBuild => FileIdentity.Of(Path) is { } folder && (folder.Owner != PrivateFolder.Caller || FileIdentity.Of(System.IO.Path.Combine(Path, "session")) is not null);
+    internal bool IsOfOlderBuild =>
+        FileIdentity.Of(Path) is { } folder
+            && (folder.Owner != PrivateFolder.Caller || FileIdentity.Of(System.IO.Path.Combine(Path, "session")) is not null);
 
     /// <summary>A name for a new run.</summary>
     public static string NewId() => Guid.NewGuid().ToString("N")[..12];
@@ -62,7 +64,8 @@ public sealed class RunDirectory(string root, string runId)
     /// <summary>Null while the monitor's end has not been reported.</summary>
     public int? ReadExitCode() =>
         CheckedFile.TryRead(Exit, LongestExitCode) is { } text
-        && int.TryParse(Encoding.ASCII.GetString(text).AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int code) && code is >= 0 and <= byte.MaxValue
+        && int.TryParse(Encoding.ASCII.GetString(text).AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int code)
+            && code is >= 0 and <= byte.MaxValue
             ? code
             : null;
 
@@ -132,7 +135,9 @@ public sealed class RunDirectory(string root, string runId)
         }
     }
 
-    /// <summary>The keeper's record; null while there is none. Only the service's own account, which the keeper has, may have written it.</summary>
+    /// <summary>
+    /// The keeper's record; null while there is none. Only the service's own account, which the keeper has, may have written it.
+    /// </summary>
     internal RunRecord? ReadRecord() =>
         CheckedFile.TryRead(Process, RunRecord.MaximumLength, PrivateFolder.Caller) is { } content ? RunRecord.Parse(content) : null;
 }

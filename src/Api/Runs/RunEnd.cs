@@ -43,15 +43,19 @@ internal readonly record struct RunEnd(bool Crashed, bool Hopeless, string Reaso
     };
 
     /// <summary>From a keeper that left without a monitor.</summary>
-    public static RunEnd Of(KeeperFailure failure) => new(true, failure.ExitCode == BadInput, WithLog("The monitor could not be started", failure.Complaint));
+    public static RunEnd Of(KeeperFailure failure) =>
+        new(true, failure.ExitCode == BadInput, WithLog("The monitor could not be started", failure.Complaint));
 
     /// <summary>Seconds to wait before restart number <paramref name="count"/>: 1, 2, 4, … at most 300.</summary>
     public static TimeSpan BackOff(int count) => TimeSpan.FromSeconds(Math.Min(300, Math.Pow(2, Math.Min(count, 16))));
 
-    /// <summary>Whether a machine that started then has run for so long that its end has nothing to do with those before: the pauses begin anew.</summary>
+    /// <summary>
+    /// Whether a machine that started then has run for so long that its end has nothing to do with those before: the pauses begin anew.
+    /// </summary>
     public static bool WasStable(DateTimeOffset? startedAt) => DateTimeOffset.UtcNow - startedAt > StableAfter;
 
-    public bool ShouldRestart(RestartPolicy policy) => !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
+    public bool ShouldRestart(RestartPolicy policy) =>
+        !Hopeless && (policy == RestartPolicy.Always || (policy == RestartPolicy.OnFailure && Crashed));
 
     /// <summary>What becomes of a VM whose run has ended.</summary>
     /// <param name="vm">As it is now.</param>

@@ -38,8 +38,9 @@ internal sealed class RunProcesses : IDisposable
     }
 
     /// <summary>
-    /// The process that executes the guest, to be looked at and never to be signalled: where the first process of a PID namespace is recorded, its child
-    /// (/proc/PID/task/TID/children, proc(5)). What a monitor says of itself does not count, and is a number of its namespace.
+    /// The process that executes the guest, to be looked at and never to be signalled: where the first process of a PID namespace is
+    /// recorded, its child (/proc/PID/task/TID/children, proc(5)). What a monitor says of itself does not count, and is a number of its
+    /// namespace.
     /// </summary>
     public int? MonitorId
     {
@@ -52,8 +53,11 @@ internal sealed class RunProcesses : IDisposable
 
             try
             {
-                string children = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{first.ProcessId}/task/{first.ProcessId}/children"));
-                int? id = int.TryParse(children.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out int child) ? child : first.ProcessId;
+                string children = File.ReadAllText(
+                    string.Create(CultureInfo.InvariantCulture, $"/proc/{first.ProcessId}/task/{first.ProcessId}/children"));
+                int? id = int.TryParse(children.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out int child)
+                    ? child
+                    : first.ProcessId;
                 return first.HasEnded ? null : id;
             }
             catch (IOException)
@@ -90,8 +94,9 @@ internal sealed class RunProcesses : IDisposable
 }
 
 /// <summary>
-/// Runs of builds before the keeper: a shell around the monitor, both of the account "nobody" where the service is root, in a folder of their own. What
-/// the folder says is theirs to write, so that no number in it counts: their processes are those that have the folder's lock open.
+/// Runs of builds before the keeper: a shell around the monitor, both of the account "nobody" where the service is root, in a folder of
+/// their own. What the folder says is theirs to write, so that no number in it counts: their processes are those that have the folder's
+/// lock open.
 /// </summary>
 internal static class OlderRun
 {
@@ -109,16 +114,21 @@ internal static class OlderRun
             return [];
         }
 
-        return [.. ProcessHandle.All().Where(id => id > 1 && id != Environment.ProcessId && IsOf(id)).Select(id => ProcessHandle.TryOpen(id, IsOf)).OfType<ProcessHandle>()];
+        return [.. ProcessHandle.All().Where(id => id > 1 && id != Environment.ProcessId && IsOf(id))
+            .Select(id => ProcessHandle.TryOpen(id, IsOf)).OfType<ProcessHandle>()];
 
-        bool IsOf(int id) => ProcessHandle.UsersOf(id) is [var user, ..] && user == Owner && (HasOpen(id, held) || (Environment.IsPrivilegedProcess && folder.Value.IsSameAs(FileIdentity.OfTarget($"/proc/{id}/cwd"))));
+        bool IsOf(int id) =>
+            ProcessHandle.UsersOf(id) is [var user, ..] && user == Owner
+                && (HasOpen(id, held)
+                    || (Environment.IsPrivilegedProcess && folder.Value.IsSameAs(FileIdentity.OfTarget($"/proc/{id}/cwd"))));
     }
 
     private static bool HasOpen(int id, FileIdentity wanted)
     {
         try
         {
-            return Directory.EnumerateFileSystemEntries($"/proc/{id}/fd").Any(descriptor => wanted.IsSameAs(FileIdentity.OfTarget(descriptor)));
+            return Directory.EnumerateFileSystemEntries($"/proc/{id}/fd")
+                .Any(descriptor => wanted.IsSameAs(FileIdentity.OfTarget(descriptor)));
         }
         catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
         {

@@ -10,7 +10,8 @@ namespace WebVm.Api.Runs;
 /// <param name="Boot">The host's boot (/proc/sys/kernel/random/boot_id) in which the numbers were given.</param>
 /// <param name="Monitor">The monitor, or the first process of its PID namespace, with which all others end.</param>
 /// <param name="User">The monitor's own uid, where it has one.</param>
-internal sealed record RunRecord(string Boot, ProcessIdentity Keeper, ProcessIdentity Monitor, string Level, IReadOnlyList<string> Walls, uint? User)
+internal sealed record RunRecord(
+    string Boot, ProcessIdentity Keeper, ProcessIdentity Monitor, string Level, IReadOnlyList<string> Walls, uint? User)
 {
     /// <summary>Bytes of a record at most.</summary>
     public const int MaximumLength = 4096;
@@ -33,7 +34,8 @@ internal sealed record RunRecord(string Boot, ProcessIdentity Keeper, ProcessIde
         }
 
         if (values.GetValueOrDefault("format") != Format || !values.TryGetValue("boot", out string? boot) || !Guid.TryParse(boot, out _)
-            || ProcessIdentity.Parse(values.GetValueOrDefault("keeper")) is not { } keeper || ProcessIdentity.Parse(values.GetValueOrDefault("monitor")) is not { } monitor
+            || ProcessIdentity.Parse(values.GetValueOrDefault("keeper")) is not { } keeper
+                || ProcessIdentity.Parse(values.GetValueOrDefault("monitor")) is not { } monitor
             || !values.TryGetValue("level", out string? level) || !IsWord(level))
         {
             return null;
@@ -42,12 +44,14 @@ internal sealed record RunRecord(string Boot, ProcessIdentity Keeper, ProcessIde
         string[] walls = values.GetValueOrDefault("walls", "").Split(',', StringSplitOptions.RemoveEmptyEntries);
         bool hasUser = values.TryGetValue("user", out string? text);
         uint user = 0;
-        return walls.Length <= MostWalls && walls.All(IsWord) && (!hasUser || uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out user))
+        return walls.Length <= MostWalls && walls.All(IsWord)
+            && (!hasUser || uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out user))
             ? new RunRecord(boot, keeper, monitor, level, walls, hasUser ? user : null)
             : null;
     }
 
-    private static bool IsWord(string text) => text.Length is > 0 and <= LongestWord && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is ':' or '-');
+    private static bool IsWord(string text) =>
+        text.Length is > 0 and <= LongestWord && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is ':' or '-');
 }
 
 /// <summary>A process by its number and the time of its start, in ticks from the host's boot: no other ever has both.</summary>

@@ -30,7 +30,8 @@ internal static class SavedFiles
                 continue;
             }
 
-            if (FileIdentity.Of(path) is not { IsRegular: true, Links: 1 } file || file.Owner != PrivateFolder.Caller || name.Any(c => c == '=' || char.IsControl(c)))
+            if (FileIdentity.Of(path) is not { IsRegular: true, Links: 1 } file || file.Owner != PrivateFolder.Caller
+                || name.Any(c => c == '=' || char.IsControl(c)))
             {
                 throw new OperationFailedException("The saved state holds something that is no file of the service's.");
             }

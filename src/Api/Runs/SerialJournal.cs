@@ -1,12 +1,12 @@
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// All that a VM has written to its serial port, over all its runs: a file that keeps the newest <see cref="Capacity"/> bytes. Offsets count
-/// from the VM's first byte ever and never go back.
+/// All that a VM has written to its serial port, over all its runs: a file that keeps the newest <see cref="Capacity"/> bytes. Offsets
+/// count from the VM's first byte ever and never go back.
 /// </summary>
 /// <remarks>
-/// The file "serial.log" holds the bytes from offset <c>first</c> on; "serial.position" names first, the current run, and the offset at which
-/// that run began, so that a restarted service asks the monitor for exactly what is missing.
+/// The file "serial.log" holds the bytes from offset <c>first</c> on; "serial.position" names first, the current run, and the offset at
+/// which that run began, so that a restarted service asks the monitor for exactly what is missing.
 /// </remarks>
 public sealed class SerialJournal : IDisposable
 {
@@ -30,7 +30,8 @@ public sealed class SerialJournal : IDisposable
     {
         Directory.CreateDirectory(folder);
         _positionFile = Path.Combine(folder, "serial.position");
-        _file = new FileStream(Path.Combine(folder, "serial.log"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0);
+        _file = new FileStream(
+            Path.Combine(folder, "serial.log"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0);
         if (File.Exists(_positionFile) && File.ReadAllText(_positionFile).Split(' ') is [var first, var run, var runBase]
             && long.TryParse(first, out _first) && long.TryParse(runBase, out _runBase))
         {
@@ -83,7 +84,8 @@ public sealed class SerialJournal : IDisposable
     }
 
     /// <summary>Adds output of the current run.</summary>
-    /// <param name="runOffset">Where the data begins in the run's own output. What is there already is not written twice. A monitor says what it likes: what is no offset is passed over.</param>
+    /// <param name="runOffset">Where the data begins in the run's own output. What is there already is not written twice. A monitor says
+    /// what it likes: what is no offset is passed over.</param>
     public void Append(string run, long runOffset, ReadOnlySpan<byte> data)
     {
         lock (_lock)

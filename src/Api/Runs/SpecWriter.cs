@@ -24,7 +24,8 @@ internal sealed class SpecWriter(ImageStore store)
     /// <summary>Writes what the run needs into its folder.</summary>
     /// <param name="saved">The folder of the state to go on from; null to power on.</param>
     /// <exception cref="OperationFailedException">An image is gone, or the state is not one.</exception>
-    public async Task<MonitorInput> PrepareAsync(RunDirectory run, Vm vm, string? saved, WebVmDbContext database, CancellationToken cancellation)
+    public async Task<MonitorInput> PrepareAsync(
+        RunDirectory run, Vm vm, string? saved, WebVmDbContext database, CancellationToken cancellation)
     {
         var (spec, boot) = await CreateAsync(vm, database, cancellation);
         run.Create();
@@ -42,10 +43,13 @@ internal sealed class SpecWriter(ImageStore store)
         var before = BootFiles.Read(saved);
         before?.Write(run.Path);
         var state = SavedFiles.Find(saved);
-        return new MonitorInput([.. arguments, "--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)], [.. state, .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm, LargestFile(state));
+        return new MonitorInput(
+            [.. arguments, "--restore", SavedFiles.FolderName, "--clock", MachineSpecJson.Name(spec.Clock)],
+            [.. state, .. before?.Find(store) ?? BootFiles.FindInDescription(saved, store)], kvm, LargestFile(state));
 
         // A state has the memory that its machine had.
-        long LargestFile(IReadOnlyList<(string Name, string Path)> of) => of.Select(file => new FileInfo(file.Path).Length).Append((long)spec.Memory).Append(ControlClient.LongestPicture).Max();
+        long LargestFile(IReadOnlyList<(string Name, string Path)> of) =>
+            of.Select(file => new FileInfo(file.Path).Length).Append((long)spec.Memory).Append(ControlClient.LongestPicture).Max();
     }
 
     // Whom it does not let in, the monitor has to do without, or says so.
@@ -85,7 +89,10 @@ internal sealed class SpecWriter(ImageStore store)
             Display = configuration.Display.Enabled ? new DisplaySpec(configuration.Display.Width, configuration.Display.Height) : null,
         };
         var faults = spec.Validate();
-        return faults.Count == 0 ? (spec, files) : throw new OperationFailedException($"The machine cannot be built: {string.Join("; ", faults.Select(fault => $"{fault.Pointer} {fault.Message}"))}.");
+        return faults.Count == 0
+            ? (spec, files)
+            : throw new OperationFailedException(
+                $"The machine cannot be built: {string.Join("; ", faults.Select(fault => $"{fault.Pointer} {fault.Message}"))}.");
     }
 
     /// <summary>The processor in the monitor's words.</summary>
@@ -112,7 +119,8 @@ internal sealed class SpecWriter(ImageStore store)
         return new CpuSpec { Model = model, Vendor = vendor, Features = features };
     }
 
-    private async Task<(BootSpec Spec, BootFiles Files)> BootAsync(BootConfiguration boot, WebVmDbContext database, CancellationToken cancellation)
+    private async Task<(BootSpec Spec, BootFiles Files)> BootAsync(
+        BootConfiguration boot, WebVmDbContext database, CancellationToken cancellation)
     {
         if (boot.Kernel is not null)
         {
@@ -121,15 +129,21 @@ internal sealed class SpecWriter(ImageStore store)
             return Name(kernel, initrd, boot.CommandLine ?? "");
         }
 
-        var bundle = await FindAsync(boot.Image ?? throw new OperationFailedException("The VM has nothing to boot from."), database, cancellation);
-        return Name(store.Kernel(bundle.Id), store.Initrd(bundle.Id), boot.CommandLine ?? await File.ReadAllTextAsync(store.CommandLine(bundle.Id), cancellation));
+        var bundle = await FindAsync(
+            boot.Image ?? throw new OperationFailedException("The VM has nothing to boot from."), database, cancellation);
+        return Name(
+            store.Kernel(bundle.Id), store.Initrd(bundle.Id),
+            boot.CommandLine ?? await File.ReadAllTextAsync(store.CommandLine(bundle.Id), cancellation));
 
         (BootSpec Spec, BootFiles Files) Name(string kernel, string? initrd, string commandLine) => (
-            new BootSpec { Kernel = BootFiles.KernelName, Initrd = initrd is null ? null : BootFiles.InitrdName, CommandLine = commandLine },
+            new BootSpec { Kernel = BootFiles.KernelName, Initrd = initrd is null
+                ? null
+                : BootFiles.InitrdName, CommandLine = commandLine },
             BootFiles.Of(store, kernel, initrd));
     }
 
     private static async Task<Image> FindAsync(string name, WebVmDbContext database, CancellationToken cancellation) =>
-        await database.Images.AsNoTracking().SingleOrDefaultAsync(image => image.Name == name && image.State == ImageState.Ready, cancellation)
+        await database.Images.AsNoTracking()
+            .SingleOrDefaultAsync(image => image.Name == name && image.State == ImageState.Ready, cancellation)
         ?? throw new OperationFailedException($"There is no image \"{name}\" that is complete.");
 }

@@ -13,8 +13,8 @@ namespace WebVm.Api.Runs;
 internal static class StateFolder
 {
     /// <summary>
-    /// Has the monitor write its machine's state, and puts it in place. The connection is one of its own: others are answered meanwhile, and
-    /// the monitor gives up when it ends.
+    /// Has the monitor write its machine's state, and puts it in place. The connection is one of its own: others are answered meanwhile,
+    /// and the monitor gives up when it ends.
     /// </summary>
     /// <param name="progress">Told how much is done, in percent.</param>
     /// <returns>The guest memory in the state, in bytes.</returns>
@@ -42,7 +42,8 @@ internal static class StateFolder
             }
             else
             {
-                // Which images a machine boots is the service's word alone. A monitor that gave one of its state's files this name still has that file, by no name.
+                // Which images a machine boots is the service's word alone. A monitor that gave one of its state's files this name still
+                // has that file, by no name.
                 File.Delete(Path.Combine(written, BootFiles.FileName));
                 BootFiles.Read(run.Path)?.Write(written);
             }
@@ -57,13 +58,16 @@ internal static class StateFolder
         }
     }
 
-    /// <summary>Copies a state; whatever stood at the target is gone. cp keeps holes, and shares blocks where the file system can.</summary>
+    /// <summary>
+    /// Copies a state; whatever stood at the target is gone. cp keeps holes, and shares blocks where the file system can.
+    /// </summary>
     /// <exception cref="OperationFailedException">The copy failed; nothing is left of it.</exception>
     public static async Task CopyAsync(string from, string to, CancellationToken cancellation)
     {
         Delete(to);
         Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-        using var copy = Process.Start(new ProcessStartInfo("cp", ["-a", "--sparse=always", "--reflink=auto", from, to]) { RedirectStandardError = true })!;
+        using var copy = Process.Start(
+            new ProcessStartInfo("cp", ["-a", "--sparse=always", "--reflink=auto", from, to]) { RedirectStandardError = true })!;
         try
         {
             string complaint = await copy.StandardError.ReadToEndAsync(cancellation);
@@ -102,8 +106,8 @@ internal static class StateFolder
     }
 
     /// <summary>
-    /// Takes a state from a monitor of an older build, which wrote into a folder of its own: it is moved to where the monitor reaches nothing, and only
-    /// then looked at.
+    /// Takes a state from a monitor of an older build, which wrote into a folder of its own: it is moved to where the monitor reaches
+    /// nothing, and only then looked at.
     /// </summary>
     private static string Take(string written, string target)
     {

@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// Keeps an agent's steps apart, whatever wakes it: what a monitor sends wakes its agent, and what it answers decides what is done next. So many steps come at
-/// once, then one in each while (the generic cell rate algorithm).
+/// Keeps an agent's steps apart, whatever wakes it: what a monitor sends wakes its agent, and what it answers decides what is done next. So
+/// many steps come at once, then one in each while (the generic cell rate algorithm).
 /// </summary>
 internal sealed class StepPace
 {

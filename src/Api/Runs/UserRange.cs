@@ -6,8 +6,8 @@ namespace WebVm.Api.Runs;
 internal readonly record struct UserRange(uint First, uint Last)
 {
     /// <summary>
-    /// In the part of the number space that systemd's conventions leave unused (1879048192 to 2147483647, its "Users, Groups, UIDs and GIDs"), and above
-    /// what Debian's useradd gives to containers as subordinate ids (100000 to 600100000, login.defs(5)).
+    /// In the part of the number space that systemd's conventions leave unused (1879048192 to 2147483647, its "Users, Groups, UIDs and
+    /// GIDs"), and above what Debian's useradd gives to containers as subordinate ids (100000 to 600100000, login.defs(5)).
     /// </summary>
     public const string Default = "2000000000-2000065535";
 
@@ -22,7 +22,8 @@ internal readonly record struct UserRange(uint First, uint Last)
     /// <exception cref="FormatException">Not two numbers with a dash between, in order and of nobody else's.</exception>
     public static UserRange Parse(string text) =>
         text.Split('-', StringSplitOptions.TrimEntries) is [var first, var last]
-        && uint.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out uint from) && uint.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out uint to)
+        && uint.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out uint from)
+            && uint.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out uint to)
         && from >= Least && to <= Most && from <= to
             ? new UserRange(from, to)
             : throw new FormatException($"WEBVM_MONITOR_USERS is '{text}', not a range of user ids such as {Default}, from {Least} up.");

@@ -26,13 +26,15 @@ internal sealed partial class VmAgent : IAsyncDisposable
 
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
-    private const string Unkept = "The keeper of the monitor was killed: the machine goes on, but neither how it ends nor what its monitor prints will be known.";
+    private const string Unkept =
+        "The keeper of the monitor was killed: the machine goes on, but neither how it ends nor what its monitor prints will be known.";
 
     private readonly Guid _id;
     private readonly VmAgentServices _services;
     private readonly Action<Guid> _gone;
     private readonly Func<VmAgent, bool> _dismiss;
-    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
     private readonly StepPace _pace = new();
     private readonly PowerRecord _record;
@@ -103,7 +105,9 @@ internal sealed partial class VmAgent : IAsyncDisposable
             var run = _services.Files.Run(runId);
             bool went = await MonitorEnd.ShutDownAsync(run, _link.Of(vm), deadline, hurry);
             await _link.HearOutAsync(CancellationToken.None);
-            await FinishRunAsync(database, vm, run, _ => (ObservedPower.Off, went ? "Shut down with the service." : "Switched off with the service."), CancellationToken.None);
+            await FinishRunAsync(
+                database, vm, run, _ => (ObservedPower.Off, went ? "Shut down with the service." : "Switched off with the service."),
+                CancellationToken.None);
         }
     }
 
@@ -199,7 +203,9 @@ internal sealed partial class VmAgent : IAsyncDisposable
                 await database.InTransactionAsync(() => DiscardSavedAsync(database, cancellation), cancellation);
             }
 
-            var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(_services.Files.Saved(_id)) ? ObservedPower.Saved : ObservedPower.Off;
+            var rest = vm.Desired == DesiredPower.Saved && Directory.Exists(_services.Files.Saved(_id))
+                ? ObservedPower.Saved
+                : ObservedPower.Off;
             if (vm.Observed != rest && !(rest == ObservedPower.Off && vm.Observed is ObservedPower.Crashed or ObservedPower.Failed))
             {
                 await _record.ObserveAsync(database, vm, rest, null, cancellation);
@@ -218,7 +224,10 @@ internal sealed partial class VmAgent : IAsyncDisposable
         // Whoever sets the run id first starts the machine.
         string runId = RunDirectory.NewId();
         int mine = await database.Vms.Where(v => v.Id == _id && v.RunId == null && v.DesiredGeneration == vm.DesiredGeneration)
-            .ExecuteUpdateAsync(set => set.SetProperty(v => v.RunId, runId).SetProperty(v => v.RunningConfiguration, vm.Configuration).SetProperty(v => v.RestartAt, (DateTimeOffset?)null), cancellation);
+            .ExecuteUpdateAsync(
+                set => set.SetProperty(v => v.RunId, runId).SetProperty(v => v.RunningConfiguration, vm.Configuration)
+                    .SetProperty(v => v.RestartAt, (DateTimeOffset?)null),
+                cancellation);
         if (mine == 1)
         {
             vm.RunId = runId;
@@ -228,7 +237,10 @@ internal sealed partial class VmAgent : IAsyncDisposable
         return TimeSpan.Zero;
     }
 
-    /// <summary>A VM that was switched off does not go on from a state. Under the row's lock: a snapshot that is being restored puts one there just before it commits.</summary>
+    /// <summary>
+    /// A VM that was switched off does not go on from a state. Under the row's lock: a snapshot that is being restored puts one there just
+    /// before it commits.
+    /// </summary>
     private async Task<bool> DiscardSavedAsync(WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.LockVmAsync(_id, cancellation) is { RunId: null, Desired: DesiredPower.Off })
@@ -310,7 +322,8 @@ internal sealed partial class VmAgent : IAsyncDisposable
             await _link.ConnectAsync(run, vm.RunId!, cancellation);
             _services.Memory.Hold(_id, (vm.RunningConfiguration ?? vm.Configuration).Memory, MonitorId);
             var isolation = run.ReadRecord() is { } record ? new Isolation(record.Level, record.Walls) : null;
-            await database.Vms.Where(v => v.Id == _id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.Isolation, isolation), cancellation);
+            await database.Vms.Where(v => v.Id == _id && v.RunId == vm.RunId)
+                .ExecuteUpdateAsync(set => set.SetProperty(v => v.Isolation, isolation), cancellation);
             return TimeSpan.Zero;
         }
         catch (Exception failure) when (failure is IOException or TimeoutException or ControlException)
@@ -329,12 +342,16 @@ internal sealed partial class VmAgent : IAsyncDisposable
 
             LogUnreachable(_services.Log, _id, failure.Message);
             run.KillAll();
-            await EndAsync(database, vm, run, new RunEnd(true, false, $"The monitor did not answer within {MachineLaunch.Patience.TotalSeconds:0} seconds."), cancellation);
+            await EndAsync(
+                database, vm, run, new RunEnd(
+                    true, false, $"The monitor did not answer within {MachineLaunch.Patience.TotalSeconds:0} seconds."),
+                cancellation);
             return TimeSpan.Zero;
         }
     }
 
-    private async Task<TimeSpan> DriveAsync(WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
+    private async Task<TimeSpan> DriveAsync(
+        WebVmDbContext database, Vm vm, RunDirectory run, ControlClient client, CancellationToken cancellation)
     {
         MachineStatus status;
         try
@@ -360,7 +377,8 @@ internal sealed partial class VmAgent : IAsyncDisposable
         if (vm.StartedAt is null)
         {
             vm.StartedAt = DateTimeOffset.UtcNow;
-            await database.Vms.Where(v => v.Id == _id && v.RunId == vm.RunId).ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
+            await database.Vms.Where(v => v.Id == _id && v.RunId == vm.RunId)
+                .ExecuteUpdateAsync(set => set.SetProperty(v => v.StartedAt, vm.StartedAt), cancellation);
         }
 
         bool paused = status.State == MachineState.Paused;
@@ -408,7 +426,9 @@ internal sealed partial class VmAgent : IAsyncDisposable
 
         end = end with { Reason = _services.Paths.Hide(end.Reason) };
         // What could not even be built has nothing to show but its reason.
-        var crash = end is { Crashed: true, Hopeless: false } ? CrashReport.Keep(_link.LastScreen, Serial, _services.Files.Crash(_id), end.Reason) : null;
+        var crash = end is { Crashed: true, Hopeless: false }
+            ? CrashReport.Keep(_link.LastScreen, Serial, _services.Files.Crash(_id), end.Reason)
+            : null;
         await FinishRunAsync(
             database, vm, run,
             now =>
@@ -420,7 +440,9 @@ internal sealed partial class VmAgent : IAsyncDisposable
     }
 
     /// <summary>Takes the run off the VM, and everything of it off the host.</summary>
-    private async Task FinishRunAsync(WebVmDbContext database, Vm vm, RunDirectory run, Func<Vm, (ObservedPower Seen, string? Reason)> conclude, CancellationToken cancellation)
+    private async Task FinishRunAsync(
+        WebVmDbContext database, Vm vm, RunDirectory run, Func<Vm, (ObservedPower Seen, string? Reason)> conclude,
+        CancellationToken cancellation)
     {
         _link.Detach();
         await _record.FinishRunAsync(database, vm.RunId!, conclude, cancellation);
@@ -443,4 +465,5 @@ internal sealed partial class VmAgent : IAsyncDisposable
 
 /// <summary>What every agent needs.</summary>
 internal sealed record VmAgentServices(
-    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, ControlGroups Groups, HostPaths Paths, MemoryBudget Memory, ILogger<VmAgent> Log);
+    IDbContextFactory<WebVmDbContext> Databases, VmFiles Files, SpecWriter Specs, MonitorLauncher Launcher, ControlGroups Groups,
+    HostPaths Paths, MemoryBudget Memory, ILogger<VmAgent> Log);

@@ -22,7 +22,9 @@ public sealed class VmFiles(IOptions<ServiceOptions> options)
 
     /// <summary>The VMs that have a state to go on from.</summary>
     public Guid[] WithSavedState() => Directory.Exists(options.Value.VmsFolder)
-        ? [.. Directory.EnumerateDirectories(options.Value.VmsFolder).Select(folder => Guid.TryParse(Path.GetFileName(folder), out var vm) ? vm : Guid.Empty).Where(vm => Directory.Exists(Saved(vm)))]
+        ? [.. Directory.EnumerateDirectories(options.Value.VmsFolder)
+            .Select(folder => Guid.TryParse(Path.GetFileName(folder), out var vm) ? vm : Guid.Empty)
+                .Where(vm => Directory.Exists(Saved(vm)))]
         : [];
 
     /// <summary>The runs that have a folder.</summary>

@@ -10,10 +10,11 @@ using WebVm.Vmm.Control;
 namespace WebVm.Api.Runs;
 
 /// <summary>
-/// Has an agent for every VM that has something to do: one that runs, one that is not yet as it is desired to be, and one that somebody uses
-/// (<see cref="Use"/>). An agent whose VM is at rest goes when nobody uses it; whoever wakes the VM or uses it next gets a new one.
+/// Has an agent for every VM that has something to do: one that runs, one that is not yet as it is desired to be, and one that somebody
+/// uses (<see cref="Use"/>). An agent whose VM is at rest goes when nobody uses it; whoever wakes the VM or uses it next gets a new one.
 /// </summary>
-internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry, IOptions<ServiceOptions> options, ILogger<VmSupervisor> log) : IHostedService
+internal sealed partial class VmSupervisor(
+    VmAgentServices services, Hurry hurry, IOptions<ServiceOptions> options, ILogger<VmSupervisor> log) : IHostedService
 {
     // Under the lock an agent is found and woken, or found idle and taken out: a wake never goes to one that has gone.
     private readonly Lock _lock = new();
@@ -100,7 +101,9 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
         // A state on disk that its VM is not to go on from is discarded; the database does not know of it.
         var withState = services.Files.WithSavedState();
         var busy = database.Vms.Where(vm => vm.RunId != null || vm.Desired == DesiredPower.On || vm.Desired == DesiredPower.Paused
-            || (vm.Desired == DesiredPower.Off && (withState.Contains(vm.Id) || (vm.Observed != ObservedPower.Off && vm.Observed != ObservedPower.Crashed && vm.Observed != ObservedPower.Failed)))
+            || (vm.Desired == DesiredPower.Off
+                && (withState.Contains(vm.Id)
+                    || (vm.Observed != ObservedPower.Off && vm.Observed != ObservedPower.Crashed && vm.Observed != ObservedPower.Failed)))
             || (vm.Desired == DesiredPower.Saved && (vm.Observed != ObservedPower.Saved || !withState.Contains(vm.Id))));
         foreach (var id in await busy.Select(vm => vm.Id).ToListAsync(cancellationToken))
         {
@@ -168,7 +171,9 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
         }
     }
 
-    /// <summary>Somebody asked for a VM that had just been deleted, or another service has deleted it: what was made for it goes again.</summary>
+    /// <summary>
+    /// Somebody asked for a VM that had just been deleted, or another service has deleted it: what was made for it goes again.
+    /// </summary>
     private void Gone(Guid id) => _ = Task.Run(async () =>
     {
         try
@@ -213,7 +218,8 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
     {
         var delay = TimeSpan.Zero;
         var stopped = await database.Vms.Where(vm => vm.Desired == DesiredPower.Off && !vm.Deleting).ToListAsync(cancellation);
-        foreach (var vm in stopped.Where(vm => vm.Configuration.Autostart.Enabled).OrderBy(vm => vm.Configuration.Autostart.Order).ThenBy(vm => vm.Name, StringComparer.Ordinal))
+        foreach (var vm in stopped.Where(vm => vm.Configuration.Autostart.Enabled).OrderBy(vm => vm.Configuration.Autostart.Order)
+            .ThenBy(vm => vm.Name, StringComparer.Ordinal))
         {
             delay += TimeSpan.FromSeconds(vm.Configuration.Autostart.DelaySeconds);
             vm.Desired = DesiredPower.On;
@@ -224,7 +230,8 @@ internal sealed partial class VmSupervisor(VmAgentServices services, Hurry hurry
         await database.SaveChangesAsync(cancellation);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Shutting the machines down, within {Seconds} seconds; Ctrl-C again switches them off")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "Shutting the machines down, within {Seconds} seconds; Ctrl-C again switches them off")]
     private static partial void LogRetiring(ILogger log, int seconds);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The files of VM {Id}, which is gone, are still there: {Reason}")]

@@ -14,7 +14,8 @@ internal sealed class VmWaiter(IDbContextFactory<WebVmDbContext> databases)
     // The agent's signal comes first; this is for changes that another process makes.
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(500);
 
-    /// <param name="reached">True when the VM is there; throws <see cref="OperationFailedException"/> when it can no longer get there.</param>
+    /// <param name="reached">True when the VM is there; throws <see cref="OperationFailedException"/> when it can no longer get
+    /// there.</param>
     /// <exception cref="OperationFailedException">The VM was deleted, or the time is over.</exception>
     public async Task UntilAsync(Guid id, VmAgent agent, TimeSpan patience, Func<Vm, bool> reached, CancellationToken cancellation)
     {
@@ -24,7 +25,9 @@ internal sealed class VmWaiter(IDbContextFactory<WebVmDbContext> databases)
             var changed = agent.Changed;
             await using (var database = await databases.CreateDbContextAsync(cancellation))
             {
-                if (reached(await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) ?? throw new OperationFailedException("The VM was deleted.")))
+                if (reached(
+                    await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation)
+                        ?? throw new OperationFailedException("The VM was deleted.")))
                 {
                     return;
                 }

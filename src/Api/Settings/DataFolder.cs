@@ -17,7 +17,9 @@ public sealed class DataFolder : IDisposable
 
     private DataFolder(FileStream held) => _lock = held;
 
-    /// <summary>Creates the folder where it is missing, closes it to others, and holds it until the process ends, however that happens.</summary>
+    /// <summary>
+    /// Creates the folder where it is missing, closes it to others, and holds it until the process ends, however that happens.
+    /// </summary>
     /// <exception cref="StartException">Another service has it, or it cannot be written to.</exception>
     public static DataFolder Claim(string path)
     {
@@ -76,13 +78,17 @@ public sealed class DataFolder : IDisposable
         // FileShare.None takes flock(2), which ends with the process.
         var file = new FileStream(name, new FileStreamOptions
         {
-            Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         });
         File.SetUnixFileMode(file.SafeFileHandle, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return file;
     }
 
-    /// <summary>Whether all who hold the lock are of other accounts, other than root (proc(5), /proc/locks: "1: FLOCK ADVISORY WRITE 708 08:01:4223 0 EOF").</summary>
+    /// <summary>
+    /// Whether all who hold the lock are of other accounts, other than root (proc(5), /proc/locks: "1: FLOCK ADVISORY WRITE 708 08:01:4223
+    /// 0 EOF").
+    /// </summary>
     private static bool IsHeldByStrangers(string name)
     {
         if (FileIdentity.Of(name) is not { } held)

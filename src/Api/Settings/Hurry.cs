@@ -19,7 +19,9 @@ internal sealed class Hurry : IDisposable
         _source.Dispose();
     }
 
-    private void Listen() => _signals.AddRange(new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM }.Select(signal => PosixSignalRegistration.Create(signal, context =>
+    private void Listen() =>
+        _signals.AddRange(
+            new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM }.Select(signal => PosixSignalRegistration.Create(signal, context =>
     {
         context.Cancel = true;
         _source.Cancel();

@@ -4,8 +4,9 @@ using Npgsql;
 namespace WebVm.Api.Settings;
 
 /// <summary>
-/// Secrets come from files rather than from the environment, which every program that is started inherits: from the file that a setting names
-/// (<c>WEBVM_ADMIN_TOKEN_FILE</c>), from systemd's credentials (systemd.exec(5), <c>webvm.admin-token</c>), from Docker's secrets (<c>webvm_admin_token</c>), in this order.
+/// Secrets come from files rather than from the environment, which every program that is started inherits: from the file that a setting
+/// names (<c>WEBVM_ADMIN_TOKEN_FILE</c>), from systemd's credentials (systemd.exec(5), <c>webvm.admin-token</c>), from Docker's secrets
+/// (<c>webvm_admin_token</c>), in this order.
 /// </summary>
 internal static class SecretFiles
 {
@@ -15,9 +16,11 @@ internal static class SecretFiles
 
     private static readonly Secret[] s_all =
     [
-        new("ADMIN_TOKEN", options => options.AdminToken, (options, value) => options.AdminToken = value, options => options.AdminTokenFile),
+        new("ADMIN_TOKEN", options => options.AdminToken, (options, value) => options.AdminToken = value,
+            options => options.AdminTokenFile),
         new("DATABASE", options => options.Database, (options, value) => options.Database = value, options => options.DatabaseFile),
-        new("DATABASE_PASSWORD", options => options.DatabasePassword, (options, value) => options.DatabasePassword = value, options => options.DatabasePasswordFile),
+        new("DATABASE_PASSWORD", options => options.DatabasePassword, (options, value) => options.DatabasePassword = value,
+            options => options.DatabasePasswordFile),
     ];
 
     /// <summary>Fills in what stands in files.</summary>
@@ -49,7 +52,8 @@ internal static class SecretFiles
     /// <returns>The names of those that stood there, but of a connection string without a password, which keeps no secret.</returns>
     public static IReadOnlyList<string> TakeFromEnvironment()
     {
-        string[] there = [.. s_all.Select(secret => secret.Variable).Where(name => Environment.GetEnvironmentVariable(name) is { Length: > 0 })];
+        string[] there = [.. s_all.Select(secret => secret.Variable)
+            .Where(name => Environment.GetEnvironmentVariable(name) is { Length: > 0 })];
         string[] secret = [.. there.Where(name => name != DatabaseVariable || HasPassword(Environment.GetEnvironmentVariable(name)!))];
         Array.ForEach(there, name => Environment.SetEnvironmentVariable(name, null));
         return secret;
@@ -72,7 +76,9 @@ internal static class SecretFiles
     {
         string? credentials = Environment.GetEnvironmentVariable("CREDENTIALS_DIRECTORY");
         string words = secret.Name.ToLowerInvariant();
-        string[] places = [.. credentials is { Length: > 0 } ? [Path.Combine(credentials, "webvm." + words.Replace('_', '-'))] : Array.Empty<string>(), Path.Combine(DockerFolder, "webvm_" + words)];
+        string[] places = [.. credentials is { Length: > 0 }
+            ? [Path.Combine(credentials, "webvm." + words.Replace('_', '-'))]
+            : Array.Empty<string>(), Path.Combine(DockerFolder, "webvm_" + words)];
         return places.FirstOrDefault(File.Exists);
     }
 
@@ -93,7 +99,8 @@ internal static class SecretFiles
         }
     }
 
-    private sealed record Secret(string Name, Func<ServiceOptions, string?> Get, Action<ServiceOptions, string> Set, Func<ServiceOptions, string?> File)
+    private sealed record Secret(
+        string Name, Func<ServiceOptions, string?> Get, Action<ServiceOptions, string> Set, Func<ServiceOptions, string?> File)
     {
         public string Variable => "WEBVM_" + Name;
     }

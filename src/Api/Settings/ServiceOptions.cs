@@ -56,7 +56,9 @@ public sealed class ServiceOptions
     /// <summary>File that holds the password that the connection string lacks.</summary>
     public string? DatabasePasswordFile { get; set; }
 
-    /// <summary>Folder of initdb, pg_ctl and postgres for the private cluster; found where Debian has them, or by PATH, unless set.</summary>
+    /// <summary>
+    /// Folder of initdb, pg_ctl and postgres for the private cluster; found where Debian has them, or by PATH, unless set.
+    /// </summary>
     public string? PostgresPrograms { get; set; }
 
     /// <summary>A token that is accepted with every right, for automation's first contact. At least 32 characters.</summary>
@@ -76,8 +78,8 @@ public sealed class ServiceOptions
     public string MonitorUsers { get; set; } = UserRange.Default;
 
     /// <summary>
-    /// Folder of a control group (version 2) that is the service's own, in which each monitor gets one; "none" for none. Unset, it is the service's present one
-    /// where systemd delegated it.
+    /// Folder of a control group (version 2) that is the service's own, in which each monitor gets one; "none" for none. Unset, it is the
+    /// service's present one where systemd delegated it.
     /// </summary>
     public string? ControlGroup { get; set; }
 
@@ -86,21 +88,27 @@ public sealed class ServiceOptions
 
     public bool DebugsMonitors => MonitorDebug is "1" or "true";
 
-    /// <summary>Whether VMs are left running when the service stops. Otherwise they are shut down, and started again with the service.</summary>
+    /// <summary>
+    /// Whether VMs are left running when the service stops. Otherwise they are shut down, and started again with the service.
+    /// </summary>
     public bool KeepRunning { get; set; } = true;
 
     /// <summary>Seconds that guests have for shutting down when the service stops and they are not left running.</summary>
     [Range(1, 3600)]
     public int StopDeadlineSeconds { get; set; } = 60;
 
-    /// <summary>What happens when a machine is started whose memory the host may not have: <c>warn</c>, <c>allow</c> (say nothing) or <c>refuse</c>.</summary>
+    /// <summary>
+    /// What happens when a machine is started whose memory the host may not have: <c>warn</c>, <c>allow</c> (say nothing) or <c>refuse</c>.
+    /// </summary>
     public MemoryOvercommit MemoryOvercommit { get; set; } = MemoryOvercommit.Warn;
 
     /// <summary>Largest upload or import of one image, in bytes.</summary>
     [Range(1, long.MaxValue)]
     public long MaxImageBytes { get; set; } = 64L << 30;
 
-    /// <summary>Whether images are imported from addresses outside the public internet too: this host's own, private and link-local ones.</summary>
+    /// <summary>
+    /// Whether images are imported from addresses outside the public internet too: this host's own, private and link-local ones.
+    /// </summary>
     public bool ImportFromPrivateNetworks { get; set; }
 
     /// <summary>Days that events are kept for clients to resume from.</summary>

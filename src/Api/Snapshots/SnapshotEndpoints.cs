@@ -32,11 +32,16 @@ public static class SnapshotEndpoints
         group.MapGet("/", ListAsync).RequireScope(Scopes.VmsRead).Sorts(s_orders).WithSummary("List a VM's snapshots, newest first");
         group.MapGet("/{snapshot:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a snapshot")
             .WithDescription("restores names the settings that restoring it now would change; configuration has their values.");
-        group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().Conditional().WithSummary("Take a snapshot; of a running VM with its memory")
+        group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().Conditional()
+            .WithSummary("Take a snapshot; of a running VM with its memory")
             .WithDescription("If-Match compares the revision of the VM's settings.").ProducesOperation();
-        group.MapPatch("/{snapshot:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).Conditional().WithSummary("Change a snapshot's name or description by JSON Merge Patch");
-        group.MapPost("/{snapshot:guid}/restore", RestoreAsync).RequireScope(Scopes.VmsWrite).Idempotent().Conditional().WithSummary("Take the VM back to a snapshot; what it is doing now is lost")
-            .WithDescription("The settings that the VM had come back too, but its name, description and labels: the operation's result names those that changed (restored). If-Match compares the revision of the VM's settings.").ProducesOperation();
+        group.MapPatch("/{snapshot:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).Conditional()
+            .WithSummary("Change a snapshot's name or description by JSON Merge Patch");
+        group.MapPost("/{snapshot:guid}/restore", RestoreAsync).RequireScope(Scopes.VmsWrite).Idempotent().Conditional()
+            .WithSummary("Take the VM back to a snapshot; what it is doing now is lost")
+            .WithDescription(
+                "The settings that the VM had come back too, but its name, description and labels: the operation's result names those "
+                + "that changed (restored). If-Match compares the revision of the VM's settings.").ProducesOperation();
         group.MapDelete("/{snapshot:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).Conditional().WithSummary("Delete a snapshot");
     }
 
@@ -55,11 +60,13 @@ public static class SnapshotEndpoints
         }
 
         var (page, refusal) = await s_orders.ReadAsync(
-            database.Snapshots.AsNoTracking().Where(s => s.VmId == id && (name == null || s.Name == name)), new PageRequest(limit, cursor, sort), cancellation);
+            database.Snapshots.AsNoTracking().Where(s => s.VmId == id && (name == null || s.Name == name)),
+            new PageRequest(limit, cursor, sort), cancellation);
         return page is null ? refusal! : TypedResults.Ok(page.Select(snapshot => SnapshotView.From(snapshot, vm.Configuration)));
     }
 
-    private static async Task<Results<Ok<SnapshotView>, ProblemHttpResult>> GetAsync(Guid id, Guid snapshot, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<SnapshotView>, ProblemHttpResult>> GetAsync(
+        Guid id, Guid snapshot, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await FindAsync(id, snapshot, database, cancellation) is not { } found)
         {
@@ -112,18 +119,24 @@ public static class SnapshotEndpoints
     }
 
     /// <summary>A snapshot, and the settings that its VM has now.</summary>
-    private static async Task<(Snapshot Snapshot, VmConfiguration Configuration)?> FindAsync(Guid id, Guid snapshot, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<(Snapshot Snapshot, VmConfiguration Configuration)?> FindAsync(
+        Guid id, Guid snapshot, WebVmDbContext database, CancellationToken cancellation)
     {
         var found = await database.Snapshots.SingleOrDefaultAsync(s => s.VmId == id && s.Id == snapshot, cancellation);
         var vm = found is null ? null : await database.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == id, cancellation);
         return vm is null ? null : (found!, vm.Configuration);
     }
 
-    private static async Task<ProblemHttpResult> NameTakenAsync(Guid id, string name, WebVmDbContext database, CancellationToken cancellation) =>
+    private static async Task<ProblemHttpResult> NameTakenAsync(
+        Guid id, string name, WebVmDbContext database, CancellationToken cancellation) =>
         Problems.NameTaken(
-            "snapshot", name, $"/api/v1/vms/{id}/snapshots", await database.Snapshots.AsNoTracking().Where(s => s.VmId == id && s.Name == name).Select(s => (Guid?)s.Id).FirstOrDefaultAsync(cancellation));
+            "snapshot", name, $"/api/v1/vms/{id}/snapshots",
+            await database.Snapshots.AsNoTracking().Where(s => s.VmId == id && s.Name == name).Select(s => (Guid?)s.Id)
+                .FirstOrDefaultAsync(cancellation));
 
-    private static async Task<IResult> CreateAsync(Guid id, Body<CreateSnapshot> body, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation)
+    private static async Task<IResult> CreateAsync(
+        Guid id, Body<CreateSnapshot> body, HttpContext context, WebVmDbContext database, VmCommands commands,
+        CancellationToken cancellation)
     {
         var request = body.Value;
         try
@@ -136,11 +149,13 @@ public static class SnapshotEndpoints
         }
     }
 
-    private static async Task<Commanded> BeginAsync(Vm vm, CreateSnapshot request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Commanded> BeginAsync(
+        Vm vm, CreateSnapshot request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (vm.Deleting || vm.Observed is not (ObservedPower.Off or ObservedPower.Running or ObservedPower.Paused))
         {
-            return Problems.Conflict($"A VM that is {(vm.Deleting ? "being deleted" : vm.Observed.ToString().ToLowerInvariant())} cannot be snapshotted.");
+            return Problems.Conflict(
+                $"A VM that is {(vm.Deleting ? "being deleted" : vm.Observed.ToString().ToLowerInvariant())} cannot be snapshotted.");
         }
 
         if (await OperationRunner.RefusalAsync(database, context, vm.Id, cancellation) is { } full)
@@ -148,17 +163,23 @@ public static class SnapshotEndpoints
             return full;
         }
 
-        var snapshot = new Snapshot { VmId = vm.Id, Name = request.Name, Description = request.Description ?? "", Configuration = vm.RunningConfiguration ?? vm.Configuration };
+        var snapshot = new Snapshot { VmId = vm.Id, Name = request.Name, Description = request.Description
+            ?? "", Configuration = vm.RunningConfiguration ?? vm.Configuration };
         database.Snapshots.Add(snapshot);
-        return OperationRunner.Create(database, SnapshotCreation.OperationKind, $"/api/v1/vms/{vm.Id}/snapshots/{snapshot.Id}", vm.Id, context.User.Actor(), new SnapshotJob(snapshot.Id));
+        return OperationRunner.Create(
+            database, SnapshotCreation.OperationKind, $"/api/v1/vms/{vm.Id}/snapshots/{snapshot.Id}", vm.Id, context.User.Actor(),
+            new SnapshotJob(snapshot.Id));
     }
 
-    private static Task<IResult> RestoreAsync(Guid id, Guid snapshot, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
+    private static Task<IResult> RestoreAsync(
+        Guid id, Guid snapshot, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
         commands.RunAsync(id, context, vm => BeginRestorationAsync(vm, snapshot, context, database, cancellation), cancellation);
 
-    private static async Task<Commanded> BeginRestorationAsync(Vm vm, Guid snapshot, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Commanded> BeginRestorationAsync(
+        Vm vm, Guid snapshot, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        if (await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.VmId == vm.Id && s.Id == snapshot, cancellation) is not { } found)
+        if (await database.Snapshots.AsNoTracking()
+            .SingleOrDefaultAsync(s => s.VmId == vm.Id && s.Id == snapshot, cancellation) is not { } found)
         {
             return Problems.NotFound("snapshot", snapshot);
         }
@@ -170,10 +191,13 @@ public static class SnapshotEndpoints
 
         return await OperationRunner.RefusalAsync(database, context, vm.Id, cancellation) is { } full
             ? full
-            : OperationRunner.Create(database, SnapshotRestoration.OperationKind, $"/api/v1/vms/{vm.Id}/snapshots/{snapshot}", vm.Id, context.User.Actor(), new SnapshotJob(snapshot));
+            : OperationRunner.Create(
+                database, SnapshotRestoration.OperationKind, $"/api/v1/vms/{vm.Id}/snapshots/{snapshot}", vm.Id, context.User.Actor(),
+                new SnapshotJob(snapshot));
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(Guid id, Guid snapshot, HttpContext context, WebVmDbContext database, VmFiles files, CancellationToken cancellation)
+    private static async Task<Results<NoContent, ProblemHttpResult>> DeleteAsync(
+        Guid id, Guid snapshot, HttpContext context, WebVmDbContext database, VmFiles files, CancellationToken cancellation)
     {
         if (await database.Snapshots.SingleOrDefaultAsync(s => s.VmId == id && s.Id == snapshot, cancellation) is not { } found)
         {
@@ -202,11 +226,13 @@ public static class SnapshotEndpoints
 /// <param name="Configuration">The VM's settings at the time, which come back with it.</param>
 /// <param name="Restores">JSON pointers to the settings that restoring it now would change.</param>
 public sealed record SnapshotView(
-    Guid Id, Guid VmId, string Name, string Description, bool Complete, bool HasMemory, long Bytes, DateTimeOffset CreatedAt, VmConfiguration Configuration, IReadOnlyList<string> Restores)
+    Guid Id, Guid VmId, string Name, string Description, bool Complete, bool HasMemory, long Bytes, DateTimeOffset CreatedAt,
+    VmConfiguration Configuration, IReadOnlyList<string> Restores)
 {
     /// <param name="now">The settings that the VM has.</param>
     internal static SnapshotView From(Snapshot s, VmConfiguration now) =>
-        new(s.Id, s.VmId, s.Name, s.Description, s.Complete, s.Bytes > 0, s.Bytes, s.CreatedAt, s.Configuration, VmConfigurationDifference.Between(now, s.Configuration));
+        new(s.Id, s.VmId, s.Name, s.Description, s.Complete, s.Bytes > 0, s.Bytes, s.CreatedAt, s.Configuration,
+            VmConfigurationDifference.Between(now, s.Configuration));
 }
 
 public sealed record CreateSnapshot(string Name, string? Description = null) : ICheckedBody

@@ -21,7 +21,8 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
         var id = operation.VmId!.Value;
         var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        var snapshot = await database.Snapshots.SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
+        var snapshot = await database.Snapshots.SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation)
+            ?? throw new OperationFailedException("The snapshot was deleted.");
         try
         {
             var vm = await database.Vms.AsNoTracking().SingleAsync(v => v.Id == id, cancellation);
@@ -35,7 +36,8 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
                 string target = files.Snapshot(id, snapshotId);
                 int written = 0;
                 await operation.ReportWhileAsync(
-                    async abandoned => snapshot.Bytes = await StateFolder.SaveAsync(files.Run(runId), target, percent => written = percent, abandoned),
+                    async abandoned =>
+                        snapshot.Bytes = await StateFolder.SaveAsync(files.Run(runId), target, percent => written = percent, abandoned),
                     () => written,
                     "Writing the machine's state",
                     cancellation);
@@ -54,7 +56,8 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
         catch (Exception failure) when (failure is IOException or ControlException or OperationFailedException)
         {
             await database.Snapshots.Where(s => s.Id == snapshotId).ExecuteDeleteAsync(CancellationToken.None);
-            throw failure as OperationFailedException ?? new OperationFailedException($"The state was not saved: {failure.Message}", failure);
+            throw failure as OperationFailedException
+                ?? new OperationFailedException($"The state was not saved: {failure.Message}", failure);
         }
     }
 
@@ -70,7 +73,8 @@ internal sealed class SnapshotCreation(IDbContextFactory<WebVmDbContext> databas
 }
 
 /// <summary>Takes a VM back to a snapshot: stops it, puts the snapshot's state where the next start finds it, starts it.</summary>
-internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter, VmFiles files) : IOperationHandler
+internal sealed class SnapshotRestoration(
+    IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter, VmFiles files) : IOperationHandler
 {
     public const string OperationKind = "vm.snapshot.restore";
 
@@ -81,7 +85,8 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         var id = operation.VmId!.Value;
         var snapshotId = operation.Input<SnapshotJob>().SnapshotId;
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        var snapshot = await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation) ?? throw new OperationFailedException("The snapshot was deleted.");
+        var snapshot = await database.Snapshots.AsNoTracking().SingleOrDefaultAsync(s => s.Id == snapshotId, cancellation)
+            ?? throw new OperationFailedException("The snapshot was deleted.");
         using var lease = supervisor.Use(id);
         var agent = lease.Agent;
         await operation.ReportAsync(10, "Stopping the VM");
@@ -99,7 +104,8 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
                 await StateFolder.CopyAsync(files.Snapshot(id, snapshotId), staged, cancellation);
             }
 
-            restored = await database.InTransactionAsync(() => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
+            restored = await database.InTransactionAsync(
+                () => AdoptAsync(database, id, generation, snapshot, staged, cancellation), cancellation);
         }
         finally
         {
@@ -110,14 +116,20 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         if (snapshot.Bytes > 0)
         {
             await operation.ReportAsync(80, "Starting the VM");
-            await waiter.UntilAsync(id, agent, VmWaiter.Patience, v => v.Observed == ObservedPower.Running || (v is { RunId: null, Desired: DesiredPower.Off or DesiredPower.Saved } ? throw new OperationFailedException(v.ObservedReason ?? "The VM did not start.") : false), cancellation);
+            await waiter.UntilAsync(
+                id, agent, VmWaiter.Patience, v => v.Observed == ObservedPower.Running
+                    || (v is { RunId: null, Desired: DesiredPower.Off or DesiredPower.Saved }
+                        ? throw new OperationFailedException(v.ObservedReason ?? "The VM did not start.")
+                        : false),
+                cancellation);
         }
 
         return new SnapshotRestored(snapshot.Id, snapshot.Name, restored);
     }
 
     /// <summary>Returns the generation of this command: another power request has a later one.</summary>
-    private static Task<long> SwitchOffAsync(WebVmDbContext database, Guid id, CancellationToken cancellation) => database.InTransactionAsync(
+    private static Task<long> SwitchOffAsync(WebVmDbContext database, Guid id, CancellationToken cancellation) =>
+        database.InTransactionAsync(
         async () =>
         {
             var vm = await database.LockVmAsync(id, cancellation) ?? throw new OperationFailedException("The VM was deleted.");
@@ -128,7 +140,8 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
 
     /// <summary>The VM becomes what it was, unless somebody else has commanded it meanwhile.</summary>
     /// <returns>The settings that came back and had been others.</returns>
-    private async Task<IReadOnlyList<string>> AdoptAsync(WebVmDbContext database, Guid id, long generation, Snapshot snapshot, string staged, CancellationToken cancellation)
+    private async Task<IReadOnlyList<string>> AdoptAsync(
+        WebVmDbContext database, Guid id, long generation, Snapshot snapshot, string staged, CancellationToken cancellation)
     {
         var vm = await database.LockVmAsync(id, cancellation);
         if (vm is not { RunId: null } || vm.DesiredGeneration != generation)
@@ -152,7 +165,8 @@ internal sealed class SnapshotRestoration(IDbContextFactory<WebVmDbContext> data
         }
 
         database.Record(
-            "snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}", new { vm.Name, vm.Observed, vm.Desired, restored });
+            "snapshot.restored", $"/api/v1/vms/{id}/snapshots/{snapshot.Id}", id, $"{vm.Name} was taken back to snapshot {snapshot.Name}",
+            new { vm.Name, vm.Observed, vm.Desired, restored });
         return restored;
     }
 }

@@ -4,7 +4,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace WebVm.Api.Support;
 
-/// <summary>The end of a file that somebody untrusted may have put there: no link is followed, nothing is waited for, and only so much is read.</summary>
+/// <summary>
+/// The end of a file that somebody untrusted may have put there: no link is followed, nothing is waited for, and only so much is read.
+/// </summary>
 internal static partial class EndOfFile
 {
     // open(2), Linux on x86-64.

@@ -3,7 +3,9 @@ using Microsoft.Extensions.Logging;
 
 namespace WebVm.Api.Support;
 
-/// <summary>The end of the service's own log, for the support bundle: the service writes to its console alone, which others keep or do not.</summary>
+/// <summary>
+/// The end of the service's own log, for the support bundle: the service writes to its console alone, which others keep or do not.
+/// </summary>
 internal sealed class RecentLog(TimeProvider time) : ILoggerProvider
 {
     public const int MostLines = 2000;
@@ -32,7 +34,8 @@ internal sealed class RecentLog(TimeProvider time) : ILoggerProvider
 
     private void Add(LogLevel level, string category, string message)
     {
-        string line = string.Create(CultureInfo.InvariantCulture, $"{time.GetUtcNow():yyyy-MM-dd HH:mm:ss.fff} {level} {category}: {message}");
+        string line = string.Create(
+            CultureInfo.InvariantCulture, $"{time.GetUtcNow():yyyy-MM-dd HH:mm:ss.fff} {level} {category}: {message}");
         lock (_lock)
         {
             _lines.Enqueue(line.Length > LongestLine ? line[..LongestLine] + "…" : line);
@@ -50,11 +53,14 @@ internal sealed class RecentLog(TimeProvider time) : ILoggerProvider
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information && logLevel != LogLevel.None;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
             {
-                log.Add(logLevel, category, exception is null ? formatter(state, exception) : $"{formatter(state, exception)}\n{exception}");
+                log.Add(logLevel, category, exception is null
+                    ? formatter(state, exception)
+                    : $"{formatter(state, exception)}\n{exception}");
             }
         }
     }

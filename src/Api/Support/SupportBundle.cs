@@ -17,11 +17,12 @@ using WebVm.Api.Runs;
 namespace WebVm.Api.Support;
 
 /// <summary>
-/// What somebody who is to help wants to see: versions, what the host has and lacks, settings, ends of logs, what happened. Nothing that opens
-/// anything is in it (<see cref="Redaction"/>), and nothing of the guests: neither what they print nor their kernels' command lines.
+/// What somebody who is to help wants to see: versions, what the host has and lacks, settings, ends of logs, what happened. Nothing that
+/// opens anything is in it (<see cref="Redaction"/>), and nothing of the guests: neither what they print nor their kernels' command lines.
 /// </summary>
 internal sealed class SupportBundle(
-    IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, LocalHost host, VmFiles files, RecentLog log, IOptions<ServiceOptions> options, TimeProvider time)
+    IDbContextFactory<WebVmDbContext> databases, DatabaseAddress address, LocalHost host, VmFiles files, RecentLog log,
+    IOptions<ServiceOptions> options, TimeProvider time)
 {
     private const int Events = 1000;
     private const int Operations = 200;
@@ -55,12 +56,15 @@ internal sealed class SupportBundle(
         await AddAsync("service.log", () => Task.FromResult(string.Join('\n', log.Lines)));
         if (address.Cluster is not null)
         {
-            await AddAsync("postgresql.log", () => Task.FromResult(EndOfFile.Read(Path.Combine(options.Value.Data, "postgres", "postgresql.log"), EndBytes) ?? "There is no log."));
+            await AddAsync(
+                "postgresql.log", () => Task.FromResult(
+                    EndOfFile.Read(Path.Combine(options.Value.Data, "postgres", "postgresql.log"), EndBytes) ?? "There is no log."));
         }
 
         foreach (string run in files.Runs().Take(MostRuns))
         {
-            await AddAsync($"monitors/{run}.log", () => Task.FromResult(EndOfFile.Read(files.Run(run).Log, EndBytes) ?? "There is no log."));
+            await AddAsync(
+                $"monitors/{run}.log", () => Task.FromResult(EndOfFile.Read(files.Run(run).Log, EndBytes) ?? "There is no log."));
         }
 
         async Task AddAsync(string name, Func<Task<string>> read)
@@ -83,14 +87,18 @@ internal sealed class SupportBundle(
 
     private async Task<string> VersionsAsync(CancellationToken cancellation)
     {
-        string version = typeof(SupportBundle).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
-        string text = $"WebVm {version}\n.NET {Environment.Version}\n{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}\nStarted {Process.GetCurrentProcess().StartTime.ToUniversalTime():O}\n";
+        string version = typeof(SupportBundle).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
+            ?? "unknown";
+        string text =
+            $"WebVm {version}\n.NET {Environment.Version}\n{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}\nStarted {Process.GetCurrentProcess().StartTime.ToUniversalTime():O}\n";
         await using var database = await databases.CreateDbContextAsync(cancellation);
         string postgres = await database.Database.SqlQuery<string>($"""SELECT version() AS "Value" """).SingleAsync(cancellation);
         return $"{text}{postgres}\nMigrations: {string.Join(", ", await database.Database.GetAppliedMigrationsAsync(cancellation))}\n";
     }
 
-    /// <summary>The checkout that the service was started from says what its host has and lacks; what was published has no such script.</summary>
+    /// <summary>
+    /// The checkout that the service was started from says what its host has and lacks; what was published has no such script.
+    /// </summary>
     private static async Task<string> DoctorAsync(CancellationToken cancellation)
     {
         if (Environment.GetEnvironmentVariable("WEBVM_ROOT") is not { Length: > 0 } root || !File.Exists(Path.Combine(root, "webvm")))
@@ -98,7 +106,11 @@ internal sealed class SupportBundle(
             return "The service was not started by ./webvm run, so there is no doctor beside it. host.json has what was measured.";
         }
 
-        using var doctor = Process.Start(new ProcessStartInfo(Path.Combine(root, "webvm"), ["doctor"]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true })!;
+        using var doctor = Process.Start(
+            new ProcessStartInfo(
+                Path.Combine(
+                    root, "webvm"), ["doctor"]) { RedirectStandardOutput = true, RedirectStandardError = true,
+                        RedirectStandardInput = true })!;
         doctor.StandardInput.Close();
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         patience.CancelAfter(DoctorPatience);
@@ -118,14 +130,16 @@ internal sealed class SupportBundle(
     {
         var settings = options.Value;
         var text = new StringBuilder();
-        foreach (var property in typeof(ServiceOptions).GetProperties().Where(property => property.CanWrite).OrderBy(property => property.Name, StringComparer.Ordinal))
+        foreach (var property in typeof(ServiceOptions).GetProperties().Where(property => property.CanWrite)
+            .OrderBy(property => property.Name, StringComparer.Ordinal))
         {
             object? value = property.GetValue(settings);
             text.AppendLine(property.Name switch
             {
                 nameof(ServiceOptions.AdminToken) => value is null ? "AdminToken is not given" : "AdminToken is given",
                 nameof(ServiceOptions.DatabasePassword) => value is null ? "DatabasePassword is not given" : "DatabasePassword is given",
-                nameof(ServiceOptions.Database) => string.IsNullOrEmpty((string?)value) ? "Database is a private cluster" : "Database is given",
+                nameof(ServiceOptions.Database) =>
+                    string.IsNullOrEmpty((string?)value) ? "Database is a private cluster" : "Database is given",
                 _ => string.Create(CultureInfo.InvariantCulture, $"{property.Name}: {value ?? "none"}"),
             });
         }
@@ -137,7 +151,9 @@ internal sealed class SupportBundle(
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var vms = await database.Vms.AsNoTracking().OrderBy(vm => vm.Id).Take(MostVms)
-            .Select(vm => new { vm.Id, vm.Name, vm.Observed, vm.ObservedReason, vm.Desired, vm.RunId, vm.RestartCount, vm.Deleting, vm.CreatedAt, vm.UpdatedAt }).ToListAsync(cancellation);
+            .Select(vm =>
+                new { vm.Id, vm.Name, vm.Observed, vm.ObservedReason, vm.Desired, vm.RunId, vm.RestartCount, vm.Deleting, vm.CreatedAt,
+                    vm.UpdatedAt }).ToListAsync(cancellation);
         return Lines(vms);
     }
 
@@ -153,9 +169,12 @@ internal sealed class SupportBundle(
     {
         await using var database = await databases.CreateDbContextAsync(cancellation);
         var operations = await database.Operations.AsNoTracking().OrderByDescending(operation => operation.Id).Take(Operations)
-            .Select(operation => new { operation.Id, operation.Kind, operation.Target, operation.State, operation.Message, operation.Error, operation.CreatedAt, operation.FinishedAt }).ToListAsync(cancellation);
+            .Select(operation =>
+                new { operation.Id, operation.Kind, operation.Target, operation.State, operation.Message, operation.Error,
+                    operation.CreatedAt, operation.FinishedAt }).ToListAsync(cancellation);
         return Lines(operations);
     }
 
-    private static string Lines<T>(IEnumerable<T> rows) => string.Concat(rows.Select(row => JsonSerializer.Serialize(row, ApiJson.Options) + "\n"));
+    private static string Lines<T>(IEnumerable<T> rows) =>
+        string.Concat(rows.Select(row => JsonSerializer.Serialize(row, ApiJson.Options) + "\n"));
 }

@@ -11,7 +11,8 @@ namespace WebVm.Api.Support;
 public static class SupportEndpoints
 {
     public static void MapSupport(this IEndpointRouteBuilder api) =>
-        api.MapGet("/support-bundle", ReadAsync).RequireScope(Scopes.Admin).WithTags("Support").Produces<byte[]>(StatusCodes.Status200OK, "application/zip")
+        api.MapGet("/support-bundle", ReadAsync).RequireScope(Scopes.Admin).WithTags("Support")
+            .Produces<byte[]>(StatusCodes.Status200OK, "application/zip")
             .WithSummary("Download a support bundle: versions, doctor, ends of logs, events; no secrets");
 
     // A few MiB at most: the ends of logs are bounded, and their number.

@@ -10,29 +10,36 @@ using WebVm.Api.Runs;
 
 namespace WebVm.Api.Vms;
 
-/// <summary><c>/vms/{id}/last-crash</c>: what is left of the run that crashed last. That there was one, and why, the VM itself says.</summary>
+/// <summary>
+/// <c>/vms/{id}/last-crash</c>: what is left of the run that crashed last. That there was one, and why, the VM itself says.
+/// </summary>
 internal static class CrashEndpoints
 {
     public static void MapCrashes(this IEndpointRouteBuilder api)
     {
         var group = api.MapGroup("/vms/{id:guid}/last-crash").WithTags("VMs");
-        group.MapGet("/screen", ScreenAsync).RequireScope(Scopes.ConsoleView).WithSummary("The screen in the moment of the last crash, as a PNG file")
+        group.MapGet("/screen", ScreenAsync).RequireScope(Scopes.ConsoleView)
+            .WithSummary("The screen in the moment of the last crash, as a PNG file")
             .Produces<Stream>(200, "image/png").ProducesProblem(StatusCodes.Status404NotFound);
-        group.MapGet("/serial", SerialAsync).RequireScope(Scopes.ConsoleView).WithSummary("The end of the serial output before the last crash")
+        group.MapGet("/serial", SerialAsync).RequireScope(Scopes.ConsoleView)
+            .WithSummary("The end of the serial output before the last crash")
             .WithDescription("64 KiB at most. lastCrash.serialEnd says where it ends in the VM's serial log.")
             .Produces<string>(200, "text/plain").ProducesProblem(StatusCodes.Status404NotFound);
         group.MapDelete("/", ForgetAsync).RequireScope(Scopes.VmsWrite).WithSummary("Forget the last crash")
             .Produces(StatusCodes.Status204NoContent).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
-    private static Task<IResult> ScreenAsync(Guid id, HttpContext context, WebVmDbContext database, VmFiles files, CancellationToken cancellation) =>
+    private static Task<IResult> ScreenAsync(
+        Guid id, HttpContext context, WebVmDbContext database, VmFiles files, CancellationToken cancellation) =>
         SendAsync(id, CrashReport.Screen(files.Crash(id)), "image/png", context, database, cancellation);
 
     // Never text/html, never sniffed: what a guest prints is nobody's page.
-    private static Task<IResult> SerialAsync(Guid id, HttpContext context, WebVmDbContext database, VmFiles files, CancellationToken cancellation) =>
+    private static Task<IResult> SerialAsync(
+        Guid id, HttpContext context, WebVmDbContext database, VmFiles files, CancellationToken cancellation) =>
         SendAsync(id, CrashReport.Serial(files.Crash(id)), "text/plain; charset=utf-8", context, database, cancellation);
 
-    private static async Task<IResult> SendAsync(Guid id, string file, string type, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<IResult> SendAsync(
+        Guid id, string file, string type, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
         {

@@ -13,8 +13,10 @@ namespace WebVm.Api.Vms;
 public static class EnlightenmentEndpoints
 {
     public static void MapEnlightenments(this IEndpointRouteBuilder api) =>
-        api.MapGet("/vms/{id:guid}/enlightenments", GetAsync).RequireScope(Scopes.VmsRead).WithTags("VMs").WithSummary("Read which paravirtual interfaces a running guest was offered and took")
-            .WithDescription("vcpus names the vCPUs whose guest took it; it is absent where guests take it without telling. 409 while the VM is off.")
+        api.MapGet("/vms/{id:guid}/enlightenments", GetAsync).RequireScope(Scopes.VmsRead).WithTags("VMs")
+            .WithSummary("Read which paravirtual interfaces a running guest was offered and took")
+            .WithDescription(
+                "vcpus names the vCPUs whose guest took it; it is absent where guests take it without telling. 409 while the VM is off.")
             .Produces<EnlightenmentsView>().ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
 
     private static async Task<IResult> GetAsync(Guid id, WebVmDbContext database, VmSupervisor supervisor, CancellationToken cancellation)
@@ -25,7 +27,8 @@ public static class EnlightenmentEndpoints
         }
 
         return await MonitorCalls.TryAsync(supervisor.Client(id), async client => TypedResults.Ok(new EnlightenmentsView(
-            [.. (await client.EnlightenmentsAsync().WaitAsync(cancellation)).Items.Select(item => new EnlightenmentView(item.Name, item.Description, item.Offered, item.Vcpus))])));
+            [.. (await client.EnlightenmentsAsync().WaitAsync(cancellation)).Items.Select(
+                item => new EnlightenmentView(item.Name, item.Description, item.Offered, item.Vcpus))])));
     }
 }
 

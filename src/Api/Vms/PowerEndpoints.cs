@@ -21,13 +21,18 @@ public static class PowerEndpoints
     {
         var group = api.MapGroup("/vms/{id:guid}/power").WithTags("Power");
         group.MapGet("/", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read where a VM's power stands");
-        group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).Conditional().WithSummary("Switch on, off, shut down, reset, pause, resume or save")
-            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button and fails when the guest is still up at its deadline; with force it is then switched off. "
-                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the answer is the same operation. If-Match compares the revision of the VM's settings.")
+        group.MapPut("/", PutAsync).RequireScope(Scopes.VmsPower).Conditional()
+            .WithSummary("Switch on, off, shut down, reset, pause, resume or save")
+            .WithDescription(
+                "The answer is 202 with an operation; ?wait=seconds holds it until the VM is there. shutdown presses the power button "
+                + "and fails when the guest is still up at its deadline; with force it is then switched off. "
+                + "429 or 503 when too many operations wait; off is never refused for that: asked for again while it stands, the "
+                + "answer is the same operation. If-Match compares the revision of the VM's settings.")
             .ProducesOperation();
     }
 
-    private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<VmPowerView>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpResponse response, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
         {
@@ -38,10 +43,13 @@ public static class PowerEndpoints
         return TypedResults.Ok(VmPowerView.From(vm));
     }
 
-    private static Task<IResult> PutAsync(Guid id, Body<PowerRequest> body, HttpContext context, WebVmDbContext database, VmCommands commands, CancellationToken cancellation) =>
+    private static Task<IResult> PutAsync(
+        Guid id, Body<PowerRequest> body, HttpContext context, WebVmDbContext database, VmCommands commands,
+        CancellationToken cancellation) =>
         commands.RunAsync(id, context, vm => CommandAsync(vm, body.Value, context, database, cancellation), cancellation);
 
-    private static async Task<Commanded> CommandAsync(Vm vm, PowerRequest request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Commanded> CommandAsync(
+        Vm vm, PowerRequest request, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (PowerTransition.Refusal(vm, request.Action) is { } refusal)
         {
@@ -76,8 +84,10 @@ public static class PowerEndpoints
             (vm.Observed, vm.ObservedReason) = (ObservedPower.Off, null);
         }
 
-        var job = new PowerTransition.Job(request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration, otherwise);
-        return OperationRunner.Create(database, PowerTransition.OperationKind, $"/api/v1/vms/{vm.Id}/power", vm.Id, context.User.Actor(), job);
+        var job = new PowerTransition.Job(
+            request.Action, request.DeadlineSeconds ?? DefaultDeadline, request.Force, vm.DesiredGeneration, otherwise);
+        return OperationRunner.Create(
+            database, PowerTransition.OperationKind, $"/api/v1/vms/{vm.Id}/power", vm.Id, context.User.Actor(), job);
     }
 }
 
@@ -104,7 +114,10 @@ public sealed record PowerRequest(PowerAction Action, int? DeadlineSeconds = nul
 {
     ValueTask ICheckedBody.CheckAsync(BodyCheck check)
     {
-        check.Add(DeadlineSeconds is < 1 or > PowerEndpoints.LongestDeadline ? [new("/deadlineSeconds", $"must be between 1 and {PowerEndpoints.LongestDeadline}")] : []);
+        check.Add(
+            DeadlineSeconds is < 1 or > PowerEndpoints.LongestDeadline
+                ? [new("/deadlineSeconds", $"must be between 1 and {PowerEndpoints.LongestDeadline}")]
+                : []);
         return ValueTask.CompletedTask;
     }
 }

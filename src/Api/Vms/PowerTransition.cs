@@ -7,8 +7,11 @@ using WebVm.Vmm.Control;
 
 namespace WebVm.Api.Vms;
 
-/// <summary>The operation behind a power request: waits until the VM is where it was sent, and says why when it does not get there.</summary>
-internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter) : IOperationHandler
+/// <summary>
+/// The operation behind a power request: waits until the VM is where it was sent, and says why when it does not get there.
+/// </summary>
+internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter)
+    : IOperationHandler
 {
     public const string OperationKind = "vm.power";
 
@@ -36,7 +39,8 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         return action switch
         {
             _ when vm.Deleting => "The VM is being deleted.",
-            PowerAction.Shutdown or PowerAction.Reset when vm.Observed is not ObservedPower.Running => $"The VM is not running but {vm.Observed.ToString().ToLowerInvariant()}.",
+            PowerAction.Shutdown or PowerAction.Reset when vm.Observed is not ObservedPower.Running =>
+                $"The VM is not running but {vm.Observed.ToString().ToLowerInvariant()}.",
             PowerAction.Pause or PowerAction.Save when !up => "The VM is not running.",
             PowerAction.Resume when vm.Observed != ObservedPower.Paused => "The VM is not paused.",
             _ => null,
@@ -46,8 +50,11 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
     /// <summary>The operation of a command to switch off that still stands, cancelled or not; null when there is none.</summary>
     public static async Task<Operation?> FindOffAsync(WebVmDbContext database, Vm vm, CancellationToken cancellation)
     {
-        var waiting = await database.Operations.Where(o => o.VmId == vm.Id && o.Kind == OperationKind && o.FinishedAt == null).OrderBy(o => o.CancelRequested).ToListAsync(cancellation);
-        return waiting.Find(o => new OperationContext(o).Input<Job>() is { Action: PowerAction.Off } job && job.Generation == vm.DesiredGeneration);
+        var waiting =
+            await database.Operations.Where(o => o.VmId == vm.Id && o.Kind == OperationKind && o.FinishedAt == null)
+                .OrderBy(o => o.CancelRequested).ToListAsync(cancellation);
+        return waiting.Find(
+            o => new OperationContext(o).Input<Job>() is { Action: PowerAction.Off } job && job.Generation == vm.DesiredGeneration);
     }
 
     public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
@@ -75,14 +82,17 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         }
 
         await using var database = await databases.CreateDbContextAsync(cancellation);
-        return VmPowerView.From(await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) ?? throw new OperationFailedException("The VM was deleted."));
+        return VmPowerView.From(
+            await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation)
+                ?? throw new OperationFailedException("The VM was deleted."));
     }
 
     private async Task SaveAsync(Guid id, VmAgent agent, Job job, OperationContext operation, CancellationToken cancellation)
     {
         agent.Wake();
         await operation.ReportWhileAsync(
-            abandoned => waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), abandoned), () => agent.SaveProgress, "Writing the machine's state", cancellation);
+            abandoned => waiter.UntilAsync(id, agent, SavePatience, vm => Outcome(vm, job), abandoned), () => agent.SaveProgress,
+            "Writing the machine's state", cancellation);
     }
 
     /// <summary>A save that its owner gives up, also before its turn: the machine goes on as what it was before.</summary>
@@ -93,7 +103,9 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         {
             await using var database = await databases.CreateDbContextAsync();
             await database.Vms.Where(vm => vm.Id == id && vm.DesiredGeneration == job.Generation && vm.RunId != null)
-                .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, job.Otherwise).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1));
+                .ExecuteUpdateAsync(
+                    set => set.SetProperty(vm => vm.Desired, job.Otherwise)
+                        .SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1));
             supervisor.Wake(id);
         }
     }
@@ -111,7 +123,10 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
             await operation.ReportAsync(90, "Deadline passed, switching off");
             await using var database = await databases.CreateDbContextAsync(cancellation);
             int still = await database.Vms.Where(vm => vm.Id == id && vm.DesiredGeneration == job.Generation)
-                .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), cancellation);
+                .ExecuteUpdateAsync(
+                    set => set.SetProperty(vm => vm.Desired, DesiredPower.Off)
+                        .SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1),
+                    cancellation);
             if (still == 0)
             {
                 throw new OperationFailedException(Overtaken);
@@ -136,7 +151,11 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
         return job.Action switch
         {
             PowerAction.Off => vm is { RunId: null, Observed: ObservedPower.Off or ObservedPower.Crashed or ObservedPower.Failed },
-            PowerAction.Save => vm.Observed == ObservedPower.Saved || (vm.Desired != DesiredPower.Saved ? throw new OperationFailedException(vm.ObservedReason ?? "The VM was not saved.") : false),
+            PowerAction.Save =>
+                vm.Observed == ObservedPower.Saved
+                    || (vm.Desired != DesiredPower.Saved
+                        ? throw new OperationFailedException(vm.ObservedReason ?? "The VM was not saved.")
+                        : false),
             PowerAction.Pause => vm.Observed == ObservedPower.Paused || Ended(vm),
             _ => vm.Observed == ObservedPower.Running || Ended(vm),
         };
@@ -160,5 +179,6 @@ internal sealed class PowerTransition(IDbContextFactory<WebVmDbContext> database
     }
 
     /// <param name="Otherwise">What is wanted when a save is given up.</param>
-    public sealed record Job(PowerAction Action, int DeadlineSeconds, bool Force, long Generation, DesiredPower Otherwise = DesiredPower.On);
+    public sealed record Job(
+        PowerAction Action, int DeadlineSeconds, bool Force, long Generation, DesiredPower Otherwise = DesiredPower.On);
 }

@@ -22,5 +22,6 @@ internal static class VmConfigurationDifference
     public static IReadOnlyList<string> Pending(VmConfiguration? running, VmConfiguration wanted) =>
         running is null || running == wanted ? [] : [.. Between(running, wanted).Except(s_atOnce, StringComparer.Ordinal)];
 
-    private static JsonObject ToJson(VmConfiguration configuration) => JsonSerializer.SerializeToNode(configuration, ApiJson.Options)!.AsObject();
+    private static JsonObject ToJson(VmConfiguration configuration) =>
+        JsonSerializer.SerializeToNode(configuration, ApiJson.Options)!.AsObject();
 }

@@ -8,7 +8,8 @@ using WebVm.Api.Runs;
 namespace WebVm.Api.Vms;
 
 /// <summary>Deletes a VM: stops it, removes its files, then its row. Each step may be repeated.</summary>
-internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter, VmFiles files) : IOperationHandler
+internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, VmSupervisor supervisor, VmWaiter waiter, VmFiles files)
+    : IOperationHandler
 {
     public const string OperationKind = "vm.delete";
 
@@ -16,7 +17,8 @@ internal sealed class VmDeletion(IDbContextFactory<WebVmDbContext> databases, Vm
 
     /// <summary>A deletion of the VM that waits or is under way, cancelled or not; null when there is none.</summary>
     public static Task<Operation?> FindAsync(WebVmDbContext database, Guid vm, CancellationToken cancellation) =>
-        database.Operations.Where(o => o.VmId == vm && o.Kind == OperationKind && o.FinishedAt == null).OrderBy(o => o.CancelRequested).FirstOrDefaultAsync(cancellation);
+        database.Operations.Where(o => o.VmId == vm && o.Kind == OperationKind && o.FinishedAt == null).OrderBy(o => o.CancelRequested)
+            .FirstOrDefaultAsync(cancellation);
 
     public async Task<object?> RunAsync(OperationContext operation, CancellationToken cancellation)
     {

@@ -36,15 +36,23 @@ public static class VmEndpoints
         group.MapGet("/summary", SummarizeAsync).RequireScope(Scopes.VmsRead).WithSummary("Count VMs by state; labels in use");
         group.MapPost("/", CreateAsync).RequireScope(Scopes.VmsWrite).Idempotent().WithSummary("Create a VM; a name is enough");
         group.MapGet("/{id:guid}", GetAsync).RequireScope(Scopes.VmsRead).WithSummary("Read a VM");
-        group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).Conditional().WithSummary("Change settings by JSON Merge Patch")
-            .WithDescription("application/merge-patch+json or application/json: the fields to change, null for back to the default. If-Match with the ETag refuses to overwrite another's change. "
-                + "What cannot be set is passed over, so that an answer may be sent back; what changes nothing makes no event and no new revision.");
+        group.MapPatch("/{id:guid}", PatchAsync).RequireScope(Scopes.VmsWrite).Conditional()
+            .WithSummary("Change settings by JSON Merge Patch")
+            .WithDescription(
+                "application/merge-patch+json or application/json: the fields to change, null for back to the default. If-Match with "
+                + "the ETag refuses to overwrite another's change. "
+                + "What cannot be set is passed over, so that an answer may be sent back; what changes nothing makes no event and no "
+                + "new revision.");
         group.MapPut("/{id:guid}", PutAsync).RequireScope(Scopes.VmsWrite).Conditional().WithSummary("Replace all settings")
             .WithDescription("Fields that are left out get their defaults. Otherwise as PATCH.");
-        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).Conditional().WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first")
-            .WithDescription("The answer is 202 with an operation; ?wait=seconds holds it until the VM is gone. Asked for again meanwhile, it is the same operation.")
+        group.MapDelete("/{id:guid}", DeleteAsync).RequireScope(Scopes.VmsWrite).Conditional()
+            .WithSummary("Delete a VM with its snapshots and logs; ?force=true stops it first")
+            .WithDescription(
+                "The answer is 202 with an operation; ?wait=seconds holds it until the VM is gone. Asked for again meanwhile, it is "
+                + "the same operation.")
             .ProducesOperation();
-        group.MapPost("/{id:guid}/clone", CloneAsync).RequireScope(Scopes.VmsWrite).Idempotent().Conditional().WithSummary("Create another VM with the same settings");
+        group.MapPost("/{id:guid}/clone", CloneAsync).RequireScope(Scopes.VmsWrite).Idempotent().Conditional()
+            .WithSummary("Create another VM with the same settings");
     }
 
     private static async Task<Results<Ok<Page<VmView>>, ProblemHttpResult>> ListAsync(
@@ -86,7 +94,8 @@ public static class VmEndpoints
     private static async Task<Ok<VmSummary>> SummarizeAsync(WebVmDbContext database, CancellationToken cancellation) =>
         TypedResults.Ok(await database.SummarizeAsync(cancellation));
 
-    private static async Task<Results<Ok<VmView>, ProblemHttpResult>> GetAsync(Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Ok<VmView>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } vm)
         {
@@ -97,10 +106,12 @@ public static class VmEndpoints
         return TypedResults.Ok(VmView.From(vm));
     }
 
-    private static Task<Results<Created<VmView>, ProblemHttpResult>> CreateAsync(Body<VmSettings> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation) =>
+    private static Task<Results<Created<VmView>, ProblemHttpResult>> CreateAsync(
+        Body<VmSettings> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation) =>
         AddAsync(body.Value, context, database, cancellation);
 
-    private static async Task<Results<Created<VmView>, ProblemHttpResult>> CloneAsync(Guid id, Body<CloneVm> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Created<VmView>, ProblemHttpResult>> CloneAsync(
+        Guid id, Body<CloneVm> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
         if (await database.Vms.AsNoTracking().SingleOrDefaultAsync(vm => vm.Id == id, cancellation) is not { } original)
         {
@@ -118,9 +129,11 @@ public static class VmEndpoints
         return faults.Count > 0 ? Problems.Invalid(faults) : await AddAsync(settings, context, database, cancellation);
     }
 
-    private static async Task<Results<Created<VmView>, ProblemHttpResult>> AddAsync(VmSettings settings, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Results<Created<VmView>, ProblemHttpResult>> AddAsync(
+        VmSettings settings, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
     {
-        var vm = new Vm { Name = settings.Name, Description = settings.Description, Labels = new(settings.Labels), Configuration = settings.ToConfiguration() };
+        var vm = new Vm { Name = settings.Name, Description = settings.Description, Labels = new(
+            settings.Labels), Configuration = settings.ToConfiguration() };
         database.Vms.Add(vm);
         database.Record("vm.created", vm, $"{vm.Name} was created");
         if (!await TrySaveAsync(database, cancellation))
@@ -132,7 +145,8 @@ public static class VmEndpoints
         return TypedResults.Created($"/api/v1/vms/{vm.Id}", VmView.From(vm));
     }
 
-    private static Task<Results<Ok<VmView>, ProblemHttpResult>> PatchAsync(Guid id, Patch<VmSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation) =>
+    private static Task<Results<Ok<VmView>, ProblemHttpResult>> PatchAsync(
+        Guid id, Patch<VmSettings> patch, HttpContext context, WebVmDbContext database, CancellationToken cancellation) =>
         ChangeAsync(
             id,
             async vm =>
@@ -146,13 +160,15 @@ public static class VmEndpoints
             database,
             cancellation);
 
-    private static Task<Results<Ok<VmView>, ProblemHttpResult>> PutAsync(Guid id, Body<VmSettings> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation) =>
+    private static Task<Results<Ok<VmView>, ProblemHttpResult>> PutAsync(
+        Guid id, Body<VmSettings> body, HttpContext context, WebVmDbContext database, CancellationToken cancellation) =>
         ChangeAsync(id, _ => Task.FromResult<(VmSettings?, ProblemHttpResult?)>((body.Value, null)), context, database, cancellation);
 
     /// <summary>Changes come one after the other: only who asks for it with If-Match is refused because another was there before.</summary>
     /// <param name="change">Given the VM, what it is to be; or why not.</param>
     private static async Task<Results<Ok<VmView>, ProblemHttpResult>> ChangeAsync(
-        Guid id, Func<Vm, Task<(VmSettings? Changed, ProblemHttpResult? Refusal)>> change, HttpContext context, WebVmDbContext database, CancellationToken cancellation)
+        Guid id, Func<Vm, Task<(VmSettings? Changed, ProblemHttpResult? Refusal)>> change, HttpContext context, WebVmDbContext database,
+        CancellationToken cancellation)
     {
         string wanted = "";
         try
@@ -197,12 +213,17 @@ public static class VmEndpoints
     }
 
     private static async Task<ProblemHttpResult> NameTakenAsync(string name, WebVmDbContext database, CancellationToken cancellation) =>
-        Problems.NameTaken("VM", name, "/api/v1/vms", await database.Vms.AsNoTracking().Where(vm => vm.Name == name).Select(vm => (Guid?)vm.Id).FirstOrDefaultAsync(cancellation));
+        Problems.NameTaken(
+            "VM", name, "/api/v1/vms", await database.Vms.AsNoTracking().Where(vm => vm.Name == name).Select(vm => (Guid?)vm.Id)
+                .FirstOrDefaultAsync(cancellation));
 
-    private static Task<IResult> DeleteAsync(Guid id, HttpContext context, WebVmDbContext database, VmCommands commands, [Description("Stops a VM that runs.")] bool? force, CancellationToken cancellation) =>
+    private static Task<IResult> DeleteAsync(
+        Guid id, HttpContext context, WebVmDbContext database, VmCommands commands, [Description("Stops a VM that runs.")] bool? force,
+        CancellationToken cancellation) =>
         commands.RunAsync(id, context, vm => BeginDeletionAsync(vm, context, force == true, database, cancellation), cancellation);
 
-    private static async Task<Commanded> BeginDeletionAsync(Vm vm, HttpContext context, bool force, WebVmDbContext database, CancellationToken cancellation)
+    private static async Task<Commanded> BeginDeletionAsync(
+        Vm vm, HttpContext context, bool force, WebVmDbContext database, CancellationToken cancellation)
     {
         // As for switching off: the first passes whatever else waits, and another is the same.
         var standing = await VmDeletion.FindAsync(database, vm.Id, cancellation);

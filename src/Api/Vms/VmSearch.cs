@@ -13,11 +13,15 @@ internal static class VmSearch
     /// <summary>VMs with every word of the text in their name, description or labels (written key=value).</summary>
     public static IQueryable<Vm> VmsWith(this WebVmDbContext database, string? text)
     {
-        object[] patterns = [.. (text ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Distinct(StringComparer.OrdinalIgnoreCase).Select(Pattern)];
+        object[] patterns = [.. (text ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
+            .Distinct(StringComparer.OrdinalIgnoreCase).Select(Pattern)];
         // One condition for each word, since only such are looked up in the index.
         return patterns.Length == 0
             ? database.Vms.AsNoTracking()
-            : database.Vms.FromSql(FormattableStringFactory.Create("SELECT * FROM vms WHERE " + string.Join(" AND ", patterns.Select((_, n) => $"search_text ILIKE {{{n}}}")), patterns)).AsNoTracking();
+            : database.Vms.FromSql(
+                FormattableStringFactory.Create(
+                    "SELECT * FROM vms WHERE " + string.Join(" AND ", patterns.Select((_, n) => $"search_text ILIKE {{{n}}}")), patterns))
+                        .AsNoTracking();
     }
 
     /// <summary>How many there are in each state, and the labels that are in use.</summary>
@@ -38,10 +42,12 @@ internal static class VmSearch
 
     /// <summary>How many there are in each state that some VM is in.</summary>
     public static Task<Dictionary<ObservedPower, int>> CountByStateAsync(this WebVmDbContext database, CancellationToken cancellation) =>
-        database.Vms.GroupBy(vm => vm.Observed).Select(group => new { State = group.Key, Count = group.Count() }).ToDictionaryAsync(group => group.State, group => group.Count, cancellation);
+        database.Vms.GroupBy(vm => vm.Observed).Select(group => new { State = group.Key, Count = group.Count() })
+            .ToDictionaryAsync(group => group.State, group => group.Count, cancellation);
 
     private static string Pattern(string word) =>
-        $"%{word.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal)}%";
+        $"%{word.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal)
+            .Replace("_", @"\_", StringComparison.Ordinal)}%";
 }
 
 /// <param name="States">Only the states that some VM is in.</param>

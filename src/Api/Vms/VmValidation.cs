@@ -10,7 +10,9 @@ using WebVm.Vmm.Machine.Spec;
 
 namespace WebVm.Api.Vms;
 
-/// <summary>Every fault of a VM's settings, each with its field. What there may be says the monitor; memory is given out by the mebibyte here.</summary>
+/// <summary>
+/// Every fault of a VM's settings, each with its field. What there may be says the monitor; memory is given out by the mebibyte here.
+/// </summary>
 internal static class VmValidation
 {
     public const int MostFeatures = 256;
@@ -25,8 +27,11 @@ internal static class VmValidation
     {
         // Nodes are compared with the whole machine: of one that is unknown nothing can be said.
         bool whole = check.IsSound("/cpus") && check.IsSound("/memory") && check.IsSound("/numa");
-        List<FieldFault> faults = [.. Names.Check("/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckProcessor(vm.Cpu), .. whole ? CheckNuma(vm) : [], .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
-        await CheckBootAsync(vm.Boot, check.Context.RequestServices.GetRequiredService<WebVmDbContext>(), faults, check.Context.RequestAborted);
+        List<FieldFault> faults = [.. Names.Check(
+            "/name", vm.Name), .. CheckDescription(vm), .. CheckSize(vm), .. CheckProcessor(vm.Cpu), .. whole ? CheckNuma(vm) : [],
+            .. CheckDisplay(vm.Display), .. CheckAutostart(vm.Autostart)];
+        await CheckBootAsync(
+            vm.Boot, check.Context.RequestServices.GetRequiredService<WebVmDbContext>(), faults, check.Context.RequestAborted);
         check.Add(faults);
     }
 
@@ -83,7 +88,9 @@ internal static class VmValidation
         {
             int added = cpu.AddedFeatures.ToList().IndexOf(feature);
             int removed = cpu.RemovedFeatures.ToList().IndexOf(feature);
-            string pointer = removed >= 0 ? $"/cpu/removedFeatures/{removed}" : added >= 0 ? $"/cpu/addedFeatures/{added}" : $"/cpu/features/{feature}";
+            string pointer = removed >= 0
+                ? $"/cpu/removedFeatures/{removed}"
+                : added >= 0 ? $"/cpu/addedFeatures/{added}" : $"/cpu/features/{feature}";
             yield return new(pointer, $"cannot name {feature}: {fault}");
         }
     }
@@ -133,7 +140,8 @@ internal static class VmValidation
 
             if (node.Memory < (long)MachineSpec.MinimumNodeMemory || node.Memory % Mebibyte != 0)
             {
-                yield return new($"/numa/{n}/memory", $"must be a multiple of 1 MiB, and at least {MachineSpec.MinimumNodeMemory >> 20} MiB");
+                yield return new(
+                    $"/numa/{n}/memory", $"must be a multiple of 1 MiB, and at least {MachineSpec.MinimumNodeMemory >> 20} MiB");
             }
 
             memory += Math.Clamp(node.Memory, 0, MostMemory);
@@ -141,9 +149,14 @@ internal static class VmValidation
             {
                 yield return new($"/numa/{n}/distances", $"must have one entry for each of the {vm.Numa.Count} nodes, or none");
             }
-            else if (node.Distances.Where((distance, to) => to == n ? distance != NumaNodeSpec.LocalDistance : distance is <= NumaNodeSpec.LocalDistance or > NumaNodeSpec.MaximumDistance).Any())
+            else if (node.Distances.Where(
+                (distance, to) => to == n
+                    ? distance != NumaNodeSpec.LocalDistance
+                    : distance is <= NumaNodeSpec.LocalDistance or > NumaNodeSpec.MaximumDistance).Any())
             {
-                yield return new($"/numa/{n}/distances", $"must be {NumaNodeSpec.LocalDistance} to the node itself and {NumaNodeSpec.LocalDistance + 1} to {NumaNodeSpec.MaximumDistance} to others");
+                yield return new(
+                    $"/numa/{n}/distances", $"must be {NumaNodeSpec.LocalDistance} to the node itself and {NumaNodeSpec.LocalDistance
+                        + 1} to {NumaNodeSpec.MaximumDistance} to others");
             }
         }
 
@@ -160,14 +173,17 @@ internal static class VmValidation
 
     private static IEnumerable<FieldFault> CheckDisplay(DisplayConfiguration display)
     {
-        if (display.Width is < BochsDisplaySettings.MinimumWidth or > BochsDisplaySettings.MaximumWidth || display.Width % BochsDisplaySettings.WidthStep != 0)
+        if (display.Width is < BochsDisplaySettings.MinimumWidth or > BochsDisplaySettings.MaximumWidth
+            || display.Width % BochsDisplaySettings.WidthStep != 0)
         {
-            yield return new("/display/width", $"must be a multiple of {BochsDisplaySettings.WidthStep} between {BochsDisplaySettings.MinimumWidth} and {BochsDisplaySettings.MaximumWidth}");
+            yield return new(
+                "/display/width", $"must be a multiple of {BochsDisplaySettings.WidthStep} between {BochsDisplaySettings.MinimumWidth} and {BochsDisplaySettings.MaximumWidth}");
         }
 
         if (display.Height is < BochsDisplaySettings.MinimumHeight or > BochsDisplaySettings.MaximumHeight)
         {
-            yield return new("/display/height", $"must be between {BochsDisplaySettings.MinimumHeight} and {BochsDisplaySettings.MaximumHeight}");
+            yield return new(
+                "/display/height", $"must be between {BochsDisplaySettings.MinimumHeight} and {BochsDisplaySettings.MaximumHeight}");
         }
     }
 
@@ -184,7 +200,8 @@ internal static class VmValidation
         }
     }
 
-    private static async Task CheckBootAsync(BootConfiguration boot, WebVmDbContext database, List<FieldFault> faults, CancellationToken cancellation)
+    private static async Task CheckBootAsync(
+        BootConfiguration boot, WebVmDbContext database, List<FieldFault> faults, CancellationToken cancellation)
     {
         if (boot.Kernel is null && boot.Initrd is not null)
         {
@@ -210,7 +227,8 @@ internal static class VmValidation
         await CheckImageAsync("/boot/initrd", boot.Initrd, ImageKind.Initrd, database, faults, cancellation);
     }
 
-    private static async Task CheckImageAsync(string pointer, string? name, ImageKind kind, WebVmDbContext database, List<FieldFault> faults, CancellationToken cancellation)
+    private static async Task CheckImageAsync(
+        string pointer, string? name, ImageKind kind, WebVmDbContext database, List<FieldFault> faults, CancellationToken cancellation)
     {
         if (name is null)
         {
@@ -224,7 +242,9 @@ internal static class VmValidation
         }
         else if (image.Kind != kind)
         {
-            faults.Add(new(pointer, $"names \"{name}\", which is of kind {image.Kind.ToString().ToLowerInvariant()}, not {kind.ToString().ToLowerInvariant()}"));
+            faults.Add(
+                new(pointer, $"names \"{name}\", which is of kind {image.Kind.ToString()
+                    .ToLowerInvariant()}, not {kind.ToString().ToLowerInvariant()}"));
         }
         else if (image.State != ImageState.Ready)
         {

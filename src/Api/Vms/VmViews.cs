@@ -49,7 +49,10 @@ public sealed record VmSettings : ICheckedBody
     [TakenUp(Effect.AtNextStart)]
     public EngineChoice Engine { get; init; } = EngineChoice.Auto;
 
-    /// <summary>What becomes of the time in which the machine was paused or saved: catchUp (the guest's clocks jump ahead, so that its date is right) or stopped.</summary>
+    /// <summary>
+    /// What becomes of the time in which the machine was paused or saved: catchUp (the guest's clocks jump ahead, so that its date is
+    /// right) or stopped.
+    /// </summary>
     [TakenUp(Effect.AtNextStart)]
     public ClockPolicy Clock { get; init; } = ClockPolicy.CatchUp;
 
@@ -88,7 +91,8 @@ public sealed record VmSettings : ICheckedBody
     internal bool ApplyTo(Vm vm)
     {
         var configuration = ToConfiguration();
-        if (vm.Name == Name && vm.Description == Description && vm.Labels.Count == Labels.Count && vm.Labels.All(label => Labels.TryGetValue(label.Key, out string? value) && value == label.Value)
+        if (vm.Name == Name && vm.Description == Description && vm.Labels.Count == Labels.Count
+            && vm.Labels.All(label => Labels.TryGetValue(label.Key, out string? value) && value == label.Value)
             && VmConfigurationDifference.Between(vm.Configuration, configuration).Count == 0)
         {
             return false;
@@ -120,7 +124,8 @@ public sealed record VmSettings : ICheckedBody
 }
 
 /// <summary>A VM as clients see it.</summary>
-/// <param name="Isolation">What stands between its monitor and the host; null while none runs, and for one that an older WebVm has started.</param>
+/// <param name="Isolation">What stands between its monitor and the host; null while none runs, and for one that an older WebVm has
+/// started.</param>
 public sealed record VmView(
     Guid Id,
     string Name,
@@ -147,8 +152,13 @@ public sealed record VmView(
     public static VmView From(Vm vm)
     {
         var c = vm.Configuration;
-        return new(vm.Id, vm.Name, vm.Description, vm.Labels.Count < 2 ? vm.Labels : new SortedDictionary<string, string>(vm.Labels, StringComparer.Ordinal), c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Clock, c.Restart, c.Autostart, c.DeleteProtection,
-            VmPowerView.From(vm), vm.Isolation, VmConfigurationDifference.Pending(vm.RunningConfiguration, c), vm.LastCrash, vm.CreatedAt, vm.UpdatedAt);
+        return new(
+            vm.Id, vm.Name, vm.Description, vm.Labels.Count < 2
+                ? vm.Labels
+                : new SortedDictionary<string, string>(vm.Labels, StringComparer.Ordinal),
+            c.Cpus, c.Cpu, c.Memory, c.Numa, c.Boot, c.Display, c.Engine, c.Clock, c.Restart, c.Autostart, c.DeleteProtection,
+            VmPowerView.From(vm), vm.Isolation, VmConfigurationDifference.Pending(vm.RunningConfiguration, c), vm.LastCrash, vm.CreatedAt,
+            vm.UpdatedAt);
     }
 }
 
@@ -157,7 +167,10 @@ public sealed record VmView(
 /// <param name="Desired">What its owner asked for.</param>
 /// <param name="Reason">Why it is in this state: exit reason or error.</param>
 /// <param name="Silent">Its monitor lives and does not answer: the state was seen before.</param>
-public sealed record VmPowerView(ObservedPower State, DesiredPower Desired, string? Reason, DateTimeOffset? StartedAt, int RestartCount, DateTimeOffset? RestartAt, bool Silent)
+public sealed record VmPowerView(
+    ObservedPower State, DesiredPower Desired, string? Reason, DateTimeOffset? StartedAt, int RestartCount, DateTimeOffset? RestartAt,
+    bool Silent)
 {
-    public static VmPowerView From(Vm vm) => new(vm.Observed, vm.Desired, vm.ObservedReason, vm.StartedAt, vm.RestartCount, vm.RestartAt, vm.Silent);
+    public static VmPowerView From(Vm vm) =>
+        new(vm.Observed, vm.Desired, vm.ObservedReason, vm.StartedAt, vm.RestartCount, vm.RestartAt, vm.Silent);
 }

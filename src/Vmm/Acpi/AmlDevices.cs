@@ -9,7 +9,8 @@ public static class AmlDevices
     private const uint PresentEnabledFunctioning = 0xb;
 
     /// <summary>A device of an EISA identifier.</summary>
-    public static AmlDevice Create(string name, string id, params AmlResource[] resources) => new(name, new AmlName("_HID", new AmlEisaId(id)), Resources(resources));
+    public static AmlDevice Create(string name, string id, params AmlResource[] resources) =>
+        new(name, new AmlName("_HID", new AmlEisaId(id)), Resources(resources));
 
     /// <summary>One of several devices of an EISA identifier.</summary>
     public static AmlDevice Create(string name, string id, int number, params AmlResource[] resources) =>

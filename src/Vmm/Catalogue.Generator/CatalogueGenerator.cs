@@ -8,8 +8,8 @@ using Microsoft.CodeAnalysis.Text;
 namespace WebVm.Vmm.Catalogue.Generator;
 
 /// <summary>
-/// Makes the catalogue of an assembly's device kinds: for every class with [DeviceKind] one entry, in the property that has [DeviceKinds]. A native
-/// program finds nothing by reflection, and a list that people keep is one that they forget.
+/// Makes the catalogue of an assembly's device kinds: for every class with [DeviceKind] one entry, in the property that has [DeviceKinds].
+/// A native program finds nothing by reflection, and a list that people keep is one that they forget.
 /// </summary>
 [Generator(LanguageNames.CSharp)]
 public sealed class CatalogueGenerator : IIncrementalGenerator
@@ -37,7 +37,8 @@ public sealed class CatalogueGenerator : IIncrementalGenerator
 
         foreach (var twice in kinds.GroupBy(kind => kind.Name).Where(group => group.Count() > 1).SelectMany(group => group.Skip(1)))
         {
-            output.ReportDiagnostic(Diagnostic.Create(Faults.Kind, twice.Place.ToLocation(), $"there is a kind of device '{twice.Name}' already"));
+            output.ReportDiagnostic(
+                Diagnostic.Create(Faults.Kind, twice.Place.ToLocation(), $"there is a kind of device '{twice.Name}' already"));
         }
     }
 

@@ -8,6 +8,7 @@ internal static class Faults
     // One-off rules of this repository need no release tracking.
 #pragma warning disable RS2008
     public static readonly DiagnosticDescriptor Kind = new(
-        "WEBVM001", "A kind of device is not what the catalogue takes", "{0}", "Catalogue", DiagnosticSeverity.Error, isEnabledByDefault: true);
+        "WEBVM001", "A kind of device is not what the catalogue takes", "{0}", "Catalogue", DiagnosticSeverity.Error,
+        isEnabledByDefault: true);
 #pragma warning restore RS2008
 }

@@ -22,10 +22,13 @@ internal readonly record struct KindModel(string Name, string Body, string? Faul
         var place = SourcePlace.Of(kind);
         if (!IsName(name))
         {
-            return new(name, "", $"'{name}' is no name of a kind: family and model, of lower-case letters, digits and '-', such as \"serial.16550\"", place);
+            return new(
+                name, "", $"'{name}' is no name of a kind: family and model, of lower-case letters, digits and '-', such as \"serial.16550\"",
+                place);
         }
 
-        if (kind.AllInterfaces.FirstOrDefault(contract => contract.OriginalDefinition.ToDisplayString() == Contract)?.TypeArguments[0] is not INamedTypeSymbol settings)
+        if (kind.AllInterfaces.FirstOrDefault(
+            contract => contract.OriginalDefinition.ToDisplayString() == Contract)?.TypeArguments[0] is not INamedTypeSymbol settings)
         {
             return new(name, "", $"{kind.Name} has [DeviceKind] and does not implement IDeviceKind<TSettings>", place);
         }
@@ -49,7 +52,9 @@ internal readonly record struct KindModel(string Name, string Body, string? Faul
         }
 
         return types.SelectMany(type => type.GetMembers().OfType<IPropertySymbol>())
-            .Where(property => property is { IsStatic: false, DeclaredAccessibility: Accessibility.Public or Accessibility.Internal, SetMethod: not null });
+            .Where(property =>
+                property is { IsStatic: false, DeclaredAccessibility: Accessibility.Public
+                    or Accessibility.Internal, SetMethod: not null });
     }
 
     private static string WriteBody(INamedTypeSymbol kind, INamedTypeSymbol settings, string name, string help, List<SettingModel> models)
@@ -68,8 +73,11 @@ internal readonly record struct KindModel(string Name, string Body, string? Faul
             text.Append($"{indent}var setting{index} = {models[index].Make};\n");
         }
 
-        text.Append($"{indent}return new global::WebVm.Vmm.Devices.Catalogue.DeviceKind<{kind.ToDisplayString(SymbolDisplayFormat.FullyQualifiedFormat)}, {type}>(\n");
-        text.Append($"{indent}    {Literal(name)}, {Literal(help)}, [{string.Join(", ", models.Select((_, index) => $"setting{index}"))}],\n");
+        text.Append(
+            $"{indent}return new global::WebVm.Vmm.Devices.Catalogue.DeviceKind<{kind.ToDisplayString(
+                SymbolDisplayFormat.FullyQualifiedFormat)}, {type}>(\n");
+        text.Append(
+            $"{indent}    {Literal(name)}, {Literal(help)}, [{string.Join(", ", models.Select((_, index) => $"setting{index}"))}],\n");
         text.Append($"{indent}    json => new {type}()");
         if (models.Count > 0)
         {
@@ -82,7 +90,8 @@ internal readonly record struct KindModel(string Name, string Body, string? Faul
             text.Append($"{indent}    }}");
         }
 
-        text.Append($",\n{indent}    settings =>\n{indent}    {{\n{indent}        var json = new global::System.Text.Json.Nodes.JsonObject();\n");
+        text.Append(
+            $",\n{indent}    settings =>\n{indent}    {{\n{indent}        var json = new global::System.Text.Json.Nodes.JsonObject();\n");
         for (int index = 0; index < models.Count; index++)
         {
             text.Append($"{indent}        {models[index].Write(index)}\n");

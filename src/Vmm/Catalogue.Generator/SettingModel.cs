@@ -38,13 +38,18 @@ internal readonly record struct SettingModel
 
     public static SettingModel Of(IPropertySymbol property)
     {
-        if (property.GetAttributes().FirstOrDefault(attribute => attribute.AttributeClass?.ToDisplayString() == "WebVm.Vmm.Settings.SettingAttribute") is not { } attribute)
+        if (property.GetAttributes()
+            .FirstOrDefault(
+                attribute => attribute.AttributeClass?.ToDisplayString() == "WebVm.Vmm.Settings.SettingAttribute") is not { } attribute)
         {
             return Wrong(property, "has no [Setting]");
         }
 
-        var type = property.Type is INamedTypeSymbol { OriginalDefinition.SpecialType: SpecialType.System_Nullable_T } nullable ? nullable.TypeArguments[0] : property.Type;
-        bool optional = !SymbolEqualityComparer.Default.Equals(type, property.Type) || property.NullableAnnotation == NullableAnnotation.Annotated;
+        var type = property.Type is INamedTypeSymbol { OriginalDefinition.SpecialType: SpecialType.System_Nullable_T } nullable
+            ? nullable.TypeArguments[0]
+            : property.Type;
+        bool optional = !SymbolEqualityComparer.Default.Equals(type, property.Type)
+            || property.NullableAnnotation == NullableAnnotation.Annotated;
         string helpText = attribute.ConstructorArguments[0].Value as string ?? "";
         var limits = attribute.NamedArguments.ToDictionary(argument => argument.Key, argument => (long)argument.Value.Value!);
         string arguments = $"{KindModel.Literal(CamelCase(property.Name))}, {KindModel.Literal(helpText)}";
@@ -65,12 +70,15 @@ internal readonly record struct SettingModel
         };
         if (setting.Length == 0)
         {
-            return Wrong(property, $"is a {type.Name}, which no setting is: there are flags, integers, sizes (ulong), text and enumerations");
+            return Wrong(
+                property, $"is a {type.Name}, which no setting is: there are flags, integers, sizes (ulong), text and enumerations");
         }
 
         if (type.TypeKind == TypeKind.Enum)
         {
-            arguments += string.Concat(type.GetMembers().OfType<IFieldSymbol>().Select(member => $", ({KindModel.Literal(KebabCase(member.Name))}, {name}.{member.Name})"));
+            arguments += string.Concat(
+                type.GetMembers().OfType<IFieldSymbol>()
+                    .Select(member => $", ({KindModel.Literal(KebabCase(member.Name))}, {name}.{member.Name})"));
         }
 
         if (common.Length > 0)
@@ -89,7 +97,8 @@ internal readonly record struct SettingModel
         };
     }
 
-    private static SettingModel Wrong(IPropertySymbol property, string why) => new() { Property = property.Name, Fault = $"{property.ContainingType.Name}.{property.Name} {why}" };
+    private static SettingModel Wrong(IPropertySymbol property, string why) =>
+        new() { Property = property.Name, Fault = $"{property.ContainingType.Name}.{property.Name} {why}" };
 
     private static List<string> Range(Dictionary<string, long> limits, long least, long greatest)
     {
@@ -104,7 +113,8 @@ internal readonly record struct SettingModel
         return range;
     }
 
-    private static List<string> TextLimits(Dictionary<string, long> limits) => [.. limits.Where(limit => limit.Key != "Multiple").Select(limit => $"{limit.Key} = {Number(limit.Value)}")];
+    private static List<string> TextLimits(Dictionary<string, long> limits) =>
+        [.. limits.Where(limit => limit.Key != "Multiple").Select(limit => $"{limit.Key} = {Number(limit.Value)}")];
 
     private static string Number(long value) => value == long.MinValue ? "long.MinValue" : value.ToString(CultureInfo.InvariantCulture);
 

@@ -15,10 +15,13 @@ internal static class CtlVerb
         var path = new Argument<string>("socket") { Description = "the control socket of the machine", HelpName = "PATH" };
         var command = new Command("ctl", "Ask a running machine for something over its control socket.");
         command.Arguments.Add(path);
-        Add("status", "What the machine is and does.", async client => Print(await client.StatusAsync(), ControlJson.Default.MachineStatus));
+        Add("status", "What the machine is and does.", async client => Print(
+            await client.StatusAsync(), ControlJson.Default.MachineStatus));
         Add("metrics", "Running totals.", async client => Print(await client.MetricsAsync(), ControlJson.Default.MachineMetrics));
-        Add("devices", "What the machine is made of, and how each device does.", async client => Print(await client.DevicesAsync(), ControlJson.Default.MachineDevices));
-        Add("enlightenments", "What the guest was offered and took of the interfaces for guests that know they are virtual.", async client => Print(await client.EnlightenmentsAsync(), ControlJson.Default.MachineEnlightenments));
+        Add("devices", "What the machine is made of, and how each device does.", async client => Print(
+            await client.DevicesAsync(), ControlJson.Default.MachineDevices));
+        Add("enlightenments", "What the guest was offered and took of the interfaces for guests that know they are virtual.",
+            async client => Print(await client.EnlightenmentsAsync(), ControlJson.Default.MachineEnlightenments));
         Add("pause", "Let the guest stand still.", client => client.PauseAsync());
         Add("resume", "Let a paused guest go on.", client => client.ResumeAsync());
         Add("power-button", "Press the power button.", client => client.PressPowerButtonAsync());
@@ -30,8 +33,10 @@ internal static class CtlVerb
             "Plug a device into a slot: {\"id\":\"...\",\"kind\":\"...\"}, as the machine's spec has it.",
             async (client, device) => Print(await client.AddDeviceAsync(Parse(device)), ControlJson.Default.MachineDevice));
         AddWith("save", "DIR", "Save the state to a directory.", (client, directory) => client.SaveAsync(directory));
-        AddWith("screenshot", "FILE", "Write the screen to a PNG file.", async (client, file) => await File.WriteAllBytesAsync(file, await client.ScreenshotAsync()));
-        AddWith("send-text", "TEXT", "Type text on a United States keyboard.", async (client, text) => Taken(await client.SendTextAsync(text), text.Length));
+        AddWith("screenshot", "FILE", "Write the screen to a PNG file.",
+            async (client, file) => await File.WriteAllBytesAsync(file, await client.ScreenshotAsync()));
+        AddWith("send-text", "TEXT", "Type text on a United States keyboard.", async (client, text) => Taken(
+            await client.SendTextAsync(text), text.Length));
         command.Subcommands.Add(DeviceRemove(path));
         command.Subcommands.Add(SendKeys(path));
         return command;
@@ -62,7 +67,8 @@ internal static class CtlVerb
             HelpName = "SECONDS",
             DefaultValueFactory = _ => ControlProtocol.UnplugDeadline / 1000,
         };
-        var verb = new Command("device-remove", "Ask the guest to let a device go, and take it out of its slot: gone, refused or unanswered.");
+        var verb = new Command(
+            "device-remove", "Ask the guest to let a device go, and take it out of its slot: gone, refused or unanswered.");
         verb.Arguments.Add(id);
         verb.Options.Add(deadline);
         verb.SetAction(parsed => Ask(parsed.GetValue(path)!, async client =>
@@ -92,7 +98,10 @@ internal static class CtlVerb
         var keys = new Argument<string[]>("keys") { HelpName = "KEYS", Arity = ArgumentArity.OneOrMore };
         var verb = new Command("send-keys", "Press keys in turn: a, F1, ctrl-alt-delete, ...");
         verb.Arguments.Add(keys);
-        verb.SetAction(parsed => Ask(parsed.GetValue(path)!, async client => Taken(await client.SendKeysAsync(parsed.GetValue(keys)!), parsed.GetValue(keys)!.Length)));
+        verb.SetAction(
+            parsed => Ask(
+                parsed.GetValue(
+                    path)!, async client => Taken(await client.SendKeysAsync(parsed.GetValue(keys)!), parsed.GetValue(keys)!.Length)));
         return verb;
     }
 

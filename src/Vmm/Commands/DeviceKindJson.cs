@@ -15,7 +15,8 @@ internal static class DeviceKindJson
             {
                 ["connection"] = placement.Connection.Name,
                 ["example"] = placement.Connection.Example,
-                ["preferred"] = new JsonArray([.. placement.Preferred.Select(place => JsonValue.Create(placement.Connection.Format(place)))]),
+                ["preferred"] = new JsonArray(
+                    [.. placement.Preferred.Select(place => JsonValue.Create(placement.Connection.Format(place)))]),
             };
         }
 

@@ -39,7 +39,8 @@ internal static class ExitCode
         {
             return Fail(BadInput, invalid.Message.Split(Environment.NewLine));
         }
-        catch (Exception failure) when (failure is EngineUnavailableException or LinuxException or IOException or UnauthorizedAccessException or OutOfMemoryException)
+        catch (Exception failure) when (failure is EngineUnavailableException or LinuxException or IOException
+            or UnauthorizedAccessException or OutOfMemoryException)
         {
             return Fail(HostFailed, Chain(failure));
         }

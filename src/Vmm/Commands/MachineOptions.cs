@@ -21,42 +21,67 @@ namespace WebVm.Vmm.Commands;
 /// <summary>The options that describe a machine: a spec file, and what changes it.</summary>
 internal sealed class MachineOptions
 {
-    private readonly Option<string?> _spec = new("--spec") { Description = "machine spec in JSON; other options change it", HelpName = "machine.json" };
+    private readonly Option<string?> _spec = new(
+        "--spec") { Description = "machine spec in JSON; other options change it", HelpName = "machine.json" };
     private readonly Option<string?> _name = new("--name") { Description = "name of the machine" };
-    private readonly Option<string?> _engine = new("--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
+    private readonly Option<string?> _engine = new(
+        "--engine") { Description = "what executes the guest: auto, kvm or soft", HelpName = "auto|kvm|soft" };
     private readonly Option<string?> _cpus = new("--cpus") { Description = "number of vCPUs", HelpName = "N" };
-    private readonly Option<string?> _maximumCpus = new("--maximum-cpus") { Description = "number of vCPUs that the machine has places for; as many as it starts with unless given", HelpName = "N" };
-    private readonly Option<string?> _cpuModel = new("--cpu-model") { Description = "processor that the guest meets: host, or x86-64-v2, -v3 or -v4, which are the same on every host", HelpName = "MODEL" };
-    private readonly Option<string?> _cpuVendor = new("--cpu-vendor") { Description = "whose processor it is: host, intel or amd", HelpName = "host|intel|amd" };
-    private readonly Option<string?> _cpuFeatures = new("--cpu-features") { Description = "features offered beyond the model's or taken away, such as la57,-avx2", HelpName = "LIST" };
+    private readonly Option<string?> _maximumCpus = new(
+        "--maximum-cpus") { Description = "number of vCPUs that the machine has places for; as many as it starts with unless given",
+            HelpName = "N" };
+    private readonly Option<string?> _cpuModel = new(
+        "--cpu-model") { Description = "processor that the guest meets: host, or x86-64-v2, -v3 or -v4, which are the same on every host",
+            HelpName = "MODEL" };
+    private readonly Option<string?> _cpuVendor = new(
+        "--cpu-vendor") { Description = "whose processor it is: host, intel or amd", HelpName = "host|intel|amd" };
+    private readonly Option<string?> _cpuFeatures = new(
+        "--cpu-features") { Description = "features offered beyond the model's or taken away, such as la57,-avx2", HelpName = "LIST" };
     private readonly Option<string?> _memory = new("--memory") { Description = "RAM, such as 512M or 2G", HelpName = "SIZE" };
-    private readonly Option<string[]> _numa = new("--numa") { Description = "a NUMA node: cpus=0-1,memory=256M[,distance=10:20]; once per node", HelpName = "NODE" };
-    private readonly Option<string?> _kernel = new("--kernel") { Description = "bzImage, ELF kernel (Linux, PVH) or Multiboot image", HelpName = "FILE" };
-    private readonly Option<string?> _initrd = new("--initrd") { Description = "initial RAM disk, or first Multiboot module", HelpName = "FILE" };
+    private readonly Option<string[]> _numa = new(
+        "--numa") { Description = "a NUMA node: cpus=0-1,memory=256M[,distance=10:20]; once per node", HelpName = "NODE" };
+    private readonly Option<string?> _kernel = new(
+        "--kernel") { Description = "bzImage, ELF kernel (Linux, PVH) or Multiboot image", HelpName = "FILE" };
+    private readonly Option<string?> _initrd = new(
+        "--initrd") { Description = "initial RAM disk, or first Multiboot module", HelpName = "FILE" };
     private readonly Option<string?> _append = new("--append") { Description = "kernel command line", HelpName = "TEXT" };
-    private readonly Option<string?> _display = new("--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
-    private readonly Option<string?> _restore = new("--restore") { Description = "go on from a saved state; of the other options only --engine and --clock count then", HelpName = "DIR" };
-    private readonly Option<string?> _clock = new("--clock") { Description = "what becomes of the time in which the machine was paused or saved: catch-up (the guest's clocks jump ahead) or stopped", HelpName = "catch-up|stopped" };
-    private readonly Option<string[]> _handed = new("--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME", Hidden = true };
+    private readonly Option<string?> _display = new(
+        "--display") { Description = "none, or the resolution at power-on such as 1024x768", HelpName = "none|WxH" };
+    private readonly Option<string?> _restore = new(
+        "--restore") { Description = "go on from a saved state; of the other options only --engine and --clock count then",
+            HelpName = "DIR" };
+    private readonly Option<string?> _clock = new(
+        "--clock") { Description = "what becomes of the time in which the machine was paused or saved: catch-up (the guest's clocks "
+            + "jump ahead) or stopped",
+            HelpName = "catch-up|stopped" };
+    private readonly Option<string[]> _handed = new(
+        "--handed") { Description = "an open descriptor that stands for a name: nothing is opened by name then", HelpName = "FD=NAME",
+            Hidden = true };
     private readonly Option<bool> _hpet = new("--hpet") { Description = "with a high precision event timer" };
 
-    private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions s_readable =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static readonly SpecFault[] NothingToBoot =
     [
-        new("--kernel", "nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a machine by --spec, or a saved state by --restore"),
-        new("", "for a try, in a checkout: ./webvm image build tiny, then F=$(./webvm image path tiny); ./webvm vmm run --kernel $F/vmlinux --initrd $F/initramfs --append console=ttyS0"),
+        new("--kernel", "nothing to boot is given. Name a kernel (bzImage, ELF or Multiboot), and an initrd if it wants one, or a "
+            + "machine by --spec, or a saved state by --restore"),
+        new("", "for a try, in a checkout: ./webvm image build tiny, then F=$(./webvm image path tiny); ./webvm vmm run --kernel "
+            + "$F/vmlinux --initrd $F/initramfs --append console=ttyS0"),
     ];
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _maximumCpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory, _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
+        foreach (Option option in (Option[])[_spec, _name, _engine, _cpus, _maximumCpus, _cpuModel, _cpuVendor, _cpuFeatures, _memory,
+            _numa, _kernel, _initrd, _append, _display, _hpet, _clock, _restore, _handed])
         {
             command.Options.Add(option);
         }
     }
 
-    /// <summary>Takes over the descriptors that the process was handed, and then puts up its own filter: before anything else is done.</summary>
+    /// <summary>
+    /// Takes over the descriptors that the process was handed, and then puts up its own filter: before anything else is done.
+    /// </summary>
     /// <exception cref="InvalidDataException">They are not what was said.</exception>
     /// <exception cref="LinuxException">The kernel refuses the filter.</exception>
     public void LockIn(ParseResult parsed)
@@ -64,19 +89,22 @@ internal sealed class MachineOptions
         HandedFiles.Adopt(parsed.GetValue(_handed) ?? []);
         if (HandedFiles.OfProcess.Confined)
         {
-            // What the filters would refuse later: executable memory, signals' dispositions, and the pipe and thread of the runtime's that signals come by.
+            // What the filters would refuse later: executable memory, signals' dispositions, and the pipe and thread of the runtime's that
+            // signals come by.
             HostStub.Prepare();
             ThreadKick.Prepare();
             PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => { }).Dispose();
             if (InnerWall.CanBeNarrow)
             {
-                FaultReporter.Begin(HandedFiles.OfProcess.Has(FaultReporter.HandedName) ? HandedFiles.OfProcess.Create(FaultReporter.HandedName) : null);
+                FaultReporter.Begin(
+                    HandedFiles.OfProcess.Has(FaultReporter.HandedName) ? HandedFiles.OfProcess.Create(FaultReporter.HandedName) : null);
             }
 
             bool kvm = HandedFiles.OfProcess.Has(HandedFiles.KvmName);
             if (kvm && TakesSoft(parsed.GetValue(_engine)))
             {
-                // Of the host's KVM the soft engine takes a few numbers: they are asked for now, and nothing of KVM is within a guest's reach.
+                // Of the host's KVM the soft engine takes a few numbers: they are asked for now, and nothing of KVM is within a guest's
+                // reach.
                 HostKvm.Ask();
                 HandedFiles.OfProcess.Drop(HandedFiles.KvmName);
                 kvm = false;
@@ -86,7 +114,9 @@ internal sealed class MachineOptions
         }
     }
 
-    /// <summary>Whether it is certain that the machine runs on the soft engine. Where no engine is named, the spec may want either.</summary>
+    /// <summary>
+    /// Whether it is certain that the machine runs on the soft engine. Where no engine is named, the spec may want either.
+    /// </summary>
     private static bool TakesSoft(string? engine) => engine is "soft" || (engine is "auto" && HostProbe.ChooseEngine().Engine == "soft");
 
     /// <summary>Makes the machine that the options describe, or the saved one that they name. It has not run yet.</summary>
@@ -103,7 +133,9 @@ internal sealed class MachineOptions
         var faults = new List<SpecFault>();
         EngineChoice? engine = parsed.GetValue(_engine) is { } text ? ReadEngine(text, faults) : null;
         var clock = ReadClock(parsed.GetValue(_clock), faults);
-        return faults.Count == 0 ? StateRestorer.Restore(directory, engine, clock).GetAwaiter().GetResult() : throw new InvalidSpecException(faults);
+        return faults.Count == 0
+            ? StateRestorer.Restore(directory, engine, clock).GetAwaiter().GetResult()
+            : throw new InvalidSpecException(faults);
     }
 
     /// <summary>The machine that the options describe as a complete spec.</summary>
@@ -174,7 +206,8 @@ internal sealed class MachineOptions
             throw new InvalidSpecException("", failure.Message);
         }
 
-        return MachineSpecJson.Read(json, out var faults) ?? throw new InvalidSpecException([.. faults.Select(fault => fault with { Message = $"{fault.Message} ({file})" })]);
+        return MachineSpecJson.Read(json, out var faults)
+            ?? throw new InvalidSpecException([.. faults.Select(fault => fault with { Message = $"{fault.Message} ({file})" })]);
     }
 
     private MachineSpec WithBoot(MachineSpec spec, ParseResult parsed, List<SpecFault> faults)

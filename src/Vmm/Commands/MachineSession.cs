@@ -9,7 +9,9 @@ namespace WebVm.Vmm.Commands;
 /// <summary>One machine in this process, from assembly to exit code.</summary>
 internal sealed class MachineSession
 {
-    /// <summary>Kept to the end of the process: a signal that comes while everything is given back does not change how the guest ended.</summary>
+    /// <summary>
+    /// Kept to the end of the process: a signal that comes while everything is given back does not change how the guest ended.
+    /// </summary>
     private static readonly List<PosixSignalRegistration> s_signals = [];
 
     public required SerialTarget Serial { get; init; }
@@ -52,7 +54,9 @@ internal sealed class MachineSession
 
     private ControlServer? Serve(VirtualMachine machine) => ControlPath is { } path
         ? new ControlServer(machine, path)
-        : HandedFiles.OfProcess.Has(HandedFiles.ControlName) ? new ControlServer(machine, HandedFiles.OfProcess.Listen(HandedFiles.ControlName)) : null;
+        : HandedFiles.OfProcess.Has(HandedFiles.ControlName)
+            ? new ControlServer(machine, HandedFiles.OfProcess.Listen(HandedFiles.ControlName))
+            : null;
 
     private static void Begin(VirtualMachine machine)
     {
@@ -76,7 +80,8 @@ internal sealed class MachineSession
         }
         else
         {
-            Console.Error.WriteLine($"webvm-vmm: no screenshot: {(machine.Framebuffer is null ? "the machine has no display" : "the display is off")}");
+            Console.Error.WriteLine(
+                $"webvm-vmm: no screenshot: {(machine.Framebuffer is null ? "the machine has no display" : "the display is off")}");
         }
     }
 

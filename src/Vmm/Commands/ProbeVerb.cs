@@ -15,7 +15,8 @@ internal static class ProbeVerb
     public static Command Create()
     {
         var json = new Option<bool>("--json") { Description = "as JSON" };
-        var devices = new Option<bool>("--devices") { Description = "tell instead which kinds of device this build makes, with their settings" };
+        var devices = new Option<bool>(
+            "--devices") { Description = "tell instead which kinds of device this build makes, with their settings" };
         var command = new Command("probe", "Measure what this host offers and say which engine auto takes.");
         command.Options.Add(json);
         command.Options.Add(devices);
@@ -47,16 +48,22 @@ internal static class ProbeVerb
         if (json)
         {
             var kinds = new JsonArray([.. catalogue.Kinds.Select(DeviceKindJson.Write)]);
-            Console.WriteLine(kinds.ToJsonString(new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+            Console.WriteLine(
+                kinds.ToJsonString(
+                    new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
             return;
         }
 
         foreach (var kind in catalogue.Kinds)
         {
-            Console.WriteLine($"{kind.Name,-22} {kind.Help}{(kind.Placement is { } placement ? $"; at {placement.Connection.Example}" : "")}");
+            Console.WriteLine(
+                $"{kind.Name,-22} {kind.Help}{(kind.Placement is { } placement ? $"; at {placement.Connection.Example}" : "")}");
             foreach (var setting in kind.Settings)
             {
-                Console.WriteLine($"{"",-22}   {setting.Name}: {setting.Help} ({setting.Takes}{(setting.DefaultJson is { } initial ? $"; {initial.ToJsonString()}" : setting.IsRequired ? "; required" : "")})");
+                Console.WriteLine(
+                    $"{"",-22}   {setting.Name}: {setting.Help} ({setting.Takes}{(setting.DefaultJson is { } initial
+                        ? $"; {initial.ToJsonString()}"
+                        : setting.IsRequired ? "; required" : "")})");
             }
         }
     }
@@ -65,7 +72,8 @@ internal static class ProbeVerb
     {
         Line("engine", $"{probe.Engine}: {probe.Reason}");
         var kvm = probe.Kvm;
-        Line("kvm", kvm.Unusable ?? $"API {kvm.ApiVersion}, up to {kvm.MaximumVcpus} vCPUs ({kvm.RecommendedVcpus} recommended), {kvm.MemorySlots} memory slots");
+        Line("kvm", kvm.Unusable
+            ?? $"API {kvm.ApiVersion}, up to {kvm.MaximumVcpus} vCPUs ({kvm.RecommendedVcpus} recommended), {kvm.MemorySlots} memory slots");
         if (kvm.Speed is { } onKvm)
         {
             Line("  speed", Describe(onKvm));
@@ -87,7 +95,8 @@ internal static class ProbeVerb
     private static string Describe(GuestSpeed speed) => string.Create(CultureInfo.InvariantCulture,
         $"{speed.Privileged / 1e6:f1} million privileged and {speed.Unprivileged / 1e6:f0} million unprivileged instructions a second; an exit takes {speed.ExitNanoseconds / 1000:f2} µs");
 
-    private static string Short(string capability) => capability.StartsWith("KVM_CAP_", StringComparison.Ordinal) ? capability[8..].ToLowerInvariant() : capability;
+    private static string Short(string capability) =>
+        capability.StartsWith("KVM_CAP_", StringComparison.Ordinal) ? capability[8..].ToLowerInvariant() : capability;
 
     private static void PrintObject(string name, JsonElement value)
     {

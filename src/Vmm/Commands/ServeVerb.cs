@@ -11,7 +11,8 @@ internal static class ServeVerb
     {
         var machine = new MachineOptions();
         var control = new Option<string?>("--control") { Description = "the control socket", HelpName = "PATH" };
-        var command = new Command("serve", "Run a virtual machine under the lead of a control socket, without a terminal. Exit codes as of run.");
+        var command = new Command(
+            "serve", "Run a virtual machine under the lead of a control socket, without a terminal. Exit codes as of run.");
         machine.AddTo(command);
         command.Options.Add(control);
         command.SetAction(parsed =>

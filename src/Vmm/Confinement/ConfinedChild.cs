@@ -77,12 +77,15 @@ internal static unsafe class ConfinedChild
         Call(SYS_rt_sigprocmask, SIG_SETMASK, (nint)(&none), 0, KernelSignalSetSize);
     }
 
-    /// <summary>The root becomes an empty folder that cannot be written to; the host's files have no names any more (pivot_root(2)).</summary>
+    /// <summary>
+    /// The root becomes an empty folder that cannot be written to; the host's files have no names any more (pivot_root(2)).
+    /// </summary>
     private static void MakeEmptyRoot(StartPlan* plan)
     {
         const int closed = MS_NOSUID | MS_NODEV | MS_NOEXEC;
         Check(plan, StartStep.Root, Call(SYS_mount, 0, (nint)plan->Root, 0, MS_REC | MS_PRIVATE, 0, 0));
-        Check(plan, StartStep.Root, Call(SYS_mount, (nint)plan->Tmpfs, (nint)plan->MountPoint, (nint)plan->Tmpfs, closed, (nint)plan->TmpfsOptions, 0));
+        Check(plan, StartStep.Root, Call(
+            SYS_mount, (nint)plan->Tmpfs, (nint)plan->MountPoint, (nint)plan->Tmpfs, closed, (nint)plan->TmpfsOptions, 0));
         Check(plan, StartStep.Root, Call(SYS_chdir, (nint)plan->MountPoint));
         Check(plan, StartStep.Root, Call(SYS_pivot_root, (nint)plan->Here, (nint)plan->Here));
         Check(plan, StartStep.Root, Call(SYS_umount2, (nint)plan->Here, MNT_DETACH));
@@ -113,7 +116,10 @@ internal static unsafe class ConfinedChild
         Check(plan, StartStep.Privileges, Call(SYS_prctl, ThreadCalls.PR_SET_NO_NEW_PRIVS, 1));
     }
 
-    /// <summary>PID 1 of the monitor's namespace: so that the monitor is an ordinary process, which its own signals end. When it goes, all in the namespace go.</summary>
+    /// <summary>
+    /// PID 1 of the monitor's namespace: so that the monitor is an ordinary process, which its own signals end. When it goes, all in the
+    /// namespace go.
+    /// </summary>
     private static void WaitAsInit(StartPlan* plan, int monitor)
     {
         Call(SYS_prctl, PR_SET_DUMPABLE, 0);

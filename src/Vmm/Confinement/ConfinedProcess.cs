@@ -102,7 +102,8 @@ internal sealed unsafe class ConfinedProcess : IDisposable
                 throw new ConfinementException($"clone: {Marshal.GetPInvokeErrorMessage(error)}");
             }
 
-            var made = new ConfinedProcess((int)id, new FileDescriptor(handle), goWrite, failureRead, WallsOf(start, separate, ownUserNamespace, landlock));
+            var made = new ConfinedProcess(
+                (int)id, new FileDescriptor(handle), goWrite, failureRead, WallsOf(start, separate, ownUserNamespace, landlock));
             if (ownUserNamespace)
             {
                 made.MapUser();
@@ -124,7 +125,8 @@ internal sealed unsafe class ConfinedProcess : IDisposable
 
         StartFailure failure;
         long read;
-        while ((read = LibC.read(_failure.Number, &failure, sizeof(StartFailure))) < 0 && Marshal.GetLastPInvokeError() == ErrorNumber.EINTR)
+        while ((read = LibC.read(_failure.Number, &failure, sizeof(StartFailure))) < 0
+            && Marshal.GetLastPInvokeError() == ErrorNumber.EINTR)
         {
         }
 
@@ -162,15 +164,19 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         _failure.Dispose();
     }
 
-    private static StartPlan* Prepare(ConfinedStart start, bool separate, FileDescriptor? group, FileDescriptor? ruleset, FileDescriptor go, FileDescriptor failure, out List<FileDescriptor> held)
+    private static StartPlan* Prepare(
+        ConfinedStart start, bool separate, FileDescriptor? group, FileDescriptor? ruleset, FileDescriptor go, FileDescriptor failure,
+        out List<FileDescriptor> held)
     {
         var plan = (StartPlan*)NativeMemory.AllocZeroed((nuint)sizeof(StartPlan));
         if (start.Descriptors.Count > StartPlan.MostDescriptors)
         {
-            throw new ConfinementException($"{start.Descriptors.Count} descriptors are handed over; {StartPlan.MostDescriptors} are the most");
+            throw new ConfinementException(
+                $"{start.Descriptors.Count} descriptors are handed over; {StartPlan.MostDescriptors} are the most");
         }
 
-        // Just above those that the program gets, and its own two: a process of several threads whose table of descriptors grows waits for all processors (RCU), 7 ms and more.
+        // Just above those that the program gets, and its own two: a process of several threads whose table of descriptors grows waits for
+        // all processors (RCU), 7 ms and more.
         int lowest = start.Descriptors.Count + 2;
         List<FileDescriptor> high = [];
         int High(FileDescriptor descriptor)
@@ -226,8 +232,8 @@ internal sealed unsafe class ConfinedProcess : IDisposable
     }
 
     /// <param name="countsThreads">
-    /// Threads and signals are counted by user, and by user namespace: a limit is the monitor's own only where one of them is. Root's are counted and not bound, in
-    /// whatever namespace (kernel/fork.c, copy_process): there a control group does it.
+    /// Threads and signals are counted by user, and by user namespace: a limit is the monitor's own only where one of them is. Root's are
+    /// counted and not bound, in whatever namespace (kernel/fork.c, copy_process): there a control group does it.
     /// </param>
     private static void SetLimits(StartPlan* plan, bool countsThreads, ulong? largestFile)
     {
@@ -245,7 +251,9 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         for (int index = 0; index < limits.Length; index++)
         {
             rlimit present;
-            ulong most = ThreadCalls.GetLimit(limits[index].Name, &present) == 0 ? Math.Min(limits[index].Most, present.rlim_max) : limits[index].Most;
+            ulong most = ThreadCalls.GetLimit(limits[index].Name, &present) == 0
+                ? Math.Min(limits[index].Most, present.rlim_max)
+                : limits[index].Most;
             plan->LimitNames[index] = limits[index].Name;
             plan->Limits[index] = new rlimit { rlim_cur = most, rlim_max = most };
         }
@@ -291,7 +299,9 @@ internal sealed unsafe class ConfinedProcess : IDisposable
         }
 
         int number = FileCalls.Open(Path.Combine(folder, "cgroup.procs"), LibC.O_WRONLY | LibC.O_CLOEXEC, 0);
-        return number < 0 ? throw new ConfinementException($"{Describe(StartStep.Group)}: {LinuxException.Last("open").Message}") : new FileDescriptor(number);
+        return number < 0
+            ? throw new ConfinementException($"{Describe(StartStep.Group)}: {LinuxException.Last("open").Message}")
+            : new FileDescriptor(number);
     }
 
     private static (FileDescriptor Read, FileDescriptor Write) Pipe()

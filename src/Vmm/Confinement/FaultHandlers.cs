@@ -5,8 +5,8 @@ using static WebVm.Vmm.Host.Native.SystemCall;
 namespace WebVm.Vmm.Confinement;
 
 /// <summary>
-/// The machine code of <see cref="FaultReporter"/>'s handlers: void handler(int rdi, siginfo_t *rsi, void *rdx). They keep the latter two in r12 and rbx, and
-/// make system calls alone. Written by hand, as an assembler costs each start of a monitor more than a millisecond.
+/// The machine code of <see cref="FaultReporter"/>'s handlers: void handler(int rdi, siginfo_t *rsi, void *rdx). They keep the latter two
+/// in r12 and rbx, and make system calls alone. Written by hand, as an assembler costs each start of a monitor more than a millisecond.
 /// </summary>
 internal sealed unsafe class FaultHandlers(FaultRecord* record, int pipe)
 {
@@ -181,7 +181,8 @@ internal sealed unsafe class FaultHandlers(FaultRecord* record, int pipe)
         label.Position = _code.Count;
         foreach (int jump in label.Jumps)
         {
-            BinaryPrimitives.WriteInt32LittleEndian(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_code)[jump..], label.Position - jump - sizeof(int));
+            BinaryPrimitives.WriteInt32LittleEndian(
+                System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_code)[jump..], label.Position - jump - sizeof(int));
         }
     }
 

@@ -4,8 +4,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Confinement;
 
 /// <summary>
-/// What a monitor writes about its own end, in this order: the record, the signal's siginfo_t, its general registers (ucontext_t's gregs), and the stack
-/// from RSP on. The registers and the stack may be cut off.
+/// What a monitor writes about its own end, in this order: the record, the signal's siginfo_t, its general registers (ucontext_t's gregs),
+/// and the stack from RSP on. The registers and the stack may be cut off.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FaultRecord
@@ -15,7 +15,9 @@ internal unsafe struct FaultRecord
 
     public const int NameSize = 16; // TASK_COMM_LEN
 
-    /// <summary>Bytes: some tens of frames. Of the stack, which holds what a guest wrote too, nobody keeps more than the addresses of code.</summary>
+    /// <summary>
+    /// Bytes: some tens of frames. Of the stack, which holds what a guest wrote too, nobody keeps more than the addresses of code.
+    /// </summary>
     public const int StackSize = 16 * 1024;
 
     public ulong Magic;

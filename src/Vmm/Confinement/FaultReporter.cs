@@ -6,13 +6,15 @@ using static WebVm.Vmm.Host.Native.SignalCalls;
 namespace WebVm.Vmm.Confinement;
 
 /// <summary>
-/// Has a process whose native code faults write down where, into a pipe that it was handed (<see cref="FaultRecord"/>), before the signal ends it. Managed code
-/// must not run in a signal's handler, so the handlers are machine code: they make system calls of every thread's list, and touch what the kernel gave them.
+/// Has a process whose native code faults write down where, into a pipe that it was handed (<see cref="FaultRecord"/>), before the signal
+/// ends it. Managed code must not run in a signal's handler, so the handlers are machine code: they make system calls of every thread's
+/// list, and touch what the kernel gave them.
 /// </summary>
 /// <remarks>
-/// In managed code a fault is how the runtime notices null references, and divisions by zero. So its handler is called first: if it goes on elsewhere, the
-/// fault was its own and nothing is told. If it does not, the interrupted instruction is executed again with the signal blocked, which makes the kernel end the
-/// process by that signal, whatever handlers there are: a thread whose list does not let the runtime put the default back would fault for ever.
+/// In managed code a fault is how the runtime notices null references, and divisions by zero. So its handler is called first: if it goes on
+/// elsewhere, the fault was its own and nothing is told. If it does not, the interrupted instruction is executed again with the signal
+/// blocked, which makes the kernel end the process by that signal, whatever handlers there are: a thread whose list does not let the
+/// runtime put the default back would fault for ever.
 /// </remarks>
 internal static unsafe class FaultReporter
 {
@@ -44,7 +46,8 @@ internal static unsafe class FaultReporter
             bool expected = isRuntimes && signal is SIGSEGV or SIGFPE;
             nint handler = s_memory.Append(expected ? code.Chained(action.Handler) : code.Last(isRuntimes ? action.Handler : 0));
             // Once is enough where nothing is expected: the second time the signal has its default, which is to end the process.
-            var own = new SignalAction { Handler = handler, Flags = faults.Flags | SA_SIGINFO | (expected ? 0 : SA_RESETHAND), Restorer = faults.Restorer, Mask = faults.Mask };
+            var own = new SignalAction { Handler = handler, Flags = faults.Flags | SA_SIGINFO
+                | (expected ? 0 : SA_RESETHAND), Restorer = faults.Restorer, Mask = faults.Mask };
             _ = Action(signal, &own);
         }
     }
@@ -53,7 +56,9 @@ internal static unsafe class FaultReporter
     private static SignalAction Action(int signal, SignalAction* set)
     {
         SignalAction present;
-        return RawCalls.Call(SystemCall.SYS_rt_sigaction, signal, (nint)set, (nint)(&present), SignalSetSize) == 0 ? present : throw new LinuxException("rt_sigaction", RawCalls.Error);
+        return RawCalls.Call(SystemCall.SYS_rt_sigaction, signal, (nint)set, (nint)(&present), SignalSetSize) == 0
+            ? present
+            : throw new LinuxException("rt_sigaction", RawCalls.Error);
     }
 
     /// <summary>The kernel's struct sigaction.</summary>

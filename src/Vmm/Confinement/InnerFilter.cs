@@ -19,15 +19,17 @@ internal enum ThreadRole
 }
 
 /// <summary>
-/// The system calls of a monitor from before it reads the first byte that a guest or its owner wrote. No program is executed, no name opened, no
-/// socket made; memory that can be executed is what it was before; descriptors are what it was handed, and memory and timers. Lists are
-/// derived and tried by InnerFilterTests, which runs guests and names each call, argument and thread that is not in them.
+/// The system calls of a monitor from before it reads the first byte that a guest or its owner wrote. No program is executed, no name
+/// opened, no socket made; memory that can be executed is what it was before; descriptors are what it was handed, and memory and timers.
+/// Lists are derived and tried by InnerFilterTests, which runs guests and names each call, argument and thread that is not in them.
 /// </summary>
 internal static class InnerFilter
 {
     private static uint PROT_EXEC => (uint)LibC.PROT_EXEC;
 
-    /// <summary>CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID: pthread_create's, to the bit.</summary>
+    /// <summary>
+    /// CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID: pthread_create's, to the bit.
+    /// </summary>
     private const uint ThreadFlags = 0x3d0f00;
 
     private const uint TCGETS = 0x5401;
@@ -42,8 +44,10 @@ internal static class InnerFilter
     /// <summary>Makes descriptors for a machine; not once more for a thread that executes guest code.</summary>
     private static readonly uint[] s_kvmMakers =
     [
-        (uint)KvmRequests.KVM_CREATE_VM, (uint)KvmRequests.KVM_CREATE_VCPU, (uint)KvmRequests.KVM_CREATE_IRQCHIP, (uint)KvmRequests.KVM_CREATE_PIT2,
-        (uint)KvmRequests.KVM_SET_TSS_ADDR, (uint)KvmRequests.KVM_SET_IDENTITY_MAP_ADDR, (uint)KvmRequests.KVM_ENABLE_CAP, (uint)KvmRequests.KVM_SET_CPUID2,
+        (uint)KvmRequests.KVM_CREATE_VM, (uint)KvmRequests.KVM_CREATE_VCPU, (uint)KvmRequests.KVM_CREATE_IRQCHIP,
+        (uint)KvmRequests.KVM_CREATE_PIT2,
+        (uint)KvmRequests.KVM_SET_TSS_ADDR, (uint)KvmRequests.KVM_SET_IDENTITY_MAP_ADDR, (uint)KvmRequests.KVM_ENABLE_CAP,
+        (uint)KvmRequests.KVM_SET_CPUID2,
         (uint)KvmRequests.KVM_GET_SUPPORTED_CPUID, (uint)KvmRequests.KVM_GET_MSR_INDEX_LIST, (uint)KvmRequests.KVM_GET_API_VERSION,
         (uint)KvmRequests.KVM_GET_VCPU_MMAP_SIZE,
     ];
@@ -51,17 +55,25 @@ internal static class InnerFilter
     /// <summary>Done to what there is.</summary>
     private static readonly uint[] s_kvmUses =
     [
-        (uint)KvmRequests.KVM_RUN, (uint)KvmRequests.KVM_CHECK_EXTENSION, (uint)KvmRequests.KVM_SET_USER_MEMORY_REGION, (uint)KvmRequests.KVM_GET_DIRTY_LOG,
-        (uint)KvmRequests.KVM_IRQ_LINE, (uint)KvmRequests.KVM_SIGNAL_MSI, (uint)KvmRequests.KVM_SET_GSI_ROUTING, (uint)KvmRequests.KVM_IRQFD,
-        (uint)KvmRequests.KVM_IOEVENTFD, (uint)KvmRequests.KVM_GET_IRQCHIP, (uint)KvmRequests.KVM_SET_IRQCHIP, (uint)KvmRequests.KVM_GET_PIT2,
-        (uint)KvmRequests.KVM_SET_PIT2, (uint)KvmRequests.KVM_REINJECT_CONTROL, (uint)KvmRequests.KVM_GET_CLOCK, (uint)KvmRequests.KVM_SET_CLOCK, (uint)KvmRequests.KVM_KVMCLOCK_CTRL,
+        (uint)KvmRequests.KVM_RUN, (uint)KvmRequests.KVM_CHECK_EXTENSION, (uint)KvmRequests.KVM_SET_USER_MEMORY_REGION,
+        (uint)KvmRequests.KVM_GET_DIRTY_LOG,
+        (uint)KvmRequests.KVM_IRQ_LINE, (uint)KvmRequests.KVM_SIGNAL_MSI, (uint)KvmRequests.KVM_SET_GSI_ROUTING,
+        (uint)KvmRequests.KVM_IRQFD,
+        (uint)KvmRequests.KVM_IOEVENTFD, (uint)KvmRequests.KVM_GET_IRQCHIP, (uint)KvmRequests.KVM_SET_IRQCHIP,
+        (uint)KvmRequests.KVM_GET_PIT2,
+        (uint)KvmRequests.KVM_SET_PIT2, (uint)KvmRequests.KVM_REINJECT_CONTROL, (uint)KvmRequests.KVM_GET_CLOCK,
+        (uint)KvmRequests.KVM_SET_CLOCK, (uint)KvmRequests.KVM_KVMCLOCK_CTRL,
         (uint)KvmRequests.KVM_GET_REGS, (uint)KvmRequests.KVM_SET_REGS, (uint)KvmRequests.KVM_GET_SREGS, (uint)KvmRequests.KVM_SET_SREGS,
         (uint)KvmRequests.KVM_GET_SREGS2, (uint)KvmRequests.KVM_SET_SREGS2, (uint)KvmRequests.KVM_TRANSLATE, (uint)KvmRequests.KVM_GET_MSRS,
-        (uint)KvmRequests.KVM_SET_MSRS, (uint)KvmRequests.KVM_SET_SIGNAL_MASK, (uint)KvmRequests.KVM_GET_LAPIC, (uint)KvmRequests.KVM_SET_LAPIC,
-        (uint)KvmRequests.KVM_GET_CPUID2, (uint)KvmRequests.KVM_GET_MP_STATE, (uint)KvmRequests.KVM_SET_MP_STATE, (uint)KvmRequests.KVM_GET_VCPU_EVENTS,
-        (uint)KvmRequests.KVM_SET_VCPU_EVENTS, (uint)KvmRequests.KVM_GET_DEBUGREGS, (uint)KvmRequests.KVM_SET_DEBUGREGS, (uint)KvmRequests.KVM_GET_XSAVE,
+        (uint)KvmRequests.KVM_SET_MSRS, (uint)KvmRequests.KVM_SET_SIGNAL_MASK, (uint)KvmRequests.KVM_GET_LAPIC,
+        (uint)KvmRequests.KVM_SET_LAPIC,
+        (uint)KvmRequests.KVM_GET_CPUID2, (uint)KvmRequests.KVM_GET_MP_STATE, (uint)KvmRequests.KVM_SET_MP_STATE,
+        (uint)KvmRequests.KVM_GET_VCPU_EVENTS,
+        (uint)KvmRequests.KVM_SET_VCPU_EVENTS, (uint)KvmRequests.KVM_GET_DEBUGREGS, (uint)KvmRequests.KVM_SET_DEBUGREGS,
+        (uint)KvmRequests.KVM_GET_XSAVE,
         (uint)KvmRequests.KVM_GET_XSAVE2, (uint)KvmRequests.KVM_SET_XSAVE, (uint)KvmRequests.KVM_GET_XCRS, (uint)KvmRequests.KVM_SET_XCRS,
-        (uint)KvmRequests.KVM_GET_TSC_KHZ, (uint)KvmRequests.KVM_SET_TSC_KHZ, (uint)KvmRequests.KVM_GET_DEVICE_ATTR, (uint)KvmRequests.KVM_SET_DEVICE_ATTR,
+        (uint)KvmRequests.KVM_GET_TSC_KHZ, (uint)KvmRequests.KVM_SET_TSC_KHZ, (uint)KvmRequests.KVM_GET_DEVICE_ATTR,
+        (uint)KvmRequests.KVM_SET_DEVICE_ATTR,
         (uint)KvmRequests.KVM_HAS_DEVICE_ATTR,
     ];
 
@@ -75,7 +87,8 @@ internal static class InnerFilter
         .Allow(SYS_pwrite64, "guest memory that is restored, states that are saved, pictures")
         .Allow(SYS_lseek, "lengths, and data and holes of guest memory")
         .Allow(SYS_fstat, "what kind of file a descriptor is")
-        .Allow(SYS_fallocate, "holes in guest memory at a reset", ArgumentTest.IsOneOf(1, (uint)(LibC.FALLOC_FL_PUNCH_HOLE | LibC.FALLOC_FL_KEEP_SIZE)))
+        .Allow(SYS_fallocate, "holes in guest memory at a reset", ArgumentTest.IsOneOf(
+            1, (uint)(LibC.FALLOC_FL_PUNCH_HOLE | LibC.FALLOC_FL_KEEP_SIZE)))
         .Allow(SYS_ftruncate, "the size of memory files and of a state's files")
         .Allow(SYS_memfd_create, "guest memory, framebuffers and pictures: not for programs, which no call executes")
         .Allow(SYS_fcntl, "copies, flags and seals of descriptors; no signals by them", ArgumentTest.IsOneOf(1, s_fileCommands))
@@ -90,9 +103,11 @@ internal static class InnerFilter
         .Fail(SYS_clone3, ErrorNumber.ENOSYS, "its flags are out of a filter's sight; glibc takes clone then")
         .Allow(SYS_sched_setscheduler, "the deadlines' thread runs before others, where it may", ArgumentTest.IsOneOf(0, 0))
         .Allow(SYS_rt_sigaction, "how SIGTERM and its like end the machine, and abort's last word")
-        .Fail(SYS_ioctl, ErrorNumber.ENOTTY, "the console asks whether a stream is a terminal, and takes no for an answer", ArgumentTest.IsOneOf(1, TCGETS))
+        .Fail(SYS_ioctl, ErrorNumber.ENOTTY, "the console asks whether a stream is a terminal, and takes no for an answer",
+            ArgumentTest.IsOneOf(1, TCGETS))
         .Allow(SYS_prctl, "threads' names", ArgumentTest.IsOneOf(0, ThreadCalls.PR_SET_NAME))
-        .Allow(SYS_seccomp, "narrower lists for threads of one purpose: filters are only ever added", ArgumentTest.IsOneOf(0, SeccompCalls.SECCOMP_SET_MODE_FILTER), ArgumentTest.IsOneOf(1, 0));
+        .Allow(SYS_seccomp, "narrower lists for threads of one purpose: filters are only ever added", ArgumentTest.IsOneOf(
+            0, SeccompCalls.SECCOMP_SET_MODE_FILTER), ArgumentTest.IsOneOf(1, 0));
 
     /// <summary>For the threads of one purpose, beside the list of the process: what neither has is refused.</summary>
     public static SystemCallFilter Of(ThreadRole role, int process, bool kvm) => role switch
@@ -111,7 +126,10 @@ internal static class InnerFilter
         _ => throw new ArgumentOutOfRangeException(nameof(role)),
     };
 
-    /// <summary>What the runtime, its collector and glibc call on whatever thread they are needed, and what devices do on every thread that reaches them.</summary>
+    /// <summary>
+    /// What the runtime, its collector and glibc call on whatever thread they are needed, and what devices do on every thread that reaches
+    /// them.
+    /// </summary>
     private static SystemCallFilter OfRuntime(int process) => new SystemCallFilter()
         .Allow(SYS_futex, "locks and waits of the runtime, of ours, of glibc")
         .Allow(SYS_membarrier, "the collector's and our barrier on all threads")
@@ -155,7 +173,9 @@ internal static class InnerFilter
         .Allow(SYS_restart_syscall, "what the kernel goes on with after a stop")
         .Allow(SYS_exit, "a thread's end")
         .Allow(SYS_exit_group, "the end")
-        .Fail(SYS_openat, ErrorNumber.ENOENT, "the collector and glibc look for what /proc and cgroups say of memory, and take no for an answer", ReadOnly(2))
+        .Fail(SYS_openat, ErrorNumber.ENOENT, "the collector and glibc look for what /proc and cgroups say of memory, and take no for "
+            + "an answer",
+            ReadOnly(2))
         .Fail(SYS_open, ErrorNumber.ENOENT, "the same", ReadOnly(1))
         .Fail(SYS_readlink, ErrorNumber.ENOENT, "the same")
         .Fail(SYS_access, ErrorNumber.ENOENT, "the same");

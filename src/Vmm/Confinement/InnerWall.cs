@@ -6,12 +6,14 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Confinement;
 
 /// <summary>
-/// Puts the monitor's own filters up (seccomp(2)): for the whole process before it reads what a guest or its owner wrote, and narrower ones for threads of
-/// one purpose. A call that is not in the list ends the process by SIGSYS. They cannot be taken down.
+/// Puts the monitor's own filters up (seccomp(2)): for the whole process before it reads what a guest or its owner wrote, and narrower ones
+/// for threads of one purpose. A call that is not in the list ends the process by SIGSYS. They cannot be taken down.
 /// </summary>
 internal static unsafe class InnerWall
 {
-    /// <summary>Set by the keeper's starter: calls that are not in the lists are made, and logged by the kernel; and the process may be looked into.</summary>
+    /// <summary>
+    /// Set by the keeper's starter: calls that are not in the lists are made, and logged by the kernel; and the process may be looked into.
+    /// </summary>
     private const string DebugVariable = "WEBVM_MONITOR_DEBUG";
 
     private static readonly sock_filter[]?[] s_ofRoles = new sock_filter[]?[Enum.GetValues<ThreadRole>().Length];
@@ -22,8 +24,8 @@ internal static unsafe class InnerWall
     public static bool Debugging { get; } = Environment.GetEnvironmentVariable(DebugVariable) == "1";
 
     /// <summary>
-    /// Whether this build keeps to the list: one that compiles at run time makes memory that can be executed and opens what it loads all the time, and gets
-    /// the outer list alone.
+    /// Whether this build keeps to the list: one that compiles at run time makes memory that can be executed and opens what it loads all
+    /// the time, and gets the outer list alone.
     /// </summary>
     public static bool CanBeNarrow => !RuntimeFeature.IsDynamicCodeSupported;
 
@@ -45,7 +47,8 @@ internal static unsafe class InnerWall
                 .Allow(SystemCall.SYS_sched_setscheduler, "this runtime sets the priority of its own threads, by their numbers")
                 .Allow(SystemCall.SYS_sched_get_priority_max, "the same")
                 .Allow(SystemCall.SYS_sched_get_priority_min, "the same")
-                .Fail(SystemCall.SYS_unlink, ErrorNumber.ENOENT, "its door for debuggers, a socket in /tmp, is removed at the end where it was not closed before")
+                .Fail(SystemCall.SYS_unlink, ErrorNumber.ENOENT,
+                    "its door for debuggers, a socket in /tmp, is removed at the end where it was not closed before")
                 .Assemble(Otherwise);
             fixed (sock_filter* program = outer)
             {
@@ -70,7 +73,8 @@ internal static unsafe class InnerWall
     {
         if (s_stands)
         {
-            // The runtime's locks draw lots how long they spin; each thread's are seeded when first drawn, from a descriptor that may not be read later.
+            // The runtime's locks draw lots how long they spin; each thread's are seeded when first drawn, from a descriptor that may not
+            // be read later.
             _ = Random.Shared.Next();
             Install(s_ofRoles[(int)role]!, 0);
         }

@@ -4,8 +4,8 @@ using static WebVm.Vmm.Host.Native.SystemCall;
 namespace WebVm.Vmm.Confinement;
 
 /// <summary>
-/// The system calls of a monitor from its first instruction on: what a native .NET program needs to start, and to build a machine of what it
-/// was handed. No network, no signals to others, no namespaces, threads but no processes, and no program but the one it is. Before
+/// The system calls of a monitor from its first instruction on: what a native .NET program needs to start, and to build a machine of what
+/// it was handed. No network, no signals to others, no namespaces, threads but no processes, and no program but the one it is. Before
 /// guest code runs the monitor narrows it further.
 /// </summary>
 internal static class OuterFilter
@@ -23,7 +23,8 @@ internal static class OuterFilter
     private const uint RequestType = 0xff00;
     private const uint TCGETS = 0x5401;
     private const uint FIONBIO = 0x5421;
-    private const uint Namespaces = ProcessCalls.CLONE_NEWNS | ProcessCalls.CLONE_NEWUTS | ProcessCalls.CLONE_NEWIPC | ProcessCalls.CLONE_NEWUSER
+    private const uint Namespaces = ProcessCalls.CLONE_NEWNS | ProcessCalls.CLONE_NEWUTS | ProcessCalls.CLONE_NEWIPC
+        | ProcessCalls.CLONE_NEWUSER
         | ProcessCalls.CLONE_NEWPID | ProcessCalls.CLONE_NEWNET;
 
     /// <summary>Of the first process of a monitor's PID namespace, which waits for the monitor and ends with its code.</summary>
@@ -95,7 +96,8 @@ internal static class OuterFilter
             .Allow(SYS_set_mempolicy, "the same")
             .Allow(SYS_get_mempolicy, "the runtime counts the host's nodes")
             .Allow(SYS_move_pages, "guest memory moves to another host node", ArgumentTest.IsOneOf(0, 0))
-            .Allow(SYS_clone, "threads, and nothing else", ArgumentTest.Has(0, ProcessCalls.CLONE_THREAD | ProcessCalls.CLONE_VM | Namespaces,
+            .Allow(SYS_clone, "threads, and nothing else", ArgumentTest.Has(
+                0, ProcessCalls.CLONE_THREAD | ProcessCalls.CLONE_VM | Namespaces,
                 ProcessCalls.CLONE_THREAD | ProcessCalls.CLONE_VM))
             .Fail(SYS_clone3, ErrorNumber.ENOSYS, "its flags are out of a filter's sight; glibc takes clone then")
             .Allow(SYS_set_tid_address, "a thread's beginning")
@@ -161,7 +163,8 @@ internal static class OuterFilter
         else
         {
             filter
-                .Allow(SYS_sched_setscheduler, "the run-time compiler gives each of its threads the ordinary policy", ArgumentTest.IsOneOf(1, 0))
+                .Allow(SYS_sched_setscheduler, "the run-time compiler gives each of its threads the ordinary policy", ArgumentTest.IsOneOf(
+                    1, 0))
                 .Allow(SYS_sched_get_priority_max, "the same")
                 .Allow(SYS_sched_get_priority_min, "the same");
         }

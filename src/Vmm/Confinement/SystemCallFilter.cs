@@ -71,7 +71,9 @@ internal sealed class SystemCallFilter
         }
 
         program.Add(Return(otherwise));
-        return program.Count <= BPF_MAXINSNS ? [.. program] : throw new InvalidOperationException($"The filter has {program.Count} instructions.");
+        return program.Count <= BPF_MAXINSNS
+            ? [.. program]
+            : throw new InvalidOperationException($"The filter has {program.Count} instructions.");
     }
 
     private List<sock_filter> Block(int number, uint otherwise)
@@ -125,7 +127,8 @@ internal sealed class SystemCallFilter
                 for (int index = 0; index < values.Length; index++)
                 {
                     bool last = index == values.Length - 1;
-                    body.Add((new(BPF_JMP | BPF_JEQ | BPF_K, checked((byte)(values.Length - 1 - index)), 0, (uint)values[index]), false, last));
+                    body.Add(
+                        (new(BPF_JMP | BPF_JEQ | BPF_K, checked((byte)(values.Length - 1 - index)), 0, (uint)values[index]), false, last));
                 }
 
                 break;

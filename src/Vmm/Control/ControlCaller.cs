@@ -28,7 +28,8 @@ internal sealed class ControlCaller(ControlOutbox outbox) : IDisposable
     /// <exception cref="ControlException">There are not as many as names, or a name has one already.</exception>
     public void Keep(IReadOnlyList<string> names)
     {
-        if (names.Count != _brought.Length || names.Distinct(StringComparer.Ordinal).Count() != names.Count || names.Any(_files.ContainsKey))
+        if (names.Count != _brought.Length || names.Distinct(StringComparer.Ordinal).Count() != names.Count
+            || names.Any(_files.ContainsKey))
         {
             throw new ControlException(ControlErrorCode.BadRequest, $"{_brought.Length} descriptors came for {names.Count} new names");
         }

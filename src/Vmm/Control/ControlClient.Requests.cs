@@ -5,7 +5,8 @@ using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Control;
 
-/// <content>Requests on their way, and what their replies have to be. The other side is not trusted: it reads when it likes, and says what it likes.</content>
+/// <content>Requests on their way, and what their replies have to be. The other side is not trusted: it reads when it likes, and says what
+/// it likes.</content>
 public sealed partial class ControlClient
 {
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(1);
@@ -16,13 +17,15 @@ public sealed partial class ControlClient
 
     private readonly record struct Reply(JsonElement Value, FileDescriptor[] Descriptors);
 
-    internal Task Send<T>(string method, T parameters, JsonTypeInfo<T> type) => Send(method, JsonSerializer.SerializeToElement(parameters, type));
+    internal Task Send<T>(string method, T parameters, JsonTypeInfo<T> type) =>
+        Send(method, JsonSerializer.SerializeToElement(parameters, type));
 
     internal async Task<TResult> Call<T, TResult>(string method, T parameters, JsonTypeInfo<T> type, JsonTypeInfo<TResult> result) =>
         Decode(await Request(method, JsonSerializer.SerializeToElement(parameters, type), 0), result);
 
     /// <summary>A request whose reply brings file descriptors, which belong to the caller.</summary>
-    internal async Task<(TResult Value, FileDescriptor[] Descriptors)> Fetch<TResult>(string method, JsonElement? parameters, int descriptors, JsonTypeInfo<TResult> result)
+    internal async Task<(TResult Value, FileDescriptor[] Descriptors)> Fetch<TResult>(
+        string method, JsonElement? parameters, int descriptors, JsonTypeInfo<TResult> result)
     {
         var reply = await Request(method, parameters, descriptors);
         try
@@ -37,10 +40,12 @@ public sealed partial class ControlClient
     }
 
     /// <summary>What the types alone do not say of a reply.</summary>
-    private static T Sound<T>(T result, Func<T, bool> isSound) => isSound(result) ? result : throw new ControlProtocolException("A reply is not what was expected.");
+    private static T Sound<T>(T result, Func<T, bool> isSound) =>
+        isSound(result) ? result : throw new ControlProtocolException("A reply is not what was expected.");
 
     /// <summary>How much of what was given the machine took.</summary>
-    private static int Part(int taken, int given) => taken >= 0 && taken <= given ? taken : throw new ControlProtocolException($"The machine took {taken} of {given}.");
+    private static int Part(int taken, int given) =>
+        taken >= 0 && taken <= given ? taken : throw new ControlProtocolException($"The machine took {taken} of {given}.");
 
     private static TResult Decode<TResult>(Reply reply, JsonTypeInfo<TResult> type)
     {
@@ -54,7 +59,8 @@ public sealed partial class ControlClient
         }
     }
 
-    private async Task<TResult> Call<TResult>(string method, JsonTypeInfo<TResult> result) => Decode(await Request(method, null, 0), result);
+    private async Task<TResult> Call<TResult>(string method, JsonTypeInfo<TResult> result) =>
+        Decode(await Request(method, null, 0), result);
 
     private async Task Send(string method, JsonElement? parameters) => await Request(method, parameters, 0);
 
@@ -88,14 +94,16 @@ public sealed partial class ControlClient
         if (reply.Descriptors.Length != descriptors)
         {
             Release(reply);
-            throw new ControlProtocolException($"The reply to '{method}' came with {reply.Descriptors.Length} file descriptors, not {descriptors}.");
+            throw new ControlProtocolException(
+                $"The reply to '{method}' came with {reply.Descriptors.Length} file descriptors, not {descriptors}.");
         }
 
         return reply;
     }
 
     /// <summary>
-    /// Sends one request after the other. The machine's process need not read them, and no thread waits for it: those are the service's, for all machines.
+    /// Sends one request after the other. The machine's process need not read them, and no thread waits for it: those are the service's,
+    /// for all machines.
     /// </summary>
     private async Task DeliverAsync(byte[] frame, FileDescriptor[] descriptors)
     {

@@ -12,12 +12,15 @@ namespace WebVm.Vmm.Control;
 
 /// <summary>
 /// A connection to a machine's control socket. Requests may be made concurrently; events arrive in order on the connection's own
-/// thread. When the machine's process ends or breaks off, pending requests fail with <see cref="IOException"/> and <see cref="Closed"/> completes;
-/// one that is not answered within <see cref="Patience"/> fails with <see cref="ControlTimeoutException"/>, and the connection stays.
+/// thread. When the machine's process ends or breaks off, pending requests fail with <see cref="IOException"/> and <see cref="Closed"/>
+/// completes; one that is not answered within <see cref="Patience"/> fails with <see cref="ControlTimeoutException"/>, and the connection
+/// stays.
 /// </summary>
 public sealed partial class ControlClient : IDisposable
 {
-    /// <summary>Bytes of a picture, or of a display's memory: not even packed, the largest screen (<see cref="DisplayView"/>) has more.</summary>
+    /// <summary>
+    /// Bytes of a picture, or of a display's memory: not even packed, the largest screen (<see cref="DisplayView"/>) has more.
+    /// </summary>
     public const long LongestPicture = 64 << 20;
 
     private const int PicturesAtOnce = 4;
@@ -59,13 +62,18 @@ public sealed partial class ControlClient : IDisposable
         }
     }
 
-    /// <summary>An event by its name (<see cref="ControlEvents"/>), with its data. Raised on the connection's thread: a handler that waits holds up replies.</summary>
+    /// <summary>
+    /// An event by its name (<see cref="ControlEvents"/>), with its data. Raised on the connection's thread: a handler that waits holds up
+    /// replies.
+    /// </summary>
     public event Action<string, JsonElement>? Event;
 
     /// <summary>How long a request may take; without limit unless set.</summary>
     public TimeSpan Patience { get; set; } = Timeout.InfiniteTimeSpan;
 
-    /// <summary>The screen in the moment in which the machine crashed, as a PNG file; null for one that did not, or showed nothing.</summary>
+    /// <summary>
+    /// The screen in the moment in which the machine crashed, as a PNG file; null for one that did not, or showed nothing.
+    /// </summary>
     public byte[]? LastScreen { get; private set; }
 
     /// <summary>What the machine said of itself.</summary>
@@ -82,11 +90,13 @@ public sealed partial class ControlClient : IDisposable
         {
             using var abort = cancellation.Register(connection.Abort);
             var hello = await Task.Factory.StartNew(
-                () => connection.Receive(ControlJson.Default.ControlHello), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+                () => connection.Receive(ControlJson.Default.ControlHello), CancellationToken.None, TaskCreationOptions.LongRunning,
+                TaskScheduler.Default)
                 ?? throw new ControlProtocolException("The connection was closed at once; there may be too many clients.");
             if (hello.Protocol != ControlProtocol.Name || hello.Version is < ControlProtocol.OldestVersion or > ControlProtocol.Version)
             {
-                throw new ControlProtocolException($"'{path}' speaks {hello.Protocol} version {hello.Version}, not {ControlProtocol.Name} version {ControlProtocol.OldestVersion} to {ControlProtocol.Version}.");
+                throw new ControlProtocolException(
+                    $"'{path}' speaks {hello.Protocol} version {hello.Version}, not {ControlProtocol.Name} version {ControlProtocol.OldestVersion} to {ControlProtocol.Version}.");
             }
 
             return new ControlClient(connection, hello);
@@ -112,7 +122,8 @@ public sealed partial class ControlClient : IDisposable
     private static string Reason(string path, LinuxException failure) => failure.Errno switch
     {
         ErrorNumber.EACCES => "it belongs to another user",
-        _ when !File.Exists(path) => "there is no such socket. A machine makes it when it is started with --control, and it goes with the machine",
+        _ when !File.Exists(path) =>
+            "there is no such socket. A machine makes it when it is started with --control, and it goes with the machine",
         ErrorNumber.ECONNREFUSED => "no machine listens there; the one that did has ended, or it is no control socket",
         _ => failure.Message,
     };
@@ -154,10 +165,12 @@ public sealed partial class ControlClient : IDisposable
     public Task<JsonObject> SpecAsync() => Call("spec", ControlJson.Default.JsonObject);
 
     public async Task<MachineMetrics> MetricsAsync() => Sound(await Call("metrics", ControlJson.Default.MachineMetrics), metrics =>
-        metrics.Vcpus.Count <= MachineSpec.MaximumCpus && metrics.Vcpus.Select((vcpu, index) => vcpu is not null && vcpu.Index == index && vcpu.IsSound).All(sound => sound));
+        metrics.Vcpus.Count <= MachineSpec.MaximumCpus
+            && metrics.Vcpus.Select((vcpu, index) => vcpu is not null && vcpu.Index == index && vcpu.IsSound).All(sound => sound));
 
     /// <summary>What the machine is made of, and how each device does.</summary>
-    public async Task<MachineDevices> DevicesAsync() => Sound(await Call("devices", ControlJson.Default.MachineDevices), devices => devices.Items.All(device => device is not null));
+    public async Task<MachineDevices> DevicesAsync() =>
+        Sound(await Call("devices", ControlJson.Default.MachineDevices), devices => devices.Items.All(device => device is not null));
 
     /// <summary>Plugs a device into a slot of the running machine.</summary>
     /// <param name="device">As in the machine's spec: id, kind, at, settings.</param>
@@ -178,7 +191,9 @@ public sealed partial class ControlClient : IDisposable
 
     /// <summary>What the guest was offered and took of the paravirtual interfaces.</summary>
     public async Task<MachineEnlightenments> EnlightenmentsAsync() =>
-        Sound(await Call("enlightenments", ControlJson.Default.MachineEnlightenments), enlightenments => enlightenments.Items.All(item => item is not null));
+        Sound(await Call(
+            "enlightenments", ControlJson.Default.MachineEnlightenments),
+            enlightenments => enlightenments.Items.All(item => item is not null));
 
     public Task PauseAsync() => Send("pause", null);
 
@@ -191,19 +206,23 @@ public sealed partial class ControlClient : IDisposable
     public Task StopAsync() => Send("stop", null);
 
     /// <summary>
-    /// Saves the machine's state to a directory, at once or not at all; an older state there is replaced. The machine goes on, or stays paused, as it was.
-    /// The files are made here, and the machine's process writes into them: it needs no right to the directory.
+    /// Saves the machine's state to a directory, at once or not at all; an older state there is replaced. The machine goes on, or stays
+    /// paused, as it was. The files are made here, and the machine's process writes into them: it needs no right to the directory.
     /// </summary>
-    /// <exception cref="IOException">The directory is something else, or the state could not be written, or is none; nothing is left behind.</exception>
+    /// <exception cref="IOException">The directory is something else, or the state could not be written, or is none; nothing is left
+    /// behind.</exception>
     public async Task<SaveResult> SaveAsync(string directory)
     {
         if (Hello.Version < ControlProtocol.VersionWithHandedFiles)
         {
-            return await Call("save", new SaveParameters(Path.GetFullPath(directory)), ControlJson.Default.SaveParameters, ControlJson.Default.SaveResult);
+            return await Call(
+                "save", new SaveParameters(Path.GetFullPath(directory)), ControlJson.Default.SaveParameters,
+                ControlJson.Default.SaveResult);
         }
 
         var files = (await Call("save-files", ControlJson.Default.SaveFilesResult)).Files;
-        if (files.Count > SavedStateFolder.MaximumFiles || files.Any(file => file is null) || files.DistinctBy(file => file.Name).Count() != files.Count)
+        if (files.Count > SavedStateFolder.MaximumFiles || files.Any(file => file is null)
+            || files.DistinctBy(file => file.Name).Count() != files.Count)
         {
             throw new ControlProtocolException("The machine gives its state's files twice, or too many.");
         }
@@ -215,7 +234,9 @@ public sealed partial class ControlClient : IDisposable
                 foreach (var some in open.Chunk(DescriptorPassing.MaxDescriptors))
                 {
                     var names = new SaveToParameters([.. some.Select(file => file.Key)]);
-                    await Request("save-to", JsonSerializer.SerializeToElement(names, ControlJson.Default.SaveToParameters), 0, [.. some.Select(file => file.Value)]);
+                    await Request(
+                        "save-to", JsonSerializer.SerializeToElement(names, ControlJson.Default.SaveToParameters), 0,
+                        [.. some.Select(file => file.Value)]);
                 }
 
                 return Sound(await Call("save", ControlJson.Default.SaveResult), saved => saved.MemoryBytes >= 0);
@@ -229,29 +250,40 @@ public sealed partial class ControlClient : IDisposable
 
     /// <summary>Serial output from <paramref name="offset"/> on, as far as there is any and it is still kept.</summary>
     public Task<SerialData> ReadSerialAsync(long offset, int maximum = ControlProtocol.MaximumSerialChunk) =>
-        Call("serial-read", new SerialReadParameters(offset, maximum), ControlJson.Default.SerialReadParameters, ControlJson.Default.SerialData);
+        Call("serial-read", new SerialReadParameters(
+            offset, maximum), ControlJson.Default.SerialReadParameters, ControlJson.Default.SerialData);
 
     /// <summary>Serial output as events from <paramref name="offset"/> on.</summary>
-    public Task SubscribeSerialAsync(long offset) => Send("serial-subscribe", new SerialSubscribeParameters(offset), ControlJson.Default.SerialSubscribeParameters);
+    public Task SubscribeSerialAsync(long offset) =>
+        Send("serial-subscribe", new SerialSubscribeParameters(offset), ControlJson.Default.SerialSubscribeParameters);
 
     public Task UnsubscribeSerialAsync() => Send("serial-unsubscribe", null);
 
     /// <returns>Bytes that the port took.</returns>
     public async Task<int> WriteSerialAsync(byte[] data) =>
-        Part((await Call("serial-write", new SerialWriteParameters(data), ControlJson.Default.SerialWriteParameters, ControlJson.Default.SerialWriteResult)).Written, data.Length);
+        Part((await Call(
+            "serial-write", new SerialWriteParameters(data), ControlJson.Default.SerialWriteParameters,
+            ControlJson.Default.SerialWriteResult)).Written,
+            data.Length);
 
     /// <param name="keys">Keys or combinations in turn, such as "a" or "ctrl-alt-delete".</param>
     /// <returns>How many the guest took.</returns>
     public async Task<int> SendKeysAsync(params IReadOnlyList<string> keys) =>
-        Part((await Call("send-keys", new SendKeysParameters(keys), ControlJson.Default.SendKeysParameters, ControlJson.Default.InputResult)).Taken, keys.Count);
+        Part((await Call(
+            "send-keys", new SendKeysParameters(keys), ControlJson.Default.SendKeysParameters, ControlJson.Default.InputResult)).Taken,
+            keys.Count);
 
     /// <summary>Types on a United States keyboard.</summary>
     /// <returns>Characters typed.</returns>
     public async Task<int> SendTextAsync(string text) =>
-        Part((await Call("send-text", new SendTextParameters(text), ControlJson.Default.SendTextParameters, ControlJson.Default.InputResult)).Taken, text.Length);
+        Part((await Call(
+            "send-text", new SendTextParameters(text), ControlJson.Default.SendTextParameters, ControlJson.Default.InputResult)).Taken,
+            text.Length);
 
     public async Task<int> SendKeyEventsAsync(params IReadOnlyList<KeyEvent> events) =>
-        Part((await Call("key-events", new KeyEventsParameters(events), ControlJson.Default.KeyEventsParameters, ControlJson.Default.InputResult)).Taken, events.Count);
+        Part((await Call(
+            "key-events", new KeyEventsParameters(events), ControlJson.Default.KeyEventsParameters, ControlJson.Default.InputResult)).Taken,
+            events.Count);
 
     /// <summary>Releases all keys, as when a viewer loses the focus.</summary>
     public Task ReleaseKeysAsync() => Send("release-keys", null);
@@ -263,12 +295,17 @@ public sealed partial class ControlClient : IDisposable
     /// <param name="width">Pixels a line at most; null for the screen as it is.</param>
     public async Task<byte[]> ScreenshotAsync(int? width = null)
     {
-        var (result, descriptors) = await Fetch("screenshot", JsonSerializer.SerializeToElement(new ScreenshotParameters(width), ControlJson.Default.ScreenshotParameters), 1, ControlJson.Default.ScreenshotResult);
+        var (result, descriptors) = await Fetch(
+            "screenshot", JsonSerializer.SerializeToElement(new ScreenshotParameters(width), ControlJson.Default.ScreenshotParameters), 1,
+            ControlJson.Default.ScreenshotResult);
         using var file = descriptors[0];
         return ReadPicture(file, result, LongestPicture);
     }
 
-    /// <summary>For whoever answers to many: waits until few pictures of this machine are in use; until what is returned is disposed there is one more.</summary>
+    /// <summary>
+    /// For whoever answers to many: waits until few pictures of this machine are in use; until what is returned is disposed there is one
+    /// more.
+    /// </summary>
     public async Task<IDisposable> PictureTurnAsync(CancellationToken cancellation)
     {
         await _pictures.WaitAsync(cancellation);
@@ -305,7 +342,8 @@ public sealed partial class ControlClient : IDisposable
         var (result, descriptors) = await Fetch("display-attach", null, 2, ControlJson.Default.DisplayAttachResult);
         try
         {
-            return new DisplayView(MemoryFile.Adopt(descriptors[0], result.FramebufferSize), MemoryFile.Adopt(descriptors[1], result.MapSize));
+            return new DisplayView(
+                MemoryFile.Adopt(descriptors[0], result.FramebufferSize), MemoryFile.Adopt(descriptors[1], result.MapSize));
         }
         catch (Exception wrong) when (wrong is InvalidDataException or LinuxException)
         {
@@ -356,7 +394,9 @@ public sealed partial class ControlClient : IDisposable
         _connection.Dispose();
     }
 
-    /// <summary>Lets a machine's process that sends without end wait: it gets a part of one processor for what it says, and that part is not all.</summary>
+    /// <summary>
+    /// Lets a machine's process that sends without end wait: it gets a part of one processor for what it says, and that part is not all.
+    /// </summary>
     private void KeepPace(int bytes)
     {
         long now = Stopwatch.GetTimestamp();
@@ -375,7 +415,8 @@ public sealed partial class ControlClient : IDisposable
         if (message is { Event: ControlEvents.LastScreen, Descriptors: 1 } && LastScreen is null)
         {
             using var file = descriptors[0];
-            LastScreen = ReadPicture(file, Decode(new Reply(message.Data ?? default, []), ControlJson.Default.ScreenshotResult), LongestLastScreen);
+            LastScreen = ReadPicture(
+                file, Decode(new Reply(message.Data ?? default, []), ControlJson.Default.ScreenshotResult), LongestLastScreen);
         }
         else if (message.Event is { } name)
         {
@@ -397,7 +438,10 @@ public sealed partial class ControlClient : IDisposable
         }
     }
 
-    /// <summary>Who listens reads the event's data; when it is none such, the machine's process breaks the rules, and the listener's own does not end for it.</summary>
+    /// <summary>
+    /// Who listens reads the event's data; when it is none such, the machine's process breaks the rules, and the listener's own does not
+    /// end for it.
+    /// </summary>
     private void Raise(string name, JsonElement data)
     {
         try

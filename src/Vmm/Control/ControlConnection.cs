@@ -41,7 +41,8 @@ internal sealed class ControlConnection(FileDescriptor socket) : IDisposable
 
     /// <summary>Sends of a frame what the other side's buffer takes at once. Descriptors go with the first byte.</summary>
     /// <returns>Bytes that were sent.</returns>
-    public int TrySend(ReadOnlySpan<byte> frame, ReadOnlySpan<FileDescriptor> descriptors) => DescriptorPassing.TrySend(socket, frame, descriptors);
+    public int TrySend(ReadOnlySpan<byte> frame, ReadOnlySpan<FileDescriptor> descriptors) =>
+        DescriptorPassing.TrySend(socket, frame, descriptors);
 
     /// <summary>The next message; null when the other side closed between messages.</summary>
     /// <exception cref="ControlProtocolException">Too long, cut off, or no such message.</exception>

@@ -12,7 +12,10 @@ public static class ControlEvents
     /// <summary>The machine ended; data is <see cref="ExitStatus"/>. The connection closes after it.</summary>
     public const string Exited = "exit";
 
-    /// <summary>The screen in the moment of a crash, before <see cref="Exited"/>; data is <see cref="ScreenshotResult"/>, and the PNG file is in the descriptor that comes with it.</summary>
+    /// <summary>
+    /// The screen in the moment of a crash, before <see cref="Exited"/>; data is <see cref="ScreenshotResult"/>, and the PNG file is in the
+    /// descriptor that comes with it.
+    /// </summary>
     public const string LastScreen = "last-screen";
 
     /// <summary>Serial output, for a client that subscribed; data is <see cref="SerialData"/>.</summary>

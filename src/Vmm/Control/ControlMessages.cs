@@ -97,9 +97,13 @@ public sealed record MachineMetrics
     public required long UnclaimedMmio { get; init; }
 }
 
-public sealed record VcpuMetrics(int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions)
+public sealed record VcpuMetrics(
+    int Index, long PortExits, long MmioExits, long HaltExits, long InterruptsInjected, long Assists, long OtherExits, long Instructions)
 {
-    internal bool IsSound => long.Min(long.Min(long.Min(PortExits, MmioExits), long.Min(HaltExits, InterruptsInjected)), long.Min(long.Min(Assists, OtherExits), Instructions)) >= 0;
+    internal bool IsSound =>
+        long.Min(
+            long.Min(long.Min(PortExits, MmioExits), long.Min(HaltExits, InterruptsInjected)),
+            long.Min(long.Min(Assists, OtherExits), Instructions)) >= 0;
 }
 
 /// <summary>What the machine is made of beside processors and memory, in the order of its spec.</summary>
@@ -129,7 +133,8 @@ public sealed record MachineDevice
 public sealed record DeviceAddParameters(JsonElement Device);
 
 /// <param name="Id">Of the device.</param>
-/// <param name="Deadline">Milliseconds that the guest may think about it; <see cref="ControlProtocol.UnplugDeadline"/> unless given.</param>
+/// <param name="Deadline">Milliseconds that the guest may think about it; <see cref="ControlProtocol.UnplugDeadline"/> unless
+/// given.</param>
 public sealed record DeviceRemoveParameters(string Id, int? Deadline = null);
 
 /// <param name="Outcome">How it ended.</param>

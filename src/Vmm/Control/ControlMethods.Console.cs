@@ -17,9 +17,11 @@ internal sealed partial class ControlMethods
     private const int MinimumExtent = 320;
     private const int MaximumExtent = 4096;
 
-    private IKeyboardInput Keyboard => _machine.Keyboard ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no keyboard");
+    private IKeyboardInput Keyboard =>
+        _machine.Keyboard ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no keyboard");
 
-    private DisplayPublisher Display => _machine.DisplayPublisher ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no display");
+    private DisplayPublisher Display =>
+        _machine.DisplayPublisher ?? throw new ControlException(ControlErrorCode.NotPresent, "the machine has no display");
 
     public static ControlMessage ModeEvent(DisplayGeometry? geometry) => new()
     {
@@ -52,7 +54,8 @@ internal sealed partial class ControlMethods
         {
             combinations.Add(text is not null && KeyNames.TryParseCombination(text, out var keys)
                 ? keys
-                : throw new ControlException(ControlErrorCode.BadRequest, $"'{text}' is no key or combination such as \"a\" or \"ctrl-alt-delete\""));
+                : throw new ControlException(
+                    ControlErrorCode.BadRequest, $"'{text}' is no key or combination such as \"a\" or \"ctrl-alt-delete\""));
         }
 
         var keyboard = Keyboard;
@@ -98,7 +101,8 @@ internal sealed partial class ControlMethods
         }
 
         const int farthest = 1 << 16;
-        bool taken = pointer.SendPointer(Math.Clamp(parameters.DeltaX, -farthest, farthest), Math.Clamp(parameters.DeltaY, -farthest, farthest),
+        bool taken = pointer.SendPointer(
+            Math.Clamp(parameters.DeltaX, -farthest, farthest), Math.Clamp(parameters.DeltaY, -farthest, farthest),
             Math.Clamp(parameters.Wheel, -farthest, farthest), (PointerButtons)parameters.Buttons);
         return Taken(taken ? 1 : 0);
     }

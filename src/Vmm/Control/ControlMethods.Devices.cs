@@ -51,7 +51,8 @@ internal sealed partial class ControlMethods
         int deadline = parameters.Deadline ?? ControlProtocol.UnplugDeadline;
         if (deadline is < 0 or > ControlProtocol.LongestUnplugDeadline)
         {
-            throw new ControlException(ControlErrorCode.BadRequest, $"deadline is 0 to {ControlProtocol.LongestUnplugDeadline} milliseconds");
+            throw new ControlException(
+                ControlErrorCode.BadRequest, $"deadline is 0 to {ControlProtocol.LongestUnplugDeadline} milliseconds");
         }
 
         if (_machine.Platform.Devices.Find(parameters.Id) is null)

@@ -15,7 +15,8 @@ internal readonly record struct ControlResult(JsonElement Value, FileDescriptor[
 /// <summary>The methods of the control protocol, by name. Calls come from the clients' threads, one per client at a time.</summary>
 internal sealed partial class ControlMethods
 {
-    private static readonly JsonElement s_empty = JsonSerializer.SerializeToElement(new Dictionary<string, string>(), ControlJson.Default.DictionaryStringString);
+    private static readonly JsonElement s_empty = JsonSerializer.SerializeToElement(
+        new Dictionary<string, string>(), ControlJson.Default.DictionaryStringString);
 
     private readonly VirtualMachine _machine;
     private readonly Dictionary<string, Func<JsonElement?, ControlCaller, ControlResult>> _methods;
@@ -26,12 +27,14 @@ internal sealed partial class ControlMethods
         _methods = new()
         {
             ["status"] = (_, _) => Value(Status(), ControlJson.Default.MachineStatus),
-            ["spec"] = (_, _) => new ControlResult(JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec), ControlJson.Default.JsonObject), []),
+            ["spec"] = (_, _) => new ControlResult(
+                JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec), ControlJson.Default.JsonObject), []),
             ["metrics"] = (_, _) => Value(Metrics(), ControlJson.Default.MachineMetrics),
             ["devices"] = (_, _) => Value(Devices(), ControlJson.Default.MachineDevices),
             ["device-add"] = (parameters, _) => DeviceAdd(Read(parameters, ControlJson.Default.DeviceAddParameters)),
             ["device-remove"] = (parameters, _) => DeviceRemove(Read(parameters, ControlJson.Default.DeviceRemoveParameters)),
-            ["enlightenments"] = (_, _) => Value(new MachineEnlightenments(machine.Enlightenments().GetAwaiter().GetResult()), ControlJson.Default.MachineEnlightenments),
+            ["enlightenments"] = (_, _) => Value(
+                new MachineEnlightenments(machine.Enlightenments().GetAwaiter().GetResult()), ControlJson.Default.MachineEnlightenments),
             ["pause"] = (_, _) => Await(machine.Pause()),
             ["resume"] = (_, _) => Await(machine.Resume()),
             ["reset"] = (_, _) => Await(machine.Reset()),
@@ -42,14 +45,16 @@ internal sealed partial class ControlMethods
             ["save"] = (_, caller) => Save(caller),
             ["serial-read"] = (parameters, _) => SerialRead(Read(parameters, ControlJson.Default.SerialReadParameters)),
             ["serial-write"] = (parameters, _) => SerialWrite(Read(parameters, ControlJson.Default.SerialWriteParameters)),
-            ["serial-subscribe"] = (parameters, caller) => SerialSubscribe(Read(parameters, ControlJson.Default.SerialSubscribeParameters), caller.Outbox),
+            ["serial-subscribe"] = (parameters, caller) => SerialSubscribe(
+                Read(parameters, ControlJson.Default.SerialSubscribeParameters), caller.Outbox),
             ["serial-unsubscribe"] = (_, caller) => SerialSubscribe(new SerialSubscribeParameters(-1), caller.Outbox),
             ["send-keys"] = (parameters, _) => SendKeys(Read(parameters, ControlJson.Default.SendKeysParameters)),
             ["send-text"] = (parameters, _) => SendText(Read(parameters, ControlJson.Default.SendTextParameters)),
             ["key-events"] = (parameters, _) => KeyEvents(Read(parameters, ControlJson.Default.KeyEventsParameters)),
             ["release-keys"] = (_, _) => ReleaseKeys(),
             ["pointer"] = (parameters, _) => Pointer(Read(parameters, ControlJson.Default.PointerParameters)),
-            ["screenshot"] = (parameters, _) => Screenshot(parameters is null ? new ScreenshotParameters() : Read(parameters, ControlJson.Default.ScreenshotParameters)),
+            ["screenshot"] = (parameters, _) => Screenshot(
+                parameters is null ? new ScreenshotParameters() : Read(parameters, ControlJson.Default.ScreenshotParameters)),
             ["display-attach"] = (_, caller) => DisplayAttach(caller.Outbox),
             ["display-detach"] = (_, caller) => DisplayDetach(caller.Outbox),
             ["display-prefer"] = (parameters, _) => DisplayPrefer(Read(parameters, ControlJson.Default.DisplayPreferParameters)),
@@ -104,7 +109,8 @@ internal sealed partial class ControlMethods
 
     private MachineMetrics Metrics() => new()
     {
-        Vcpus = [.. _machine.Counters.Select((counters, index) => new VcpuMetrics(index, Volatile.Read(ref counters.PortExits), Volatile.Read(ref counters.MmioExits),
+        Vcpus = [.. _machine.Counters.Select(
+            (counters, index) => new VcpuMetrics(index, Volatile.Read(ref counters.PortExits), Volatile.Read(ref counters.MmioExits),
             Volatile.Read(ref counters.HaltExits), Volatile.Read(ref counters.InterruptsInjected), Volatile.Read(ref counters.Assists),
             Volatile.Read(ref counters.OtherExits), Volatile.Read(ref counters.Instructions)))],
         UnclaimedPorts = _machine.Platform.Bus.UnclaimedPorts,
@@ -112,7 +118,8 @@ internal sealed partial class ControlMethods
     };
 
     private ControlResult SaveFiles() =>
-        Value(new SaveFilesResult([.. StateSaver.FilesOf(_machine).Select(file => new SaveFile(file.Key, file.Value))]), ControlJson.Default.SaveFilesResult);
+        Value(new SaveFilesResult(
+            [.. StateSaver.FilesOf(_machine).Select(file => new SaveFile(file.Key, file.Value))]), ControlJson.Default.SaveFilesResult);
 
     private ControlResult SaveTo(SaveToParameters parameters, ControlCaller caller)
     {
@@ -158,7 +165,8 @@ internal sealed partial class ControlMethods
     {
         if (parameters.Offset < 0 || parameters.Maximum is <= 0 or > ControlProtocol.MaximumSerialChunk)
         {
-            throw new ControlException(ControlErrorCode.BadRequest, $"offset is not negative, maximum is 1 to {ControlProtocol.MaximumSerialChunk}");
+            throw new ControlException(
+                ControlErrorCode.BadRequest, $"offset is not negative, maximum is 1 to {ControlProtocol.MaximumSerialChunk}");
         }
 
         var buffer = new byte[parameters.Maximum];

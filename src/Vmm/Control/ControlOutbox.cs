@@ -29,7 +29,8 @@ internal sealed class ControlOutbox(SerialLog? serial)
         {
             lock (_gate)
             {
-                return !_closed && (_entries.Count > 0 || _sending || (_serialOffset >= 0 && serial is not null && serial.End > _serialOffset));
+                return !_closed
+                    && (_entries.Count > 0 || _sending || (_serialOffset >= 0 && serial is not null && serial.End > _serialOffset));
             }
         }
     }

@@ -186,7 +186,8 @@ public sealed class ControlServer : IDisposable
             if (_methods.TakeLastScreen() is { } screen)
             {
                 using var file = screen.Descriptors[0];
-                ForEach(session => session.Notify(new ControlMessage { Event = ControlEvents.LastScreen, Data = screen.Value }, file.Duplicate()));
+                ForEach(session => session.Notify(
+                    new ControlMessage { Event = ControlEvents.LastScreen, Data = screen.Value }, file.Duplicate()));
             }
         }
         catch (Exception failure) when (failure is LinuxException or IOException)

@@ -54,7 +54,10 @@ internal sealed class ControlSession : IDisposable
     /// <summary>Ends the connection, from any thread.</summary>
     public void Abort() => _connection.Abort();
 
-    /// <summary>Sends what is queued, and the reply to a request that is being worked on (it may be the one that ended the machine), if the client takes it in time, and ends the connection.</summary>
+    /// <summary>
+    /// Sends what is queued, and the reply to a request that is being worked on (it may be the one that ended the machine), if the client
+    /// takes it in time, and ends the connection.
+    /// </summary>
     /// <param name="deadline">In ticks of <see cref="Environment.TickCount64"/>.</param>
     public void Finish(long deadline)
     {
@@ -66,7 +69,9 @@ internal sealed class ControlSession : IDisposable
         Abort();
     }
 
-    /// <summary>Waits until no request of the client is being worked on, after <see cref="Finish"/>. Not from the session's own threads.</summary>
+    /// <summary>
+    /// Waits until no request of the client is being worked on, after <see cref="Finish"/>. Not from the session's own threads.
+    /// </summary>
     public void Join(long deadline) => _receiver.Join((int)Math.Max(0, deadline - Environment.TickCount64));
 
     /// <summary>Ends the connection; its threads let go of it by themselves.</summary>
@@ -81,7 +86,9 @@ internal sealed class ControlSession : IDisposable
             {
                 try
                 {
-                    _connection.Send(entry.Message with { Descriptors = entry.Descriptors.Length }, ControlJson.Default.ControlMessage, entry.Descriptors);
+                    _connection.Send(
+                        entry.Message with { Descriptors = entry.Descriptors.Length }, ControlJson.Default.ControlMessage,
+                        entry.Descriptors);
                 }
                 finally
                 {

@@ -24,7 +24,8 @@ public sealed unsafe class DisplayView : IDisposable
     /// <exception cref="InvalidDataException">They are none of a display. They stay the caller's.</exception>
     internal DisplayView(MemoryFile framebuffer, MemoryFile map)
     {
-        if (framebuffer.Size > MaximumFramebuffer || map.Size < DisplayMap.PagesOffset || map.Size > DisplayMap.SizeFor((int)(MaximumFramebuffer / PageSize)))
+        if (framebuffer.Size > MaximumFramebuffer || map.Size < DisplayMap.PagesOffset
+            || map.Size > DisplayMap.SizeFor((int)(MaximumFramebuffer / PageSize)))
         {
             throw new InvalidDataException($"No display has a framebuffer of {framebuffer.Size} bytes and a map of {map.Size}.");
         }
@@ -68,7 +69,8 @@ public sealed unsafe class DisplayView : IDisposable
             for (int attempt = 0; attempt < 1000; attempt++)
             {
                 uint before = Read(DisplayMap.SequenceOffset);
-                var mode = new DisplayMode((int)Read(DisplayMap.WidthOffset), (int)Read(DisplayMap.HeightOffset), (int)Read(DisplayMap.BitsPerPixelOffset),
+                var mode = new DisplayMode(
+                    (int)Read(DisplayMap.WidthOffset), (int)Read(DisplayMap.HeightOffset), (int)Read(DisplayMap.BitsPerPixelOffset),
                     (int)Read(DisplayMap.StrideOffset), (int)Read(DisplayMap.StartOffset));
                 Thread.MemoryBarrier();
                 if ((before & 1) == 0 && before == Read(DisplayMap.SequenceOffset))
@@ -83,7 +85,9 @@ public sealed unsafe class DisplayView : IDisposable
         }
     }
 
-    /// <summary>Whether the page changed after <paramref name="generation"/>. Read <see cref="Generation"/> first, then the pages, then the pixels.</summary>
+    /// <summary>
+    /// Whether the page changed after <paramref name="generation"/>. Read <see cref="Generation"/> first, then the pages, then the pixels.
+    /// </summary>
     public bool ChangedSince(int page, ulong generation) => (int)(PageGeneration(page) - (uint)generation) > 0;
 
     /// <summary>The pixels of a line as they are now; the guest may be changing them.</summary>
@@ -107,7 +111,8 @@ public sealed unsafe class DisplayView : IDisposable
     private bool IsSound(DisplayMode mode) =>
         mode.Width is > 0 and <= MaximumExtent && mode.Height is > 0 and <= MaximumExtent && mode.BitsPerPixel is 16 or 24 or 32
         && mode.Offset >= 0 && mode.Stride >= mode.Width * mode.BytesPerPixel
-        && (ulong)mode.Offset + ((ulong)(mode.Height - 1) * (ulong)mode.Stride) + ((ulong)mode.Width * (ulong)mode.BytesPerPixel) <= _framebuffer.Size;
+        && (ulong)mode.Offset + ((ulong)(mode.Height - 1) * (ulong)mode.Stride)
+            + ((ulong)mode.Width * (ulong)mode.BytesPerPixel) <= _framebuffer.Size;
 
     private uint PageGeneration(int page)
     {

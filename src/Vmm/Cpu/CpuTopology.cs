@@ -39,7 +39,8 @@ public sealed class CpuTopology
     /// <summary>All vCPUs in one package.</summary>
     public static CpuTopology Single(int count) => Of([[.. Enumerable.Range(0, count)]]);
 
-    /// <param name="groups">vCPU indexes, each in one group. A group is a package; where APIC ids would run out, large ones are several.</param>
+    /// <param name="groups">vCPU indexes, each in one group. A group is a package; where APIC ids would run out, large ones are
+    /// several.</param>
     public static CpuTopology Of(IEnumerable<IReadOnlyList<int>> groups)
     {
         int[][] sorted = [.. groups.Where(group => group.Count > 0).Select(group => group.Order().ToArray()).OrderBy(group => group[0])];

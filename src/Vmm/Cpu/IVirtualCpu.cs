@@ -28,7 +28,9 @@ public interface IVirtualCpu : IDisposable
 
     uint ApicId { get; }
 
-    /// <summary>Host time (Stopwatch ticks) at which <see cref="Run"/> returns at the latest, whatever the guest does; 0 for never.</summary>
+    /// <summary>
+    /// Host time (Stopwatch ticks) at which <see cref="Run"/> returns at the latest, whatever the guest does; 0 for never.
+    /// </summary>
     long Deadline { get; set; }
 
     string? Failure { get; }

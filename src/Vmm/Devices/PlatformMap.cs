@@ -59,7 +59,8 @@ public sealed record PlatformMap(ulong LowMemoryEnd, ConfigurationWindow? Ecam, 
 
     /// <summary>What a machine has that is booted directly.</summary>
     public static PlatformMap Direct { get; } = new(
-        DirectLowMemoryEnd, new(0xe000_0000, MaximumBuses), new(0xc000_0000, 0xe000_0000), new(HighPci, Memory.GuestMemory.AddressSpaceSize));
+        DirectLowMemoryEnd, new(0xe000_0000, MaximumBuses), new(0xc000_0000, 0xe000_0000),
+        new(HighPci, Memory.GuestMemory.AddressSpaceSize));
 
     /// <summary><see cref="Memory32"/> without the configuration window: one window, or two.</summary>
     [JsonIgnore]
@@ -69,7 +70,8 @@ public sealed record PlatformMap(ulong LowMemoryEnd, ConfigurationWindow? Ecam, 
 
     /// <summary>What is wrong with the map, or null. One that is sound may still make no sense to a guest.</summary>
     internal string? Fault() =>
-        LowMemoryEnd is < Granularity or > FixedDevices || LowMemoryEnd % Granularity != 0 ? $"RAM below 4 GiB cannot end at 0x{LowMemoryEnd:x}"
+        LowMemoryEnd is < Granularity or > FixedDevices
+            || LowMemoryEnd % Granularity != 0 ? $"RAM below 4 GiB cannot end at 0x{LowMemoryEnd:x}"
         : Ecam is { } ecam && !IsSound(ecam) ? $"the configuration window cannot have {ecam.Buses} buses at 0x{ecam.Base:x}"
         : !IsInside(Memory32, LowMemoryEnd, FixedDevices) ? "PCI memory below 4 GiB is not between RAM and the chipset's devices"
         : !IsInside(Memory64, HighMemory, Memory.GuestMemory.AddressSpaceSize) ? "PCI memory above 4 GiB is not there"

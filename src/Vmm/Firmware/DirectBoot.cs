@@ -24,7 +24,8 @@ public static class DirectBoot
     /// <param name="memory">With its RAM mapped at 0, and at <see cref="Devices.PlatformMap.HighMemory"/> if there is more.</param>
     /// <exception cref="BootException">A file is not bootable, broken, or does not fit the machine.</exception>
     /// <exception cref="ArgumentException">The description contradicts itself.</exception>
-    public static BootPlan Prepare(GuestMemory memory, PlatformDescription platform, BootSource source, LinearFramebuffer? framebuffer = null)
+    public static BootPlan Prepare(
+        GuestMemory memory, PlatformDescription platform, BootSource source, LinearFramebuffer? framebuffer = null)
     {
         var tables = AcpiTableSet.Create(platform);
         ulong ramEnd = MemoryMap.Of(memory, platform.Map, []).LowRamEnd.Value;
@@ -47,7 +48,8 @@ public static class DirectBoot
         byte[] inventory = SmbiosTables.Create(platform);
         if (inventory.Length > (int)(MemoryMap.ExtendedMemory - SmbiosStructures))
         {
-            throw new ArgumentException($"The machine's inventory has {inventory.Length} bytes and does not fit its place.", nameof(platform));
+            throw new ArgumentException(
+                $"The machine's inventory has {inventory.Length} bytes and does not fit its place.", nameof(platform));
         }
 
         Write(memory, new(SmbiosStructures), inventory);

@@ -30,7 +30,8 @@ public static class FirmwareConfiguration
     /// <param name="hasDisplay">The machine has a screen.</param>
     /// <param name="chipset">What has the map of addresses; null for a machine without.</param>
     /// <exception cref="ArgumentException">The description contradicts itself.</exception>
-    public static void Fill(FwCfgItems items, Func<PlatformDescription> describe, GuestMemory memory, bool hasDisplay, IAddressMap? chipset = null)
+    public static void Fill(
+        FwCfgItems items, Func<PlatformDescription> describe, GuestMemory memory, bool hasDisplay, IAddressMap? chipset = null)
     {
         var platform = describe();
         items.Add(FwCfgKey.RamSize, platform.Memory.Aggregate(0UL, (sum, range) => sum + range.Length));

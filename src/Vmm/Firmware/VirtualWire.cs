@@ -25,5 +25,6 @@ public static class VirtualWire
         return controllers with { LocalApics = [boot with { Registers = registers }, .. controllers.LocalApics.Skip(1)] };
     }
 
-    private static void Write(byte[] registers, int offset, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(registers.AsSpan(offset), value);
+    private static void Write(byte[] registers, int offset, uint value) =>
+        BinaryPrimitives.WriteUInt32LittleEndian(registers.AsSpan(offset), value);
 }

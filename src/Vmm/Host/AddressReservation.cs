@@ -24,16 +24,19 @@ public sealed unsafe class AddressReservation : IDisposable
     public ulong Size { get; }
 
     /// <summary>Reserves inaccessible address space.</summary>
-    public static AddressReservation Inaccessible(ulong size) => new(Map(null, size, LibC.PROT_NONE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0), size);
+    public static AddressReservation Inaccessible(ulong size) =>
+        new(Map(null, size, LibC.PROT_NONE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0), size);
 
     /// <summary>Reserves zero-filled memory; a page is only taken from the host when first written.</summary>
-    public static AddressReservation Zeroed(ulong size) => new(Map(null, size, ReadWrite, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0), size);
+    public static AddressReservation Zeroed(ulong size) =>
+        new(Map(null, size, ReadWrite, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0), size);
 
     /// <summary>Maps the whole of <paramref name="file"/> at <paramref name="offset"/> bytes into the reservation.</summary>
     public void Place(MemoryFile file, ulong offset)
     {
         CheckRange(offset, file.Size);
-        byte* at = Map(_base + offset, file.Size, ReadWrite, LibC.MAP_SHARED | LibC.MAP_FIXED | LibC.MAP_NORESERVE, file.Descriptor.Number, 0);
+        byte* at = Map(
+            _base + offset, file.Size, ReadWrite, LibC.MAP_SHARED | LibC.MAP_FIXED | LibC.MAP_NORESERVE, file.Descriptor.Number, 0);
         // What a guest has in its memory is nobody's to read in a core file.
         if (LibC.madvise(at, (size_t)file.Size, LibC.MADV_DONTDUMP) != 0)
         {

@@ -3,8 +3,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// Files in folders that others may write to, or once could: as <see cref="UntrustedFile"/>, and with one name alone, as a second may lead in from elsewhere. What
-/// is not such a file is as good as none.
+/// Files in folders that others may write to, or once could: as <see cref="UntrustedFile"/>, and with one name alone, as a second may lead
+/// in from elsewhere. What is not such a file is as good as none.
 /// </summary>
 public static class CheckedFile
 {
@@ -62,7 +62,8 @@ public static class CheckedFile
             return null;
         }
 
-        if (FileIdentity.Of(file) is { Links: 1 } status && (owner is null || (status.Owner == owner && (status.Mode & FileIdentity.WritableByOthers) == 0)))
+        if (FileIdentity.Of(file) is { Links: 1 } status
+            && (owner is null || (status.Owner == owner && (status.Mode & FileIdentity.WritableByOthers) == 0)))
         {
             return file;
         }

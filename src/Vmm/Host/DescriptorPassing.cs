@@ -91,7 +91,10 @@ public static unsafe class DescriptorPassing
         }
     }
 
-    /// <summary>Receives what is there, waiting for the first byte. 0 when the peer closed. Received descriptors belong to the caller, who closes them.</summary>
+    /// <summary>
+    /// Receives what is there, waiting for the first byte. 0 when the peer closed. Received descriptors belong to the caller, who closes
+    /// them.
+    /// </summary>
     /// <exception cref="InvalidDataException">The peer sent more than <see cref="MaxDescriptors"/>; none is kept.</exception>
     public static int Receive(SafeHandle socket, Span<byte> buffer, ICollection<FileDescriptor> descriptors)
     {
@@ -105,7 +108,8 @@ public static unsafe class DescriptorPassing
             long count;
             while (true)
             {
-                message = new msghdr { msg_iov = &vector, msg_iovlen = 1, msg_control = control, msg_controllen = ControlSpace(MaxDescriptors) };
+                message = new msghdr { msg_iov = &vector, msg_iovlen = 1, msg_control = control, msg_controllen = ControlSpace(
+                    MaxDescriptors) };
                 count = LibC.recvmsg(held.Number, &message, LibC.MSG_CMSG_CLOEXEC);
                 if (count >= 0)
                 {

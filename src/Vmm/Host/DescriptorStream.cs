@@ -4,8 +4,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// A descriptor's bytes, one after the other, each read and write one call. <see cref="FileStream"/> asks a descriptor what it is, where it stands
-/// and whether it is locked, which a process that is allowed few calls does without.
+/// A descriptor's bytes, one after the other, each read and write one call. <see cref="FileStream"/> asks a descriptor what it is, where it
+/// stands and whether it is locked, which a process that is allowed few calls does without.
 /// </summary>
 /// <param name="descriptor">Closed with the stream.</param>
 public sealed unsafe class DescriptorStream(FileDescriptor descriptor) : Stream

@@ -6,7 +6,8 @@ namespace WebVm.Vmm.Host;
 /// <summary>What an open file is (fstat(2)).</summary>
 /// <param name="Mode">Permission bits.</param>
 /// <param name="Links">Names that it has.</param>
-public readonly record struct FileIdentity(ulong Device, ulong Number, uint Owner, uint Mode, ulong Links, long Length, bool IsRegular, bool IsDirectory)
+public readonly record struct FileIdentity(
+    ulong Device, ulong Number, uint Owner, uint Mode, ulong Links, long Length, bool IsRegular, bool IsDirectory)
 {
     /// <summary>Permission bits by which group and others write.</summary>
     public const uint WritableByOthers = 0b000_010_010;
@@ -27,7 +28,9 @@ public readonly record struct FileIdentity(ulong Device, ulong Number, uint Owne
         return file is null ? null : Of(file);
     }
 
-    /// <summary>What a name leads to, by links too: of a process's descriptor, for one (/proc/PID/fd); null when it leads nowhere.</summary>
+    /// <summary>
+    /// What a name leads to, by links too: of a process's descriptor, for one (/proc/PID/fd); null when it leads nowhere.
+    /// </summary>
     public static FileIdentity? OfTarget(string path)
     {
         int descriptor = FileCalls.Open(path, LibC.O_PATH | LibC.O_CLOEXEC, 0);

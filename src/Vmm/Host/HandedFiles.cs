@@ -5,8 +5,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// The one door by which the monitor comes to what has a name: files to read and write, devices, listening sockets. A process that was handed
-/// descriptors (docs/security.md) uses them under the names that came with them and opens nothing else; one that was handed none, as
+/// The one door by which the monitor comes to what has a name: files to read and write, devices, listening sockets. A process that was
+/// handed descriptors (docs/security.md) uses them under the names that came with them and opens nothing else; one that was handed none, as
 /// on a command line, opens what it is told to.
 /// </summary>
 /// <param name="handed">By name; null for a process that opens names itself.</param>
@@ -145,7 +145,8 @@ public sealed class HandedFiles(IReadOnlyDictionary<string, FileDescriptor>? han
         foreach (string text in texts)
         {
             int equals = text.IndexOf('=', StringComparison.Ordinal);
-            if (equals < 0 || !int.TryParse(text.AsSpan(0, equals), NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number < FirstDescriptor)
+            if (equals < 0 || !int.TryParse(text.AsSpan(0, equals), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                || number < FirstDescriptor)
             {
                 throw new InvalidDataException($"'{text}' is not of the form FD=NAME with a descriptor from {FirstDescriptor} on.");
             }

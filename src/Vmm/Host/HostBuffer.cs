@@ -3,8 +3,8 @@ using System.Buffers;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// Bytes that are the host's again when this is disposed. The collector keeps what it once had, and a monitor lives for months after it read a
-/// kernel of fifty megabytes.
+/// Bytes that are the host's again when this is disposed. The collector keeps what it once had, and a monitor lives for months after it
+/// read a kernel of fifty megabytes.
 /// </summary>
 public sealed unsafe class HostBuffer : MemoryManager<byte>
 {

@@ -63,7 +63,8 @@ public sealed record HostResources
                 ReadOr(Path.Combine(directory, "cpulist"), ""),
                 Kibibytes(memory, "MemTotal"),
                 Kibibytes(memory, "MemFree"),
-                [.. ReadOr(Path.Combine(directory, "distance"), "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(text => (int)Number(text))]));
+                [.. ReadOr(Path.Combine(directory, "distance"), "").Split(' ', StringSplitOptions.RemoveEmptyEntries)
+                    .Select(text => (int)Number(text))]));
         }
 
         return [.. nodes.OrderBy(node => node.Number)];
@@ -84,7 +85,8 @@ public sealed record HostResources
         return pairs;
     }
 
-    private static ulong Kibibytes(Dictionary<string, string> pairs, string name) => Number(pairs.GetValueOrDefault(name, "0").Split(' ')[0]) * 1024;
+    private static ulong Kibibytes(Dictionary<string, string> pairs, string name) =>
+        Number(pairs.GetValueOrDefault(name, "0").Split(' ')[0]) * 1024;
 
     private static ulong Number(string text) => ulong.TryParse(text, CultureInfo.InvariantCulture, out ulong value) ? value : 0;
 

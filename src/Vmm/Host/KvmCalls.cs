@@ -3,7 +3,9 @@ using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 
-/// <summary>ioctl(2) in the shapes that KVM takes. ioctl is variadic in C; on x86-64 Linux a fixed third argument is passed the same way.</summary>
+/// <summary>
+/// ioctl(2) in the shapes that KVM takes. ioctl is variadic in C; on x86-64 Linux a fixed third argument is passed the same way.
+/// </summary>
 internal static unsafe partial class KvmCalls
 {
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]

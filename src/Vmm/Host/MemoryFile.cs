@@ -51,7 +51,8 @@ public sealed class MemoryFile : IDisposable
     {
         int seals = LibC.fcntl(descriptor.Number, LibC.F_GET_SEALS, 0);
         // One of huge pages has a size and may still have no page behind it: whoever reads there is killed by SIGBUS as well.
-        if (seals < 0 || (seals & LibC.F_SEAL_SHRINK) == 0 || size == 0 || (ulong)SparseFile.Length(descriptor) != size || FileCalls.FileSystemOf(descriptor.Number) != FileCalls.TMPFS_MAGIC)
+        if (seals < 0 || (seals & LibC.F_SEAL_SHRINK) == 0 || size == 0 || (ulong)SparseFile.Length(descriptor) != size
+            || FileCalls.FileSystemOf(descriptor.Number) != FileCalls.TMPFS_MAGIC)
         {
             throw new InvalidDataException("The descriptor is not that of a memory file with a fixed size.");
         }

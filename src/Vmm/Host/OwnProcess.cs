@@ -13,7 +13,9 @@ public static unsafe class OwnProcess
     /// <summary>Permission bits that no file made from now on has (umask(2)).</summary>
     public static void SetFileMask(uint mask) => _ = LibC.umask((ushort)mask);
 
-    /// <summary>From now on only root reads this process's memory, environment and descriptors (PR_SET_DUMPABLE, prctl(2); ptrace(2)).</summary>
+    /// <summary>
+    /// From now on only root reads this process's memory, environment and descriptors (PR_SET_DUMPABLE, prctl(2); ptrace(2)).
+    /// </summary>
     public static void ForbidInspection()
     {
         if (ThreadCalls.ProcessControl(ProcessCalls.PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
@@ -22,11 +24,17 @@ public static unsafe class OwnProcess
         }
     }
 
-    /// <summary>Descriptors that whoever started this process had open end with it: no program that it starts gets them. Harmless where the kernel cannot (before 5.11).</summary>
+    /// <summary>
+    /// Descriptors that whoever started this process had open end with it: no program that it starts gets them. Harmless where the kernel
+    /// cannot (before 5.11).
+    /// </summary>
     public static void KeepInheritedDescriptors() =>
         _ = LibC.syscall(SystemCall.SYS_close_range, FirstOther, uint.MaxValue, OwnProcessCalls.CLOSE_RANGE_CLOEXEC);
 
-    /// <summary>Begins this program anew in the same process, with its arguments and one more environment variable. Returns only if the kernel refuses.</summary>
+    /// <summary>
+    /// Begins this program anew in the same process, with its arguments and one more environment variable. Returns only if the kernel
+    /// refuses.
+    /// </summary>
     public static void ExecuteAgain(string name, string value)
     {
         byte[] arguments = File.ReadAllBytes("/proc/self/cmdline");

@@ -4,7 +4,9 @@ using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 
-/// <summary>Makes folders and what is in them the caller's alone, also those that others own or write to meanwhile: nothing is reached by a link.</summary>
+/// <summary>
+/// Makes folders and what is in them the caller's alone, also those that others own or write to meanwhile: nothing is reached by a link.
+/// </summary>
 public static class PrivateFolder
 {
     /// <summary>rwx for the owner.</summary>

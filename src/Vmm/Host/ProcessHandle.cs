@@ -6,8 +6,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// Holds one process (pidfd_open(2)), whatever becomes of its number: a signal sent by it never reaches another process. Opened by a number,
-/// it is the process that had the number then; <see cref="TryOpen(int, ulong)"/> makes sure which that is.
+/// Holds one process (pidfd_open(2)), whatever becomes of its number: a signal sent by it never reaches another process. Opened by a
+/// number, it is the process that had the number then; <see cref="TryOpen(int, ulong)"/> makes sure which that is.
 /// </summary>
 public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
 {
@@ -57,7 +57,8 @@ public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
     public static ProcessHandle? TryOpen(int processId, ulong startTime) => TryOpen(processId, id => StartTimeOf(id) == startTime);
 
     /// <summary>The process that has a number now, if it is what the caller looks for.</summary>
-    /// <param name="isWanted">Looks at /proc by the number. It is asked while the process is held, and believed if the process lives afterwards: then the number was still its own.</param>
+    /// <param name="isWanted">Looks at /proc by the number. It is asked while the process is held, and believed if the process lives
+    /// afterwards: then the number was still its own.</param>
     public static ProcessHandle? TryOpen(int processId, Func<int, bool> isWanted)
     {
         var process = TryOpen(processId);
@@ -71,14 +72,18 @@ public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
     }
 
     /// <summary>When the process that has a number was started, in ticks from the host's boot; null when there is none.</summary>
-    public static ulong? StartTimeOf(int processId) => ulong.TryParse(Field(processId, StartTimeField), CultureInfo.InvariantCulture, out ulong ticks) ? ticks : null;
+    public static ulong? StartTimeOf(int processId) =>
+        ulong.TryParse(Field(processId, StartTimeField), CultureInfo.InvariantCulture, out ulong ticks) ? ticks : null;
 
-    /// <summary>Real, effective, saved and file system uids of the process that has a number (/proc/PID/status); empty when there is none.</summary>
+    /// <summary>
+    /// Real, effective, saved and file system uids of the process that has a number (/proc/PID/status); empty when there is none.
+    /// </summary>
     public static IReadOnlyList<uint> UsersOf(int processId)
     {
         try
         {
-            string? line = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/status")).FirstOrDefault(line => line.StartsWith("Uid:", StringComparison.Ordinal));
+            string? line = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/status"))
+                .FirstOrDefault(line => line.StartsWith("Uid:", StringComparison.Ordinal));
             return line is null ? [] : [.. line.Split('\t').Skip(1).Select(text => uint.Parse(text, CultureInfo.InvariantCulture))];
         }
         catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
@@ -89,7 +94,8 @@ public sealed unsafe class ProcessHandle : SafeHandleMinusOneIsInvalid
 
     /// <summary>The numbers of all processes that are to be seen.</summary>
     public static IEnumerable<int> All() => Directory.EnumerateDirectories("/proc")
-        .Select(process => int.TryParse(Path.GetFileName(process), NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id : 0).Where(id => id > 0);
+        .Select(process => int.TryParse(Path.GetFileName(process), NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id : 0)
+            .Where(id => id > 0);
 
     /// <summary>Ends the process at once; harmless when it has ended.</summary>
     public void Kill()

@@ -13,7 +13,10 @@ public sealed record SandboxFeatures
     /// <summary>Version of Landlock's interface; 0 when absent.</summary>
     public required int Landlock { get; init; }
 
-    /// <summary>Users without privileges may make user namespaces (user_namespaces(7)), and no filter around this process refuses it, as a container's does.</summary>
+    /// <summary>
+    /// Users without privileges may make user namespaces (user_namespaces(7)), and no filter around this process refuses it, as a
+    /// container's does.
+    /// </summary>
     public required bool UserNamespaces { get; init; }
 
     public required bool NetworkNamespaces { get; init; }
@@ -35,8 +38,10 @@ public sealed record SandboxFeatures
     public static SandboxFeatures Probe() => new()
     {
         Seccomp = HasSeccompAction(SeccompCalls.SECCOMP_RET_KILL_PROCESS),
-        Landlock = Math.Max(0, (int)LibC.syscall(SystemCall.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
-        UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0 && IsLetThrough(ProcessCalls.CLONE_NEWUSER),
+        Landlock = Math.Max(
+            0, (int)LibC.syscall(SystemCall.SYS_landlock_create_ruleset, 0, 0, SandboxCalls.LANDLOCK_CREATE_RULESET_VERSION)),
+        UserNamespaces = Number("/proc/sys/user/max_user_namespaces") > 0 && Number("/proc/sys/kernel/unprivileged_userns_clone", 1) != 0
+            && IsLetThrough(ProcessCalls.CLONE_NEWUSER),
         NetworkNamespaces = File.Exists("/proc/self/ns/net"),
         Userfaultfd = Descriptor((int)LibC.syscall(SystemCall.SYS_userfaultfd, SandboxCalls.UFFD_USER_MODE_ONLY | LibC.O_CLOEXEC)),
         // With no parameters the call fails with EFAULT where it exists and may be used.
@@ -47,7 +52,10 @@ public sealed record SandboxFeatures
         DescriptorLimit = LimitOfDescriptors(),
     };
 
-    /// <summary>Whether filters let unshare(2) of that namespace through. Beside a flag that it does not have, it does nothing but to fail with EINVAL, in the kernel.</summary>
+    /// <summary>
+    /// Whether filters let unshare(2) of that namespace through. Beside a flag that it does not have, it does nothing but to fail with
+    /// EINVAL, in the kernel.
+    /// </summary>
     private static bool IsLetThrough(int flag)
     {
         const int notAFlag = 1;
@@ -78,5 +86,7 @@ public sealed record SandboxFeatures
     }
 
     private static long Number(string path, long otherwise = 0) =>
-        File.Exists(path) && long.TryParse(File.ReadAllText(path), System.Globalization.CultureInfo.InvariantCulture, out long value) ? value : otherwise;
+        File.Exists(path) && long.TryParse(File.ReadAllText(path), System.Globalization.CultureInfo.InvariantCulture, out long value)
+            ? value
+            : otherwise;
 }

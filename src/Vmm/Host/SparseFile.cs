@@ -13,7 +13,8 @@ public static unsafe class SparseFile
     private const int PageSize = 4096;
 
     /// <summary>Opens for reading, or creates or empties for writing.</summary>
-    public static FileDescriptor Open(string path, bool write) => Open(path, write ? LibC.O_RDWR | LibC.O_CREAT | LibC.O_TRUNC : LibC.O_RDONLY);
+    public static FileDescriptor Open(string path, bool write) =>
+        Open(path, write ? LibC.O_RDWR | LibC.O_CREAT | LibC.O_TRUNC : LibC.O_RDONLY);
 
     /// <summary>Makes a file that was not there, to be read and written by this user alone.</summary>
     public static FileDescriptor CreateNew(string path) => Open(path, LibC.O_RDWR | LibC.O_CREAT | LibC.O_EXCL);
@@ -63,11 +64,13 @@ public static unsafe class SparseFile
     }
 
     /// <summary>
-    /// Makes <paramref name="destination"/> (empty, or known to be zero) equal to <paramref name="source"/>. Holes stay holes, and pages of zeros become holes.
+    /// Makes <paramref name="destination"/> (empty, or known to be zero) equal to <paramref name="source"/>. Holes stay holes, and pages of
+    /// zeros become holes.
     /// </summary>
     /// <param name="reached">Told now and then up to which offset both are equal.</param>
     /// <returns>Bytes of data written.</returns>
-    public static long Copy(FileDescriptor source, FileDescriptor destination, Action<long>? reached = null, CancellationToken cancellation = default)
+    public static long Copy(
+        FileDescriptor source, FileDescriptor destination, Action<long>? reached = null, CancellationToken cancellation = default)
     {
         SetLength(destination, Length(source));
         return Read(source, (offset, data) => Write(destination, offset, data), reached, cancellation);
@@ -174,7 +177,8 @@ public static unsafe class SparseFile
         return given;
     }
 
-    private static bool IsZeroPage(ReadOnlySpan<byte> data, int at) => !data.Slice(at, Math.Min(PageSize, data.Length - at)).ContainsAnyExcept((byte)0);
+    private static bool IsZeroPage(ReadOnlySpan<byte> data, int at) =>
+        !data.Slice(at, Math.Min(PageSize, data.Length - at)).ContainsAnyExcept((byte)0);
 
     private static void ThrowUnlessInterrupted(string call)
     {

@@ -4,8 +4,8 @@ using Tmds.Linux;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// Says something on standard error by one call (write(2)). The console's own stream is made when it is first used, by calls that a thread with a
-/// list of its own may not make: whatever is said by vCPUs, timers or devices goes this way.
+/// Says something on standard error by one call (write(2)). The console's own stream is made when it is first used, by calls that a thread
+/// with a list of its own may not make: whatever is said by vCPUs, timers or devices goes this way.
 /// </summary>
 internal static unsafe class StandardError
 {

@@ -54,7 +54,10 @@ internal sealed unsafe class ThreadKick : IDisposable
 
     public void Leave() => Volatile.Write(ref _inside, 0);
 
-    /// <summary>Interrupts the thread's call, if it is between <see cref="Enter"/> and <see cref="Leave"/>. The reason must have been published before.</summary>
+    /// <summary>
+    /// Interrupts the thread's call, if it is between <see cref="Enter"/> and <see cref="Leave"/>. The reason must have been published
+    /// before.
+    /// </summary>
     public void Send()
     {
         Interlocked.MemoryBarrier();
@@ -120,7 +123,8 @@ internal sealed unsafe class ThreadKick : IDisposable
     {
         if (!_hasTimer)
         {
-            var notification = new sigevent { sigev_notify = EventCalls.SIGEV_THREAD_ID, sigev_signo = Signal, sigev_notify_thread_id = _owner };
+            var notification = new sigevent { sigev_notify = EventCalls.SIGEV_THREAD_ID, sigev_signo = Signal,
+                sigev_notify_thread_id = _owner };
             nint timer;
             if (EventCalls.TimerCreate(EventCalls.CLOCK_MONOTONIC, &notification, &timer) != 0)
             {

@@ -4,8 +4,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// Where one thread sleeps until another wakes it or a time has come. One system call on either side, and little memory touched: who wakes up
-/// seldom finds the processor's caches full of other things. It may be woken for as long as anybody knows it.
+/// Where one thread sleeps until another wakes it or a time has come. One system call on either side, and little memory touched: who wakes
+/// up seldom finds the processor's caches full of other things. It may be woken for as long as anybody knows it.
 /// </summary>
 internal sealed unsafe class ThreadParker
 {

@@ -7,8 +7,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// How long a thread was ready and did not run: as the kernel's scheduler counts it, or where a process is shown no /proc, the time that is left when
-/// the thread's processor time and its own waits are taken off. Used on that thread alone; no allocation.
+/// How long a thread was ready and did not run: as the kernel's scheduler counts it, or where a process is shown no /proc, the time that is
+/// left when the thread's processor time and its own waits are taken off. Used on that thread alone; no allocation.
 /// </summary>
 internal sealed class ThreadRunDelay : IDisposable
 {

@@ -5,7 +5,9 @@ using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Host;
 
-/// <summary>Stream sockets with a name in the file system (unix(7)), as bare descriptors: no thread and no epoll stands behind them.</summary>
+/// <summary>
+/// Stream sockets with a name in the file system (unix(7)), as bare descriptors: no thread and no epoll stands behind them.
+/// </summary>
 public static unsafe class UnixSocket
 {
     /// <summary>Bytes of a path at most, its NUL included (sockaddr_un).</summary>
@@ -48,7 +50,9 @@ public static unsafe class UnixSocket
         var failure = LinuxException.Last("connect");
         socket.Dispose();
         // A Unix socket is connected at once or not at all: EAGAIN is the full queue (connect(2)).
-        return failure.Errno is ErrorNumber.EAGAIN or ErrorNumber.EINTR ? null : throw new IOException($"Cannot connect to '{path}': {failure.Message}", failure);
+        return failure.Errno is ErrorNumber.EAGAIN or ErrorNumber.EINTR
+            ? null
+            : throw new IOException($"Cannot connect to '{path}': {failure.Message}", failure);
     }
 
     /// <summary>Whether a socket has this name.</summary>
@@ -75,7 +79,8 @@ public static unsafe class UnixSocket
             TryConnect(path)?.Dispose();
             return true;
         }
-        catch (IOException failure) when (failure.InnerException is LinuxException { Errno: ErrorNumber.ECONNREFUSED or ErrorNumber.ENOENT })
+        catch (IOException failure) when (failure.InnerException is LinuxException { Errno: ErrorNumber.ECONNREFUSED
+            or ErrorNumber.ENOENT })
         {
             return false;
         }

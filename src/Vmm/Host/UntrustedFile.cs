@@ -14,8 +14,9 @@ public enum Links
 }
 
 /// <summary>
-/// Files that somebody else wrote, or may have put something else in the place of. Opening never waits (a FIFO without a writer would), what was
-/// opened is asked of the descriptor and not of the name, which may mean something else by then, and no more is read than was agreed.
+/// Files that somebody else wrote, or may have put something else in the place of. Opening never waits (a FIFO without a writer would),
+/// what was opened is asked of the descriptor and not of the name, which may mean something else by then, and no more is read than was
+/// agreed.
 /// </summary>
 public static unsafe class UntrustedFile
 {
@@ -74,7 +75,9 @@ public static unsafe class UntrustedFile
             throw LinuxException.Last("fstat");
         }
 
-        return (status.st_mode & LibC.S_IFMT) == LibC.S_IFREG ? status.st_size : throw new InvalidDataException($"'{name}' is not a regular file.");
+        return (status.st_mode & LibC.S_IFMT) == LibC.S_IFREG
+            ? status.st_size
+            : throw new InvalidDataException($"'{name}' is not a regular file.");
     }
 
     /// <summary>Reads a whole file that has at most <paramref name="maximum"/> bytes.</summary>
@@ -85,7 +88,10 @@ public static unsafe class UntrustedFile
         return Read(file, path, maximum);
     }
 
-    /// <summary>Reads a whole open file that has at most <paramref name="maximum"/> bytes, wherever its position is. Of one that grows meanwhile, what it had.</summary>
+    /// <summary>
+    /// Reads a whole open file that has at most <paramref name="maximum"/> bytes, wherever its position is. Of one that grows meanwhile,
+    /// what it had.
+    /// </summary>
     /// <param name="name">What messages call it.</param>
     /// <exception cref="InvalidDataException">It is no regular file, or longer.</exception>
     public static byte[] Read(FileDescriptor file, string name, int maximum) => Read(file, 0, CheckedLength(file, name, maximum));
@@ -139,6 +145,8 @@ public static unsafe class UntrustedFile
     private static int CheckedLength(FileDescriptor file, string name, int maximum)
     {
         long length = Length(file, name);
-        return length <= maximum ? (int)length : throw new InvalidDataException($"'{name}' has {length} bytes, more than the {maximum} that can be read.");
+        return length <= maximum
+            ? (int)length
+            : throw new InvalidDataException($"'{name}' has {length} bytes, more than the {maximum} that can be read.");
     }
 }

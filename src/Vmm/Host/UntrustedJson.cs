@@ -4,8 +4,9 @@ using System.Text.Unicode;
 namespace WebVm.Vmm.Host;
 
 /// <summary>
-/// JSON that somebody else wrote. The library checks strings only when they are asked for, and then fails otherwise than for bad syntax; so what is
-/// accepted here is sound throughout: UTF-8, no half surrogates, no name twice, no deeper than agreed. Readers meet wrong values after that, but no faults.
+/// JSON that somebody else wrote. The library checks strings only when they are asked for, and then fails otherwise than for bad syntax; so
+/// what is accepted here is sound throughout: UTF-8, no half surrogates, no name twice, no deeper than agreed. Readers meet wrong values
+/// after that, but no faults.
 /// </summary>
 public static class UntrustedJson
 {
@@ -25,8 +26,8 @@ public static class UntrustedJson
 
     /// <summary>Whether the syntax is right, every string can be had, and no object has a name twice.</summary>
     /// <remarks>
-    /// The library's own search for names that are given twice draws random numbers from a library of cryptography, which it loads by name: a
-    /// monitor behind its walls has no names. So it is not asked for anywhere in this program.
+    /// The library's own search for names that are given twice draws random numbers from a library of cryptography, which it loads by name:
+    /// a monitor behind its walls has no names. So it is not asked for anywhere in this program.
     /// </remarks>
     /// <exception cref="InvalidDataException">It is not sound.</exception>
     public static void Check(ReadOnlySpan<byte> json, int depth)

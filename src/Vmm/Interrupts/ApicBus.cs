@@ -72,7 +72,9 @@ public sealed class ApicBus
         foreach (var apic in Volatile.Read(ref _apics))
         {
             uint bit = apic.ApicId - first;
-            bool addressed = bit < (uint)width ? (low >> (int)bit & 1) != 0 : bit < (uint)width * 2 && (high >> (int)(bit - (uint)width) & 1) != 0;
+            bool addressed = bit < (uint)width
+                ? (low >> (int)bit & 1) != 0
+                : bit < (uint)width * 2 && (high >> (int)(bit - (uint)width) & 1) != 0;
             if (apic.ApicId >= first && addressed && apic.Accept(mode, (byte)command, level: false))
             {
                 accepted++;

@@ -22,6 +22,8 @@ public interface ILocalApicOwner
     /// <summary>The vCPU leaves HLT, or does not enter its next one, as if an interrupt had come and gone.</summary>
     void Unhalt();
 
-    /// <summary>The VM time, in nanoseconds, at which the vCPU's time stamp counter reaches that value. Called on the vCPU's thread.</summary>
+    /// <summary>
+    /// The VM time, in nanoseconds, at which the vCPU's time stamp counter reaches that value. Called on the vCPU's thread.
+    /// </summary>
     long ClockAtTsc(ulong tsc);
 }

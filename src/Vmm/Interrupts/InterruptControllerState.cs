@@ -134,7 +134,9 @@ public sealed record LocalApicState
     /// </summary>
     public required byte[] Registers { get; init; }
 
-    /// <summary>VM time, in nanoseconds, at which the timer fires next; 0 when it is not running, or unknown: then the current count says it.</summary>
+    /// <summary>
+    /// VM time, in nanoseconds, at which the timer fires next; 0 when it is not running, or unknown: then the current count says it.
+    /// </summary>
     public long TimerDeadline { get; init; }
 
     /// <summary>The id register as the APIC's mode shows it; null when there is no register page.</summary>

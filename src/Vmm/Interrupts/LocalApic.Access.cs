@@ -195,7 +195,8 @@ public sealed partial class LocalApic
             case R.LogicalDestination:
                 value = LogicalId;
                 return true;
-            case R.Version or R.TaskPriority or R.ProcessorPriority or R.EndOfInterrupt or R.RemoteRead or R.DestinationFormat or R.SpuriousVector or R.ErrorStatus or R.InterruptCommand
+            case R.Version or R.TaskPriority or R.ProcessorPriority or R.EndOfInterrupt or R.RemoteRead or R.DestinationFormat
+                or R.SpuriousVector or R.ErrorStatus or R.InterruptCommand
                 or R.InterruptCommandHigh or R.InitialCount or R.DivideConfiguration:
             case >= R.InService and < R.ErrorStatus:
             case >= R.LvtTimer and <= R.LvtError:
@@ -207,7 +208,9 @@ public sealed partial class LocalApic
         }
     }
 
-    /// <summary>Writes a register of either mode but the x2APIC's interrupt command; false when there is none that can be written.</summary>
+    /// <summary>
+    /// Writes a register of either mode but the x2APIC's interrupt command; false when there is none that can be written.
+    /// </summary>
     private bool TryWrite(int offset, uint value)
     {
         switch (offset)

@@ -39,7 +39,9 @@ public sealed partial class LocalApic
     /// </summary>
     public void Settle() => WithdrawEnd();
 
-    /// <summary>Carries out the end of interrupt that the guest has made by clearing the bit. Before anything that depends on ISR.</summary>
+    /// <summary>
+    /// Carries out the end of interrupt that the guest has made by clearing the bit. Before anything that depends on ISR.
+    /// </summary>
     private void SynchronizeEnd()
     {
         if (_endOffered && !(_endMemory!.TryRead(_endFlag, out byte flag) && (flag & 1) != 0))
@@ -50,7 +52,9 @@ public sealed partial class LocalApic
         }
     }
 
-    /// <summary>The interrupt just taken may be ended by memory: it is an edge, alone in service, and nothing waits that its end would set free.</summary>
+    /// <summary>
+    /// The interrupt just taken may be ended by memory: it is an edge, alone in service, and nothing waits that its end would set free.
+    /// </summary>
     private void OfferEnd(int vector)
     {
         if (_endMemory is { } memory

@@ -22,14 +22,16 @@ public sealed partial class LocalApic
     {
         if (state.Registers.Length != _registers.Length * sizeof(uint))
         {
-            throw new InvalidDataException($"A local APIC's registers are {_registers.Length * sizeof(uint)} bytes, not {state.Registers.Length}.");
+            throw new InvalidDataException(
+                $"A local APIC's registers are {_registers.Length * sizeof(uint)} bytes, not {state.Registers.Length}.");
         }
 
         ulong tscDeadline = _timer.TscDeadline;
         uint[] saved = MemoryMarshal.Cast<byte, uint>(state.Registers).ToArray();
         WithdrawEnd();
         ResetRegisters();
-        foreach (int offset in (ReadOnlySpan<int>)[R.TaskPriority, R.SpuriousVector, R.ErrorStatus, R.InterruptCommand, R.InterruptCommandHigh])
+        foreach (int offset in (ReadOnlySpan<int>)[R.TaskPriority, R.SpuriousVector, R.ErrorStatus, R.InterruptCommand,
+            R.InterruptCommandHigh])
         {
             _registers[offset / 4] = saved[offset / 4];
         }

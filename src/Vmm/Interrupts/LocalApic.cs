@@ -163,7 +163,9 @@ public sealed partial class LocalApic : IDisposable
         Init();
     }
 
-    /// <summary>What INIT does to the APIC: everything but its id and mode (SDM Vol. 3A §11.4.7.3, §11.12.5.1). On the vCPU's thread.</summary>
+    /// <summary>
+    /// What INIT does to the APIC: everything but its id and mode (SDM Vol. 3A §11.4.7.3, §11.12.5.1). On the vCPU's thread.
+    /// </summary>
     public void Init()
     {
         _endOffered = false;

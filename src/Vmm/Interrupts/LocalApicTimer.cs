@@ -2,7 +2,9 @@ using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Interrupts;
 
-/// <summary>The timer of a local APIC (SDM Vol. 3A §11.5.4). Its bus clock is 1 GHz, as KVM's is: one tick is a nanosecond of VM time.</summary>
+/// <summary>
+/// The timer of a local APIC (SDM Vol. 3A §11.5.4). Its bus clock is 1 GHz, as KVM's is: one tick is a nanosecond of VM time.
+/// </summary>
 internal sealed class LocalApicTimer : IDisposable
 {
     /// <summary>
@@ -68,7 +70,9 @@ internal sealed class LocalApicTimer : IDisposable
         {
             lock (_lock)
             {
-                return _deadline == 0 || _mode == TimerMode.TscDeadline ? 0 : (uint)Math.Min(RemainingTime(_clock.Now) >> _shift, uint.MaxValue);
+                return _deadline == 0 || _mode == TimerMode.TscDeadline
+                    ? 0
+                    : (uint)Math.Min(RemainingTime(_clock.Now) >> _shift, uint.MaxValue);
             }
         }
     }

@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Interrupts;
 
-/// <summary>One 8259A (Intel 8259A data sheet) with the edge/level control register of a PC chipset. <see cref="PicPair"/> owns the lock.</summary>
+/// <summary>
+/// One 8259A (Intel 8259A data sheet) with the edge/level control register of a PC chipset. <see cref="PicPair"/> owns the lock.
+/// </summary>
 internal sealed class Pic
 {
     private readonly byte _levelCapable;
@@ -280,7 +282,9 @@ internal sealed class Pic
         }
     }
 
-    /// <summary>Non-specific end of interrupt: of the pin in service with the highest priority, masked ones left out in special mask mode.</summary>
+    /// <summary>
+    /// Non-specific end of interrupt: of the pin in service with the highest priority, masked ones left out in special mask mode.
+    /// </summary>
     private void EndHighest(bool rotate)
     {
         int priority = HighestPriority(_specialMask ? _inService & ~_mask : _inService);

@@ -21,7 +21,9 @@ public sealed class Pit : IDisposable
     /// <summary>Nanoseconds.</summary>
     private const long LongestBacklog = 250_000_000;
 
-    /// <summary>Ticks closer than this, in nanoseconds, merge: no guest can take them apart, and the timer thread has other timers.</summary>
+    /// <summary>
+    /// Ticks closer than this, in nanoseconds, merge: no guest can take them apart, and the timer thread has other timers.
+    /// </summary>
     private const long ShortestInterval = 50_000;
 
     private readonly Lock _lock = new();

@@ -1,6 +1,9 @@
 namespace WebVm.Vmm.Interrupts;
 
-/// <summary>One counter of the 8254 (Intel 8254 data sheet), computed from VM time: nothing runs while nobody looks. <see cref="Pit"/> owns the lock.</summary>
+/// <summary>
+/// One counter of the 8254 (Intel 8254 data sheet), computed from VM time: nothing runs while nobody looks. <see cref="Pit"/> owns the
+/// lock.
+/// </summary>
 internal sealed class PitChannel
 {
     private const int NanosecondsPerSecond = 1_000_000_000;
@@ -38,7 +41,9 @@ internal sealed class PitChannel
 
     public bool IsPeriodic => _mode is 2 or 3;
 
-    /// <summary>The next rising edge of OUT after <paramref name="tick"/> (pulses since the count was loaded), or -1 when there is none.</summary>
+    /// <summary>
+    /// The next rising edge of OUT after <paramref name="tick"/> (pulses since the count was loaded), or -1 when there is none.
+    /// </summary>
     public long NextRise(long tick)
     {
         if (_nullCount || _waitsForTrigger || !_gate)

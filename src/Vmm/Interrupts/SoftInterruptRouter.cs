@@ -88,7 +88,8 @@ public sealed class SoftInterruptRouter : IInterruptRouter, IDisposable
     {
         if (state.LocalApics.Count != Apics.LocalApics.Count)
         {
-            throw new InvalidDataException($"The saved state has {state.LocalApics.Count} local APICs, the machine {Apics.LocalApics.Count}.");
+            throw new InvalidDataException(
+                $"The saved state has {state.LocalApics.Count} local APICs, the machine {Apics.LocalApics.Count}.");
         }
 
         for (int i = 0; i < state.LocalApics.Count; i++)

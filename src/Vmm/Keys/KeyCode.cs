@@ -2,8 +2,9 @@ namespace WebVm.Vmm.Keys;
 
 /// <summary>
 /// A physical key by its place on a keyboard, whatever is printed on it: the names of KeyboardEvent.code (W3C UI Events KeyboardEvent code
-/// Values). All of them that the PS/2 keyboards of their specifications can send are here. There is none for Fn and FnLock, which keyboards keep
-/// to themselves, for the keypads of calculators, and for the keys of Sun's keyboards that Windows never had (Again, Find, Open, Props, Select).
+/// Values). All of them that the PS/2 keyboards of their specifications can send are here. There is none for Fn and FnLock, which keyboards
+/// keep to themselves, for the keypads of calculators, and for the keys of Sun's keyboards that Windows never had (Again, Find, Open,
+/// Props, Select).
 /// </summary>
 public enum KeyCode : byte
 {

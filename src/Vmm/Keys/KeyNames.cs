@@ -62,7 +62,8 @@ public static class KeyNames
         foreach (var (name, key) in new[]
         {
             ("ctrl", KeyCode.ControlLeft), ("control", KeyCode.ControlLeft), ("shift", KeyCode.ShiftLeft), ("alt", KeyCode.AltLeft),
-            ("altgr", KeyCode.AltRight), ("meta", KeyCode.MetaLeft), ("super", KeyCode.MetaLeft), ("win", KeyCode.MetaLeft), ("menu", KeyCode.ContextMenu),
+            ("altgr", KeyCode.AltRight), ("meta", KeyCode.MetaLeft), ("super", KeyCode.MetaLeft), ("win", KeyCode.MetaLeft),
+            ("menu", KeyCode.ContextMenu),
             ("esc", KeyCode.Escape), ("return", KeyCode.Enter), ("ret", KeyCode.Enter), ("del", KeyCode.Delete), ("ins", KeyCode.Insert),
             ("up", KeyCode.ArrowUp), ("down", KeyCode.ArrowDown), ("left", KeyCode.ArrowLeft), ("right", KeyCode.ArrowRight),
             ("pgup", KeyCode.PageUp), ("pgdn", KeyCode.PageDown), ("print", KeyCode.PrintScreen), ("sysrq", KeyCode.PrintScreen),

@@ -13,10 +13,14 @@ public sealed class KeyboardLayout
     // The character keys, row by row, by what a US keyboard has on them.
     private static readonly KeyCode[][] s_rows =
     [
-        [KeyCode.Backquote, KeyCode.Digit1, KeyCode.Digit2, KeyCode.Digit3, KeyCode.Digit4, KeyCode.Digit5, KeyCode.Digit6, KeyCode.Digit7, KeyCode.Digit8, KeyCode.Digit9, KeyCode.Digit0, KeyCode.Minus, KeyCode.Equal],
-        [KeyCode.KeyQ, KeyCode.KeyW, KeyCode.KeyE, KeyCode.KeyR, KeyCode.KeyT, KeyCode.KeyY, KeyCode.KeyU, KeyCode.KeyI, KeyCode.KeyO, KeyCode.KeyP, KeyCode.BracketLeft, KeyCode.BracketRight],
-        [KeyCode.KeyA, KeyCode.KeyS, KeyCode.KeyD, KeyCode.KeyF, KeyCode.KeyG, KeyCode.KeyH, KeyCode.KeyJ, KeyCode.KeyK, KeyCode.KeyL, KeyCode.Semicolon, KeyCode.Quote, KeyCode.Backslash],
-        [KeyCode.IntlBackslash, KeyCode.KeyZ, KeyCode.KeyX, KeyCode.KeyC, KeyCode.KeyV, KeyCode.KeyB, KeyCode.KeyN, KeyCode.KeyM, KeyCode.Comma, KeyCode.Period, KeyCode.Slash],
+        [KeyCode.Backquote, KeyCode.Digit1, KeyCode.Digit2, KeyCode.Digit3, KeyCode.Digit4, KeyCode.Digit5, KeyCode.Digit6, KeyCode.Digit7,
+            KeyCode.Digit8, KeyCode.Digit9, KeyCode.Digit0, KeyCode.Minus, KeyCode.Equal],
+        [KeyCode.KeyQ, KeyCode.KeyW, KeyCode.KeyE, KeyCode.KeyR, KeyCode.KeyT, KeyCode.KeyY, KeyCode.KeyU, KeyCode.KeyI, KeyCode.KeyO,
+            KeyCode.KeyP, KeyCode.BracketLeft, KeyCode.BracketRight],
+        [KeyCode.KeyA, KeyCode.KeyS, KeyCode.KeyD, KeyCode.KeyF, KeyCode.KeyG, KeyCode.KeyH, KeyCode.KeyJ, KeyCode.KeyK, KeyCode.KeyL,
+            KeyCode.Semicolon, KeyCode.Quote, KeyCode.Backslash],
+        [KeyCode.IntlBackslash, KeyCode.KeyZ, KeyCode.KeyX, KeyCode.KeyC, KeyCode.KeyV, KeyCode.KeyB, KeyCode.KeyN, KeyCode.KeyM,
+            KeyCode.Comma, KeyCode.Period, KeyCode.Slash],
     ];
 
     // What a dead key makes of a letter: accent, then pairs of letter and result.
@@ -94,7 +98,8 @@ public sealed class KeyboardLayout
         return found;
     }
 
-    private static void AddLevel(Dictionary<char, KeyStroke[]> strokes, Dictionary<char, KeyStroke> accents, string dead, string[] rows, KeyModifiers modifiers)
+    private static void AddLevel(
+        Dictionary<char, KeyStroke[]> strokes, Dictionary<char, KeyStroke> accents, string dead, string[] rows, KeyModifiers modifiers)
     {
         for (int row = 0; row < rows.Length; row++)
         {

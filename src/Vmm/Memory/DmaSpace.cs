@@ -9,9 +9,9 @@ public readonly record struct DmaAddress(ulong Value)
 }
 
 /// <summary>
-/// Guest memory as one device reaches it: by addresses that need not be the guest's physical ones, though they are as long as no IOMMU stands between.
-/// Every access is checked as a whole; one that leaves memory, or would write to what takes no stores, fails as a value and changes nothing. Copy what
-/// the guest can change, then validate the copy.
+/// Guest memory as one device reaches it: by addresses that need not be the guest's physical ones, though they are as long as no IOMMU
+/// stands between. Every access is checked as a whole; one that leaves memory, or would write to what takes no stores, fails as a value and
+/// changes nothing. Copy what the guest can change, then validate the copy.
 /// </summary>
 public sealed class DmaSpace(GuestMemory memory)
 {
@@ -31,7 +31,8 @@ public sealed class DmaSpace(GuestMemory memory)
         where T : unmanaged => IsWritable(address, (ulong)sizeof(T)) && memory.TryWrite(Translate(address), value);
 
     /// <summary>Fills a range with one byte value.</summary>
-    public bool TryFill(DmaAddress address, ulong length, byte value) => IsWritable(address, length) && memory.TryFill(Translate(address), length, value);
+    public bool TryFill(DmaAddress address, ulong length, byte value) =>
+        IsWritable(address, length) && memory.TryFill(Translate(address), length, value);
 
     /// <summary>Whether all of the range is memory that takes stores, a device's own included.</summary>
     public bool IsWritable(DmaAddress address, ulong length) => memory.IsWritable(Translate(address), length);

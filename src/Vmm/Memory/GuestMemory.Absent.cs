@@ -4,8 +4,8 @@ using WebVm.Vmm.Host;
 namespace WebVm.Vmm.Memory;
 
 /// <content>
-/// Absent pages: their contents come from a source when they are first touched, by whatever name. No translation leads to them, so whoever resolves an
-/// address fills them first.
+/// Absent pages: their contents come from a source when they are first touched, by whatever name. No translation leads to them, so whoever
+/// resolves an address fills them first.
 /// </content>
 public sealed unsafe partial class GuestMemory
 {
@@ -22,8 +22,8 @@ public sealed unsafe partial class GuestMemory
 
     /// <summary>
     /// Forgets the contents of a region; each page's come from the source when it is first touched, or all at once where an engine reaches
-    /// memory without asking (<see cref="IMemoryListener.SeesAbsentPages"/>). Only while no vCPU runs; not for memory that another process maps, which
-    /// would find zeros there.
+    /// memory without asking (<see cref="IMemoryListener.SeesAbsentPages"/>). Only while no vCPU runs; not for memory that another process
+    /// maps, which would find zeros there.
     /// </summary>
     public void MakeAbsent(GuestMemoryRegion region, IPageSource source)
     {

@@ -6,7 +6,9 @@ namespace WebVm.Vmm.Memory;
 /// <content>Checked accesses by guest-physical address.</content>
 public sealed unsafe partial class GuestMemory
 {
-    /// <summary>The one conversion of guest-physical addresses to what the guest has there. Whose contents come late has them when this returns.</summary>
+    /// <summary>
+    /// The one conversion of guest-physical addresses to what the guest has there. Whose contents come late has them when this returns.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Backing Resolve(GuestPhysicalAddress address)
     {
@@ -37,7 +39,9 @@ public sealed unsafe partial class GuestMemory
     /// <summary>Whether all of the range is memory that takes stores.</summary>
     public bool IsWritable(GuestPhysicalAddress address, ulong length) => Covers(address, length, writable: true);
 
-    /// <summary>Copies guest memory out. False, and <paramref name="destination"/> unspecified, unless all of the range is mapped.</summary>
+    /// <summary>
+    /// Copies guest memory out. False, and <paramref name="destination"/> unspecified, unless all of the range is mapped.
+    /// </summary>
     public bool TryRead(GuestPhysicalAddress address, Span<byte> destination)
     {
         while (destination.Length > 0)
@@ -56,7 +60,10 @@ public sealed unsafe partial class GuestMemory
         return true;
     }
 
-    /// <summary>Copies into guest memory. False, and nothing written, unless all of the range is mapped. Writes to ROM are made: use it only for the host's own.</summary>
+    /// <summary>
+    /// Copies into guest memory. False, and nothing written, unless all of the range is mapped. Writes to ROM are made: use it only for the
+    /// host's own.
+    /// </summary>
     public bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source)
     {
         if (!Contains(address, (ulong)source.Length))

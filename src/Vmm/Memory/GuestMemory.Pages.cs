@@ -12,10 +12,14 @@ public sealed unsafe partial class GuestMemory
     private readonly AddressReservation _flags = AddressReservation.Zeroed(AddressSpaceSize >> PageShift);
     private readonly AddressReservation _versions = AddressReservation.Zeroed((AddressSpaceSize >> PageShift) * sizeof(uint));
 
-    /// <summary>One <see cref="Memory.PageFlags"/> byte per page of system-physical space, indexed by <see cref="SystemPage.Number"/>.</summary>
+    /// <summary>
+    /// One <see cref="Memory.PageFlags"/> byte per page of system-physical space, indexed by <see cref="SystemPage.Number"/>.
+    /// </summary>
     public byte* PageFlags => _flags.Base;
 
-    /// <summary>One counter per page of system-physical space, advanced by every store to a page with <see cref="PageFlags.Code"/>.</summary>
+    /// <summary>
+    /// One counter per page of system-physical space, advanced by every store to a page with <see cref="PageFlags.Code"/>.
+    /// </summary>
     public uint* PageVersions => (uint*)_versions.Base;
 
     /// <summary>The slow path of a store: called after the store when the page's flag byte is not zero.</summary>

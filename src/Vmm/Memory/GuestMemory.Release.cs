@@ -40,7 +40,9 @@ public sealed unsafe partial class GuestMemory
         }
     }
 
-    /// <summary>What is known about the pages goes too, as far as it shares no page of the host's with what is known about others.</summary>
+    /// <summary>
+    /// What is known about the pages goes too, as far as it shares no page of the host's with what is known about others.
+    /// </summary>
     private static void DiscardWholePages(AddressReservation known, ulong offset, ulong size)
     {
         ulong first = (offset + PageMask) & ~PageMask;

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace WebVm.Vmm.Memory;
 
 /// <content>
-/// Watches. What tells of writes (flags, and KVM's logs) tells once, so one look at a region is taken for all of its watches, which keep what it found
-/// until their consumers ask.
+/// Watches. What tells of writes (flags, and KVM's logs) tells once, so one look at a region is taken for all of its watches, which keep
+/// what it found until their consumers ask.
 /// </content>
 public sealed unsafe partial class GuestMemory
 {

@@ -7,9 +7,9 @@ namespace WebVm.Vmm.Memory;
 /// an access that leaves it fails as a value and touches nothing.
 /// </summary>
 /// <remarks>
-/// Regions of backing memory lie side by side in system-physical space, which is one range of host addresses; each is there once and for as long
-/// as it exists. The guest's view says which of their pages it sees where. So an engine translates to a place that no remapping moves, and what is
-/// known about a page (<see cref="PageFlags"/>) is known under all its names.
+/// Regions of backing memory lie side by side in system-physical space, which is one range of host addresses; each is there once and for as
+/// long as it exists. The guest's view says which of their pages it sees where. So an engine translates to a place that no remapping moves,
+/// and what is known about a page (<see cref="PageFlags"/>) is known under all its names.
 /// Reads and writes are safe from any thread; as between processors of a real machine, an
 /// access larger than eight bytes may be seen in parts by another thread. Copy what the guest can change, then validate the copy.
 /// </remarks>
@@ -62,7 +62,9 @@ public sealed unsafe partial class GuestMemory : IDisposable
     /// <summary>Bytes of <see cref="GuestMemoryKind.Ram"/> of which the guest sees any.</summary>
     public ulong RamSize => _mapped.Where(region => region.Kind == GuestMemoryKind.Ram).Aggregate(0UL, (sum, region) => sum + region.Size);
 
-    /// <summary>Held around a locked access that is not one access of the host's: to two pages, or to what is no memory (SDM Vol. 3A §9.1.2).</summary>
+    /// <summary>
+    /// Held around a locked access that is not one access of the host's: to two pages, or to what is no memory (SDM Vol. 3A §9.1.2).
+    /// </summary>
     internal Lock BusLock { get; } = new();
 
     /// <summary>The one conversion of system-physical to host addresses.</summary>
@@ -81,10 +83,12 @@ public sealed unsafe partial class GuestMemory : IDisposable
         {
             if (size > AddressSpaceSize - _nextSystem)
             {
-                throw new ArgumentOutOfRangeException(nameof(size), size, "The machine's memory regions together exceed its address space.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(size), size, "The machine's memory regions together exceed its address space.");
             }
 
-            var region = new GuestMemoryRegion(name, kind, size, node, MemoryFile.Create($"guest-{name}", size), new SystemPhysicalAddress(_nextSystem));
+            var region = new GuestMemoryRegion(
+                name, kind, size, node, MemoryFile.Create($"guest-{name}", size), new SystemPhysicalAddress(_nextSystem));
             _owned.Add(region);
             _space.Place(region.File, region.System.Value);
             _nextSystem += (size + RegionAlignment - 1) & ~(RegionAlignment - 1);
@@ -92,7 +96,9 @@ public sealed unsafe partial class GuestMemory : IDisposable
         }
     }
 
-    /// <summary>Makes the region visible to the guest. False, and no change, if it would overlap something or leave the address space.</summary>
+    /// <summary>
+    /// Makes the region visible to the guest. False, and no change, if it would overlap something or leave the address space.
+    /// </summary>
     public bool TryMap(GuestMemoryRegion region, GuestPhysicalAddress at) => TryMap(new GuestMapping(at, region));
 
     /// <inheritdoc cref="TryMap(GuestMemoryRegion, GuestPhysicalAddress)"/>
@@ -119,8 +125,8 @@ public sealed unsafe partial class GuestMemory : IDisposable
     }
 
     /// <summary>
-    /// Makes a range of the guest's address space show these mappings, and nothing between them, whatever was there. Each page is what it was or
-    /// what it becomes at any moment; when this returns no vCPU uses what was before.
+    /// Makes a range of the guest's address space show these mappings, and nothing between them, whatever was there. Each page is what it
+    /// was or what it becomes at any moment; when this returns no vCPU uses what was before.
     /// </summary>
     /// <param name="size">Bytes, whole pages.</param>
     /// <param name="mappings">Inside the range, in ascending order.</param>
@@ -251,7 +257,8 @@ public sealed unsafe partial class GuestMemory : IDisposable
         _mapped = [.. next.Select(mapping => mapping.Region).Distinct()];
         foreach (var region in removed.Concat(added).Select(mapping => mapping.Region).Distinct())
         {
-            region.Base = next.Where(mapping => mapping.Region == region && mapping.Offset == 0).Select(mapping => (GuestPhysicalAddress?)mapping.At).FirstOrDefault();
+            region.Base = next.Where(mapping => mapping.Region == region && mapping.Offset == 0)
+                .Select(mapping => (GuestPhysicalAddress?)mapping.At).FirstOrDefault();
         }
 
         Show(at, size, mappings);

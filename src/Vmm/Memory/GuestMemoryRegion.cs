@@ -18,7 +18,8 @@ public enum GuestMemoryKind
 }
 
 /// <summary>
-/// Contiguous, page-aligned backing memory: a memfd of its own, with a place in system-physical space that it keeps. Where the guest sees it is
+/// Contiguous, page-aligned backing memory: a memfd of its own, with a place in system-physical space that it keeps. Where the guest sees
+/// it is
 /// <see cref="GuestMemory.Mappings"/>'.
 /// </summary>
 public sealed class GuestMemoryRegion : IDisposable

@@ -7,8 +7,9 @@ namespace WebVm.Vmm.Memory;
 /// The guest-physical address space: what lies at each of its pages, found in constant time by any thread. One writer at a time.
 /// </summary>
 /// <remarks>
-/// A chunk of 2 MiB is one entry where it is all of a piece, else it has an entry for each page. Both tables are reserved whole and take host
-/// memory only where something is mapped; the entries of a chunk that has become empty are given back, and then say that nothing is there.
+/// A chunk of 2 MiB is one entry where it is all of a piece, else it has an entry for each page. Both tables are reserved whole and take
+/// host memory only where something is mapped; the entries of a chunk that has become empty are given back, and then say that nothing is
+/// there.
 /// </remarks>
 public sealed unsafe class GuestView : IDisposable
 {
@@ -50,7 +51,10 @@ public sealed unsafe class GuestView : IDisposable
         return new((BackingKind)(entry & KindMask), new((entry & ~(ulong)(GuestPhysicalAddress.PageSize - 1)) + within));
     }
 
-    /// <summary>What lies at an address, and how much from there on, at most <paramref name="length"/> bytes, is surely of one kind and one piece of system-physical space.</summary>
+    /// <summary>
+    /// What lies at an address, and how much from there on, at most <paramref name="length"/> bytes, is surely of one kind and one piece of
+    /// system-physical space.
+    /// </summary>
     public Backing Find(GuestPhysicalAddress address, ulong length, out ulong run)
     {
         var first = Find(address);

@@ -1,9 +1,14 @@
 namespace WebVm.Vmm.Memory;
 
-/// <summary>Told of changes to the guest's memory map, under its lock: a KVM engine sets memory slots, the soft engine drops translations.</summary>
+/// <summary>
+/// Told of changes to the guest's memory map, under its lock: a KVM engine sets memory slots, the soft engine drops translations.
+/// </summary>
 public interface IMemoryListener
 {
-    /// <summary>Whether whatever this engine lets reach memory asks for absent pages first. Where it does not, all pages are filled before it knows of them.</summary>
+    /// <summary>
+    /// Whether whatever this engine lets reach memory asks for absent pages first. Where it does not, all pages are filled before it knows
+    /// of them.
+    /// </summary>
     bool SeesAbsentPages { get; }
 
     /// <summary>

@@ -1,8 +1,8 @@
 namespace WebVm.Vmm.Memory;
 
 /// <summary>
-/// One consumer's view of what changes in a region: display, save, migration or whoever else. Each has every page that was written to since its
-/// own last look, whoever else looks, and from the moment it began to watch.
+/// One consumer's view of what changes in a region: display, save, migration or whoever else. Each has every page that was written to since
+/// its own last look, whoever else looks, and from the moment it began to watch.
 /// </summary>
 public sealed class PageWatch : IDisposable
 {
@@ -32,8 +32,8 @@ public sealed class PageWatch : IDisposable
     internal ulong[] Pending { get; }
 
     /// <summary>
-    /// Sets in <paramref name="bitmap"/> the bit of every watched page written to since the last call, and starts anew. Read the pages after
-    /// this returns; a page that is being written to meanwhile may be told again. Allocates nothing.
+    /// Sets in <paramref name="bitmap"/> the bit of every watched page written to since the last call, and starts anew. Read the pages
+    /// after this returns; a page that is being written to meanwhile may be told again. Allocates nothing.
     /// </summary>
     /// <param name="bitmap">Bit n is page n of the region; <see cref="Words"/> at least.</param>
     /// <returns>Whether there are any.</returns>

@@ -13,7 +13,9 @@ public readonly record struct SystemPhysicalAddress(ulong Value)
     public override string ToString() => $"system 0x{Value:x}";
 }
 
-/// <summary>A page of the system-physical space, by its number. Flags and versions belong to it, not to the names that guests have for it.</summary>
+/// <summary>
+/// A page of the system-physical space, by its number. Flags and versions belong to it, not to the names that guests have for it.
+/// </summary>
 public readonly record struct SystemPage(ulong Number)
 {
     public static SystemPage operator +(SystemPage page, int pages) => new(page.Number + (ulong)pages);

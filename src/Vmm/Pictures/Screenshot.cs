@@ -36,8 +36,8 @@ public sealed class Screenshot
     internal Span<byte> LineToFill(int y) => _pixels.AsSpan(y * Width * BytesPerPixel, Width * BytesPerPixel);
 
     /// <summary>
-    /// The picture itself, or a smaller one with the same aspect: every pixel is the mean of the area that it covers, so that thin lines and
-    /// small letters fade and do not vanish.
+    /// The picture itself, or a smaller one with the same aspect: every pixel is the mean of the area that it covers, so that thin lines
+    /// and small letters fade and do not vanish.
     /// </summary>
     public Screenshot NoWiderThan(int width)
     {

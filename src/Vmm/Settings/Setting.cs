@@ -118,7 +118,9 @@ public sealed class SizeSetting(string name, string help) : Setting<ulong>(name,
     public ulong Multiple { get; init; } = 1;
 
     public override string Takes =>
-        $"a size from {ByteSize.Format(Minimum)} to {ByteSize.Format(Maximum)}{(Multiple == 1 ? "" : $", a multiple of {ByteSize.Format(Multiple)}")}";
+        $"a size from {ByteSize.Format(Minimum)} to {ByteSize.Format(Maximum)}{(Multiple == 1
+            ? ""
+            : $", a multiple of {ByteSize.Format(Multiple)}")}";
 
     public override JsonNode ToJson(ulong value) => ByteSize.Format(value);
 
@@ -173,7 +175,8 @@ public sealed class TextSetting(string name, string help) : Setting<string>(name
 }
 
 /// <summary>One of a few names.</summary>
-public sealed class ChoiceSetting<T>(string name, string help, params IReadOnlyList<(string Name, T Value)> choices) : Setting<T>(name, help)
+public sealed class ChoiceSetting<T>(string name, string help, params IReadOnlyList<(string Name, T Value)> choices)
+    : Setting<T>(name, help)
     where T : struct, Enum
 {
     public override string Takes => $"one of {string.Join(", ", choices.Select(choice => choice.Name))}";

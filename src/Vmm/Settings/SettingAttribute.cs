@@ -1,8 +1,8 @@
 namespace WebVm.Vmm.Settings;
 
 /// <summary>
-/// Makes a property of a settings record a setting: its JSON name is the property's in camel case, its default what a new record has. A ulong is
-/// a number of bytes, which people write as "64M" too; members of an enumeration are written in lower case with '-' between words.
+/// Makes a property of a settings record a setting: its JSON name is the property's in camel case, its default what a new record has. A
+/// ulong is a number of bytes, which people write as "64M" too; members of an enumeration are written in lower case with '-' between words.
 /// </summary>
 /// <param name="help">What it says, in one line.</param>
 [AttributeUsage(AttributeTargets.Property)]

@@ -39,7 +39,8 @@ public sealed class SpecObject
     public IReadOnlyList<string> Names => [.. _fields.Where(pair => pair.Value.ValueKind != JsonValueKind.Null).Select(pair => pair.Key)];
 
     public void Fault(string field, string message) =>
-        _faults.Add(new($"{_pointer}/{field.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}", message));
+        _faults.Add(
+            new($"{_pointer}/{field.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}", message));
 
     /// <summary>Faults the field as absent, unless it is there and has been faulted for what it is.</summary>
     public void Missing(string field)

@@ -17,10 +17,12 @@ public sealed class FolderSink(IReadOnlyDictionary<string, FileDescriptor> files
     public void WriteSections(IReadOnlyList<StateSection> sections)
     {
         var description = new FolderDescription(FolderDescription.CurrentSchema, sections);
-        SparseFile.Write(Of(SavedStateFolder.FileName), 0, JsonSerializer.SerializeToUtf8Bytes(description, StateSectionJson.Strict.FolderDescription));
+        SparseFile.Write(
+            Of(SavedStateFolder.FileName), 0, JsonSerializer.SerializeToUtf8Bytes(description, StateSectionJson.Strict.FolderDescription));
     }
 
-    public long WriteContents(StateContents contents, FileDescriptor source, Action<long>? reached = null, CancellationToken cancellation = default) =>
+    public long WriteContents(
+        StateContents contents, FileDescriptor source, Action<long>? reached = null, CancellationToken cancellation = default) =>
         SparseFile.Copy(source, Of(SavedStateFolder.FileOf(contents.Name)), reached, cancellation);
 
     public void Complete()

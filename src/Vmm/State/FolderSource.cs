@@ -3,7 +3,9 @@ using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.State;
 
-/// <summary>Reads a state from a folder. Its files are opened without waiting and without following links, and looked at before they are believed.</summary>
+/// <summary>
+/// Reads a state from a folder. Its files are opened without waiting and without following links, and looked at before they are believed.
+/// </summary>
 /// <param name="earlier">Makes sections of what folders held before there were sections.</param>
 public sealed class FolderSource(string directory, Func<JsonElement, IReadOnlyList<StateSection>> earlier) : IStateSource
 {
@@ -33,10 +35,12 @@ public sealed class FolderSource(string directory, Func<JsonElement, IReadOnlyLi
             {
                 1 => earlier(root.Clone()),
                 FolderDescription.CurrentSchema => root.Deserialize(StateSectionJson.Strict.FolderDescription)!.Sections,
-                _ => throw new InvalidDataException($"It follows schema {version}; this build reads schemas 1 to {FolderDescription.CurrentSchema}."),
+                _ => throw new InvalidDataException(
+                    $"It follows schema {version}; this build reads schemas 1 to {FolderDescription.CurrentSchema}."),
             };
         }
-        catch (Exception failure) when (failure is JsonException or NotSupportedException or ArgumentException or FormatException or InvalidDataException)
+        catch (Exception failure) when (failure is JsonException or NotSupportedException or ArgumentException or FormatException
+            or InvalidDataException)
         {
             throw new InvalidDataException($"'{path}' is no saved machine: {failure.Message}", failure);
         }

@@ -7,7 +7,9 @@ namespace WebVm.Vmm.State;
 /// <param name="Size">Bytes, a multiple of the page size.</param>
 public sealed record StateContents(string Name, ulong Size);
 
-/// <summary>Where a state goes: all sections in their order (<see cref="StateUnits"/>), then the contents of memory, then the end.</summary>
+/// <summary>
+/// Where a state goes: all sections in their order (<see cref="StateUnits"/>), then the contents of memory, then the end.
+/// </summary>
 public interface IStateSink
 {
     /// <exception cref="IOException">It cannot be written.</exception>
@@ -17,7 +19,8 @@ public interface IStateSink
     /// <param name="reached">Told now and then up to which offset they are written.</param>
     /// <returns>Bytes written; pages of zeros are not.</returns>
     /// <exception cref="IOException">They cannot be written.</exception>
-    long WriteContents(StateContents contents, FileDescriptor source, Action<long>? reached = null, CancellationToken cancellation = default);
+    long WriteContents(
+        StateContents contents, FileDescriptor source, Action<long>? reached = null, CancellationToken cancellation = default);
 
     /// <summary>Everything has been written. What ends without this is no state.</summary>
     void Complete();

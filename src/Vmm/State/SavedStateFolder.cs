@@ -3,8 +3,9 @@ using WebVm.Vmm.Host;
 namespace WebVm.Vmm.State;
 
 /// <summary>
-/// The folder of a saved state, made by who asks for the state and not by the machine: its process only writes into files that are open. So a
-/// machine's process that nobody trusts decides neither where a state lies nor what is a file there, and the state is there complete or not at all.
+/// The folder of a saved state, made by who asks for the state and not by the machine: its process only writes into files that are open. So
+/// a machine's process that nobody trusts decides neither where a state lies nor what is a file there, and the state is there complete or
+/// not at all.
 /// </summary>
 public static class SavedStateFolder
 {
@@ -23,13 +24,17 @@ public static class SavedStateFolder
     /// <summary>The file with the contents of a region of memory.</summary>
     public static string FileOf(string region) => region + ContentsSuffix;
 
-    /// <summary>Makes a state's files beside its place, lets <paramref name="write"/> fill them, makes them durable and gives the folder its name.</summary>
+    /// <summary>
+    /// Makes a state's files beside its place, lets <paramref name="write"/> fill them, makes them durable and gives the folder its name.
+    /// </summary>
     /// <param name="directory">Where the state is to lie. A state that is there already is replaced in one step.</param>
     /// <param name="files">Names and lengths as the machine gave them.</param>
     /// <param name="write">Fills the files. They are closed when it is done.</param>
-    /// <exception cref="IOException">The directory is something else, what was written is no state, or the host could not write; nothing is left behind.</exception>
+    /// <exception cref="IOException">The directory is something else, what was written is no state, or the host could not write; nothing is
+    /// left behind.</exception>
     /// <exception cref="InvalidDataException">The names are none for files.</exception>
-    public static async Task<T> WriteAsync<T>(string directory, IReadOnlyDictionary<string, long?> files, Func<IReadOnlyDictionary<string, FileDescriptor>, Task<T>> write)
+    public static async Task<T> WriteAsync<T>(
+        string directory, IReadOnlyDictionary<string, long?> files, Func<IReadOnlyDictionary<string, FileDescriptor>, Task<T>> write)
     {
         foreach (string name in files.Keys)
         {
@@ -80,7 +85,8 @@ public static class SavedStateFolder
 
     /// <summary>A plain file name, which says nothing to a shell, a terminal or a path.</summary>
     internal static bool IsFileName(string name) =>
-        name.Length is > 0 and <= LongestName && name[0] != '.' && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_');
+        name.Length is > 0 and <= LongestName && name[0] != '.'
+            && name.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '-' or '_');
 
     private static void CheckName(string name)
     {
@@ -93,13 +99,16 @@ public static class SavedStateFolder
     /// <summary>Only a saved state or an empty directory is replaced: a slip of the hand must not cost a home directory.</summary>
     private static void RefuseToReplace(string final)
     {
-        if (File.Exists(final) || (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any() && !File.Exists(Path.Combine(final, FileName))))
+        if (File.Exists(final)
+            || (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any()
+                && !File.Exists(Path.Combine(final, FileName))))
         {
             throw new IOException($"'{final}' exists and is no saved state.");
         }
     }
 
-    private static void Publish(string temporary, string parent, string final, IReadOnlyDictionary<string, long?> files, Dictionary<string, FileDescriptor> open)
+    private static void Publish(
+        string temporary, string parent, string final, IReadOnlyDictionary<string, long?> files, Dictionary<string, FileDescriptor> open)
     {
         foreach (var (name, file) in open)
         {

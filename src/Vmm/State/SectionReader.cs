@@ -3,7 +3,8 @@ using System.Diagnostics.CodeAnalysis;
 namespace WebVm.Vmm.State;
 
 /// <summary>
-/// Takes the sections of a state one by one. What is wrong with any is put beside the others' faults: whoever reads a state hears of all at once.
+/// Takes the sections of a state one by one. What is wrong with any is put beside the others' faults: whoever reads a state hears of all at
+/// once.
 /// </summary>
 public sealed class SectionReader
 {

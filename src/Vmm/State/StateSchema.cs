@@ -5,13 +5,14 @@ using System.Text.Json.Serialization.Metadata;
 namespace WebVm.Vmm.State;
 
 /// <summary>
-/// One step from a version of a schema to the next: changes the body of a section in place. The body may be anybody's: what it lacks is no surprise.
+/// One step from a version of a schema to the next: changes the body of a section in place. The body may be anybody's: what it lacks is no
+/// surprise.
 /// </summary>
 public delegate void StateUpgrade(JsonObject body);
 
 /// <summary>
-/// What is known of a kind of saved record: its name, how it is written and read, and how each earlier version becomes the next. There are no versions
-/// without a way from there: the first is 1, and each upgrade makes one more.
+/// What is known of a kind of saved record: its name, how it is written and read, and how each earlier version becomes the next. There are
+/// no versions without a way from there: the first is 1, and each upgrade makes one more.
 /// </summary>
 public abstract class StateSchema
 {
@@ -45,13 +46,15 @@ public abstract class StateSchema
     {
         if (section.Schema != Name)
         {
-            throw new InvalidDataException($"The state of '{section.Unit}' follows schema '{section.Schema}'; this build reads '{Name}' there.");
+            throw new InvalidDataException(
+                $"The state of '{section.Unit}' follows schema '{section.Schema}'; this build reads '{Name}' there.");
         }
 
         if (section.Version < 1 || section.Version > Version)
         {
             string known = Version == 1 ? "version 1" : $"versions 1 to {Version}";
-            throw new InvalidDataException($"The state of '{section.Unit}' follows version {section.Version} of schema '{Name}'; this build reads {known}.");
+            throw new InvalidDataException(
+                $"The state of '{section.Unit}' follows version {section.Version} of schema '{Name}'; this build reads {known}.");
         }
 
         if (section.Body.ValueKind != JsonValueKind.Object)
@@ -84,7 +87,9 @@ public abstract class StateSchema
         {
             // Steps reach for what a sound state has. Whatever comes of one that is not says that it is not.
             string reason = failure is InvalidDataException ? $": {failure.Message}" : ".";
-            throw new InvalidDataException($"The state of '{section.Unit}' cannot be brought from version {version} of schema '{Name}' to {version + 1}{reason}", failure);
+            throw new InvalidDataException(
+                $"The state of '{section.Unit}' cannot be brought from version {version} of schema '{Name}' to {version + 1}{reason}",
+                failure);
         }
     }
 }
@@ -94,7 +99,8 @@ public abstract class StateSchema
 /// <param name="name">Stable: it is in every state that was saved.</param>
 /// <param name="json">How this build's version is written and read, strictly (<see cref="StrictJson"/>).</param>
 /// <param name="upgrades">From version 1 to 2, from 2 to 3, and so on; none while there has been one version.</param>
-public sealed class StateSchema<T>(string name, JsonTypeInfo<T> json, params ReadOnlySpan<StateUpgrade> upgrades) : StateSchema(name, upgrades)
+public sealed class StateSchema<T>(string name, JsonTypeInfo<T> json, params ReadOnlySpan<StateUpgrade> upgrades)
+    : StateSchema(name, upgrades)
     where T : notnull
 {
     public override JsonTypeInfo Json => json;
@@ -109,9 +115,11 @@ public sealed class StateSchema<T>(string name, JsonTypeInfo<T> json, params Rea
         {
             return body.Deserialize(json) ?? throw new InvalidDataException($"The state of '{section.Unit}' is null.");
         }
-        catch (Exception exception) when (exception is JsonException or NotSupportedException or ArgumentException or FormatException or InvalidOperationException)
+        catch (Exception exception) when (exception is JsonException or NotSupportedException or ArgumentException or FormatException
+            or InvalidOperationException)
         {
-            throw new InvalidDataException($"The state of '{section.Unit}' is not '{Name}' version {section.Version}: {exception.Message}", exception);
+            throw new InvalidDataException(
+                $"The state of '{section.Unit}' is not '{Name}' version {section.Version}: {exception.Message}", exception);
         }
     }
 

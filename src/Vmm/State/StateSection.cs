@@ -3,7 +3,9 @@ using System.Text.Json.Serialization;
 
 namespace WebVm.Vmm.State;
 
-/// <summary>What one part of a machine has saved: says of itself which schema it follows, so that any build knows whether it can read it.</summary>
+/// <summary>
+/// What one part of a machine has saved: says of itself which schema it follows, so that any build knows whether it can read it.
+/// </summary>
 /// <param name="Unit">Whose state it is; unique in the state (<see cref="StateUnits"/>).</param>
 /// <param name="Schema">Name of the body's schema, which never changes.</param>
 /// <param name="Version">Version of the schema, from 1.</param>

@@ -1,7 +1,8 @@
 namespace WebVm.Vmm.State;
 
 /// <summary>
-/// The units of a state, and their order, in which sections are written and read: what machine it is, then what it holds. A section may depend on those before it.
+/// The units of a state, and their order, in which sections are written and read: what machine it is, then what it holds. A section may
+/// depend on those before it.
 /// </summary>
 public static class StateUnits
 {
@@ -38,13 +39,15 @@ public static class StateUnits
     public static string Device(string id) => $"{DeviceFamily}/{id}";
 
     /// <summary>The device that a section is of; null for a section of something else.</summary>
-    public static string? DeviceOf(string unit) => unit.StartsWith($"{DeviceFamily}/", StringComparison.Ordinal) ? unit[(DeviceFamily.Length + 1)..] : null;
+    public static string? DeviceOf(string unit) =>
+        unit.StartsWith($"{DeviceFamily}/", StringComparison.Ordinal) ? unit[(DeviceFamily.Length + 1)..] : null;
 
     /// <summary>Names that say nothing to a terminal that they are shown on.</summary>
     internal static bool AreSound(StateSection section) => IsName(section.Unit) && IsName(section.Schema);
 
     private static bool IsName(string text) =>
-        text.Length is > 0 and <= MaximumLength && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '/' or '-' or '_' or '.');
+        text.Length is > 0 and <= MaximumLength
+            && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '/' or '-' or '_' or '.');
 
     /// <summary>What is wrong with a list of sections as such: units that have no name, stand twice, or are out of order.</summary>
     public static IEnumerable<string> FaultsOf(IReadOnlyList<StateSection> sections)

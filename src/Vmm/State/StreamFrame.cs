@@ -10,7 +10,8 @@ internal enum StreamFrame : uint
     Contents = 2,
 
     /// <summary>
-    /// Some of them: their offset (8 bytes), at most 1 MiB of whole pages. Each begins where the one before ended, or later; what lies between is zero.
+    /// Some of them: their offset (8 bytes), at most 1 MiB of whole pages. Each begins where the one before ended, or later; what lies
+    /// between is zero.
     /// </summary>
     Data = 3,
 
@@ -19,8 +20,9 @@ internal enum StreamFrame : uint
 }
 
 /// <summary>
-/// A stream is a preface, and frames: kind (4 bytes), length of the payload (4), payload, checksum (4). The checksum (CRC-32C) is of everything before it but other checksums,
-/// preface and frames before included: a frame that is damaged, missing, doubled or in another's place does not fit.
+/// A stream is a preface, and frames: kind (4 bytes), length of the payload (4), payload, checksum (4). The checksum (CRC-32C) is of
+/// everything before it but other checksums, preface and frames before included: a frame that is damaged, missing, doubled or in another's
+/// place does not fit.
 /// </summary>
 internal static class StreamFormat
 {

@@ -6,13 +6,14 @@ using WebVm.Vmm.Host;
 namespace WebVm.Vmm.State;
 
 /// <summary>
-/// Writes a state to a stream, one piece after the other: a pipe, a socket, a file. Sections come first, so that whoever reads knows what is needed
-/// before memory comes.
+/// Writes a state to a stream, one piece after the other: a pipe, a socket, a file. Sections come first, so that whoever reads knows what
+/// is needed before memory comes.
 /// </summary>
 /// <param name="stream">Still the caller's.</param>
 public sealed class StreamSink(Stream stream) : IStateSink
 {
-    private readonly byte[] _frame = new byte[StreamFormat.HeaderLength + StreamFormat.OffsetLength + StreamFormat.MaximumData + StreamFormat.ChecksumLength];
+    private readonly byte[] _frame =
+        new byte[StreamFormat.HeaderLength + StreamFormat.OffsetLength + StreamFormat.MaximumData + StreamFormat.ChecksumLength];
     private StreamChecksum _checksum = new();
     private long _sections;
     private long _data;
@@ -34,10 +35,12 @@ public sealed class StreamSink(Stream stream) : IStateSink
         }
     }
 
-    public long WriteContents(StateContents contents, FileDescriptor source, Action<long>? reached = null, CancellationToken cancellation = default)
+    public long WriteContents(
+        StateContents contents, FileDescriptor source, Action<long>? reached = null, CancellationToken cancellation = default)
     {
         Write(StreamFrame.Contents, Number(contents.Size), Encoding.ASCII.GetBytes(contents.Name));
-        long written = SparseFile.Read(source, (offset, data) => Write(StreamFrame.Data, Number((ulong)offset), data), reached, cancellation);
+        long written = SparseFile.Read(
+            source, (offset, data) => Write(StreamFrame.Data, Number((ulong)offset), data), reached, cancellation);
         _data += written;
         return written;
     }

@@ -60,8 +60,10 @@ public sealed class StreamSource(Stream stream, string name = "the stream") : IS
 
     public void ReadContents(StateContents contents, FileDescriptor target)
     {
-        if (_kind != StreamFrame.Contents || ++_contents > StreamFormat.MaximumContents || _length is <= sizeof(ulong) or > sizeof(ulong) + StreamFormat.LongestName
-            || BinaryPrimitives.ReadUInt64LittleEndian(Payload) != contents.Size || Encoding.Latin1.GetString(Payload[sizeof(ulong)..]) != contents.Name)
+        if (_kind != StreamFrame.Contents || ++_contents > StreamFormat.MaximumContents
+            || _length is <= sizeof(ulong) or > sizeof(ulong) + StreamFormat.LongestName
+            || BinaryPrimitives.ReadUInt64LittleEndian(Payload) != contents.Size
+                || Encoding.Latin1.GetString(Payload[sizeof(ulong)..]) != contents.Name)
         {
             throw Refused($"it does not have the {contents.Size} bytes of memory '{contents.Name}' where they are expected");
         }
@@ -90,7 +92,8 @@ public sealed class StreamSource(Stream stream, string name = "the stream") : IS
             throw Refused("it has more memory than the machine");
         }
 
-        if (BinaryPrimitives.ReadInt64LittleEndian(Payload) != _sections || BinaryPrimitives.ReadInt64LittleEndian(Payload[sizeof(long)..]) != _data)
+        if (BinaryPrimitives.ReadInt64LittleEndian(Payload) != _sections
+            || BinaryPrimitives.ReadInt64LittleEndian(Payload[sizeof(long)..]) != _data)
         {
             throw Refused("its end speaks of another state");
         }
@@ -101,9 +104,11 @@ public sealed class StreamSource(Stream stream, string name = "the stream") : IS
         try
         {
             UntrustedJson.Check(Payload, StrictJson.MaximumDepth);
-            return JsonSerializer.Deserialize(Payload, StateSectionJson.Strict.StateSection) ?? throw new InvalidDataException("It is empty.");
+            return JsonSerializer.Deserialize(Payload, StateSectionJson.Strict.StateSection)
+                ?? throw new InvalidDataException("It is empty.");
         }
-        catch (Exception failure) when (failure is JsonException or NotSupportedException or ArgumentException or FormatException or InvalidDataException)
+        catch (Exception failure) when (failure is JsonException or NotSupportedException or ArgumentException or FormatException
+            or InvalidDataException)
         {
             throw new InvalidDataException($"'{name}' is no saved machine: a section is none. {failure.Message}", failure);
         }

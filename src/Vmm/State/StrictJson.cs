@@ -19,7 +19,10 @@ public static class StrictJson
         MaxDepth = MaximumDepth,
     };
 
-    /// <summary>Whether some array holds null. The serialiser checks members against nullable annotations, but not elements, and no schema has empty ones.</summary>
+    /// <summary>
+    /// Whether some array holds null. The serialiser checks members against nullable annotations, but not elements, and no schema has empty
+    /// ones.
+    /// </summary>
     public static bool HasEmptyElement(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.Array => element.EnumerateArray().Any(item => item.ValueKind == JsonValueKind.Null || HasEmptyElement(item)),

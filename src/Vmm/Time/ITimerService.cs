@@ -25,7 +25,8 @@ public interface IVirtualTimer : IDisposable
     void Cancel();
 
     /// <summary>
-    /// <see cref="Cancel"/>, and the timers' thread does not wake for the deadline that was, which <see cref="Cancel"/> finds cheaper than a system call.
+    /// <see cref="Cancel"/>, and the timers' thread does not wake for the deadline that was, which <see cref="Cancel"/> finds cheaper than
+    /// a system call.
     /// </summary>
     void Withdraw();
 

@@ -18,7 +18,9 @@ public sealed class TimerService : ITimerService, IDisposable
     private readonly bool _urgent;
     private readonly Action? _begun;
 
-    /// <summary>Armed timers as a binary heap, the earliest first; each knows its place. Grows with the number of timers made, not armed.</summary>
+    /// <summary>
+    /// Armed timers as a binary heap, the earliest first; each knows its place. Grows with the number of timers made, not armed.
+    /// </summary>
     private VirtualTimer[] _heap = new VirtualTimer[16];
     private int _armed;
     private int _timers;
@@ -38,7 +40,8 @@ public sealed class TimerService : ITimerService, IDisposable
     }
 
     /// <param name="thread">Name of the thread.</param>
-    /// <param name="urgent">The thread runs before all ordinary ones, where the host lets us: for callbacks that do next to nothing.</param>
+    /// <param name="urgent">The thread runs before all ordinary ones, where the host lets us: for callbacks that do next to
+    /// nothing.</param>
     /// <param name="begun">Called on the thread before all else.</param>
     internal TimerService(VirtualClock clock, string thread, bool urgent, Action? begun = null)
     {

@@ -27,7 +27,9 @@ public sealed class VirtualClock
     /// <summary>When, by the host's calendar, the clock stopped; null while it runs and before it has run.</summary>
     public DateTimeOffset? StoppedAt { get; private set; }
 
-    /// <summary>Nanoseconds that were skipped to catch up, in all: whoever sees this grow knows of a gap in which the guest did not run.</summary>
+    /// <summary>
+    /// Nanoseconds that were skipped to catch up, in all: whoever sees this grow knows of a gap in which the guest did not run.
+    /// </summary>
     public long CaughtUp => Volatile.Read(ref _caughtUp);
 
     /// <summary>Nanoseconds of VM time.</summary>
@@ -78,7 +80,8 @@ public sealed class VirtualClock
             }
 
             // A host whose calendar was set back has nothing to make up for.
-            long missed = Math.Clamp((DateTimeOffset.UtcNow - since).Ticks, 0, (Latest - _stoppedAt) / NanosecondsPerTick) * NanosecondsPerTick;
+            long missed = Math.Clamp(
+                (DateTimeOffset.UtcNow - since).Ticks, 0, (Latest - _stoppedAt) / NanosecondsPerTick) * NanosecondsPerTick;
             Volatile.Write(ref _stoppedAt, _stoppedAt + missed);
             Volatile.Write(ref _caughtUp, _caughtUp + missed);
             StoppedAt = null;

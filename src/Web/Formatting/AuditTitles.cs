@@ -44,9 +44,12 @@ public static class AuditTitles
     public static Guid? Subject(this AuditView record) => LastId(record.Target);
 
     /// <summary>The last id in a path.</summary>
-    public static Guid? LastId(string path) => path.Split('/').Reverse().Select(part => Guid.TryParse(part, out var id) ? id : (Guid?)null).FirstOrDefault(id => id is not null);
+    public static Guid? LastId(string path) =>
+        path.Split('/').Reverse().Select(part => Guid.TryParse(part, out var id) ? id : (Guid?)null).FirstOrDefault(id => id is not null);
 
     /// <summary>The path with a star for each id.</summary>
     private static string Shape(string target) =>
-        target.StartsWith(Root, StringComparison.Ordinal) ? string.Join('/', target[Root.Length..].Split('/').Select(part => Guid.TryParse(part, out _) ? "*" : part)) : target;
+        target.StartsWith(Root, StringComparison.Ordinal)
+            ? string.Join('/', target[Root.Length..].Split('/').Select(part => Guid.TryParse(part, out _) ? "*" : part))
+            : target;
 }

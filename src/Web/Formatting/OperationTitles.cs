@@ -8,7 +8,10 @@ public static class OperationTitles
 {
     public static string Title(this OperationView operation) => operation.Kind switch
     {
-        "vm.power" => operation.Result is { ValueKind: JsonValueKind.Object } result && result.TryGetProperty("state", out var state) ? $"Change power to {state.GetString()}" : "Change power",
+        "vm.power" =>
+            operation.Result is { ValueKind: JsonValueKind.Object } result && result.TryGetProperty("state", out var state)
+                ? $"Change power to {state.GetString()}"
+                : "Change power",
         "vm.delete" => "Delete machine",
         "vm.snapshot.create" => "Take snapshot",
         "vm.snapshot.restore" => "Restore snapshot",

@@ -17,7 +17,10 @@ public static class Text
             unit++;
         }
 
-        return string.Create(CultureInfo.InvariantCulture, $"{(unit == 0 || bytes >= 100 || bytes == Math.Floor(bytes) ? bytes.ToString("0", CultureInfo.InvariantCulture) : bytes.ToString("0.#", CultureInfo.InvariantCulture))} {Units[unit]}");
+        return string.Create(
+            CultureInfo.InvariantCulture, $"{(unit == 0 || bytes >= 100 || bytes == Math.Floor(bytes)
+                ? bytes.ToString("0", CultureInfo.InvariantCulture)
+                : bytes.ToString("0.#", CultureInfo.InvariantCulture))} {Units[unit]}");
     }
 
     /// <summary>By its largest unit alone, for the exact time stands in a title.</summary>
@@ -49,7 +52,8 @@ public static class Text
     /// <summary>UTC, for titles and tables that are read by machines too.</summary>
     public static string Exact(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
 
-    public static string Count(int count, string one, string many) => count == 1 ? $"1 {one}" : string.Create(CultureInfo.InvariantCulture, $"{count:N0} {many}");
+    public static string Count(int count, string one, string many) =>
+        count == 1 ? $"1 {one}" : string.Create(CultureInfo.InvariantCulture, $"{count:N0} {many}");
 
     /// <summary>One, one and another, or several with commas and an "and".</summary>
     public static string List(IEnumerable<string> items)

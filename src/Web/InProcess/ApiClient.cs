@@ -11,18 +11,21 @@ public sealed class ApiClient(InProcessPipeline pipeline, AuthenticationStatePro
     private static readonly IReadOnlyDictionary<string, string> NoHeaders = new Dictionary<string, string>();
 
     // Answers may have members that an older page does not know.
-    private static readonly JsonSerializerOptions Reading = new(ApiJson.Options) { UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Skip };
+    private static readonly JsonSerializerOptions Reading = new(
+        ApiJson.Options) { UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Skip };
 
     /// <summary>The viewer's address, as the page's request told it.</summary>
     public IPAddress? Address { get; set; }
 
-    public Task<ApiAnswer<T>> GetAsync<T>(string path, CancellationToken cancellation = default) => SendAsync<T>(HttpMethods.Get, path, null, null, cancellation);
+    public Task<ApiAnswer<T>> GetAsync<T>(string path, CancellationToken cancellation = default) =>
+        SendAsync<T>(HttpMethods.Get, path, null, null, cancellation);
 
     public Task<ApiAnswer<T>> PostAsync<T>(string path, object body) => SendAsync<T>(HttpMethods.Post, path, body, null, default);
 
     public Task<ApiAnswer<T>> PutAsync<T>(string path, object body) => SendAsync<T>(HttpMethods.Put, path, body, null, default);
 
-    public Task<ApiAnswer<T>> PatchAsync<T>(string path, object body, string? ifMatch) => SendAsync<T>(HttpMethods.Patch, path, body, ifMatch, default);
+    public Task<ApiAnswer<T>> PatchAsync<T>(string path, object body, string? ifMatch) =>
+        SendAsync<T>(HttpMethods.Patch, path, body, ifMatch, default);
 
     public Task<ApiAnswer<T>> DeleteAsync<T>(string path) => SendAsync<T>(HttpMethods.Delete, path, null, null, default);
 
@@ -39,7 +42,9 @@ public sealed class ApiClient(InProcessPipeline pipeline, AuthenticationStatePro
             Address);
         var response = await pipeline.SendAsync(request, cancellation);
         return response.Status is >= 200 and < 300
-            ? new(response.Status, response.Body.Length == 0 ? default : JsonSerializer.Deserialize<T>(response.Body, Reading), response.ETag, null)
+            ? new(response.Status, response.Body.Length == 0
+                ? default
+                : JsonSerializer.Deserialize<T>(response.Body, Reading), response.ETag, null)
             : new(response.Status, default, null, ReadProblem(response));
     }
 

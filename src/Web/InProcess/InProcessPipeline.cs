@@ -20,7 +20,8 @@ public sealed class InProcessPipeline(IServiceScopeFactory scopes, StandingRight
         var pipeline = _next ?? throw new InvalidOperationException("The pipeline was not captured.");
         await using var scope = scopes.CreateAsyncScope();
         using var answer = new MemoryStream();
-        var context = new DefaultHttpContext { RequestServices = scope.ServiceProvider, User = await rights.RenewAsync(request.Caller, cancellation), RequestAborted = cancellation };
+        var context = new DefaultHttpContext { RequestServices = scope.ServiceProvider, User = await rights.RenewAsync(
+            request.Caller, cancellation), RequestAborted = cancellation };
         context.Connection.RemoteIpAddress = request.Address;
         context.Request.Method = request.Method;
         context.Request.Scheme = "http";
@@ -59,6 +60,7 @@ public sealed class InProcessPipeline(IServiceScopeFactory scopes, StandingRight
 /// <param name="Path">Path and query.</param>
 /// <param name="Address">Where the person is who asks, for the audit.</param>
 public sealed record InProcessRequest(
-    ClaimsPrincipal Caller, string Method, string Path, byte[]? Body, string? ContentType, IReadOnlyDictionary<string, string> Headers, System.Net.IPAddress? Address);
+    ClaimsPrincipal Caller, string Method, string Path, byte[]? Body, string? ContentType, IReadOnlyDictionary<string, string> Headers,
+    System.Net.IPAddress? Address);
 
 public sealed record InProcessResponse(int Status, byte[] Body, string? ETag);

@@ -5,9 +5,10 @@ using WebVm.Web.InProcess;
 namespace WebVm.Web.Live;
 
 /// <summary>
-/// A page that loads from the API and loads again when something happens that it shows. What its first rendering, on the server alone, found
-/// it hands over to the interactive one by [PersistentState]. The framework sets such a property to that once more when parameters
-/// arrive for the second time, whatever it is by then (PersistentValueProviderComponentSubscription), so what a page shows is another property.
+/// A page that loads from the API and loads again when something happens that it shows. What its first rendering, on the server alone,
+/// found it hands over to the interactive one by [PersistentState]. The framework sets such a property to that once more when parameters
+/// arrive for the second time, whatever it is by then (PersistentValueProviderComponentSubscription), so what a page shows is another
+/// property.
 /// </summary>
 public abstract class LivePage : ComponentBase, IDisposable
 {
@@ -75,7 +76,9 @@ public abstract class LivePage : ComponentBase, IDisposable
         }
     }
 
-    /// <summary>Loads again and again while something is under way whose progress is no event. A second call while it does so is ignored.</summary>
+    /// <summary>
+    /// Loads again and again while something is under way whose progress is no event. A second call while it does so is ignored.
+    /// </summary>
     protected async Task FollowWhileAsync(TimeSpan interval, Func<bool> underWay)
     {
         if (_following || !RendererInfo.IsInteractive)
@@ -118,7 +121,9 @@ public abstract class LivePage : ComponentBase, IDisposable
         }
     }
 
-    /// <summary>Loads once more in a moment, for what happened before the page listened: between its first rendering and its connection.</summary>
+    /// <summary>
+    /// Loads once more in a moment, for what happened before the page listened: between its first rendering and its connection.
+    /// </summary>
     protected async Task ReloadSoonAsync()
     {
         if (_due)

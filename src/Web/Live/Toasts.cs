@@ -62,7 +62,8 @@ public sealed class Toasts : IDisposable
 
     public void Done(string title, string? detail = null) => Add(new Toast { Kind = ToastKind.Done, Title = title, Detail = detail });
 
-    public void Failed(string title, ApiProblem problem) => Add(new Toast { Kind = ToastKind.Failed, Title = title, Detail = problem.Sentence });
+    public void Failed(string title, ApiProblem problem) =>
+        Add(new Toast { Kind = ToastKind.Failed, Title = title, Detail = problem.Sentence });
 
     public void Told(string title, string? detail = null) => Add(new Toast { Kind = ToastKind.Told, Title = title, Detail = detail });
 
@@ -132,7 +133,8 @@ public sealed class Toasts : IDisposable
 
     private void Happened(EventRecord record)
     {
-        if (!record.Type.StartsWith("operation.", StringComparison.Ordinal) || !Guid.TryParse(record.Subject[(record.Subject.LastIndexOf('/') + 1)..], out var id))
+        if (!record.Type.StartsWith("operation.", StringComparison.Ordinal)
+            || !Guid.TryParse(record.Subject[(record.Subject.LastIndexOf('/') + 1)..], out var id))
         {
             return;
         }

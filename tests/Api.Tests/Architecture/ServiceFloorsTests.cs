@@ -24,13 +24,17 @@ public sealed class ServiceFloorsTests
         ["Hosting"],
     ];
 
-    private static readonly Type[] s_types = [.. typeof(ServiceSetup).Assembly.GetTypes().Where(type => type.Namespace?.StartsWith(House, StringComparison.Ordinal) == true)];
+    private static readonly Type[] s_types = [.. typeof(ServiceSetup).Assembly.GetTypes()
+        .Where(type => type.Namespace?.StartsWith(House, StringComparison.Ordinal) == true)];
 
     [Fact]
     public void A_room_of_the_service_uses_only_rooms_on_floors_below_it()
     {
         var violations = s_types
-            .SelectMany(user => TypeUses.Of(user).Where(used => used.Namespace?.StartsWith(House, StringComparison.Ordinal) == true && !MayUse(RoomOf(user), RoomOf(used)))
+            .SelectMany(
+                user => TypeUses.Of(user)
+                    .Where(used => used.Namespace?.StartsWith(House, StringComparison.Ordinal) == true
+                        && !MayUse(RoomOf(user), RoomOf(used)))
                 .Select(used => $"{user.FullName} uses {used.FullName}"))
             .Distinct().Order().ToList();
         Assert.True(violations.Count == 0, string.Join(Environment.NewLine, violations));

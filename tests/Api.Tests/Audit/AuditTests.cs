@@ -47,17 +47,27 @@ public sealed class AuditTests : IAsyncLifetime
     {
         await _service.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = "visitor", role = "viewer", password = Password });
         using var browser = Browser();
-        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "visitor", password = "wrong" })).Status);
-        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "my secret pass phrase", password = "" })).Status);
+        Assert.Equal(
+            HttpStatusCode.Unauthorized, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name = "visitor", password = "wrong" })).Status);
+        Assert.Equal(
+            HttpStatusCode.Unauthorized, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name = "my secret pass phrase", password = "" })).Status);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", "{")).Status);
-        Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "visitor", password = Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name = "visitor", password = Password })).Status);
         Assert.Equal(HttpStatusCode.Forbidden, (await browser.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = "mine" })).Status);
-        Assert.Equal(HttpStatusCode.Forbidden, (await browser.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = "forged" }, ("Sec-Fetch-Site", "cross-site"))).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/vms", new { name = "forged" }, ("Sec-Fetch-Site", "cross-site"))).Status);
         Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Delete, "/api/v1/session")).Status);
         Assert.Equal(
             [
-                ("visitor", "POST", "/api/v1/session", 401), ("anonymous", "POST", "/api/v1/session", 401), ("anonymous", "POST", "/api/v1/session", 422), ("visitor", "POST", "/api/v1/session", 200),
-                ("visitor", "POST", "/api/v1/vms", 403), ("visitor", "POST", "/api/v1/vms", 403), ("visitor", "DELETE", "/api/v1/session", 204),
+                ("visitor", "POST", "/api/v1/session", 401), ("anonymous", "POST", "/api/v1/session", 401),
+                ("anonymous", "POST", "/api/v1/session", 422), ("visitor", "POST", "/api/v1/session", 200),
+                ("visitor", "POST", "/api/v1/vms", 403), ("visitor", "POST", "/api/v1/vms", 403),
+                ("visitor", "DELETE", "/api/v1/session", 204),
             ],
             (await RecordsAsync())[1..]);
     }
@@ -81,7 +91,9 @@ public sealed class AuditTests : IAsyncLifetime
         }
 
         Assert.Equal(HttpStatusCode.TooManyRequests, status);
-        Assert.Equal(HttpStatusCode.Forbidden, (await stranger.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "a", password = "b" }, ("Origin", "https://evil.example"))).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await stranger.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name = "a", password = "b" }, ("Origin", "https://evil.example"))).Status);
         var records = await RecordsAsync();
         Assert.Equal(("admin", "GET", "/sign-in/link", 302), records[0]);
         Assert.Contains(("anonymous", "GET", "/sign-in/link", 401), records);
@@ -96,12 +108,16 @@ public sealed class AuditTests : IAsyncLifetime
         await using (var database = Databases.Of(_service).CreateDbContext())
         {
             await database.Database.ExecuteSqlAsync($"ALTER TABLE tokens RENAME TO elsewhere", Rest.Cancellation);
-            Assert.Equal(HttpStatusCode.InternalServerError, (await _service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/tokens/{Guid.Empty}")).Status);
+            Assert.Equal(
+                HttpStatusCode.InternalServerError, (await _service.Client.SendAsync(
+                    HttpMethod.Delete, $"/api/v1/tokens/{Guid.Empty}")).Status);
             await database.Database.ExecuteSqlAsync($"ALTER TABLE elsewhere RENAME TO tokens", Rest.Cancellation);
         }
 
         Assert.Equal([("preset-token", "DELETE", $"/api/v1/tokens/{Guid.Empty}", 500)], await RecordsAsync());
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/api/v1/vms") { Content = new StringContent("""{"name":"last"}""", new MediaTypeHeaderValue("application/json")) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, "/api/v1/vms") { Content = new StringContent(
+                """{"name":"last"}""", new MediaTypeHeaderValue("application/json")) };
         using (var answer = await _service.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation))
         {
             Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
@@ -113,7 +129,9 @@ public sealed class AuditTests : IAsyncLifetime
     }
 
     /// <summary>A browser with cookies that does not follow where it is led.</summary>
-    private HttpClient Browser() => new(new HttpClientHandler { CookieContainer = new CookieContainer(), AllowAutoRedirect = false }) { BaseAddress = _service.Address };
+    private HttpClient Browser() =>
+        new(new HttpClientHandler { CookieContainer = new CookieContainer(),
+            AllowAutoRedirect = false }) { BaseAddress = _service.Address };
 
     /// <summary>Who, what, on what, and the outcome, oldest first.</summary>
     private async Task<List<(string Actor, string Action, string Target, int Status)>> RecordsAsync()

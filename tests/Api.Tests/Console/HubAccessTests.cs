@@ -28,7 +28,8 @@ public sealed class HubAccessTests(SharedService shared)
 
     [Fact]
     public void Every_method_is_walked() => Assert.Equal(
-        typeof(ConsoleHub).GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly).Where(method => !method.IsVirtual).Select(method => method.Name).Order(),
+        typeof(ConsoleHub).GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly)
+            .Where(method => !method.IsVirtual).Select(method => method.Name).Order(),
         s_methods.Keys.Order());
 
     [Theory]
@@ -39,7 +40,8 @@ public sealed class HubAccessTests(SharedService shared)
 
     [Fact]
     public async Task Only_our_protocol_is_spoken() =>
-        await Assert.ThrowsAsync<WebSocketException>(() => HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken, "json"));
+        await Assert.ThrowsAsync<WebSocketException>(
+            () => HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken, "json"));
 
     [Fact]
     public async Task A_token_without_console_scope_is_turned_away()
@@ -62,7 +64,8 @@ public sealed class HubAccessTests(SharedService shared)
     [Fact]
     public async Task Who_may_only_view_reaches_the_guest_by_no_method_and_who_may_control_does()
     {
-        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
+        var vm = await shared.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
         string id = (string)vm["id"]!;
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "on" });
 
@@ -104,7 +107,8 @@ public sealed class HubAccessTests(SharedService shared)
     [Fact]
     public async Task Input_that_was_held_up_on_its_way_is_not_carried_out()
     {
-        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
+        var vm = await shared.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
         string id = (string)vm["id"]!;
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "on" });
         await using var serial = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
@@ -124,7 +128,8 @@ public sealed class HubAccessTests(SharedService shared)
     [Fact]
     public async Task An_answer_is_taken_from_the_viewer_that_attended_last_and_only_to_output_since_then()
     {
-        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
+        var vm = await shared.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, IdleImage.Echo()), Rest.NewName()));
         string id = (string)vm["id"]!;
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "on" });
         await using var first = await HubClient.ConnectAsync(shared.Service.Address, ServiceProcess.AdminToken);
@@ -150,19 +155,23 @@ public sealed class HubAccessTests(SharedService shared)
         Assert.Equal("typed;answer;end", await SerialAsync(id));
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{id}/power?wait=60", new { action = "off" });
 
-        static Task SayAsync(HubClient client, string answer, long offset) => client.InvokeAsync(nameof(ConsoleHub.AnswerSerial), Encoding.ASCII.GetBytes(answer), offset);
+        static Task SayAsync(HubClient client, string answer, long offset) =>
+            client.InvokeAsync(nameof(ConsoleHub.AnswerSerial), Encoding.ASCII.GetBytes(answer), offset);
     }
 
     [Fact]
     public async Task A_ticket_opens_its_VM_alone_and_no_request()
     {
-        string[] ids = [.. await Task.WhenAll(Enumerable.Range(0, 2).Select(async _ => (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!))];
+        string[] ids = [.. await Task.WhenAll(
+            Enumerable.Range(0, 2).Select(async _ => (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!))];
         string ticket = (string)(await shared.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{ids[0]}/console")).Body!["ticket"]!;
         await using var client = await HubClient.ConnectAsync(shared.Service.Address, ticket);
         Assert.NotNull(await client.InvokeAsync(nameof(ConsoleHub.OpenDisplay), ids[1], true));
         Assert.Null(await client.InvokeAsync(nameof(ConsoleHub.OpenDisplay), ids[0], true));
         using var request = new HttpClient { BaseAddress = shared.Service.Address };
-        Assert.Equal(System.Net.HttpStatusCode.Unauthorized, (await request.SendAsync(HttpMethod.Get, "/api/v1/vms", headers: ("Authorization", "Bearer " + ticket))).Status);
+        Assert.Equal(
+            System.Net.HttpStatusCode.Unauthorized, (await request.SendAsync(
+                HttpMethod.Get, "/api/v1/vms", headers: ("Authorization", "Bearer " + ticket))).Status);
     }
 
     private async Task<string> TokenAsync(params string[] scopes) =>

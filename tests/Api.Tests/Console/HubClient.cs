@@ -31,7 +31,8 @@ internal sealed class HubClient : IAsyncDisposable
     /// <summary>Connects and shakes hands.</summary>
     /// <param name="cookies">Of a browser that is signed in, instead of a token.</param>
     /// <exception cref="WebSocketException">The service refuses.</exception>
-    public static async Task<HubClient> ConnectAsync(Uri service, string token, string protocol = ConsoleProtocol.ProtocolName, string? origin = null, CookieContainer? cookies = null)
+    public static async Task<HubClient> ConnectAsync(
+        Uri service, string token, string protocol = ConsoleProtocol.ProtocolName, string? origin = null, CookieContainer? cookies = null)
     {
         var client = new HubClient();
         if (origin is not null)
@@ -73,7 +74,8 @@ internal sealed class HubClient : IAsyncDisposable
     {
         string id = Interlocked.Increment(ref _lastId).ToString(null, null);
         var completion = _calls.GetOrAdd(id, _ => new(TaskCreationOptions.RunContinuationsAsynchronously));
-        await _socket.SendAsync(s_protocol.GetMessageBytes(new InvocationMessage(id, method, arguments)), WebSocketMessageType.Binary, true, Rest.Cancellation);
+        await _socket.SendAsync(
+            s_protocol.GetMessageBytes(new InvocationMessage(id, method, arguments)), WebSocketMessageType.Binary, true, Rest.Cancellation);
         return await completion.Task.WaitAsync(Rest.Patience, Rest.Cancellation);
     }
 

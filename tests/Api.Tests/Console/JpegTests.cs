@@ -49,7 +49,8 @@ public sealed class JpegTests
         for (int round = 0; round < 20; round++)
         {
             // Noise, and black and white, one pixel wide: the largest coefficients there are, and all of them.
-            uint[] pixels = [.. Enumerable.Range(0, Side * Side).Select(_ => round % 2 == 0 ? (uint)random.Next(1 << 24) : random.Next(2) == 0 ? 0 : 0xffffffu)];
+            uint[] pixels = [.. Enumerable.Range(0, Side * Side)
+                .Select(_ => round % 2 == 0 ? (uint)random.Next(1 << 24) : random.Next(2) == 0 ? 0 : 0xffffffu)];
             Assert.InRange(Noise(pixels, Decode(pixels, Side, Side, Side, out _)), 5, 60);
         }
     }
@@ -62,7 +63,8 @@ public sealed class JpegTests
         {
             int height = Side + 1 - width;
             uint[] decoded = Decode(picture.Pixels, 100, width, height, out _);
-            uint[] continued = [.. Enumerable.Range(0, Side * Side).Select(i => picture.Pixels[(Math.Min(i / Side, height - 1) * 100) + Math.Min(i % Side, width - 1)])];
+            uint[] continued = [.. Enumerable.Range(0, Side * Side)
+                .Select(i => picture.Pixels[(Math.Min(i / Side, height - 1) * 100) + Math.Min(i % Side, width - 1)])];
             Assert.InRange(Noise(continued, decoded), 32, 70);
         }
     }
@@ -133,7 +135,8 @@ public sealed class JpegTests
         return TextbookJpeg.Decode(strip.Finish()).Pixels;
     }
 
-    private static int Farthest(uint one, uint other) => Enumerable.Range(0, 3).Max(i => Math.Abs((int)((one >> (8 * i)) & 0xff) - (int)((other >> (8 * i)) & 0xff)));
+    private static int Farthest(uint one, uint other) =>
+        Enumerable.Range(0, 3).Max(i => Math.Abs((int)((one >> (8 * i)) & 0xff) - (int)((other >> (8 * i)) & 0xff)));
 
     /// <summary>Peak signal to noise ratio in decibels.</summary>
     private static double Noise(ReadOnlySpan<uint> one, ReadOnlySpan<uint> other)

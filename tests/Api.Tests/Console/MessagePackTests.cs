@@ -11,7 +11,8 @@ public sealed class MessagePackTests
     private static readonly ConsoleProtocol s_protocol = new();
 
     // aspnetcore, HubProtocol.md: "Invocation" with the example's bytes, one argument 42.
-    private static readonly byte[] s_invocation = [0x96, 0x01, 0x80, 0xa3, 0x78, 0x79, 0x7a, 0xa6, 0x6d, 0x65, 0x74, 0x68, 0x6f, 0x64, 0x91, 0x2a, 0x90];
+    private static readonly byte[] s_invocation = [0x96, 0x01, 0x80, 0xa3, 0x78, 0x79, 0x7a, 0xa6, 0x6d, 0x65, 0x74, 0x68, 0x6f, 0x64, 0x91,
+        0x2a, 0x90];
 
     [Fact]
     public void The_specifications_invocation_is_read()
@@ -42,7 +43,9 @@ public sealed class MessagePackTests
         var id = Guid.NewGuid();
         object[] arguments = ["text", -33L, 1L << 40, true, large, 0.5, new[] { "a", "" }, id];
         byte[] bytes = s_protocol.GetMessageBytes(new InvocationMessage("call", arguments)).ToArray();
-        var message = Assert.IsType<InvocationMessage>(Read(bytes, typeof(string), typeof(long), typeof(long), typeof(bool), typeof(byte[]), typeof(double), typeof(string[]), typeof(Guid)));
+        var message = Assert.IsType<InvocationMessage>(
+            Read(bytes, typeof(string), typeof(long), typeof(long), typeof(bool), typeof(byte[]), typeof(double), typeof(string[]),
+                typeof(Guid)));
         Assert.Equal(arguments, message.Arguments);
     }
 

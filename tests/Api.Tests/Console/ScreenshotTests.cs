@@ -20,7 +20,8 @@ public sealed class ScreenshotTests(SharedService shared)
             Assert.Equal(["?width"], Rest.Pointers(problem));
         }
 
-        await shared.Client.SendAsync(HttpMethod.Put, path.Replace("screenshot", "power?wait=60", StringComparison.Ordinal), new { action = "off" });
+        await shared.Client.SendAsync(
+            HttpMethod.Put, path.Replace("screenshot", "power?wait=60", StringComparison.Ordinal), new { action = "off" });
     }
 
     [Fact]
@@ -29,13 +30,17 @@ public sealed class ScreenshotTests(SharedService shared)
         string path = await StartAsync() + "?width=320";
         var (_, _, first) = await shared.Client.SendAsync(HttpMethod.Get, path);
         string tag = first.ETag!.Tag;
-        Assert.Equal(HttpStatusCode.NotModified, (await shared.Client.SendAsync(HttpMethod.Get, path, headers: ("If-None-Match", tag))).Status);
-        Assert.Equal(HttpStatusCode.OK, (await shared.Client.SendAsync(HttpMethod.Get, path, headers: ("If-None-Match", "\"other\""))).Status);
-        await shared.Client.SendAsync(HttpMethod.Put, path.Replace("screenshot?width=320", "power?wait=60", StringComparison.Ordinal), new { action = "off" });
+        Assert.Equal(
+            HttpStatusCode.NotModified, (await shared.Client.SendAsync(HttpMethod.Get, path, headers: ("If-None-Match", tag))).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await shared.Client.SendAsync(HttpMethod.Get, path, headers: ("If-None-Match", "\"other\""))).Status);
+        await shared.Client.SendAsync(
+            HttpMethod.Put, path.Replace("screenshot?width=320", "power?wait=60", StringComparison.Ordinal), new { action = "off" });
     }
 
     // ISO/IEC 15948 §11.2.2: width and height are the first words of IHDR, behind signature, length and type.
-    private static (int Width, int Height) Size(byte[] png) => (BinaryPrimitives.ReadInt32BigEndian(png.AsSpan(16)), BinaryPrimitives.ReadInt32BigEndian(png.AsSpan(20)));
+    private static (int Width, int Height) Size(byte[] png) =>
+        (BinaryPrimitives.ReadInt32BigEndian(png.AsSpan(16)), BinaryPrimitives.ReadInt32BigEndian(png.AsSpan(20)));
 
     private async Task<string> StartAsync()
     {

@@ -3,8 +3,9 @@ using System.Buffers.Binary;
 namespace WebVm.Api.Tests.Console;
 
 /// <summary>
-/// Decodes a baseline JPEG file step by step as T.81 describes it, by the formulas and with the tables that the file has: it shares nothing with the encoder. It
-/// takes what the encoder is to write alone: three components, the first of them at twice the resolution, and restart markers.
+/// Decodes a baseline JPEG file step by step as T.81 describes it, by the formulas and with the tables that the file has: it shares nothing
+/// with the encoder. It takes what the encoder is to write alone: three components, the first of them at twice the resolution, and restart
+/// markers.
 /// </summary>
 internal static class TextbookJpeg
 {
@@ -45,8 +46,10 @@ internal static class TextbookJpeg
 
                     break;
                 case 0xffc0:
-                    (height, width) = (BinaryPrimitives.ReadUInt16BigEndian(content[1..]), BinaryPrimitives.ReadUInt16BigEndian(content[3..]));
-                    Check(content[0] == 8 && content[5..].SequenceEqual((ReadOnlySpan<byte>)[3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1]), "another frame");
+                    (height, width) = (BinaryPrimitives.ReadUInt16BigEndian(
+                        content[1..]), BinaryPrimitives.ReadUInt16BigEndian(content[3..]));
+                    Check(content[0] == 8
+                        && content[5..].SequenceEqual((ReadOnlySpan<byte>)[3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1]), "another frame");
                     break;
                 case 0xffdd:
                     interval = BinaryPrimitives.ReadUInt16BigEndian(content);
@@ -80,7 +83,8 @@ internal static class TextbookJpeg
         return (codes, next);
     }
 
-    private static uint[] Scan(ReadOnlySpan<byte> data, int width, int height, int interval, int[][] steps, Dictionary<(int Length, int Code), byte>[] codes)
+    private static uint[] Scan(
+        ReadOnlySpan<byte> data, int width, int height, int interval, int[][] steps, Dictionary<(int Length, int Code), byte>[] codes)
     {
         uint[] pixels = new uint[width * height];
         double[][,] planes = [new double[height, width], new double[height / 2, width / 2], new double[height / 2, width / 2]];
@@ -113,13 +117,16 @@ internal static class TextbookJpeg
             double luminance = planes[0][y, x] + 128;
             double blue = planes[1][y / 2, x / 2];
             double red = planes[2][y / 2, x / 2];
-            pixels[i] = (Level(luminance + (1.402 * red)) << 16) | (Level(luminance - (0.344136 * blue) - (0.714136 * red)) << 8) | Level(luminance + (1.772 * blue));
+            pixels[i] = (Level(luminance + (1.402 * red)) << 16) | (Level(luminance - (0.344136 * blue) - (0.714136 * red)) << 8)
+                | Level(luminance + (1.772 * blue));
         }
 
         return pixels;
     }
 
-    private static void Block(ref Bits bits, double[,] plane, int left, int top, int[] steps, Dictionary<(int, int), byte> first, Dictionary<(int, int), byte> others, ref int before)
+    private static void Block(
+        ref Bits bits, double[,] plane, int left, int top, int[] steps, Dictionary<(int, int), byte> first,
+        Dictionary<(int, int), byte> others, ref int before)
     {
         int[] block = new int[64];
         before += bits.Value(bits.Symbol(first));
@@ -156,7 +163,8 @@ internal static class TextbookJpeg
         }
     }
 
-    private static double Cosine(int frequency, int place) => (frequency == 0 ? Math.Sqrt(0.5) : 1) * Math.Cos(((2 * place) + 1) * frequency * Math.PI / 16);
+    private static double Cosine(int frequency, int place) =>
+        (frequency == 0 ? Math.Sqrt(0.5) : 1) * Math.Cos(((2 * place) + 1) * frequency * Math.PI / 16);
 
     private static uint Level(double value) => (uint)Math.Clamp(Math.Round(value), 0, 255);
 

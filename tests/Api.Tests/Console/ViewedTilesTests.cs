@@ -222,7 +222,8 @@ public sealed class ViewedTilesTests
     {
         for (int i = 0; i < 10; i++)
         {
-            _link.Measure(LinkMeter.SmallestMeasured, TimeSpan.FromSeconds((double)LinkMeter.SmallestMeasured / bytesPerSecond), TimeSpan.Zero);
+            _link.Measure(
+                LinkMeter.SmallestMeasured, TimeSpan.FromSeconds((double)LinkMeter.SmallestMeasured / bytesPerSecond), TimeSpan.Zero);
         }
     }
 

@@ -10,7 +10,8 @@ namespace WebVm.Api.Tests.Conventions;
 public sealed class ConventionTests(SharedService shared)
 {
     // Methods that some path may have.
-    private static readonly HttpMethod[] s_methods = [HttpMethod.Get, HttpMethod.Head, HttpMethod.Post, HttpMethod.Put, HttpMethod.Patch, HttpMethod.Delete];
+    private static readonly HttpMethod[] s_methods = [HttpMethod.Get, HttpMethod.Head, HttpMethod.Post, HttpMethod.Put, HttpMethod.Patch,
+        HttpMethod.Delete];
 
     [Fact]
     public async Task Every_path_names_its_methods_to_who_uses_another()
@@ -18,11 +19,16 @@ public sealed class ConventionTests(SharedService shared)
         int walked = 0;
         foreach (var path in (await DescribedEndpoint.AllAsync(shared.Client)).GroupBy(endpoint => endpoint.Template))
         {
-            string[] allowed = [.. path.Select(endpoint => endpoint.Method.Method).Concat(path.Any(endpoint => endpoint.Method == HttpMethod.Get) ? ["HEAD"] : []).Append("OPTIONS").Distinct().Order(StringComparer.Ordinal)];
-            foreach (var method in s_methods.Append(HttpMethod.Options).Where(method => method == HttpMethod.Options || !allowed.Contains(method.Method)))
+            string[] allowed = [.. path.Select(endpoint => endpoint.Method.Method)
+                .Concat(path.Any(endpoint => endpoint.Method == HttpMethod.Get) ? ["HEAD"] : []).Append("OPTIONS").Distinct()
+                    .Order(StringComparer.Ordinal)];
+            foreach (var method in s_methods.Append(HttpMethod.Options)
+                .Where(method => method == HttpMethod.Options || !allowed.Contains(method.Method)))
             {
                 using var answer = await SendAsync(method, path.First().Path, null);
-                Assert.True(answer.StatusCode == (method == HttpMethod.Options ? HttpStatusCode.NoContent : HttpStatusCode.MethodNotAllowed), $"{method} {path.Key} answered {(int)answer.StatusCode}.");
+                Assert.True(
+                    answer.StatusCode == (method == HttpMethod.Options ? HttpStatusCode.NoContent : HttpStatusCode.MethodNotAllowed),
+                    $"{method} {path.Key} answered {(int)answer.StatusCode}.");
                 Assert.Equal(allowed, answer.Content.Headers.Allow.Order(StringComparer.Ordinal));
                 walked++;
             }
@@ -55,12 +61,16 @@ public sealed class ConventionTests(SharedService shared)
     public async Task Every_body_is_read_by_its_content_type(string? type, HttpStatusCode expected)
     {
         int walked = 0;
-        foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => endpoint.BodyType is not null && !endpoint.IsCounted))
+        foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(
+            endpoint => endpoint.BodyType is not null && !endpoint.IsCounted))
         {
             var content = new ByteArrayContent("""{"noSuchField":1}"""u8.ToArray());
             content.Headers.TryAddWithoutValidation("Content-Type", type);
             using var answer = await SendAsync(endpoint.Method, endpoint.Path, content);
-            Assert.True(answer.StatusCode == expected || (expected == HttpStatusCode.UnprocessableEntity && endpoint.BodyType!.Contains("merge", StringComparison.Ordinal)), $"{endpoint.Name} answered {(int)answer.StatusCode} to {type}.");
+            Assert.True(
+                answer.StatusCode == expected
+                    || (expected == HttpStatusCode.UnprocessableEntity && endpoint.BodyType!.Contains("merge", StringComparison.Ordinal)),
+                $"{endpoint.Name} answered {(int)answer.StatusCode} to {type}.");
             Assert.True(expected != HttpStatusCode.UnsupportedMediaType || answer.Headers.Contains("Accept"), endpoint.Name);
             walked++;
         }
@@ -71,7 +81,8 @@ public sealed class ConventionTests(SharedService shared)
     [Fact]
     public async Task Every_body_that_is_no_JSON_is_told_where_it_stops_to_be()
     {
-        foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => endpoint.BodyType is not null && !endpoint.IsCounted))
+        foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(
+            endpoint => endpoint.BodyType is not null && !endpoint.IsCounted))
         {
             var (status, problem, _) = await shared.Client.SendAsync(endpoint.Method, endpoint.Path, "{\"name\":\n  oops}");
             Assert.True(status == HttpStatusCode.UnprocessableEntity, $"{endpoint.Name} answered {(int)status}.");
@@ -85,11 +96,14 @@ public sealed class ConventionTests(SharedService shared)
     {
         var document = await DescribedEndpoint.DocumentAsync(shared.Client);
         int walked = 0;
-        foreach (var endpoint in DescribedEndpoint.All(document).Where(endpoint => endpoint.BodyType == "application/json" && !endpoint.IsCounted))
+        foreach (var endpoint in DescribedEndpoint.All(document)
+            .Where(endpoint => endpoint.BodyType == "application/json" && !endpoint.IsCounted))
         {
             // An array with an array in it is none of the API's forms, nor is anything in one.
             string[] fields = [.. endpoint.BodySchema(document)["properties"]!.AsObject().Select(property => property.Key)];
-            var body = new JsonObject(fields.Select(field => KeyValuePair.Create<string, JsonNode?>(field, new JsonArray(new JsonArray())))) { ["noSuchField"] = 1 };
+            var body = new JsonObject(
+                fields.Select(
+                    field => KeyValuePair.Create<string, JsonNode?>(field, new JsonArray(new JsonArray())))) { ["noSuchField"] = 1 };
             var (status, problem, _) = await shared.Client.SendAsync(endpoint.Method, endpoint.Path, body.ToJsonString());
             Assert.True(status == HttpStatusCode.UnprocessableEntity, $"{endpoint.Name} answered {(int)status}.");
             string[] named = [.. Rest.Pointers(problem).Select(pointer => pointer.Split('/')[1]).Distinct()];
@@ -105,14 +119,17 @@ public sealed class ConventionTests(SharedService shared)
     {
         var document = await DescribedEndpoint.DocumentAsync(shared.Client);
         int walked = 0;
-        foreach (var endpoint in DescribedEndpoint.All(document).Where(endpoint => endpoint.BodyType == "application/json" && !endpoint.IsCounted))
+        foreach (var endpoint in DescribedEndpoint.All(document)
+            .Where(endpoint => endpoint.BodyType == "application/json" && !endpoint.IsCounted))
         {
             string[] required = [.. endpoint.BodySchema(document)["required"]?.AsArray().Select(field => (string)field!) ?? []];
             var (_, problem, _) = await shared.Client.SendAsync(endpoint.Method, endpoint.Path, """{"noSuchField":1}""");
             string[] wanted = [.. required.Select(field => "/" + field), "/noSuchField"];
             Assert.Empty(wanted.Except(Rest.Pointers(problem)));
             // Beside these only what is wanted because something else is not there.
-            Assert.All(problem!["errors"]!.AsArray().Where(fault => !wanted.Contains((string)fault!["pointer"]!)), fault => Assert.StartsWith("is required", (string)fault!["message"]!, StringComparison.Ordinal));
+            Assert.All(
+                problem!["errors"]!.AsArray().Where(fault => !wanted.Contains((string)fault!["pointer"]!)),
+                fault => Assert.StartsWith("is required", (string)fault!["message"]!, StringComparison.Ordinal));
             walked += required.Length;
         }
 
@@ -124,11 +141,14 @@ public sealed class ConventionTests(SharedService shared)
     {
         foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => !endpoint.IsCounted))
         {
-            using var answer = await SendAsync(endpoint.Method, endpoint.Path + "?noSuchParameter=1", endpoint.BodyType is null ? null : new StringContent("{}", Encoding.UTF8, "application/json"));
+            using var answer = await SendAsync(
+                endpoint.Method, endpoint.Path + "?noSuchParameter=1",
+                endpoint.BodyType is null ? null : new StringContent("{}", Encoding.UTF8, "application/json"));
             Assert.True(answer.StatusCode == HttpStatusCode.UnprocessableEntity, $"{endpoint.Name} answered {(int)answer.StatusCode}.");
             if (endpoint.Method != HttpMethod.Head)
             {
-                Assert.Equal(["?noSuchParameter"], Rest.Pointers(JsonNode.Parse(await answer.Content.ReadAsStringAsync(Rest.Cancellation))));
+                Assert.Equal(
+                    ["?noSuchParameter"], Rest.Pointers(JsonNode.Parse(await answer.Content.ReadAsStringAsync(Rest.Cancellation))));
             }
         }
     }
@@ -139,13 +159,17 @@ public sealed class ConventionTests(SharedService shared)
         int walked = 0;
         foreach (var endpoint in await DescribedEndpoint.AllAsync(shared.Client))
         {
-            string[] typed = [.. endpoint.Parameters.Where(parameter => (string)parameter["in"]! == "query" && IsTyped(parameter["schema"]!)).Select(parameter => (string)parameter["name"]!)];
+            string[] typed = [.. endpoint.Parameters.Where(
+                parameter => (string)parameter["in"]! == "query" && IsTyped(parameter["schema"]!))
+                .Select(parameter => (string)parameter["name"]!)];
             if (typed.Length == 0)
             {
                 continue;
             }
 
-            var (status, problem, _) = await shared.Client.SendAsync(endpoint.Method, endpoint.Path + "?" + string.Join('&', typed.Select(name => name + "=_")), endpoint.BodyType is null ? null : "{}");
+            var (status, problem, _) = await shared.Client.SendAsync(
+                endpoint.Method, endpoint.Path + "?" + string.Join('&', typed.Select(name => name + "=_")),
+                endpoint.BodyType is null ? null : "{}");
             Assert.True(status == HttpStatusCode.UnprocessableEntity, $"{endpoint.Name} answered {(int)status}.");
             Assert.Equal(typed.Select(name => "?" + name), Rest.Pointers(problem));
             walked += typed.Length;
@@ -153,7 +177,9 @@ public sealed class ConventionTests(SharedService shared)
 
         Assert.True(walked > 15, $"Only {walked} parameters were tried.");
 
-        static bool IsTyped(JsonNode schema) => (string)schema["type"]! is "integer" or "boolean" || schema["enum"] is not null || schema["format"] is not null || schema["items"]?["enum"] is not null;
+        static bool IsTyped(JsonNode schema) =>
+            (string)schema["type"]! is "integer" or "boolean" || schema["enum"] is not null || schema["format"] is not null
+                || schema["items"]?["enum"] is not null;
     }
 
     [Fact]
@@ -161,18 +187,24 @@ public sealed class ConventionTests(SharedService shared)
     {
         using var stranger = new HttpClient { BaseAddress = shared.Service.Address };
         using var wrong = Bearer("wvm_wrong");
-        var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes = Array.Empty<string>() });
+        var (_, token, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes = Array.Empty<string>() });
         using var powerless = Bearer((string)token!["token"]!);
-        foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(endpoint => endpoint.Method != HttpMethod.Head && endpoint.Description["security"] is JsonArray { Count: > 0 }))
+        foreach (var endpoint in (await DescribedEndpoint.AllAsync(shared.Client)).Where(
+            endpoint => endpoint.Method != HttpMethod.Head && endpoint.Description["security"] is JsonArray { Count: > 0 }))
         {
             var (status, problem, headers) = await stranger.SendAsync(endpoint.Method, endpoint.Path);
             Assert.Equal((HttpStatusCode.Unauthorized, "urn:webvm:problem:unauthenticated"), (status, (string)problem!["type"]!));
             Assert.Equal("Bearer realm=\"webvm\"", headers.WwwAuthenticate.Single().ToString());
-            if (endpoint.Description["security"]!.AsArray().Select(one => one!["token"]?.AsArray()).FirstOrDefault(scopes => scopes is { Count: > 0 }) is { } wanted)
+            if (endpoint.Description["security"]!.AsArray().Select(one => one!["token"]?.AsArray())
+                .FirstOrDefault(scopes => scopes is { Count: > 0 }) is { } wanted)
             {
-                (status, problem, headers) = await powerless.SendAsync(endpoint.Method, endpoint.Path, endpoint.BodyType is null ? null : "{}");
+                (status, problem, headers) = await powerless.SendAsync(
+                    endpoint.Method, endpoint.Path, endpoint.BodyType is null ? null : "{}");
                 Assert.Equal((HttpStatusCode.Forbidden, "urn:webvm:problem:forbidden"), (status, (string)problem!["type"]!));
-                Assert.Contains($"error=\"insufficient_scope\", scope=\"{wanted[0]}\"", headers.WwwAuthenticate.Single().ToString(), StringComparison.Ordinal);
+                Assert.Contains(
+                    $"error=\"insufficient_scope\", scope=\"{wanted[0]}\"", headers.WwwAuthenticate.Single().ToString(),
+                    StringComparison.Ordinal);
             }
         }
 

@@ -9,7 +9,9 @@ internal sealed record DescribedEndpoint(HttpMethod Method, string Template, Jso
 
     public bool Reads => Method == HttpMethod.Get || Method == HttpMethod.Head;
 
-    /// <summary>Tries to sign in are counted, the ill-formed too: after ten in a minute the answer is 429, here and to other tests.</summary>
+    /// <summary>
+    /// Tries to sign in are counted, the ill-formed too: after ten in a minute the answer is 429, here and to other tests.
+    /// </summary>
     public bool IsCounted => Name == "POST /api/v1/session";
 
     /// <summary>The path with ids that nothing has.</summary>
@@ -24,10 +26,12 @@ internal sealed record DescribedEndpoint(HttpMethod Method, string Template, Jso
 
     public bool Has(string parameter) => Parameters.Any(one => (string)one["name"]! == parameter);
 
-    public string Concrete(string id, string snapshot) => Template.Replace("{id}", id, StringComparison.Ordinal).Replace("{snapshot}", snapshot, StringComparison.Ordinal);
+    public string Concrete(string id, string snapshot) =>
+        Template.Replace("{id}", id, StringComparison.Ordinal).Replace("{snapshot}", snapshot, StringComparison.Ordinal);
 
     /// <summary>The body's schema, with references followed.</summary>
-    public JsonNode BodySchema(JsonNode document) => Resolve(document, Description["requestBody"]!["content"]!.AsObject().First().Value!["schema"]!);
+    public JsonNode BodySchema(JsonNode document) =>
+        Resolve(document, Description["requestBody"]!["content"]!.AsObject().First().Value!["schema"]!);
 
     public static JsonNode Resolve(JsonNode document, JsonNode schema)
     {
@@ -39,10 +43,14 @@ internal sealed record DescribedEndpoint(HttpMethod Method, string Template, Jso
         return schema;
     }
 
-    public static async Task<JsonNode> DocumentAsync(HttpClient client) => (await client.SendAsync(HttpMethod.Get, "/openapi/v1.json")).Body!;
+    public static async Task<JsonNode> DocumentAsync(HttpClient client) =>
+        (await client.SendAsync(HttpMethod.Get, "/openapi/v1.json")).Body!;
 
     public static IReadOnlyList<DescribedEndpoint> All(JsonNode document) =>
-        [.. document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject(), (path, method) => new DescribedEndpoint(HttpMethod.Parse(method.Key.ToUpperInvariant()), path.Key, method.Value!))];
+        [.. document["paths"]!.AsObject()
+            .SelectMany(
+                path => path.Value!.AsObject(), (path, method) => new DescribedEndpoint(
+                    HttpMethod.Parse(method.Key.ToUpperInvariant()), path.Key, method.Value!))];
 
     public static async Task<IReadOnlyList<DescribedEndpoint>> AllAsync(HttpClient client) => All(await DocumentAsync(client));
 }

@@ -2,7 +2,9 @@ using System.Text.Json.Nodes;
 
 namespace WebVm.Api.Tests.Conventions;
 
-/// <summary>What a newer description of the API no longer keeps of an older one: things that break a client that was written for that.</summary>
+/// <summary>
+/// What a newer description of the API no longer keeps of an older one: things that break a client that was written for that.
+/// </summary>
 internal static class Growth
 {
     public static IReadOnlyList<string> Breaks(JsonNode before, JsonNode after)
@@ -45,13 +47,15 @@ internal static class Growth
     {
         foreach (var parameter in old.Parameters)
         {
-            var same = now.Parameters.FirstOrDefault(one => (string)one["name"]! == (string)parameter["name"]! && (string)one["in"]! == (string)parameter["in"]!);
+            var same = now.Parameters.FirstOrDefault(
+                one => (string)one["name"]! == (string)parameter["name"]! && (string)one["in"]! == (string)parameter["in"]!);
             string at = $"{old.Name} parameter {parameter["name"]}";
             if (same is null)
             {
                 breaks.Add($"{at} is gone");
             }
-            else if (Values(parameter["schema"]!["enum"]).Except(Values(same["schema"]!["enum"])).Any() && same["schema"]!["enum"] is not null)
+            else if (Values(parameter["schema"]!["enum"]).Except(Values(same["schema"]!["enum"])).Any()
+                && same["schema"]!["enum"] is not null)
             {
                 breaks.Add($"{at} takes fewer values");
             }
@@ -112,7 +116,8 @@ internal static class Growth
             comparison.Breaks.Add($"{at} has fewer values");
         }
 
-        if (Values((comparison.Sent ? now : old)["required"]).Except(Values((comparison.Sent ? old : now)["required"])).ToList() is { Count: > 0 } required)
+        if (Values((comparison.Sent ? now : old)["required"]).Except(Values((comparison.Sent ? old : now)["required"]))
+            .ToList() is { Count: > 0 } required)
         {
             comparison.Breaks.Add($"{at} {(comparison.Sent ? "wants" : "may lack")} {string.Join(", ", required)}");
         }
@@ -138,7 +143,8 @@ internal static class Growth
         }
     }
 
-    private static IReadOnlyList<string> Types(JsonNode schema) => schema["type"] is JsonArray many ? Values(many) : schema["type"] is { } one ? [(string)one!] : [];
+    private static IReadOnlyList<string> Types(JsonNode schema) =>
+        schema["type"] is JsonArray many ? Values(many) : schema["type"] is { } one ? [(string)one!] : [];
 
     private static IReadOnlyList<string> Values(JsonNode? list) => [.. list?.AsArray().Select(value => value?.ToString() ?? "null") ?? []];
 }

@@ -27,7 +27,9 @@ public sealed class HostileRequestTests(SharedService shared)
     [InlineData("GET /health/live HTTP/1.1\r\nHost: h\nConnection: close\r\n\r\n", "400")]
     [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\n\n", "400")]
     [InlineData("GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\n", "400")]
-    [InlineData("POST /api/v1/session HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n", "400")]
+    [InlineData("POST /api/v1/session HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+        + "chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+        "400")]
     public async Task A_line_of_HTTP_that_ends_without_a_carriage_return_is_refused(string request, string status)
     {
         using var connection = new System.Net.Sockets.TcpClient();
@@ -83,12 +85,18 @@ public sealed class HostileRequestTests(SharedService shared)
             StatusAsync(HttpMethod.Put, path + "/power", new { action = "off" })]).ToArray();
         foreach (var status in await Task.WhenAll(work))
         {
-            Assert.True(status is HttpStatusCode.OK or HttpStatusCode.Accepted or HttpStatusCode.NotFound or HttpStatusCode.Conflict or HttpStatusCode.TooManyRequests, $"{status}");
+            Assert.True(
+                status is HttpStatusCode.OK or HttpStatusCode.Accepted or HttpStatusCode.NotFound or HttpStatusCode.Conflict
+                    or HttpStatusCode.TooManyRequests,
+                $"{status}");
         }
 
         string folder = Path.Combine(shared.Service.Data, "vms", Guid.Parse((string)vm["id"]!).ToString("N"));
-        await RunningMachine.EventuallyAsync(shared.Service, async () => await StatusAsync(HttpMethod.Get, path, null) == HttpStatusCode.NotFound && !Directory.Exists(folder));
+        await RunningMachine.EventuallyAsync(
+            shared.Service, async () => await StatusAsync(HttpMethod.Get, path, null) == HttpStatusCode.NotFound
+                && !Directory.Exists(folder));
     }
 
-    private async Task<HttpStatusCode> StatusAsync(HttpMethod method, string path, object? body) => (await shared.Client.SendAsync(method, path, body)).Status;
+    private async Task<HttpStatusCode> StatusAsync(HttpMethod method, string path, object? body) =>
+        (await shared.Client.SendAsync(method, path, body)).Status;
 }

@@ -19,7 +19,8 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         do
         {
             int before = (await site.ReadLogAsync()).Length;
-            var (_, page, _) = await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            var (_, page, _) = await Service.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/vms?limit={PageSize}" + (cursor is null ? "" : $"&cursor={cursor}"));
             string log = (await site.ReadLogAsync())[before..];
             Assert.Equal(1, Count(log, Site.ListQuery));
             // Beside it: what goes on in the background, not something for every row.
@@ -45,7 +46,8 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         var items = page!["items"]!.AsArray();
         Assert.Equal(expected, items.Count);
         Assert.All(items, item => Assert.Equal(["name"], item!.AsObject().Select(member => member.Key)));
-        Assert.Equal(items.Select(item => (string)item!["name"]!).Order(StringComparer.Ordinal), items.Select(item => (string)item!["name"]!));
+        Assert.Equal(
+            items.Select(item => (string)item!["name"]!).Order(StringComparer.Ordinal), items.Select(item => (string)item!["name"]!));
     }
 
     [Theory]
@@ -58,7 +60,8 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         await database.Database.ExecuteSqlAsync($"VACUUM ANALYZE vms", Rest.Cancellation);
         await using var connection = new Npgsql.NpgsqlConnection(Databases.Of(Service).ConnectionString);
         await connection.OpenAsync(Rest.Cancellation);
-        await using var explain = new Npgsql.NpgsqlCommand($"EXPLAIN SELECT id FROM vms WHERE {condition} ORDER BY name LIMIT 101", connection);
+        await using var explain = new Npgsql.NpgsqlCommand(
+            $"EXPLAIN SELECT id FROM vms WHERE {condition} ORDER BY name LIMIT 101", connection);
         await using var reader = await explain.ExecuteReaderAsync(Rest.Cancellation);
         var plan = new List<string>();
         while (await reader.ReadAsync(Rest.Cancellation))
@@ -81,13 +84,16 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         string? cursor = null;
         do
         {
-            var (_, page, _) = await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&sort={sort}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            var (_, page, _) = await Service.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/vms?limit={PageSize}&fields=name&sort={sort}" + (cursor is null ? "" : $"&cursor={cursor}"));
             names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
             cursor = (string?)page["nextCursor"];
             if (cursor is not null)
             {
                 // A place in one order is none in another.
-                Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, (await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?sort=name&cursor={cursor}")).Status);
+                Assert.Equal(
+                    System.Net.HttpStatusCode.UnprocessableEntity,
+                    (await Service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?sort=name&cursor={cursor}")).Status);
             }
         }
         while (cursor is not null);
@@ -101,7 +107,9 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
     {
         await using var database = Databases.Of(Service).CreateDbContext();
         await database.Database.ExecuteSqlAsync($"UPDATE vms SET updated_at = now() WHERE name = 'vm-05000'", Rest.Cancellation);
-        Assert.Equal("vm-05000", (string)(await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms?sort=-updatedAt&limit=1")).Body!["items"]![0]!["name"]!);
+        Assert.Equal(
+            "vm-05000", (string)(await Service.Client.SendAsync(
+                HttpMethod.Get, "/api/v1/vms?sort=-updatedAt&limit=1")).Body!["items"]![0]!["name"]!);
     }
 
     [Fact]
@@ -126,8 +134,11 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
         await database.Vms.Where(vm => vm.Name == "passing").ExecuteDeleteAsync(Rest.Cancellation);
         Assert.Equal(100, (await LabelsAsync()).Count);
 
-        Task SetLabelsAsync(string name, string labels) => database.Database.ExecuteSqlAsync($"UPDATE vms SET labels = {labels}::jsonb WHERE name = {name}", Rest.Cancellation);
-        async Task<List<string>> LabelsAsync() => [.. (await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms/summary")).Body!["labels"]!.AsArray().Select(label => (string)label!)];
+        Task SetLabelsAsync(string name, string labels) =>
+            database.Database.ExecuteSqlAsync($"UPDATE vms SET labels = {labels}::jsonb WHERE name = {name}", Rest.Cancellation);
+        async Task<List<string>> LabelsAsync() =>
+            [.. (await Service.Client.SendAsync(HttpMethod.Get, "/api/v1/vms/summary")).Body!["labels"]!.AsArray()
+                .Select(label => (string)label!)];
     }
 
     [Theory]
@@ -180,7 +191,8 @@ public sealed class ListTests(ListTests.Site site) : IClassFixture<ListTests.Sit
 
         public async Task<string> ReadLogAsync()
         {
-            await using var file = new FileStream(Path.Combine(Service.Data, "postgres", "postgresql.log"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            await using var file = new FileStream(
+                Path.Combine(Service.Data, "postgres", "postgresql.log"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
             using var reader = new StreamReader(file);
             return await reader.ReadToEndAsync(Rest.Cancellation);
         }

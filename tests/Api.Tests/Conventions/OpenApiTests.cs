@@ -20,7 +20,8 @@ public sealed class OpenApiTests(SharedService shared)
                 walked++;
                 var responses = endpoint!["responses"]!.AsObject();
                 var success = responses.Where(response => response.Key[0] == '2').ToList();
-                if (string.IsNullOrEmpty((string?)endpoint["summary"]) || success.Count == 0 || success.Any(response => response.Key is not "204" && response.Value!["content"] is null)
+                if (string.IsNullOrEmpty((string?)endpoint["summary"]) || success.Count == 0
+                    || success.Any(response => response.Key is not "204" && response.Value!["content"] is null)
                     || !responses.ContainsKey("401") || !responses.ContainsKey("403"))
                 {
                     faults.Add($"{method} {path}: {string.Join(' ', responses.Select(response => response.Key))}");
@@ -43,7 +44,8 @@ public sealed class OpenApiTests(SharedService shared)
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         var responses = document!["paths"]!.AsObject().Single(entry => entry.Key.TrimEnd('/') == path).Value![method]!["responses"]!;
-        Assert.EndsWith("/OperationView", (string)responses["202"]!["content"]!["application/json"]!["schema"]!["$ref"]!, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "/OperationView", (string)responses["202"]!["content"]!["application/json"]!["schema"]!["$ref"]!, StringComparison.Ordinal);
         Assert.All(["404", "409", "422", "429", "503"], status => Assert.NotNull(responses[status]));
     }
 }

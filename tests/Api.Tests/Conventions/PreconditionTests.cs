@@ -12,9 +12,11 @@ public sealed class PreconditionTests(SharedService shared)
     {
         var resources = await ResourcesAsync();
         int walked = 0;
-        foreach (var endpoint in (await DescribedEndpoint.AllAsync(Client)).Where(endpoint => endpoint.Method == HttpMethod.Get && endpoint.Has("If-None-Match") && endpoint.Has("fields")))
+        foreach (var endpoint in (await DescribedEndpoint.AllAsync(Client)).Where(
+            endpoint => endpoint.Method == HttpMethod.Get && endpoint.Has("If-None-Match") && endpoint.Has("fields")))
         {
-            if (resources.PathOf(endpoint) is not { } path || path.EndsWith("/hosts", StringComparison.Ordinal) || path.Contains("/hosts/", StringComparison.Ordinal) || path.EndsWith("/audit", StringComparison.Ordinal))
+            if (resources.PathOf(endpoint) is not { } path || path.EndsWith("/hosts", StringComparison.Ordinal)
+                || path.Contains("/hosts/", StringComparison.Ordinal) || path.EndsWith("/audit", StringComparison.Ordinal))
             {
                 // A host's load is another each time, and requests of other tests add to the trail.
                 continue;
@@ -32,7 +34,9 @@ public sealed class PreconditionTests(SharedService shared)
             {
                 var again = await Client.SendAsync(HttpMethod.Get, path, null, ("If-None-Match", known));
                 // Lists of the shared service may have grown.
-                Assert.True(again.Status == HttpStatusCode.NotModified || again.Headers.ETag!.Tag != tag, $"{path} answered {(int)again.Status} to {known}.");
+                Assert.True(
+                    again.Status == HttpStatusCode.NotModified || again.Headers.ETag!.Tag != tag,
+                    $"{path} answered {(int)again.Status} to {known}.");
             }
 
             Assert.Equal(HttpStatusCode.OK, (await Client.SendAsync(HttpMethod.Get, path, null, ("If-None-Match", "\"x\""))).Status);
@@ -47,20 +51,28 @@ public sealed class PreconditionTests(SharedService shared)
     {
         var resources = await ResourcesAsync();
         int walked = 0;
-        foreach (var endpoint in (await DescribedEndpoint.AllAsync(Client)).Where(endpoint => !endpoint.Reads && endpoint.Template.Contains('{', StringComparison.Ordinal)))
+        foreach (var endpoint in (await DescribedEndpoint.AllAsync(Client)).Where(
+            endpoint => !endpoint.Reads && endpoint.Template.Contains('{', StringComparison.Ordinal)))
         {
             if (!endpoint.Has("If-Match"))
             {
-                // What is typed or shown belongs to the guest, an operation goes on by itself, and a session or a crash is over or not: none has settings to compare.
-                Assert.True(endpoint.Template.Split('/')[3] is "operations" or "sessions" || endpoint.Template.Split('/')[^1] is "keys" or "text" or "serial" or "console" or "last-crash", endpoint.Name);
+                // What is typed or shown belongs to the guest, an operation goes on by itself, and a session or a crash is over or not:
+                // none has settings to compare.
+                Assert.True(
+                    endpoint.Template.Split('/')[3] is "operations" or "sessions"
+                        || endpoint.Template.Split('/')[^1] is "keys" or "text" or "serial" or "console" or "last-crash",
+                    endpoint.Name);
                 continue;
             }
 
             string path = resources.PathOf(endpoint)!;
             var body = endpoint.BodyType is null ? null : Bodies(endpoint);
-            foreach (var (header, value) in new[] { ("If-Match", "\"99.0123456789abcdef\""), ("If-Match", "W/\"99\""), ("If-None-Match", "*") })
+            foreach (var (header, value) in new[] { ("If-Match", "\"99.0123456789abcdef\""), ("If-Match", "W/\"99\""),
+                ("If-None-Match", "*") })
             {
-                (string, string)[] headers = [(header, value), .. endpoint.Has("Upload-Offset") ? [("Upload-Offset", "0")] : Array.Empty<(string, string)>()];
+                (string, string)[] headers = [(header, value), .. endpoint.Has("Upload-Offset")
+                    ? [("Upload-Offset", "0")]
+                    : Array.Empty<(string, string)>()];
                 var (status, problem, answer) = await Client.SendAsync(endpoint.Method, path, body, headers);
                 Assert.True(status == HttpStatusCode.PreconditionFailed, $"{endpoint.Name} answered {(int)status} to {header}: {value}.");
                 Assert.Equal("urn:webvm:problem:precondition-failed", (string)problem!["type"]!);
@@ -79,12 +91,18 @@ public sealed class PreconditionTests(SharedService shared)
         var vm = await Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(Client), Rest.NewName("etag")));
         string path = $"/api/v1/vms/{vm["id"]}";
         string before = (await Client.SendAsync(HttpMethod.Get, path)).Headers.ETag!.Tag;
-        Assert.Equal("succeeded", (string)(await Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" }, ("If-Match", before))).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await Client.SendAsync(
+                HttpMethod.Put, path + "/power?wait=60", new { action = "on" }, ("If-Match", before))).Body!["state"]!);
         var (status, _, headers) = await Client.SendAsync(HttpMethod.Get, path, null, ("If-None-Match", before));
         Assert.Equal(HttpStatusCode.OK, status);
         Assert.NotEqual(before, headers.ETag!.Tag);
-        Assert.Equal(HttpStatusCode.OK, (await Client.SendAsync(HttpMethod.Patch, path, new { description = "changed" }, ("If-Match", "W/" + before))).Status);
-        Assert.Equal(HttpStatusCode.PreconditionFailed, (await Client.SendAsync(HttpMethod.Put, path + "/power", new { action = "off" }, ("If-Match", before))).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await Client.SendAsync(
+                HttpMethod.Patch, path, new { description = "changed" }, ("If-Match", "W/" + before))).Status);
+        Assert.Equal(
+            HttpStatusCode.PreconditionFailed, (await Client.SendAsync(
+                HttpMethod.Put, path + "/power", new { action = "off" }, ("If-Match", before))).Status);
         await Client.SendAsync(HttpMethod.Delete, path + "?force=true&wait=60");
     }
 
@@ -97,9 +115,15 @@ public sealed class PreconditionTests(SharedService shared)
         var (_, some, headers) = await Client.SendAsync(HttpMethod.Get, path + "?fields=name,cpus");
         Assert.Equal(["name", "cpus"], some!.AsObject().Select(field => field.Key));
         Assert.NotEqual(whole, headers.ETag!.Tag);
-        Assert.Equal(HttpStatusCode.OK, (await Client.SendAsync(HttpMethod.Get, path + "?fields=name,cpus", null, ("If-None-Match", whole))).Status);
-        Assert.Equal(HttpStatusCode.OK, (await Client.SendAsync(HttpMethod.Patch, path, new { description = "x" }, ("If-Match", headers.ETag.Tag))).Status);
-        Assert.Equal(HttpStatusCode.NotModified, (await Client.SendAsync(HttpMethod.Get, path + "?fields=name,cpus", null, ("If-None-Match", headers.ETag.Tag.Replace("1.", "2.", StringComparison.Ordinal)))).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await Client.SendAsync(HttpMethod.Get, path + "?fields=name,cpus", null, ("If-None-Match", whole))).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await Client.SendAsync(
+                HttpMethod.Patch, path, new { description = "x" }, ("If-Match", headers.ETag.Tag))).Status);
+        Assert.Equal(
+            HttpStatusCode.NotModified, (await Client.SendAsync(
+                HttpMethod.Get, path + "?fields=name,cpus", null,
+                ("If-None-Match", headers.ETag.Tag.Replace("1.", "2.", StringComparison.Ordinal)))).Status);
         var (status, problem, _) = await Client.SendAsync(HttpMethod.Get, path + "?fields=name,colour");
         Assert.Equal((HttpStatusCode.UnprocessableEntity, "?fields"), (status, Rest.Pointers(problem).Single()));
     }
@@ -116,10 +140,16 @@ public sealed class PreconditionTests(SharedService shared)
     {
         var vm = await Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(Client), Rest.NewName("one")));
         var operation = (await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "one" })).Body!;
-        var image = (await Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("one"), kind = "iso", bytes = 10 })).Body!;
-        var user = (await Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName("one"), role = "viewer", password = "correct horse battery" })).Body!;
+        var image =
+            (await Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("one"), kind = "iso", bytes = 10 })).Body!;
+        var user =
+            (await Client.SendAsync(
+                HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName(
+                    "one"), role = "viewer", password = "correct horse battery" })).Body!;
         var token = (await Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName("one") })).Body!;
-        return new((string)vm["id"]!, (string)operation["result"]!["id"]!, (string)operation["id"]!, (string)image["id"]!, (string)user["id"]!, (string)token["id"]!);
+        return new(
+            (string)vm["id"]!, (string)operation["result"]!["id"]!, (string)operation["id"]!, (string)image["id"]!, (string)user["id"]!,
+            (string)token["id"]!);
     }
 
     private sealed record Resources(string Vm, string Snapshot, string Operation, string Image, string User, string Token)

@@ -17,8 +17,10 @@ public sealed class RoundTripTests(SharedService shared)
     {
         var vm = await Client.CreateVmAsync(new
         {
-            name = Rest.NewName("Back"), description = "  Two\nlines ", labels = new Dictionary<string, string> { ["z"] = "1", ["a"] = "", ["B"] = "x=y" }, cpus = 3, memory = 256L << 20,
-            numa = new object[] { new { cpus = new[] { 2, 0 }, memory = 128L << 20 }, new { cpus = new[] { 1 }, memory = 128L << 20, distances = new[] { 20, 10 } } },
+            name = Rest.NewName("Back"), description = "  Two\nlines ",
+            labels = new Dictionary<string, string> { ["z"] = "1", ["a"] = "", ["B"] = "x=y" }, cpus = 3, memory = 256L << 20,
+            numa = new object[] { new { cpus = new[] { 2, 0 }, memory = 128L << 20 },
+                new { cpus = new[] { 1 }, memory = 128L << 20, distances = new[] { 20, 10 } } },
             boot = new { commandLine = "b a" },
         });
         string path = $"/api/v1/vms/{vm["id"]}";
@@ -36,9 +38,16 @@ public sealed class RoundTripTests(SharedService shared)
     public async Task Every_other_resource_that_is_sent_back_as_it_was_read_is_not_changed()
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("back") });
-        var snapshot = (await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "Before" })).Body!;
-        var image = (await Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("Back"), kind = "iso", bytes = 10, sha256 = new string('A', 64) })).Body!;
-        var user = (await Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName("Back"), role = "viewer", password = "correct horse battery" })).Body!;
+        var snapshot =
+            (await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "Before" })).Body!;
+        var image =
+            (await Client.SendAsync(
+                HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(
+                    "Back"), kind = "iso", bytes = 10, sha256 = new string('A', 64) })).Body!;
+        var user =
+            (await Client.SendAsync(
+                HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName(
+                    "Back"), role = "viewer", password = "correct horse battery" })).Body!;
         Assert.Equal(new string('A', 64), (string)image["sha256"]!);
         foreach (string path in new[] { (string)snapshot["target"]!, $"/api/v1/images/{image["id"]}", $"/api/v1/users/{user["id"]}" })
         {
@@ -56,8 +65,11 @@ public sealed class RoundTripTests(SharedService shared)
         var vm = await Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(Client), Rest.NewName("made")));
         string path = $"/api/v1/vms/{vm["id"]}";
         foreach (var (where, body) in ((string, object)[])[
-            ("/api/v1/vms", new { name = Rest.NewName("made") }), ("/api/v1/users", new { name = Rest.NewName("made"), role = "viewer", password = "correct horse battery" }), ("/api/v1/tokens", new { name = Rest.NewName("made") }),
-            ("/api/v1/images", new { name = Rest.NewName("made"), kind = "iso", bytes = 5 }), (path + "/clone", new { name = Rest.NewName("made") }), (path + "/snapshots?wait=60", new { name = "made" })])
+            ("/api/v1/vms", new { name = Rest.NewName("made") }),
+            ("/api/v1/users", new { name = Rest.NewName("made"), role = "viewer", password = "correct horse battery" }),
+            ("/api/v1/tokens", new { name = Rest.NewName("made") }),
+            ("/api/v1/images", new { name = Rest.NewName("made"), kind = "iso", bytes = 5 }),
+            (path + "/clone", new { name = Rest.NewName("made") }), (path + "/snapshots?wait=60", new { name = "made" })])
         {
             var (status, made, headers) = await Client.SendAsync(HttpMethod.Post, where, body);
             Assert.True(status is HttpStatusCode.Created or HttpStatusCode.Accepted, $"{where} answered {(int)status}.");
@@ -82,7 +94,9 @@ public sealed class RoundTripTests(SharedService shared)
         var vm = await Client.CreateVmAsync(new { name });
         string path = $"/api/v1/vms/{vm["id"]}";
         foreach (var (where, body) in ((string, object)[])[
-            ("/api/v1/vms", new { name }), ("/api/v1/images", new { name, kind = "iso", bytes = 5 }), ("/api/v1/users", new { name, role = "viewer", password = "correct horse battery" }), (path + "/snapshots?wait=60", new { name })])
+            ("/api/v1/vms", new { name }), ("/api/v1/images", new { name, kind = "iso", bytes = 5 }),
+            ("/api/v1/users", new { name, role = "viewer", password = "correct horse battery" }),
+            (path + "/snapshots?wait=60", new { name })])
         {
             await Client.SendAsync(HttpMethod.Post, where, body);
             var (status, problem, _) = await Client.SendAsync(HttpMethod.Post, where, body);
@@ -92,26 +106,35 @@ public sealed class RoundTripTests(SharedService shared)
         }
 
         var renamed = await Client.CreateVmAsync(new { name = Rest.NewName("other") });
-        Assert.Equal((string)vm["id"]!, (string)(await Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{renamed["id"]}", new { name })).Body!["existing"]!["id"]!);
+        Assert.Equal(
+            (string)vm["id"]!, (string)(await Client.SendAsync(
+                HttpMethod.Patch, $"/api/v1/vms/{renamed["id"]}", new { name })).Body!["existing"]!["id"]!);
     }
 
     [Fact]
     public async Task Snapshots_and_images_are_renamed()
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("renames") });
-        string path = (string)(await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "first" })).Body!["target"]!;
+        string path =
+            (string)(await Client.SendAsync(
+                HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "first" })).Body!["target"]!;
         await Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/snapshots?wait=60", new { name = "second" });
-        var (status, snapshot, _) = await Client.SendAsync(HttpMethod.Patch, path, new { name = "before-the-upgrade", description = "why" });
-        Assert.Equal((HttpStatusCode.OK, "before-the-upgrade", "why"), (status, (string)snapshot!["name"]!, (string)snapshot["description"]!));
+        var (status, snapshot, _) = await Client.SendAsync(
+            HttpMethod.Patch, path, new { name = "before-the-upgrade", description = "why" });
+        Assert.Equal(
+            (HttpStatusCode.OK, "before-the-upgrade", "why"), (status, (string)snapshot!["name"]!, (string)snapshot["description"]!));
         Assert.Equal(HttpStatusCode.Conflict, (await Client.SendAsync(HttpMethod.Patch, path, new { name = "second" })).Status);
         Assert.Equal(["/name"], Rest.Pointers((await Client.SendAsync(HttpMethod.Patch, path, new { name = "no name" })).Body));
 
         string kernel = await IdleGuest.UploadAsync(Client);
-        string image = $"/api/v1/images/{(await Client.SendAsync(HttpMethod.Get, $"/api/v1/images?name={kernel}")).Body!["items"]!.AsArray().Single()!["id"]}";
+        string image =
+            $"/api/v1/images/{(await Client.SendAsync(HttpMethod.Get, $"/api/v1/images?name={kernel}")).Body!["items"]!.AsArray()
+                .Single()!["id"]}";
         string other = Rest.NewName("kernel");
         Assert.Equal(other, (string)(await Client.SendAsync(HttpMethod.Patch, image, new { name = other })).Body!["name"]!);
         await Client.CreateVmAsync(IdleGuest.Settings(other, Rest.NewName("user")));
-        Assert.Equal(HttpStatusCode.Conflict, (await Client.SendAsync(HttpMethod.Patch, image, new { name = Rest.NewName("kernel") })).Status);
+        Assert.Equal(
+            HttpStatusCode.Conflict, (await Client.SendAsync(HttpMethod.Patch, image, new { name = Rest.NewName("kernel") })).Status);
         Assert.Equal("said", (string)(await Client.SendAsync(HttpMethod.Patch, image, new { description = "said" })).Body!["description"]!);
     }
 
@@ -120,7 +143,8 @@ public sealed class RoundTripTests(SharedService shared)
     {
         var vm = await Client.CreateVmAsync(new { name = Rest.NewName("restored"), cpus = 2 });
         string path = $"/api/v1/vms/{vm["id"]}";
-        string snapshot = (string)(await Client.SendAsync(HttpMethod.Post, path + "/snapshots?wait=60", new { name = "two" })).Body!["target"]!;
+        string snapshot =
+            (string)(await Client.SendAsync(HttpMethod.Post, path + "/snapshots?wait=60", new { name = "two" })).Body!["target"]!;
         await Client.SendAsync(HttpMethod.Patch, path, new { cpus = 4, deleteProtection = true, description = "new" });
         var (_, shown, _) = await Client.SendAsync(HttpMethod.Get, snapshot);
         Assert.Equal(["/cpus", "/deleteProtection"], shown!["restores"]!.AsArray().Select(setting => (string)setting!));
@@ -137,7 +161,9 @@ public sealed class RoundTripTests(SharedService shared)
     [InlineData("0.2E+1", 2)]
     [InlineData("20e-1", 2)]
     public async Task Whole_numbers_are_taken_however_they_are_written(string written, int cpus) =>
-        Assert.Equal(cpus, (int)(await Client.CreateVmAsync($$"""{"name":"{{Rest.NewName("whole")}}","cpus":{{written}},"memory":1.34217728e8}"""))["cpus"]!);
+        Assert.Equal(
+            cpus, (int)(await Client.CreateVmAsync(
+                $$"""{"name":"{{Rest.NewName("whole")}}","cpus":{{written}},"memory":1.34217728e8}"""))["cpus"]!);
 
     [Theory]
     [InlineData("1.5")]
@@ -156,9 +182,11 @@ public sealed class RoundTripTests(SharedService shared)
     [Fact]
     public async Task Every_kind_of_fault_is_named_in_one_answer()
     {
-        var (_, problem, _) = await Client.SendAsync(HttpMethod.Post, "/api/v1/vms", """{"cpus":0,"colour":1,"engine":"qemu","display":{"width":5,"depth":24},"labels":{"a":1},"numa":[{"cpus":["x"]}],"boot":null}""");
+        var (_, problem, _) = await Client.SendAsync(
+            HttpMethod.Post, "/api/v1/vms", """{"cpus":0,"colour":1,"engine":"qemu","display":{"width":5,"depth":24},"labels":{"a":1},"numa":[{"cpus":["x"]}],"boot":null}""");
         Assert.Equal(
-            ["/boot", "/colour", "/cpus", "/display/depth", "/display/width", "/engine", "/labels/a", "/name", "/numa/0/cpus/0"], Rest.Pointers(problem).Order(StringComparer.Ordinal));
+            ["/boot", "/colour", "/cpus", "/display/depth", "/display/width", "/engine", "/labels/a", "/name", "/numa/0/cpus/0"],
+            Rest.Pointers(problem).Order(StringComparer.Ordinal));
         Assert.Contains(problem!["errors"]!.AsArray(), fault => (string)fault!["message"]! == "must be one of auto, kvm, soft");
         Assert.All(problem["errors"]!.AsArray(), fault => Assert.False(char.IsWhiteSpace(((string)fault!["message"]!)[0])));
     }
@@ -174,7 +202,8 @@ public sealed class RoundTripTests(SharedService shared)
         Assert.Equal(HttpStatusCode.Accepted, first.Status);
         // Neither the old tag nor the force that is missing now make it another request.
         var second = await Client.SendAsync(HttpMethod.Delete, path, null, ("If-Match", tag));
-        Assert.True(second.Status == HttpStatusCode.NotFound || (string)second.Body!["id"]! == (string)first.Body!["id"]!, $"{second.Status}");
+        Assert.True(
+            second.Status == HttpStatusCode.NotFound || (string)second.Body!["id"]! == (string)first.Body!["id"]!, $"{second.Status}");
         await Client.EndAsync(first.Body!);
     }
 

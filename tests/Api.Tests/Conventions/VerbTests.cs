@@ -64,7 +64,9 @@ public sealed class VerbTests
         string source = Path.Combine(checkout.Root, "src/Vmm/Program.cs");
         checkout.StandIn("dotnet", $"[[ $1 == --version ]] && exec echo 10.0.100\necho \"$@\" >>{checkout.Root}/calls");
         await File.WriteAllTextAsync(source, "", Rest.Cancellation);
-        Array.ForEach([source, Path.GetDirectoryName(source)!, Path.Combine(checkout.Root, "Directory.Build.props")], path => File.SetLastWriteTimeUtc(path, DateTime.UtcNow.AddMinutes(-1)));
+        Array.ForEach(
+            [source, Path.GetDirectoryName(source)!, Path.Combine(checkout.Root, "Directory.Build.props")],
+            path => File.SetLastWriteTimeUtc(path, DateTime.UtcNow.AddMinutes(-1)));
         await checkout.WebVmAsync("vmm", "0");
         Assert.Equal(0, checkout.Calls);
         File.SetLastWriteTimeUtc(source, DateTime.UtcNow);

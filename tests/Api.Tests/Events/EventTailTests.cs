@@ -75,7 +75,8 @@ public sealed class EventTailTests
 
     private void Add(long id) => _tail.Add(Event(id, null));
 
-    private static TailedEvent Event(long id, Guid? vm, string data = "{}") => new(new EventRecord { Id = id, Type = "vm.changed", Subject = "/x", VmId = vm, Data = data });
+    private static TailedEvent Event(long id, Guid? vm, string data = "{}") =>
+        new(new EventRecord { Id = id, Type = "vm.changed", Subject = "/x", VmId = vm, Data = data });
 
     private static IEnumerable<long> Ids(IReadOnlyList<TailedEvent>? events) => events!.Select(happened => happened.Record.Id);
 }

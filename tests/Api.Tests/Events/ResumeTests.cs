@@ -22,15 +22,23 @@ public sealed class ResumeTests
         long last = await database.Events.MaxAsync(e => e.Id, Rest.Cancellation);
         await database.Events.Where(e => e.Id < first).ExecuteDeleteAsync(Rest.Cancellation);
 
-        Assert.Equal(($"id: {first - 1}", "event: gap", $$"""data: {"after":1,"next":{{first}}}""", $"id: {first}"), await FirstAsync(service, "", "1"));
+        Assert.Equal(
+            ($"id: {first - 1}", "event: gap", $$"""data: {"after":1,"next":{{first}}}""", $"id: {first}"),
+            await FirstAsync(service, "", "1"));
         Assert.Equal($"id: {first}", (await FirstAsync(service, "", $"{first - 1}")).Item1);
         Assert.Equal($"id: {first}", (await FirstAsync(service, "?after=0", null)).Item1);
         // An id of another database, and one that is none.
-        Assert.Equal(($"id: {last}", "event: gap", $$"""data: {"after":{{last + 50}},"next":{{last + 1}}}"""), Three(await FirstAsync(service, "", $"{last + 50}", lines: 3)));
-        Assert.Equal(($"id: {last}", "event: gap", $$"""data: {"after":null,"next":{{last + 1}}}"""), Three(await FirstAsync(service, "", "x", lines: 3)));
+        Assert.Equal(
+            ($"id: {last}", "event: gap", $$"""data: {"after":{{last + 50}},"next":{{last + 1}}}"""),
+            Three(await FirstAsync(service, "", $"{last + 50}", lines: 3)));
+        Assert.Equal(
+            ($"id: {last}", "event: gap", $$"""data: {"after":null,"next":{{last + 1}}}"""),
+            Three(await FirstAsync(service, "", "x", lines: 3)));
 
         await database.Events.ExecuteDeleteAsync(Rest.Cancellation);
-        Assert.Equal(($"id: {last}", "event: gap", $$"""data: {"after":{{last - 1}},"next":{{last + 1}}}"""), Three(await FirstAsync(service, "", $"{last - 1}", lines: 3)));
+        Assert.Equal(
+            ($"id: {last}", "event: gap", $$"""data: {"after":{{last - 1}},"next":{{last + 1}}}"""),
+            Three(await FirstAsync(service, "", $"{last - 1}", lines: 3)));
         // Whoever has seen the last of them misses nothing.
         var reading = FirstAsync(service, "", $"{last}", lines: 3);
         await service.Client.CreateVmAsync(new { name = Rest.NewName("resume") });
@@ -39,7 +47,8 @@ public sealed class ResumeTests
 
     private static (string, string, string) Three((string, string, string, string) lines) => (lines.Item1, lines.Item2, lines.Item3);
 
-    private static async Task<(string, string, string, string)> FirstAsync(ServiceProcess service, string query, string? lastEventId, int lines = 4)
+    private static async Task<(string, string, string, string)> FirstAsync(
+        ServiceProcess service, string query, string? lastEventId, int lines = 4)
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);
         over.CancelAfter(Rest.Patience);

@@ -20,7 +20,9 @@ public sealed class CompressionTests(SharedService shared)
         byte[] packed = await answer.Content.ReadAsByteArrayAsync(Rest.Cancellation);
         Assert.True(packed.Length < plain.Length / 2, $"{packed.Length} bytes of {plain.Length}");
         using var stream = new MemoryStream(packed);
-        await using Stream unpacking = encoding == "br" ? new BrotliStream(stream, CompressionMode.Decompress) : new GZipStream(stream, CompressionMode.Decompress);
+        await using Stream unpacking = encoding == "br"
+            ? new BrotliStream(stream, CompressionMode.Decompress)
+            : new GZipStream(stream, CompressionMode.Decompress);
         using var unpacked = new MemoryStream();
         await unpacking.CopyToAsync(unpacked, Rest.Cancellation);
         Assert.Equal(plain, unpacked.ToArray());
@@ -33,8 +35,12 @@ public sealed class CompressionTests(SharedService shared)
         string path = $"/api/v1/vms/{vm["id"]}";
         using var answer = await GetAsync(path, "gzip");
         Assert.True(answer.Headers.ETag!.IsWeak);
-        Assert.Equal(HttpStatusCode.NotModified, (await shared.Client.SendAsync(HttpMethod.Get, path, null, ("If-None-Match", answer.Headers.ETag.ToString()))).Status);
-        Assert.Equal(HttpStatusCode.OK, (await shared.Client.SendAsync(HttpMethod.Patch, path, new { cpus = 2 }, ("If-Match", answer.Headers.ETag.ToString()))).Status);
+        Assert.Equal(
+            HttpStatusCode.NotModified, (await shared.Client.SendAsync(
+                HttpMethod.Get, path, null, ("If-None-Match", answer.Headers.ETag.ToString()))).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await shared.Client.SendAsync(
+                HttpMethod.Patch, path, new { cpus = 2 }, ("If-Match", answer.Headers.ETag.ToString()))).Status);
     }
 
     [Theory]

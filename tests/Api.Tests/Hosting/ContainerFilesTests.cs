@@ -12,7 +12,8 @@ public sealed partial class ContainerFilesTests
 {
     private static readonly string s_root = Checkout.Source();
 
-    public static TheoryData<string> Files => ["Dockerfile", "compose.yaml", "compose.kvm.yaml", "compose.isolated.yaml", "scripts/webvm.service"];
+    public static TheoryData<string> Files =>
+        ["Dockerfile", "compose.yaml", "compose.kvm.yaml", "compose.isolated.yaml", "scripts/webvm.service"];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -33,7 +34,9 @@ public sealed partial class ContainerFilesTests
     public void Every_copied_path_exists()
     {
         string text = Read("Dockerfile");
-        var copied = Copy().Matches(text).Select(match => match.Groups[1].Value).Where(path => !path.StartsWith("--", StringComparison.Ordinal)).ToArray();
+        var copied =
+            Copy().Matches(text).Select(match => match.Groups[1].Value).Where(path => !path.StartsWith("--", StringComparison.Ordinal))
+                .ToArray();
         Assert.NotEmpty(copied);
         Assert.All(copied, path => Assert.True(Path.Exists(Path.Combine(s_root, path)), path));
     }
@@ -78,8 +81,12 @@ public sealed partial class ContainerFilesTests
     public void No_container_is_opened(string file)
     {
         string text = Read(file);
-        Assert.All(["unconfined", "SYS_ADMIN", "privileged", "SYS_PTRACE", "pid: host"], word => Assert.DoesNotContain(word, text, StringComparison.Ordinal));
-        string[] added = [.. AddedCapabilities().Matches(text).SelectMany(match => match.Groups[1].Value.Split('\n', StringSplitOptions.RemoveEmptyEntries)).Select(line => line.Trim(' ', '-'))];
+        Assert.All(
+            ["unconfined", "SYS_ADMIN", "privileged", "SYS_PTRACE", "pid: host"],
+            word => Assert.DoesNotContain(word, text, StringComparison.Ordinal));
+        string[] added = [.. AddedCapabilities().Matches(text)
+            .SelectMany(match => match.Groups[1].Value.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+                .Select(line => line.Trim(' ', '-'))];
         Assert.Equal(file == "compose.isolated.yaml" ? ["SETUID", "SETGID", "KILL"] : [], added);
     }
 
@@ -96,8 +103,12 @@ public sealed partial class ContainerFilesTests
         {
             // What it starts is looked for, and need not be installed here.
             string unit = Path.Combine(folder, "webvm.service");
-            await File.WriteAllTextAsync(unit, Read("scripts/webvm.service").Replace("/opt/webvm/webvm\n", "/bin/true\n", StringComparison.Ordinal), Rest.Cancellation);
-            using var verify = Process.Start(new ProcessStartInfo("/usr/bin/systemd-analyze", ["verify", "--recursive-errors=no", unit]) { RedirectStandardError = true })!;
+            await File.WriteAllTextAsync(
+                unit, Read("scripts/webvm.service").Replace("/opt/webvm/webvm\n", "/bin/true\n", StringComparison.Ordinal),
+                Rest.Cancellation);
+            using var verify = Process.Start(
+                new ProcessStartInfo(
+                    "/usr/bin/systemd-analyze", ["verify", "--recursive-errors=no", unit]) { RedirectStandardError = true })!;
             string complaints = await verify.StandardError.ReadToEndAsync(Rest.Cancellation);
             await verify.WaitForExitAsync(Rest.Cancellation);
             Assert.Equal("", complaints);
@@ -109,7 +120,8 @@ public sealed partial class ContainerFilesTests
         }
     }
 
-    private static int Seconds(Regex pattern, string file) => int.Parse(Assert.Single(pattern.Matches(Read(file))).Groups[1].Value, CultureInfo.InvariantCulture);
+    private static int Seconds(Regex pattern, string file) =>
+        int.Parse(Assert.Single(pattern.Matches(Read(file))).Groups[1].Value, CultureInfo.InvariantCulture);
 
     private static string Flat(string variable) => variable["WEBVM_".Length..].Replace("_", "", StringComparison.Ordinal);
 

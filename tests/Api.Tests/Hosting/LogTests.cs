@@ -25,7 +25,8 @@ public sealed class LogTests
             (HttpMethod.Post, "/api/v1/vms", new { name = name + "-3" }, key, 201),
             (HttpMethod.Patch, path, new { name = name + "-2" }, ("X-None", ""), 409),
             (HttpMethod.Post, "/api/v1/images", new { name = "tiny", kind = "iso", bytes = 1 }, ("X-None", ""), 409),
-            (HttpMethod.Post, "/api/v1/users", new { name = "admin", role = "viewer", password = "correct horse battery" }, ("X-None", ""), 409),
+            (HttpMethod.Post, "/api/v1/users", new { name = "admin", role = "viewer", password = "correct horse battery" }, ("X-None", ""),
+                409),
             (HttpMethod.Post, path + "/snapshots?wait=30", new { name = "s" }, ("X-None", ""), 202),
             (HttpMethod.Post, path + "/snapshots", new { name = "s" }, ("X-None", ""), 409),
             (HttpMethod.Get, "/api/v1/vms?q=%00", null, ("X-None", ""), 400),
@@ -37,8 +38,11 @@ public sealed class LogTests
         }
 
         // Changes at once: some find that another was there before, by the row's revision.
-        var (_, user, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = "correct horse battery" });
-        var changes = await Task.WhenAll(Enumerable.Range(0, 12).Select(i => client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{user!["id"]}", new { disabled = i % 2 == 0 })));
+        var (_, user, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = "correct horse battery" });
+        var changes = await Task.WhenAll(
+            Enumerable.Range(0, 12)
+                .Select(i => client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{user!["id"]}", new { disabled = i % 2 == 0 })));
         Assert.All(changes, answer => Assert.True(answer.Status is HttpStatusCode.OK or HttpStatusCode.PreconditionFailed));
         string token = (string)(await service.WithTokenAsync(client)).Token["token"]!;
         for (int i = 0; i < 3; i++)
@@ -47,7 +51,8 @@ public sealed class LogTests
             Assert.NotNull(await console.InvokeAsync(nameof(ConsoleHub.OpenSerial), Guid.NewGuid().ToString(), 0L));
         }
 
-        (_, var import, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=30", new { name, kind = "iso", url = service.Address + "nothing.iso" });
+        (_, var import, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/images?wait=30", new { name, kind = "iso", url = service.Address + "nothing.iso" });
         Assert.Equal("failed", (string)import!["state"]!);
         Assert.False(service.Output.Contains("fail:", StringComparison.Ordinal), service.Output);
         Assert.DoesNotContain("   at ", service.Output, StringComparison.Ordinal);
@@ -55,7 +60,8 @@ public sealed class LogTests
         await using var database = Databases.Of(service).CreateDbContext();
         await database.Database.ExecuteSqlAsync($"ALTER TABLE images RENAME TO elsewhere", Rest.Cancellation);
         Assert.Equal(HttpStatusCode.InternalServerError, (await client.SendAsync(HttpMethod.Get, "/api/v1/images")).Status);
-        await RunningMachine.EventuallyAsync(service, () => Task.FromResult(service.Output.Contains("The database failed at a command", StringComparison.Ordinal)));
+        await RunningMachine.EventuallyAsync(
+            service, () => Task.FromResult(service.Output.Contains("The database failed at a command", StringComparison.Ordinal)));
         Assert.Contains("42P01", service.Output, StringComparison.Ordinal);
     }
 
@@ -68,11 +74,13 @@ public sealed class LogTests
         string control = Path.Combine(service.Data, "postgres", "data", "global", "pg_control");
         File.Move(control, control + ".away");
         await service.KillDatabaseAsync();
-        await RunningMachine.EventuallyAsync(service, () => Task.FromResult(service.Output.Contains("The database does not answer", StringComparison.Ordinal)));
+        await RunningMachine.EventuallyAsync(
+            service, () => Task.FromResult(service.Output.Contains("The database does not answer", StringComparison.Ordinal)));
         var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => program.SendAsync(HttpMethod.Get, "/api/v1/vms")));
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status));
         File.Move(control + ".away", control);
-        await RunningMachine.EventuallyAsync(service, () => Task.FromResult(service.Output.Contains("The database answers again", StringComparison.Ordinal)));
+        await RunningMachine.EventuallyAsync(
+            service, () => Task.FromResult(service.Output.Contains("The database answers again", StringComparison.Ordinal)));
         Assert.DoesNotContain("   at ", service.Output, StringComparison.Ordinal);
         string[] told = [.. service.Output.Split('\n').Where(line => line.Contains("does not answer", StringComparison.Ordinal))];
         // One a minute, if it took so long.

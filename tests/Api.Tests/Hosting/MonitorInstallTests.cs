@@ -77,7 +77,10 @@ public sealed class MonitorInstallTests : IDisposable
     public async Task An_install_that_was_killed_leaves_nothing_that_is_used(string step)
     {
         _checkout.StandInForTheSdk();
-        _checkout.StandIn(step, step == "cp" ? """/bin/cp "${@: -1}" "$2"; kill -KILL -- -$(ps -o sid= -p $$ | tr -d " ")""" : "kill -KILL -- -$(ps -o sid= -p $$ | tr -d ' ')");
+        _checkout.StandIn(
+            step, step == "cp"
+                ? """/bin/cp "${@: -1}" "$2"; kill -KILL -- -$(ps -o sid= -p $$ | tr -d " ")"""
+                : "kill -KILL -- -$(ps -o sid= -p $$ | tr -d ' ')");
         var (exitCode, _) = await _checkout.InstallAsync();
         Assert.NotEqual(0, exitCode);
         Assert.All(Folders(), folder => Assert.EndsWith(".new", folder, StringComparison.Ordinal));
@@ -86,10 +89,14 @@ public sealed class MonitorInstallTests : IDisposable
         _checkout.StandInForTheSdk();
         string monitor = await InstallAsync();
         Assert.Equal(Path.GetDirectoryName(monitor), Assert.Single(Folders()));
-        Assert.Equal(["webvm-vmm", "webvm-vmm.dbg"], Directory.GetFiles(Path.GetDirectoryName(monitor)!).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["webvm-vmm", "webvm-vmm.dbg"], Directory.GetFiles(Path.GetDirectoryName(monitor)!).Select(Path.GetFileName)
+                .Order(StringComparer.Ordinal));
     }
 
-    /// <summary>Of the ways to build it those are taken in turn that are to be had, and what is not a native program says so at every start.</summary>
+    /// <summary>
+    /// Of the ways to build it those are taken in turn that are to be had, and what is not a native program says so at every start.
+    /// </summary>
     [Theory(Explicit = true)]
     [InlineData("PublishAot=true", 2)]
     [InlineData("-p:Publish", 3)]
@@ -100,7 +107,9 @@ public sealed class MonitorInstallTests : IDisposable
         {
             var (exitCode, said) = await _checkout.InstallAsync();
             Assert.Equal(0, exitCode);
-            Assert.StartsWith("webvm: the monitor is the ordinary build: machines start later and behind fewer walls.", said[^2], StringComparison.Ordinal);
+            Assert.StartsWith(
+                "webvm: the monitor is the ordinary build: machines start later and behind fewer walls.", said[^2],
+                StringComparison.Ordinal);
             Assert.Equal(
                 ["native.log", "webvm-vmm", "webvm-vmm.dll", "webvm-vmm.runtimeconfig.json"],
                 Directory.GetFiles(Path.GetDirectoryName(said[^1])!).Select(Path.GetFileName).Order(StringComparer.Ordinal));
@@ -134,7 +143,8 @@ public sealed class MonitorInstallTests : IDisposable
     [Fact]
     public async Task The_SDK_alone_makes_a_monitor()
     {
-        WriteProject("""<configuration><config><add key="globalPackagesFolder" value="none" /></config><packageSources><clear /></packageSources></configuration>""");
+        WriteProject(
+            """<configuration><config><add key="globalPackagesFolder" value="none" /></config><packageSources><clear /></packageSources></configuration>""");
         var (exitCode, said) = await _checkout.InstallAsync();
         Assert.True(exitCode == 0, string.Join('\n', said));
         using var process = Process.Start(new ProcessStartInfo(said[^1]) { RedirectStandardOutput = true })!;
@@ -163,7 +173,9 @@ public sealed class MonitorInstallTests : IDisposable
         Assert.True(File.Exists(before));
         Assert.Equal("first", await open.ReadToEndAsync(Rest.Cancellation));
         Assert.Equal("second", Symbols(File.ResolveLinkTarget(program, returnFinalTarget: true)!.FullName));
-        Assert.Equal(["monitors", "webvm-vmm", "webvm-vmm.dll", "webvm-vmm.runtimeconfig.json", "wwwroot"], Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["monitors", "webvm-vmm", "webvm-vmm.dll", "webvm-vmm.runtimeconfig.json", "wwwroot"],
+            Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
     private async Task<string> InstallAsync()

@@ -23,7 +23,9 @@ public sealed class OwnDoorsTests(SharedService shared)
     public async Task Programs_that_the_service_starts_have_none_of_its_secrets()
     {
         string postmaster = File.ReadLines(Path.Combine(shared.Service.Data, "postgres", "data", "postmaster.pid")).First();
-        Assert.DoesNotContain(ServiceProcess.AdminToken, await File.ReadAllTextAsync($"/proc/{postmaster}/environ", Rest.Cancellation), StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            ServiceProcess.AdminToken, await File.ReadAllTextAsync($"/proc/{postmaster}/environ", Rest.Cancellation),
+            StringComparison.Ordinal);
     }
 
     /// <summary>/proc/PID belongs to root when a process of another account is not dumpable (proc(5)).</summary>
@@ -33,7 +35,10 @@ public sealed class OwnDoorsTests(SharedService shared)
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Root starts it as somebody else.");
         string folder = Directory.CreateTempSubdirectory("webvm-doors-").FullName;
         File.SetUnixFileMode(folder, (UnixFileMode)Convert.ToInt32("777", 8));
-        var start = new ProcessStartInfo("setpriv", ["--reuid", "65534", "--regid", "65534", "--clear-groups", Path.Combine(AppContext.BaseDirectory, "webvm")]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            "setpriv", ["--reuid", "65534", "--regid", "65534", "--clear-groups", Path.Combine(
+                AppContext.BaseDirectory, "webvm")]) { RedirectStandardOutput = true,
+                RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = Path.Combine(folder, "data");
         start.Environment["WEBVM_LISTEN"] = "http://127.0.0.1:0";
         // It waits for the answer of nobody.
@@ -42,12 +47,16 @@ public sealed class OwnDoorsTests(SharedService shared)
         try
         {
             string lockFile = Path.Combine(folder, "data", "service.lock");
-            for (long began = Stopwatch.GetTimestamp(); !File.Exists(lockFile) && !service.HasExited && Stopwatch.GetElapsedTime(began) < Rest.Patience;)
+            for (long began = Stopwatch.GetTimestamp(); !File.Exists(lockFile) && !service.HasExited
+                && Stopwatch.GetElapsedTime(began) < Rest.Patience;)
             {
                 await Task.Delay(20, Rest.Cancellation);
             }
 
-            Assert.True(File.Exists(lockFile), service.HasExited ? await service.StandardError.ReadToEndAsync(Rest.Cancellation) : "It does not start.");
+            Assert.True(
+                File.Exists(lockFile), service.HasExited
+                    ? await service.StandardError.ReadToEndAsync(Rest.Cancellation)
+                    : "It does not start.");
             Assert.Equal(0u, FileIdentity.Of($"/proc/{service.Id}/environ")!.Value.Owner);
             Assert.Equal(0b110_000_000u, FileIdentity.Of(lockFile)!.Value.Mode);
             Assert.Equal(0b111_000_000u, FileIdentity.Of(Path.Combine(folder, "data"))!.Value.Mode);
@@ -65,12 +74,14 @@ public sealed class OwnDoorsTests(SharedService shared)
     {
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("private") });
         await shared.Client.GetStringAsync($"/api/v1/vms/{vm["id"]}/serial", Rest.Cancellation);
-        foreach (string folder in new[] { "run", "vms", "images", "keys" }.Select(name => Path.Combine(shared.Service.Data, name)).Where(Directory.Exists))
+        foreach (string folder in new[] { "run", "vms", "images", "keys" }.Select(name => Path.Combine(shared.Service.Data, name))
+            .Where(Directory.Exists))
         {
             Assert.Equal(0b111_000_000u, FileIdentity.Of(folder)!.Value.Mode);
         }
 
-        string journal = Path.Combine(shared.Service.Data, "vms", ((string)vm["id"]!).Replace("-", "", StringComparison.Ordinal), "serial.log");
+        string journal = Path.Combine(
+            shared.Service.Data, "vms", ((string)vm["id"]!).Replace("-", "", StringComparison.Ordinal), "serial.log");
         Assert.Equal(0b110_000_000u, FileIdentity.Of(journal)!.Value.Mode);
         await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}?wait=60");
     }
@@ -81,7 +92,8 @@ public sealed class OwnDoorsTests(SharedService shared)
     [InlineData("Host=database;Username=webvm;Password=secret", true)]
     [InlineData("host=database;pwd=secret", true)]
     [InlineData("postgres://webvm:secret@database/webvm", true)]
-    public void A_connection_string_is_a_secret_if_it_has_a_password(string connection, bool secret) => Assert.Equal(secret, SecretFiles.HasPassword(connection));
+    public void A_connection_string_is_a_secret_if_it_has_a_password(string connection, bool secret) =>
+        Assert.Equal(secret, SecretFiles.HasPassword(connection));
 
     [Fact]
     public async Task Secrets_come_from_files()
@@ -94,13 +106,15 @@ public sealed class OwnDoorsTests(SharedService shared)
             await File.WriteAllTextAsync(file, token + "\n", Rest.Cancellation);
             string credentials = Directory.CreateDirectory(Path.Combine(folder, "credentials")).FullName;
             await File.WriteAllTextAsync(Path.Combine(credentials, "webvm.admin-token"), "credential-" + token, Rest.Cancellation);
-            await using (var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_ADMIN_TOKEN"] = "", ["WEBVM_ADMIN_TOKEN_FILE"] = file, ["CREDENTIALS_DIRECTORY"] = credentials }))
+            await using (var service = await ServiceProcess.StartAsync(
+                settings: new() { ["WEBVM_ADMIN_TOKEN"] = "", ["WEBVM_ADMIN_TOKEN_FILE"] = file, ["CREDENTIALS_DIRECTORY"] = credentials }))
             {
                 Assert.Equal(HttpStatusCode.OK, await AskAsync(service, token));
                 Assert.Equal(HttpStatusCode.Unauthorized, await AskAsync(service, "credential-" + token));
             }
 
-            await using (var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_ADMIN_TOKEN"] = "", ["CREDENTIALS_DIRECTORY"] = credentials }))
+            await using (var service = await ServiceProcess.StartAsync(
+                settings: new() { ["WEBVM_ADMIN_TOKEN"] = "", ["CREDENTIALS_DIRECTORY"] = credentials }))
             {
                 Assert.Equal(HttpStatusCode.OK, await AskAsync(service, "credential-" + token));
                 Assert.DoesNotContain("stands in the service's environment", service.Output, StringComparison.Ordinal);

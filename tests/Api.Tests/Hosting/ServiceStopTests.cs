@@ -56,7 +56,8 @@ public sealed class ServiceStopTests
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string path = await StartIdleAsync(service);
         using var events = await service.Client.GetAsync("/api/v1/events", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
-        using var serial = await service.Client.GetAsync(path + "/serial?follow=true", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
+        using var serial = await service.Client.GetAsync(
+            path + "/serial?follow=true", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
         // The streams are ended in good order. Those that the host ended, after its half minute of patience, would be broken off.
         var ends = new[] { events, serial }.Select(stream => stream.Content.ReadAsStringAsync(Rest.Cancellation)).ToArray();
         await service.StopAsync();

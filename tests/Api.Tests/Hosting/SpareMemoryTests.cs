@@ -14,7 +14,8 @@ public sealed class SpareMemoryTests
     [InlineData(1, 64, true)]
     [InlineData(63, 1000, true)]
     [InlineData(64, 1000, false)]
-    public void It_is_given_back_when_there_is_much_and_nothing_is_under_way(long lately, long since, bool due) => Assert.Equal(due, SpareMemory.IsDue(lately * Mebibyte, since * Mebibyte));
+    public void It_is_given_back_when_there_is_much_and_nothing_is_under_way(long lately, long since, bool due) =>
+        Assert.Equal(due, SpareMemory.IsDue(lately * Mebibyte, since * Mebibyte));
 
     [Fact]
     public void What_is_not_used_any_more_is_found()

@@ -29,7 +29,8 @@ public sealed class StartTests(SharedService shared)
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
         try
         {
-            Assert.Contains(named, await FailAsync(new() { ["WEBVM_DATA"] = folder, [setting] = value }), StringComparison.OrdinalIgnoreCase);
+            Assert.Contains(
+                named, await FailAsync(new() { ["WEBVM_DATA"] = folder, [setting] = value }), StringComparison.OrdinalIgnoreCase);
         }
         finally
         {
@@ -45,7 +46,8 @@ public sealed class StartTests(SharedService shared)
         string folder = Directory.CreateTempSubdirectory("webvm-start-").FullName;
         try
         {
-            Dictionary<string, string> settings = new() { ["WEBVM_DATA"] = folder, ["WEBVM_LISTEN"] = "https://127.0.0.1:0", ["WEBVM_CERTIFICATE"] = file };
+            Dictionary<string, string> settings =
+                new() { ["WEBVM_DATA"] = folder, ["WEBVM_LISTEN"] = "https://127.0.0.1:0", ["WEBVM_CERTIFICATE"] = file };
             Assert.Contains("WEBVM_CERTIFICATE cannot be used", await FailAsync(settings), StringComparison.Ordinal);
         }
         finally
@@ -57,23 +59,35 @@ public sealed class StartTests(SharedService shared)
     [Fact]
     public async Task A_catalogue_that_cannot_be_read_and_a_variable_that_is_no_setting_are_told()
     {
-        await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images", ["WEBVM_LISTN"] = "http://127.0.0.1:1", ["WEBVM_ISOLATION"] = "", ["WEBVM_MONITOR_USERS"] = "" });
+        await using var service = await ServiceProcess.StartAsync(
+            settings: new() { ["WEBVM_CATALOGUE"] = "/nowhere/images", ["WEBVM_LISTN"] = "http://127.0.0.1:1", ["WEBVM_ISOLATION"] = "",
+                ["WEBVM_MONITOR_USERS"] = "" });
         Assert.Contains("Built-in images are not offered (WEBVM_CATALOGUE)", service.Log, StringComparison.Ordinal);
         Assert.Contains("WEBVM_LISTN is no setting of WebVm", service.Log, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Settings_are_known_however_their_words_are_divided() =>
-        Assert.Equal(["WEBVM_IMAGES_FOLDER", "WEBVM_LISTN", "WEBVM_X"], UnknownSettings.Among(["WEBVM_X", "WEBVM_LISTN", "WEBVM_LISTEN", "WEBVM_KEEP_EVENTS_DAYS", "WEBVM_KEEPEVENTS_DAYS", "WEBVM_ROOT", "WEBVM_IMAGES_FOLDER", "PATH"]));
+        Assert.Equal(
+            ["WEBVM_IMAGES_FOLDER", "WEBVM_LISTN", "WEBVM_X"],
+            UnknownSettings.Among(
+                ["WEBVM_X", "WEBVM_LISTN", "WEBVM_LISTEN", "WEBVM_KEEP_EVENTS_DAYS", "WEBVM_KEEPEVENTS_DAYS", "WEBVM_ROOT",
+                    "WEBVM_IMAGES_FOLDER", "PATH"]));
 
     /// <summary>The log and --help lead there.</summary>
     [Fact]
     public async Task Every_setting_stands_in_the_readme()
     {
-        string[] table = [.. (await File.ReadAllLinesAsync(Path.Combine(Checkout.Source(), "README.md"), Rest.Cancellation)).Where(line => line.StartsWith('|'))];
-        string[] named = [.. table.SelectMany(line => line.Split('`').Where(word => word.StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal))).Select(UnknownSettings.SettingOf)];
+        string[] table = [.. (await File.ReadAllLinesAsync(Path.Combine(Checkout.Source(), "README.md"), Rest.Cancellation)).Where(
+            line => line.StartsWith('|'))];
+        string[] named = [.. table.SelectMany(
+            line => line.Split('`').Where(word => word.StartsWith(UnknownSettings.Prefix, StringComparison.Ordinal)))
+                .Select(UnknownSettings.SettingOf)];
         string[] missing = [.. typeof(ServiceOptions).GetProperties().Where(property => property.CanWrite).Select(property => property.Name)
-            .Where(name => !named.Any(given => given.EndsWith('…') ? name.StartsWith(given.TrimEnd('…'), StringComparison.OrdinalIgnoreCase) : given.Equals(name, StringComparison.OrdinalIgnoreCase)))];
+            .Where(name => !named.Any(
+                given => given.EndsWith('…')
+                    ? name.StartsWith(given.TrimEnd('…'), StringComparison.OrdinalIgnoreCase)
+                    : given.Equals(name, StringComparison.OrdinalIgnoreCase)))];
         Assert.Empty(missing);
     }
 
@@ -116,7 +130,8 @@ public sealed class StartTests(SharedService shared)
         File.SetUnixFileMode(folder, (UnixFileMode)Convert.ToInt32("755", 8));
         string name = Path.Combine(folder, "service.lock");
         await File.WriteAllTextAsync(name, "", Rest.Cancellation);
-        using var stranger = Process.Start("setpriv", ["--reuid", "65534", "--regid", "65534", "--clear-groups", "flock", name, "sleep", "600"])!;
+        using var stranger = Process.Start(
+            "setpriv", ["--reuid", "65534", "--regid", "65534", "--clear-groups", "flock", name, "sleep", "600"])!;
         try
         {
             while (!CheckedFile.IsLocked(name))
@@ -163,7 +178,10 @@ public sealed class StartTests(SharedService shared)
         try
         {
             string database = Databases.Of(shared.Service).ConnectionString;
-            Assert.Contains("drives the machines", await FailAsync(new() { ["WEBVM_DATA"] = folder, ["WEBVM_DATABASE"] = database, ["WEBVM_LISTEN"] = "http://127.0.0.1:0" }), StringComparison.Ordinal);
+            Assert.Contains(
+                "drives the machines", await FailAsync(
+                    new() { ["WEBVM_DATA"] = folder, ["WEBVM_DATABASE"] = database, ["WEBVM_LISTEN"] = "http://127.0.0.1:0" }),
+                StringComparison.Ordinal);
             Assert.True(await shared.Client.GetAsync("/health/ready", Rest.Cancellation) is { IsSuccessStatusCode: true });
         }
         finally
@@ -175,7 +193,8 @@ public sealed class StartTests(SharedService shared)
     /// <summary>Runs the service to its failure. Returns the one line that it says.</summary>
     private static async Task<string> FailAsync(Dictionary<string, string> settings)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in settings)
         {
             start.Environment[name] = value;
@@ -193,7 +212,8 @@ public sealed class StartTests(SharedService shared)
     }
 
     private static string[] OpenFilesOfMachines(ServiceProcess service) =>
-        [.. Directory.GetFiles($"/proc/{service.ProcessId}/fd").Select(Target).Where(file => file.StartsWith(Path.Combine(service.Data, "vms") + "/", StringComparison.Ordinal))];
+        [.. Directory.GetFiles($"/proc/{service.ProcessId}/fd").Select(Target)
+            .Where(file => file.StartsWith(Path.Combine(service.Data, "vms") + "/", StringComparison.Ordinal))];
 
     private static string Target(string descriptor)
     {

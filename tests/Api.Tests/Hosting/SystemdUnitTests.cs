@@ -8,7 +8,8 @@ namespace WebVm.Api.Tests.Hosting;
 public sealed partial class SystemdUnitTests
 {
     private static readonly string s_root = Checkout.Source();
-    private static readonly Dictionary<string, string[]> s_sets = File.ReadLines(Path.Combine(s_root, "tests", "Api.Tests", "systemd-252-system-call-sets.txt"))
+    private static readonly Dictionary<string, string[]> s_sets =
+        File.ReadLines(Path.Combine(s_root, "tests", "Api.Tests", "systemd-252-system-call-sets.txt"))
         .Where(line => line.StartsWith('@')).Select(line => line.Split(' ')).ToDictionary(words => words[0], words => words[1..]);
 
     [Fact]
@@ -16,7 +17,8 @@ public sealed partial class SystemdUnitTests
     {
         var allowed = Allowed();
         var wanted = Directory.GetFiles(Path.Combine(s_root, "src", "Vmm", "Confinement"), "*.cs", SearchOption.AllDirectories)
-            .SelectMany(file => Call().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value)).ToHashSet(StringComparer.Ordinal);
+            .SelectMany(file => Call().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value))
+                .ToHashSet(StringComparer.Ordinal);
         Assert.Superset(new HashSet<string> { "clone", "pivot_root", "landlock_restrict_self", "seccomp", "execveat" }, wanted);
         Assert.Empty(wanted.Except(allowed).Order(StringComparer.Ordinal));
     }
@@ -30,7 +32,9 @@ public sealed partial class SystemdUnitTests
     [InlineData("uts")]
     public void Every_namespace_of_a_monitor_is_allowed(string kind) => Assert.Contains(kind, Settings("RestrictNamespaces"));
 
-    /// <summary>ProtectHostname= refuses sethostname(2), PrivateUsers= a user namespace's map; a monitor's code is made at run time.</summary>
+    /// <summary>
+    /// ProtectHostname= refuses sethostname(2), PrivateUsers= a user namespace's map; a monitor's code is made at run time.
+    /// </summary>
     [Theory]
     [InlineData("ProtectHostname")]
     [InlineData("PrivateUsers")]
@@ -44,17 +48,23 @@ public sealed partial class SystemdUnitTests
         Assert.Equal(["yes"], Settings("NoNewPrivileges"));
         Assert.Equal(["0077"], Settings("UMask"));
         var allowed = Allowed();
-        Assert.Empty(allowed.Intersect(["ptrace", "process_vm_readv", "process_vm_writev", "init_module", "bpf", "perf_event_open", "kexec_load", "reboot", "swapon", "open_by_handle_at"]));
+        Assert.Empty(
+            allowed.Intersect(
+                ["ptrace", "process_vm_readv", "process_vm_writev", "init_module", "bpf", "perf_event_open", "kexec_load", "reboot",
+                    "swapon", "open_by_handle_at"]));
     }
 
     [Fact]
     public async Task The_sets_are_those_of_systemd_252()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/systemd-analyze"), "systemd is not installed here.");
-        Assert.SkipUnless((await RunAsync("--version")).StartsWith("systemd 252 ", StringComparison.Ordinal), "Another systemd is installed here.");
+        Assert.SkipUnless(
+            (await RunAsync("--version")).StartsWith("systemd 252 ", StringComparison.Ordinal), "Another systemd is installed here.");
         foreach (var (set, calls) in s_sets)
         {
-            var printed = (await RunAsync("syscall-filter", set)).Split('\n').Where(line => line.StartsWith("    ", StringComparison.Ordinal)).Select(line => line.Trim()).Where(line => !line.StartsWith('#'));
+            var printed =
+                (await RunAsync("syscall-filter", set)).Split('\n').Where(line => line.StartsWith("    ", StringComparison.Ordinal))
+                    .Select(line => line.Trim()).Where(line => !line.StartsWith('#'));
             Assert.Equal(printed, calls);
         }
     }
@@ -82,7 +92,8 @@ public sealed partial class SystemdUnitTests
     [Fact]
     public void No_folder_of_users_gets_user_namespaces_by_the_profile_for_app_armor()
     {
-        string profile = File.ReadLines(Path.Combine(s_root, "scripts", "webvm.apparmor")).Single(line => line.StartsWith("profile ", StringComparison.Ordinal));
+        string profile = File.ReadLines(Path.Combine(s_root, "scripts", "webvm.apparmor"))
+            .Single(line => line.StartsWith("profile ", StringComparison.Ordinal));
         Assert.Equal("/opt/webvm/monitors/*/webvm-vmm", profile.Split(' ')[2]);
     }
 

@@ -23,7 +23,8 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     public async Task A_renewed_certificate_is_served_without_a_restart_and_a_broken_one_never()
     {
         await File.WriteAllTextAsync(secure.Certificate.File, "nonsense", Rest.Cancellation);
-        await secure.UntilAsync(() => Task.FromResult(secure.Service.Output.Contains("the old one is still served", StringComparison.Ordinal)));
+        await secure.UntilAsync(
+            () => Task.FromResult(secure.Service.Output.Contains("the old one is still served", StringComparison.Ordinal)));
         secure.Certificate.Issue();
         await secure.UntilAsync(async () => await secure.ServedAsync() == secure.Certificate.SerialNumber);
     }
@@ -38,7 +39,9 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
         using var signedIn = await client.PostAsync("/api/v1/session", JsonContent.Create(new { name, password }), Rest.Cancellation);
         Assert.Equal(HttpStatusCode.OK, signedIn.StatusCode);
         using var page = await client.GetAsync("/sign-in", Rest.Cancellation);
-        string[] cookies = [.. signedIn.Headers.GetValues("Set-Cookie"), .. page.Headers.TryGetValues("Set-Cookie", out var more) ? more : []];
+        string[] cookies = [.. signedIn.Headers.GetValues("Set-Cookie"), .. page.Headers.TryGetValues("Set-Cookie", out var more)
+            ? more
+            : []];
         Assert.NotEmpty(cookies);
         Assert.All(cookies, cookie => Assert.Contains("secure", cookie, StringComparison.OrdinalIgnoreCase));
     }
@@ -61,7 +64,9 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     {
         using var client = secure.Connect();
         client.DefaultRequestHeaders.Authorization = secure.Service.Client.DefaultRequestHeaders.Authorization;
-        var (status, _, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, ("Origin", $"{scheme}://{secure.Service.SecureAddress.Authority}"));
+        var (status, _, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() },
+            ("Origin", $"{scheme}://{secure.Service.SecureAddress.Authority}"));
         Assert.Equal(expected, status);
     }
 
@@ -69,7 +74,8 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
     [InlineData(Client)]
     [InlineData("198.51.100.1, " + Client)]
     [InlineData("198.51.100.1, " + Client + ", 127.0.0.1")]
-    public async Task A_trusted_proxy_says_where_requests_come_from(string forwarded) => Assert.Equal(Client, await AuditedAsync(secure.Service.Client, forwarded));
+    public async Task A_trusted_proxy_says_where_requests_come_from(string forwarded) =>
+        Assert.Equal(Client, await AuditedAsync(secure.Service.Client, forwarded));
 
     [Fact]
     public async Task Nobody_else_says_where_requests_come_from() => Assert.Equal("127.0.0.1", await AuditedAsync(shared.Client, Client));
@@ -80,7 +86,8 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
         string name = Rest.NewName("user");
         const string password = "correct horse battery staple";
         await secure.Service.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password });
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(secure.Service.Address, "/api/v1/session")) { Content = JsonContent.Create(new { name, password }) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, new Uri(secure.Service.Address, "/api/v1/session")) { Content = JsonContent.Create(new { name, password }) };
         request.Headers.Add("X-Forwarded-Proto", "https");
         request.Headers.Add("X-Forwarded-For", Client);
         using var client = new HttpClient();
@@ -95,7 +102,9 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
         var (status, _, _) = await client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm["id"]}", null, ("X-Forwarded-For", forwarded));
         Assert.Equal(HttpStatusCode.Accepted, status);
         var (_, audit, _) = await client.SendAsync(HttpMethod.Get, "/api/v1/audit?limit=200");
-        return (string)Assert.Single(audit!["items"]!.AsArray(), entry => ((string)entry!["target"]!).EndsWith((string)vm["id"]!, StringComparison.Ordinal))!["address"]!;
+        return (string)Assert.Single(
+            audit!["items"]!.AsArray(), entry => ((string)entry!["target"]!).EndsWith(
+                (string)vm["id"]!, StringComparison.Ordinal))!["address"]!;
     }
 
     /// <summary>A service with a certificate that believes the proxies of its own host.</summary>
@@ -124,7 +133,8 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
         public HttpClient Connect(Action<X509Certificate2>? seen = null)
         {
             var handler = new SocketsHttpHandler();
-            handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+            handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust,
+                RevocationMode = X509RevocationMode.NoCheck };
             handler.SslOptions.CertificateChainPolicy.CustomTrustStore.Add(Certificate.Root);
             handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
             {
@@ -148,7 +158,8 @@ public sealed class TlsTests(TlsTests.SecureService secure, SharedService shared
             long began = System.Diagnostics.Stopwatch.GetTimestamp();
             do
             {
-                Assert.True(System.Diagnostics.Stopwatch.GetElapsedTime(began) < Patience, $"The certificate was not taken up:\n{Service.Output}");
+                Assert.True(
+                    System.Diagnostics.Stopwatch.GetElapsedTime(began) < Patience, $"The certificate was not taken up:\n{Service.Output}");
                 await ServedAsync();
                 await Task.Delay(200, Rest.Cancellation);
             }

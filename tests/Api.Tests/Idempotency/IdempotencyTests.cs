@@ -33,11 +33,15 @@ public sealed class IdempotencyTests(SharedService shared)
     {
         string name = Rest.NewName();
         var key = ("Idempotency-Key", Guid.NewGuid().ToString());
-        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key)));
+        var answers = await Task.WhenAll(
+            Enumerable.Range(0, 12).Select(_ => shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name }, key)));
         // Whoever does not get the answer is told that it is being given.
         Assert.All(answers, answer => Assert.True(answer.Status is HttpStatusCode.Created or HttpStatusCode.Conflict));
-        Assert.All(answers.Where(answer => answer.Status == HttpStatusCode.Conflict), answer => Assert.EndsWith(":conflict", (string)answer.Body!["type"]!, StringComparison.Ordinal));
-        Assert.Single(answers.Where(answer => answer.Status == HttpStatusCode.Created).Select(answer => (string)answer.Body!["id"]!).Distinct());
+        Assert.All(
+            answers.Where(answer => answer.Status == HttpStatusCode.Conflict),
+            answer => Assert.EndsWith(":conflict", (string)answer.Body!["type"]!, StringComparison.Ordinal));
+        Assert.Single(
+            answers.Where(answer => answer.Status == HttpStatusCode.Created).Select(answer => (string)answer.Body!["id"]!).Distinct());
     }
 
     [Fact]
@@ -49,7 +53,8 @@ public sealed class IdempotencyTests(SharedService shared)
         Assert.Equal(HttpStatusCode.Conflict, (await PostAsync(shared.Client, name, key)).Status);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, (await PostAsync(shared.Client, Rest.NewName(), key)).Status);
         var longAgo = DateTimeOffset.UtcNow - IdempotencyFilter.LongestAnswer - TimeSpan.FromSeconds(1);
-        await database.Idempotency.Where(record => record.Key == key).ExecuteUpdateAsync(set => set.SetProperty(record => record.CreatedAt, longAgo), Rest.Cancellation);
+        await database.Idempotency.Where(record => record.Key == key)
+            .ExecuteUpdateAsync(set => set.SetProperty(record => record.CreatedAt, longAgo), Rest.Cancellation);
         Assert.Equal(HttpStatusCode.Created, (await PostAsync(shared.Client, name, key)).Status);
     }
 
@@ -78,7 +83,9 @@ public sealed class IdempotencyTests(SharedService shared)
         string key = Guid.NewGuid().ToString();
         for (int i = 0; i < 2; i++)
         {
-            Assert.Equal(HttpStatusCode.Created, (await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", body, ("Idempotency-Key", key))).Status);
+            Assert.Equal(
+                HttpStatusCode.Created, (await shared.Client.SendAsync(
+                    HttpMethod.Post, "/api/v1/users", body, ("Idempotency-Key", key))).Status);
         }
 
         await using var database = Databases.Of(shared.Service).CreateDbContext();
@@ -89,7 +96,8 @@ public sealed class IdempotencyTests(SharedService shared)
         Assert.DoesNotContain(Password, Encoding.UTF8.GetString(kept.Body!), StringComparison.Ordinal);
     }
 
-    private static Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> PostAsync(HttpClient client, string name, string key) =>
+    private static Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> PostAsync(HttpClient client,
+        string name, string key) =>
         client.SendAsync(HttpMethod.Post, "/api/v1/vms", $$"""{"name":"{{name}}"}""", ("Idempotency-Key", key));
 
     /// <summary>What a service leaves that is killed while it answers.</summary>
@@ -99,7 +107,8 @@ public sealed class IdempotencyTests(SharedService shared)
         var made = await PostAsync(client, name, key);
         await client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{made.Body!["id"]}?wait=30");
         await database.Set<IdempotencyRecord>().Where(record => record.Key == key).ExecuteUpdateAsync(
-            set => set.SetProperty(record => record.Status, (int?)null).SetProperty(record => record.CreatedAt, DateTimeOffset.UtcNow), Rest.Cancellation);
+            set => set.SetProperty(record => record.Status, (int?)null).SetProperty(record => record.CreatedAt, DateTimeOffset.UtcNow),
+            Rest.Cancellation);
         return key;
     }
 }

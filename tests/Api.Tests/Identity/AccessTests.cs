@@ -28,7 +28,8 @@ public sealed class AccessTests(SharedService shared)
 
         Assert.True(walked > 25, $"Only {walked} endpoints were found.");
         Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.SendAsync(HttpMethod.Get, "/metrics")).Status);
-        Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.SendAsync(HttpMethod.Post, "/hubs/console/negotiate?negotiateVersion=1")).Status);
+        Assert.Equal(
+            HttpStatusCode.Unauthorized, (await stranger.SendAsync(HttpMethod.Post, "/hubs/console/negotiate?negotiateVersion=1")).Status);
     }
 
     [Fact]
@@ -36,9 +37,11 @@ public sealed class AccessTests(SharedService shared)
     {
         var (reader, _) = await shared.Service.WithTokenAsync(shared.Client, new[] { "vms:read" });
         Assert.Equal(HttpStatusCode.OK, (await reader.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
-        Assert.Equal(HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
         Assert.Equal(HttpStatusCode.Forbidden, (await reader.SendAsync(HttpMethod.Get, "/api/v1/users")).Status);
-        var (status, problem, _) = await reader.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = "more", scopes = new[] { "vms:write" } });
+        var (status, problem, _) = await reader.SendAsync(
+            HttpMethod.Post, "/api/v1/tokens", new { name = "more", scopes = new[] { "vms:write" } });
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
         Assert.Equal(["/scopes/0"], Rest.Pointers(problem));
     }
@@ -56,12 +59,14 @@ public sealed class AccessTests(SharedService shared)
     [Fact]
     public async Task An_expired_token_is_refused()
     {
-        var (_, token, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), expiresAt = DateTimeOffset.UtcNow.AddHours(1) });
+        var (_, token, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), expiresAt = DateTimeOffset.UtcNow.AddHours(1) });
         using var client = shared.Service.Bearer((string)token!["token"]!);
         Assert.Equal(HttpStatusCode.OK, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
         var id = (Guid)token["id"]!;
         await using var database = Databases.Of(shared.Service).CreateDbContext();
-        await database.Database.ExecuteSqlAsync($"UPDATE tokens SET expires_at = now() - interval '1 second' WHERE id = {id}", Rest.Cancellation);
+        await database.Database.ExecuteSqlAsync(
+            $"UPDATE tokens SET expires_at = now() - interval '1 second' WHERE id = {id}", Rest.Cancellation);
         Assert.Equal(HttpStatusCode.Unauthorized, (await client.SendAsync(HttpMethod.Get, "/api/v1/session")).Status);
     }
 
@@ -81,11 +86,15 @@ public sealed class AccessTests(SharedService shared)
         string name = Rest.NewName("user");
         const string password = "correct horse battery staple";
         var (_, user, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password });
-        using var browser = new HttpClient(new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
-        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" })).Status);
+        using var browser = new HttpClient(
+            new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
+        Assert.Equal(
+            HttpStatusCode.Unauthorized, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" })).Status);
         Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password })).Status);
         Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
-        Assert.Equal(HttpStatusCode.Forbidden, (await browser.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await browser.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
         Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Delete, "/api/v1/session")).Status);
         Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Get, "/api/v1/vms")).Status);
         Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{user!["id"]}")).Status);
@@ -98,7 +107,9 @@ public sealed class AccessTests(SharedService shared)
     {
         var (status, _, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, (header, value));
         Assert.Equal(HttpStatusCode.Forbidden, status);
-        var own = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() }, ("Origin", shared.Service.Address.GetLeftPart(UriPartial.Authority)));
+        var own = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() },
+            ("Origin", shared.Service.Address.GetLeftPart(UriPartial.Authority)));
         Assert.Equal(HttpStatusCode.Created, own.Status);
     }
 
@@ -129,7 +140,8 @@ public sealed class AccessTests(SharedService shared)
         string name = Rest.NewName("user");
         const string password = "correct horse battery staple";
         var (_, user, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "admin", password });
-        using var browser = new HttpClient(new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
+        using var browser = new HttpClient(
+            new HttpClientHandler { CookieContainer = new CookieContainer() }) { BaseAddress = shared.Service.Address };
         Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password })).Status);
         int walked = 0;
         foreach (var (method, path) in await EndpointsAsync())
@@ -139,10 +151,13 @@ public sealed class AccessTests(SharedService shared)
                 continue;
             }
 
-            foreach (var header in new[] { ("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site") })
+            foreach (var header in new[] { ("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site"),
+                ("Sec-Fetch-Site", "same-site") })
             {
                 var (status, problem, _) = await browser.SendAsync(HttpMethod.Parse(method), path, null, header);
-                Assert.True(status == HttpStatusCode.Forbidden && (string)problem!["title"]! == "Cross-site request refused", $"{method} {path} with {header} answered {(int)status}.");
+                Assert.True(
+                    status == HttpStatusCode.Forbidden && (string)problem!["title"]! == "Cross-site request refused",
+                    $"{method} {path} with {header} answered {(int)status}.");
             }
 
             walked++;
@@ -165,7 +180,8 @@ public sealed class AccessTests(SharedService shared)
             foreach (var (method, _) in methods!.AsObject().Where(entry => entry.Value?["requestBody"] is not null))
             {
                 var (status, _, _) = await client.SendAsync(HttpMethod.Parse(method), Concrete(path), large);
-                Assert.True(status == HttpStatusCode.RequestEntityTooLarge, $"{method} {path} answered {(int)status} to more than a mebibyte.");
+                Assert.True(
+                    status == HttpStatusCode.RequestEntityTooLarge, $"{method} {path} answered {(int)status} to more than a mebibyte.");
                 walked++;
             }
         }
@@ -180,7 +196,8 @@ public sealed class AccessTests(SharedService shared)
     [InlineData("/api/v1/tokens", "{}")]
     public async Task No_name_reaches_a_log_a_path_or_a_header_that_is_more_than_a_name(string path, string rest)
     {
-        foreach (string name in new[] { "a\nwarn: forged", "a\r\nSet-Cookie: x=y", "../../etc/passwd", "a/b", "<script>", "\u001b]0;title\u0007", "a\";filename=x", ".hidden", "a\u202eb", "a\n" })
+        foreach (string name in new[] { "a\nwarn: forged", "a\r\nSet-Cookie: x=y", "../../etc/passwd", "a/b", "<script>",
+            "\u001b]0;title\u0007", "a\";filename=x", ".hidden", "a\u202eb", "a\n" })
         {
             var body = System.Text.Json.Nodes.JsonNode.Parse(rest)!;
             body["name"] = name;
@@ -198,16 +215,20 @@ public sealed class AccessTests(SharedService shared)
         var (_, users, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
         var admin = users!["items"]!.AsArray().Single(user => (string)user!["role"]! == "admin");
         Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/users/{admin!["id"]}")).Status);
-        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/users/{admin["id"]}", new { role = "viewer" })).Status);
+        Assert.Equal(
+            HttpStatusCode.Conflict, (await shared.Client.SendAsync(
+                HttpMethod.Patch, $"/api/v1/users/{admin["id"]}", new { role = "viewer" })).Status);
     }
 
     private static string Concrete(string path) =>
-        path.Replace("{id}", Guid.Empty.ToString(), StringComparison.Ordinal).Replace("{snapshot}", Guid.Empty.ToString(), StringComparison.Ordinal);
+        path.Replace("{id}", Guid.Empty.ToString(), StringComparison.Ordinal)
+            .Replace("{snapshot}", Guid.Empty.ToString(), StringComparison.Ordinal);
 
     /// <summary>Every method and path that the API describes.</summary>
     private async Task<List<(string Method, string Path)>> EndpointsAsync()
     {
         var (_, document, _) = await shared.Client.SendAsync(HttpMethod.Get, "/openapi/v1.json");
-        return [.. document!["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject(), (path, method) => (method.Key.ToUpperInvariant(), Concrete(path.Key)))];
+        return [.. document!["paths"]!.AsObject()
+            .SelectMany(path => path.Value!.AsObject(), (path, method) => (method.Key.ToUpperInvariant(), Concrete(path.Key)))];
     }
 }

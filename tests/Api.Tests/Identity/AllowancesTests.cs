@@ -95,7 +95,9 @@ public sealed class AllowancesTests
         using var limits = new GuessLimits(_time);
         using var hold = new ManualResetEventSlim();
         // As many as may look at once hold on; the others wait until no more may.
-        var strangers = Enumerable.Range(0, 64 + Environment.ProcessorCount).Select(_ => Task.Run(() => limits.InTurnAsync(false, () => hold.Wait(Rest.Patience), Rest.Cancellation))).ToArray();
+        var strangers =
+            Enumerable.Range(0, 64 + Environment.ProcessorCount)
+                .Select(_ => Task.Run(() => limits.InTurnAsync(false, () => hold.Wait(Rest.Patience), Rest.Cancellation))).ToArray();
         var first = await Task.WhenAny(strangers);
         Assert.Null(await first);
         var known = limits.InTurnAsync(true, () => true, Rest.Cancellation);

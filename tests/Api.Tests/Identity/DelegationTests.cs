@@ -17,7 +17,8 @@ public sealed class DelegationTests(SharedService shared)
     {
         var end = DateTimeOffset.UtcNow.AddHours(1);
         var (parent, _) = await Service.WithTokenAsync(shared.Client, expiresAt: end);
-        var (_, problem, _) = await parent.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = "longer", expiresAt = end.AddSeconds(1) });
+        var (_, problem, _) = await parent.SendAsync(
+            HttpMethod.Post, "/api/v1/tokens", new { name = "longer", expiresAt = end.AddSeconds(1) });
         Assert.Equal(["/expiresAt"], Rest.Pointers(problem));
         var (child, unsaid) = await Service.WithTokenAsync(parent);
         Assert.Equal(end.ToUnixTimeMilliseconds(), ((DateTimeOffset)unsaid["expiresAt"]!).ToUnixTimeMilliseconds());
@@ -70,10 +71,13 @@ public sealed class DelegationTests(SharedService shared)
         var (_, viewer) = await Service.AddUserAsync("viewer");
         foreach (string role in new[] { "viewer", "operator", "admin" })
         {
-            Assert.Equal(HttpStatusCode.Forbidden, (await admin.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName(), role, password = Accounts.Password })).Status);
+            Assert.Equal(
+                HttpStatusCode.Forbidden, (await admin.SendAsync(
+                    HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName(), role, password = Accounts.Password })).Status);
         }
 
-        foreach (object more in new object[] { new { role = "operator" }, new { role = "admin" }, new { password = Accounts.Password }, new { role = "viewer", password = Accounts.Password } })
+        foreach (object more in new object[] { new { role = "operator" }, new { role = "admin" }, new { password = Accounts.Password },
+            new { role = "viewer", password = Accounts.Password } })
         {
             Assert.Equal(HttpStatusCode.Forbidden, (await admin.SendAsync(HttpMethod.Patch, viewer, more)).Status);
         }
@@ -91,8 +95,11 @@ public sealed class DelegationTests(SharedService shared)
     {
         var (brief, _) = await Service.WithTokenAsync(shared.Client, Scopes.All, DateTimeOffset.UtcNow.AddHours(1));
         var (_, viewer) = await Service.AddUserAsync("viewer");
-        Assert.Equal(HttpStatusCode.Forbidden, (await brief.SendAsync(HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName(), role = "viewer", password = Accounts.Password })).Status);
-        Assert.Equal(HttpStatusCode.Forbidden, (await brief.SendAsync(HttpMethod.Patch, viewer, new { password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await brief.SendAsync(
+                HttpMethod.Post, "/api/v1/users", new { name = Rest.NewName(), role = "viewer", password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await brief.SendAsync(HttpMethod.Patch, viewer, new { password = Accounts.Password })).Status);
         Assert.Equal(HttpStatusCode.Forbidden, (await brief.SendAsync(HttpMethod.Patch, viewer, new { role = "admin" })).Status);
         var (lasting, _) = await Service.WithTokenAsync(shared.Client, Scopes.All);
         Assert.Equal(HttpStatusCode.OK, (await lasting.SendAsync(HttpMethod.Patch, viewer, new { role = "operator" })).Status);
@@ -103,8 +110,12 @@ public sealed class DelegationTests(SharedService shared)
     {
         // What the preset token makes belongs to the first administrator, who came by the link.
         var (keeper, _) = await Service.WithTokenAsync(shared.Client, new[] { Scopes.Account });
-        Assert.Equal(HttpStatusCode.Forbidden, (await keeper.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = Accounts.Password })).Status);
-        Assert.Equal(HttpStatusCode.Conflict, (await shared.Client.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await keeper.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.Conflict, (await shared.Client.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { password = Accounts.Password })).Status);
     }
 
     [Theory]
@@ -112,7 +123,8 @@ public sealed class DelegationTests(SharedService shared)
     [InlineData("anonymous")]
     public async Task No_user_has_a_name_under_which_somebody_else_acts(string name)
     {
-        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = Accounts.Password });
+        var (status, problem, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = Accounts.Password });
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
         Assert.Equal(["/name"], Rest.Pointers(problem));
     }
@@ -122,5 +134,6 @@ public sealed class DelegationTests(SharedService shared)
     private static async Task<IEnumerable<string>> SeenAsync(HttpClient client) =>
         (await client.SendAsync(HttpMethod.Get, "/api/v1/tokens")).Body!["items"]!.AsArray().Select(token => (string)token!["id"]!).Order();
 
-    private static async Task<HttpStatusCode> RevokeAsync(HttpClient client, JsonNode token) => (await client.SendAsync(HttpMethod.Delete, $"/api/v1/tokens/{token["id"]}")).Status;
+    private static async Task<HttpStatusCode> RevokeAsync(HttpClient client, JsonNode token) =>
+        (await client.SendAsync(HttpMethod.Delete, $"/api/v1/tokens/{token["id"]}")).Status;
 }

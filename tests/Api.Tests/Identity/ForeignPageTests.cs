@@ -11,13 +11,18 @@ public sealed class ForeignPageTests
     [Fact]
     public async Task Only_origins_that_the_setting_names_may_use_the_API_and_only_by_token()
     {
-        await using var service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_CORS_ORIGINS"] = $"{Tools}; http://localhost:3000" });
+        await using var service = await ServiceProcess.StartAsync(
+            settings: new(Guests.Settings()) { ["WEBVM_CORS_ORIGINS"] = $"{Tools}; http://localhost:3000" });
         foreach (string origin in new[] { Tools, "http://localhost:3000" })
         {
-            using var preflight = await SendAsync(service, HttpMethod.Options, ("Origin", origin), ("Access-Control-Request-Method", "PATCH"), ("Access-Control-Request-Headers", "authorization,if-match"));
+            using var preflight = await SendAsync(
+                service, HttpMethod.Options, ("Origin", origin), ("Access-Control-Request-Method", "PATCH"),
+                ("Access-Control-Request-Headers", "authorization,if-match"));
             Assert.Equal([origin], preflight.Headers.GetValues("Access-Control-Allow-Origin"));
             Assert.False(preflight.Headers.Contains("Access-Control-Allow-Credentials"));
-            var (status, _, headers) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName("foreign") }, ("Origin", origin), ("Sec-Fetch-Site", "cross-site"));
+            var (status, _, headers) = await service.Client.SendAsync(
+                HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName("foreign") }, ("Origin", origin),
+                ("Sec-Fetch-Site", "cross-site"));
             Assert.Equal(HttpStatusCode.Created, status);
             Assert.Contains("ETag", headers.GetValues("Access-Control-Expose-Headers").Single(), StringComparison.Ordinal);
         }
@@ -26,19 +31,26 @@ public sealed class ForeignPageTests
         var (refused, _, why) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", "{}", ("Origin", Tools));
         Assert.Equal((HttpStatusCode.UnprocessableEntity, Tools), (refused, why.GetValues("Access-Control-Allow-Origin").Single()));
 
-        foreach (string origin in new[] { "https://tools.example.evil.example", "http://tools.example", "https://tools.example:444", "null" })
+        foreach (string origin in new[] { "https://tools.example.evil.example", "http://tools.example", "https://tools.example:444",
+            "null" })
         {
-            using var preflight = await SendAsync(service, HttpMethod.Options, ("Origin", origin), ("Access-Control-Request-Method", "GET"));
+            using var preflight = await SendAsync(
+                service, HttpMethod.Options, ("Origin", origin), ("Access-Control-Request-Method", "GET"));
             Assert.False(preflight.Headers.Contains("Access-Control-Allow-Origin"));
-            Assert.Equal(HttpStatusCode.Forbidden, (await service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = "x" }, ("Origin", origin))).Status);
+            Assert.Equal(
+                HttpStatusCode.Forbidden, (await service.Client.SendAsync(
+                    HttpMethod.Post, "/api/v1/vms", new { name = "x" }, ("Origin", origin))).Status);
         }
 
         // What a browser would add by itself is not enough.
         using var browser = new HttpClient { BaseAddress = service.Address };
-        Assert.Equal(HttpStatusCode.Forbidden, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "admin", password = "x" }, ("Origin", Tools))).Status);
+        Assert.Equal(
+            HttpStatusCode.Forbidden, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name = "admin", password = "x" }, ("Origin", Tools))).Status);
     }
 
-    private static Task<HttpResponseMessage> SendAsync(ServiceProcess service, HttpMethod method, params (string Name, string Value)[] headers)
+    private static Task<HttpResponseMessage> SendAsync(
+        ServiceProcess service, HttpMethod method, params (string Name, string Value)[] headers)
     {
         var request = new HttpRequestMessage(method, "/api/v1/vms");
         foreach (var (name, value) in headers)

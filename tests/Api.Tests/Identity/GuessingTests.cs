@@ -27,7 +27,9 @@ public sealed class GuessingTests : IAsyncLifetime
         answers = await Task.WhenAll(Enumerable.Range(1, 60).Select(i => SignInAsync($"127.0.1.{i}", name)));
         Assert.DoesNotContain(HttpStatusCode.OK, answers);
         // The browser that is known signs in all the same, and a new one from an address that did not guess.
-        Assert.Equal(HttpStatusCode.OK, (await owner.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await owner.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
         Assert.Equal(HttpStatusCode.OK, await SignInAsync("127.0.2.1", name, Accounts.Password));
     }
 
@@ -37,10 +39,14 @@ public sealed class GuessingTests : IAsyncLifetime
         var (name, _) = await _service.AddUserAsync("viewer");
         var cookies = new CookieContainer();
         using var browser = await _service.SignInAsync(name, cookies: cookies);
-        var own = await Task.WhenAll(Enumerable.Range(0, 14).Select(async _ => (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" })).Status));
+        var own = await Task.WhenAll(
+            Enumerable.Range(0, 14)
+                .Select(async _ => (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = "wrong" })).Status));
         Assert.Contains(HttpStatusCode.TooManyRequests, own);
         // Its address has all its tries yet, for others.
-        Assert.Equal(HttpStatusCode.Unauthorized, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name = "admin", password = "wrong" })).Status);
+        Assert.Equal(
+            HttpStatusCode.Unauthorized, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name = "admin", password = "wrong" })).Status);
     }
 
     [Fact]
@@ -60,12 +66,15 @@ public sealed class GuessingTests : IAsyncLifetime
         HttpStatusCode status = default;
         for (int i = 0; i < 600 && status != HttpStatusCode.TooManyRequests; i++)
         {
-            (status, _, var headers) = await guesser.SendAsync(HttpMethod.Get, "/api/v1/session", headers: ("Authorization", $"Bearer wvm_guess{i}"));
+            (status, _, var headers) = await guesser.SendAsync(
+                HttpMethod.Get, "/api/v1/session", headers: ("Authorization", $"Bearer wvm_guess{i}"));
             Assert.Equal(status == HttpStatusCode.TooManyRequests, headers.RetryAfter is not null);
         }
 
         Assert.Equal(HttpStatusCode.TooManyRequests, status);
-        Assert.Equal(HttpStatusCode.OK, (await guesser.SendAsync(HttpMethod.Get, "/api/v1/session", headers: ("Authorization", "Bearer " + ServiceProcess.AdminToken))).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await guesser.SendAsync(
+                HttpMethod.Get, "/api/v1/session", headers: ("Authorization", "Bearer " + ServiceProcess.AdminToken))).Status);
     }
 
     [Fact]

@@ -38,7 +38,8 @@ public sealed class LiveRightsTests(SharedService shared)
         using var browser = await Service.SignInAsync(name);
         var (maker, made) = await Service.WithTokenAsync(browser);
         string[] scopes = [Scopes.VmsRead, Scopes.ConsoleView, Scopes.ConsoleControl, Scopes.ImagesWrite];
-        var (client, token) = await Service.WithTokenAsync(maker, scopes, ending == Ending.TokenExpired ? DateTimeOffset.UtcNow.AddSeconds(20) : null);
+        var (client, token) = await Service.WithTokenAsync(
+            maker, scopes, ending == Ending.TokenExpired ? DateTimeOffset.UtcNow.AddSeconds(20) : null);
         var (other, otherToken) = await Service.WithTokenAsync(shared.Client, scopes);
         string vm = (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!;
         await using var open = await OpenAsync(client, (string)token["token"]!, vm);
@@ -102,13 +103,18 @@ public sealed class LiveRightsTests(SharedService shared)
         string vm = (string)(await shared.Client.CreateVmAsync(new { name = Rest.NewName() }))["id"]!;
         await using var open = await OpenAsync(browser, null, vm, cookies);
         await using var others = await OpenAsync(other, null, vm, otherCookies);
-        string own = (string)(await browser.SendAsync(HttpMethod.Get, "/api/v1/sessions")).Body!["items"]!.AsArray().Single(session => (bool)session!["current"]!)!["id"]!;
+        string own =
+            (string)(await browser.SendAsync(HttpMethod.Get, "/api/v1/sessions")).Body!["items"]!.AsArray()
+                .Single(session => (bool)session!["current"]!)!["id"]!;
         await Done(ending switch
         {
             SessionEnding.SignedOut => browser.SendAsync(HttpMethod.Delete, "/api/v1/session"),
             SessionEnding.Ended => other.SendAsync(HttpMethod.Delete, $"/api/v1/sessions/{own}"),
             SessionEnding.OthersEnded => other.SendAsync(HttpMethod.Delete, "/api/v1/sessions"),
-            SessionEnding.PasswordChanged => other.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = Accounts.Password, password = "another horse, another staple" }),
+            SessionEnding.PasswordChanged =>
+                other.SendAsync(
+                    HttpMethod.Put, "/api/v1/session/password",
+                    new { current = Accounts.Password, password = "another horse, another staple" }),
             _ => shared.Client.SendAsync(HttpMethod.Patch, path, new { disabled = true }),
         });
         await open.EndAsync();
@@ -136,10 +142,13 @@ public sealed class LiveRightsTests(SharedService shared)
         await Assert.ThrowsAsync<System.Net.WebSockets.WebSocketException>(() => HubClient.ConnectAsync(Service.Address, ticket));
     }
 
-    private static async Task Done(Task<(HttpStatusCode Status, JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> request) =>
+    private static async Task Done(
+        Task<(HttpStatusCode Status, JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> request) =>
         Assert.True((await request).Status is HttpStatusCode.OK or HttpStatusCode.NoContent);
 
-    /// <summary>Opens one of each: events, a followed serial line, a screen, a serial terminal, a screen by a ticket, and an upload.</summary>
+    /// <summary>
+    /// Opens one of each: events, a followed serial line, a screen, a serial terminal, a screen by a ticket, and an upload.
+    /// </summary>
     private async Task<Opened> OpenAsync(HttpClient client, string? token, string vm, CookieContainer? cookies = null)
     {
         var (status, session, _) = await client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm}/console");
@@ -153,11 +162,14 @@ public sealed class LiveRightsTests(SharedService shared)
         Assert.Null(await hubs[0].InvokeAsync(nameof(ConsoleHub.OpenDisplay), vm, false));
         Assert.Null(await hubs[1].InvokeAsync(nameof(ConsoleHub.OpenSerial), vm, 0L));
         Assert.Null(await hubs[2].InvokeAsync(nameof(ConsoleHub.OpenDisplay), vm, true));
-        var (_, image, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", bytes = 2 });
+        var (_, image, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", bytes = 2 });
         return new Opened(
             hubs,
             [await FollowAsync("/api/v1/events"), await FollowAsync($"/api/v1/vms/{vm}/serial?follow=true")],
-            await StalledUpload.BeginAsync(Service.Address, $"/api/v1/images/{image!["id"]}/content", token is null ? $"Cookie: {cookies!.GetCookieHeader(Service.Address)}" : $"Authorization: Bearer {token}"));
+            await StalledUpload.BeginAsync(
+                Service.Address, $"/api/v1/images/{image!["id"]}/content",
+                token is null ? $"Cookie: {cookies!.GetCookieHeader(Service.Address)}" : $"Authorization: Bearer {token}"));
 
         async Task<HttpResponseMessage> FollowAsync(string path)
         {
@@ -220,7 +232,8 @@ public sealed class LiveRightsTests(SharedService shared)
             var upload = new StalledUpload();
             await upload._connection.ConnectAsync(service.Host, service.Port, Rest.Cancellation);
             var stream = upload._connection.GetStream();
-            string head = $"PATCH {path} HTTP/1.1\r\nHost: {service.Authority}\r\n{credentials}\r\nUpload-Offset: 0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+            string head =
+                $"PATCH {path} HTTP/1.1\r\nHost: {service.Authority}\r\n{credentials}\r\nUpload-Offset: 0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
             await stream.WriteAsync(Encoding.ASCII.GetBytes(head), Rest.Cancellation);
             // It is asked for when the upload is under way.
             byte[] answer = new byte[256];

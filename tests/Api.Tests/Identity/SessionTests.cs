@@ -53,7 +53,9 @@ public sealed partial class SessionTests(SharedService shared)
         first.DefaultRequestHeaders.UserAgent.ParseAdd("Test/1.0");
         using var third = Service.Browser();
         third.DefaultRequestHeaders.UserAgent.ParseAdd("Test/1.0");
-        Assert.Equal(HttpStatusCode.OK, (await third.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await third.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
         var sessions = (await first.SendAsync(HttpMethod.Get, "/api/v1/sessions")).Body!["items"]!.AsArray();
         Assert.Equal(3, sessions.Count);
         Assert.Single(sessions, session => (bool)session!["current"]!);
@@ -77,7 +79,8 @@ public sealed partial class SessionTests(SharedService shared)
         var (name, _) = await Service.AddUserAsync("viewer");
         using var own = await Service.SignInAsync(name);
         using var other = await Service.SignInAsync(name);
-        foreach (var (current, password, pointer) in new[] { ("wrong", NewPassword, "/current"), (null, NewPassword, "/current"), (Accounts.Password, "short", "/password") })
+        foreach (var (current, password, pointer) in new[] { ("wrong", NewPassword, "/current"), (null, NewPassword, "/current"),
+            (Accounts.Password, "short", "/password") })
         {
             var (status, problem, _) = await own.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current, password });
             Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
@@ -85,12 +88,16 @@ public sealed partial class SessionTests(SharedService shared)
         }
 
         Assert.Equal(HttpStatusCode.OK, await other.StatusAsync());
-        Assert.Equal(HttpStatusCode.NoContent, (await own.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = Accounts.Password, password = NewPassword })).Status);
+        Assert.Equal(
+            HttpStatusCode.NoContent, (await own.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { current = Accounts.Password, password = NewPassword })).Status);
         Assert.Equal(HttpStatusCode.OK, await own.StatusAsync());
         Assert.Equal(HttpStatusCode.Unauthorized, await other.StatusAsync());
         using var again = await Service.SignInAsync(name, NewPassword);
         using var late = Service.Browser();
-        Assert.Equal(HttpStatusCode.Unauthorized, (await late.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.Unauthorized, (await late.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
     }
 
     [Fact]
@@ -98,7 +105,10 @@ public sealed partial class SessionTests(SharedService shared)
     {
         var (name, _) = await Service.AddUserAsync("viewer");
         using var browser = await Service.SignInAsync(name);
-        var answers = await Task.WhenAll(Enumerable.Range(0, GuessLimits.SignIns + 4).Select(_ => browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = "wrong", password = NewPassword })));
+        var answers = await Task.WhenAll(
+            Enumerable.Range(0, GuessLimits.SignIns + 4)
+                .Select(_ => browser.SendAsync(
+                    HttpMethod.Put, "/api/v1/session/password", new { current = "wrong", password = NewPassword })));
         Assert.Contains(answers, answer => answer.Status == HttpStatusCode.TooManyRequests && answer.Headers.RetryAfter is not null);
         using var elsewhere = await Service.SignInAsync(name);
     }
@@ -143,12 +153,16 @@ public sealed partial class SessionTests(SharedService shared)
         for (int attempt = 0; attempt < GuessLimits.SignIns + 4; attempt++)
         {
             var (child, _) = await Service.WithTokenAsync(keeper);
-            answers.Add((await child.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = "wrong", password = NewPassword })).Status);
+            answers.Add(
+                (await child.SendAsync(
+                    HttpMethod.Put, "/api/v1/session/password", new { current = "wrong", password = NewPassword })).Status);
         }
 
         Assert.Contains(HttpStatusCode.TooManyRequests, answers);
         // The owner's browser has tries of its own.
-        Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = Accounts.Password, password = NewPassword })).Status);
+        Assert.Equal(
+            HttpStatusCode.NoContent, (await browser.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { current = Accounts.Password, password = NewPassword })).Status);
     }
 
     [Fact]
@@ -158,16 +172,20 @@ public sealed partial class SessionTests(SharedService shared)
         var cookies = new CookieContainer();
         using var browser = await Service.SignInAsync(name, cookies: cookies);
         using var copy = Copy(cookies);
-        Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await browser.SendAsync(
+                HttpMethod.Post, "/api/v1/session", new { name, password = Accounts.Password })).Status);
         Assert.Equal(HttpStatusCode.Unauthorized, await copy.StatusAsync());
         // As if used since then.
         var user = Guid.Parse(path[^36..]);
         await using var database = Databases.Of(Service).CreateDbContext();
         await database.Database.ExecuteSqlAsync(
-            $"INSERT INTO sessions (id, user_id, by_link, created_at, last_used_at, expires_at) SELECT gen_random_uuid(), {user}, false, now(), now(), now() + interval '1 day' FROM generate_series(1, {CookieSession.MostOfOneUser})", Rest.Cancellation);
+            $"INSERT INTO sessions (id, user_id, by_link, created_at, last_used_at, expires_at) SELECT gen_random_uuid(), {user}, false, now(), now(), now() + interval '1 day' FROM generate_series(1, {CookieSession.MostOfOneUser})",
+            Rest.Cancellation);
         using var more = await Service.SignInAsync(name);
         Assert.Equal(HttpStatusCode.Unauthorized, await browser.StatusAsync());
-        Assert.Equal(CookieSession.MostOfOneUser, (await more.SendAsync(HttpMethod.Get, "/api/v1/sessions")).Body!["items"]!.AsArray().Count);
+        Assert.Equal(
+            CookieSession.MostOfOneUser, (await more.SendAsync(HttpMethod.Get, "/api/v1/sessions")).Body!["items"]!.AsArray().Count);
     }
 
     [Fact]
@@ -176,7 +194,9 @@ public sealed partial class SessionTests(SharedService shared)
         await using var service = await ServiceProcess.StartAsync();
         var (_, users, _) = await service.Client.SendAsync(HttpMethod.Get, "/api/v1/users");
         string admin = $"/api/v1/users/{users!["items"]![0]!["id"]}";
-        Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Patch, admin, new { password = "nobody remembers this" })).Status);
+        Assert.Equal(
+            HttpStatusCode.OK, (await service.Client.SendAsync(
+                HttpMethod.Patch, admin, new { password = "nobody remembers this" })).Status);
         string[] links = [await LinkAsync(service.Data), await LinkAsync(service.Data), await LinkAsync(service.Data)];
         Assert.Equal(3, Directory.GetFiles(Path.Combine(service.Data, "sign-in-links")).Length);
         // Links do not depend on the service that runs at the moment, and not on one that does.
@@ -188,19 +208,28 @@ public sealed partial class SessionTests(SharedService shared)
         using var second = service.Browser();
         Assert.Equal("/sign-in?reason=link", (await second.SendAsync(HttpMethod.Get, links[0])).Headers.Location?.ToString());
         // Of several who come with one at once, one gets in.
-        var tries = await Task.WhenAll(Enumerable.Range(0, 6).Select(async _ => (await service.Browser().SendAsync(HttpMethod.Get, links[1])).Headers.Location?.ToString()));
+        var tries = await Task.WhenAll(
+            Enumerable.Range(0, 6)
+                .Select(async _ => (await service.Browser().SendAsync(HttpMethod.Get, links[1])).Headers.Location?.ToString()));
         Assert.Single(tries, "/");
         // Over after an hour.
-        File.SetLastWriteTimeUtc(Directory.GetFiles(Path.Combine(service.Data, "sign-in-links")).Single(), DateTime.UtcNow - SignInLinks.Lifetime);
+        File.SetLastWriteTimeUtc(
+            Directory.GetFiles(Path.Combine(service.Data, "sign-in-links")).Single(), DateTime.UtcNow - SignInLinks.Lifetime);
         Assert.Equal("/sign-in?reason=link", (await second.SendAsync(HttpMethod.Get, links[2])).Headers.Location?.ToString());
-        Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword })).Status);
+        Assert.Equal(
+            HttpStatusCode.NoContent, (await browser.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword })).Status);
         using var signedIn = await service.SignInAsync("admin", NewPassword);
 
         // Once: the next password needs this one, and what is given is right even where it need not be.
-        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await browser.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword + "2" })).Status);
+        Assert.Equal(
+            HttpStatusCode.UnprocessableEntity, (await browser.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { password = NewPassword + "2" })).Status);
         using var third = service.Browser();
         await third.SendAsync(HttpMethod.Get, await LinkAsync(service.Data));
-        Assert.Equal(HttpStatusCode.UnprocessableEntity, (await third.SendAsync(HttpMethod.Put, "/api/v1/session/password", new { current = "not it", password = NewPassword + "2" })).Status);
+        Assert.Equal(
+            HttpStatusCode.UnprocessableEntity, (await third.SendAsync(
+                HttpMethod.Put, "/api/v1/session/password", new { current = "not it", password = NewPassword + "2" })).Status);
 
         // While the administrator has a password, no link stands in the log of a start.
         Assert.DoesNotContain("/sign-in/link", service.Output, StringComparison.Ordinal);
@@ -233,10 +262,13 @@ public sealed partial class SessionTests(SharedService shared)
 
     private static async Task<(int ExitCode, string Said)> VerbAsync(string data)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm"), "--sign-in-link") { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Path.Combine(AppContext.BaseDirectory, "webvm"),
+            "--sign-in-link") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = data;
         using var process = Process.Start(start)!;
-        string said = await process.StandardOutput.ReadToEndAsync(Rest.Cancellation) + await process.StandardError.ReadToEndAsync(Rest.Cancellation);
+        string said = await process.StandardOutput.ReadToEndAsync(Rest.Cancellation)
+            + await process.StandardError.ReadToEndAsync(Rest.Cancellation);
         await process.WaitForExitAsync(Rest.Cancellation);
         return (process.ExitCode, said);
     }

@@ -80,7 +80,8 @@ public sealed class StreamLimitTests(SharedService shared)
         await AddAsync(database, 6000);
         long first = await database.Events.MinAsync(e => e.Id, Rest.Cancellation);
         long last = await database.Events.MaxAsync(e => e.Id, Rest.Cancellation);
-        var readers = new[] { first - 1, first + 777, last - 4000, last - 10, last }.Select(from => ReadAsync(service, from, last + 1000)).ToArray();
+        var readers = new[] { first - 1, first + 777, last - 4000, last - 10, last }.Select(from => ReadAsync(service, from, last + 1000))
+            .ToArray();
         await AddAsync(database, 1000);
         long[] all = await database.Events.OrderBy(e => e.Id).Select(e => e.Id).ToArrayAsync(Rest.Cancellation);
         foreach (var reader in readers)
@@ -91,11 +92,13 @@ public sealed class StreamLimitTests(SharedService shared)
     }
 
     private static async Task AddAsync(DbContext database, int count) => await database.Database.ExecuteSqlAsync(
-        $"INSERT INTO events (type, subject, data, at) SELECT 'test.happened', '/test', '{{}}'::jsonb, now() FROM generate_series(1, {count})", Rest.Cancellation);
+        $"INSERT INTO events (type, subject, data, at) SELECT 'test.happened', '/test', '{{}}'::jsonb, now() FROM generate_series(1, {count})",
+        Rest.Cancellation);
 
     private static async Task<(long From, List<long> Ids)> ReadAsync(ServiceProcess service, long from, long to)
     {
-        using var answer = await service.Client.GetAsync($"/api/v1/events?after={from}", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
+        using var answer = await service.Client.GetAsync(
+            $"/api/v1/events?after={from}", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
         using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(Rest.Cancellation));
         var ids = new List<long>();
         while (ids.LastOrDefault() < to && await reader.ReadLineAsync(Rest.Cancellation) is { } line)
@@ -109,5 +112,6 @@ public sealed class StreamLimitTests(SharedService shared)
         return (from, ids);
     }
 
-    private static Task<HttpResponseMessage> OpenAsync(HttpClient client, string path) => client.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
+    private static Task<HttpResponseMessage> OpenAsync(HttpClient client, string path) =>
+        client.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
 }

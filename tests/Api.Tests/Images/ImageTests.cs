@@ -63,7 +63,9 @@ public sealed class ImageTests(SharedService shared)
             vms.Add((string)(await shared.Client.CreateVmAsync(new { name = $"{kernel}-{i:d2}", boot = new { kernel } }))["id"]!);
         }
 
-        foreach (var image in new[] { (await shared.Client.SendAsync(HttpMethod.Get, path)).Body!, (await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray().Single(image => (string)image!["name"]! == kernel)! })
+        foreach (var image in new[] { (await shared.Client.SendAsync(HttpMethod.Get, path)).Body!,
+            (await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray()
+                .Single(image => (string)image!["name"]! == kernel)! })
         {
             Assert.Equal(22, (int)image["usedByCount"]!);
             Assert.Equal(Enumerable.Range(0, 20).Select(i => $"{kernel}-{i:d2}"), image["usedBy"]!.AsArray().Select(name => (string)name!));
@@ -92,7 +94,8 @@ public sealed class ImageTests(SharedService shared)
     public async Task An_import_that_fails_says_why()
     {
         // Port 1 of the loopback interface: nobody listens there.
-        var (status, operation, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=30", new { name = Rest.NewName(), kind = "iso", url = "http://127.0.0.1:1/x.iso" });
+        var (status, operation, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images?wait=30", new { name = Rest.NewName(), kind = "iso", url = "http://127.0.0.1:1/x.iso" });
         Assert.Equal(HttpStatusCode.Accepted, status);
         Assert.Equal("failed", (string)operation!["state"]!);
         Assert.NotEmpty((string)operation["error"]!);
@@ -101,7 +104,9 @@ public sealed class ImageTests(SharedService shared)
     [Fact]
     public async Task An_import_fetches_and_checks()
     {
-        var (status, operation, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=30", new { name = Rest.NewName(), kind = "iso", url = new Uri(shared.Service.Address, "/health/live").ToString() });
+        var (status, operation, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images?wait=30",
+            new { name = Rest.NewName(), kind = "iso", url = new Uri(shared.Service.Address, "/health/live").ToString() });
         Assert.Equal(HttpStatusCode.Accepted, status);
         Assert.Equal("succeeded", (string)operation!["state"]!);
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData("Healthy"u8)), (string)operation["result"]!["sha256"]!);
@@ -112,18 +117,21 @@ public sealed class ImageTests(SharedService shared)
     {
         string id = await AnnounceAsync(200_000, null);
         var body = new Pipe(new PipeOptions(pauseWriterThreshold: 0));
-        using var first = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content?wait=30") { Content = new StreamContent(body.Reader.AsStream()) };
+        using var first = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{id}/content?wait=30") { Content = new StreamContent(body.Reader.AsStream()) };
         first.Headers.Add("Upload-Offset", "0");
         await body.Writer.WriteAsync(new byte[100_000], Rest.Cancellation);
         var sending = shared.Client.SendAsync(first, Rest.Cancellation);
         // The last few of them may wait in the client for more.
         await RunningMachine.EventuallyAsync(shared.Service, async () => await OffsetAsync(id) > 50_000);
-        using (var second = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content") { Content = new ByteArrayContent([1]) })
+        using (var second = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{id}/content") { Content = new ByteArrayContent([1]) })
         {
             second.Headers.Add("Upload-Offset", (await OffsetAsync(id)).ToString(null, null));
             using var refused = await shared.Client.SendAsync(second, Rest.Cancellation);
             Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
-            Assert.Contains("Another request is sending", await refused.Content.ReadAsStringAsync(Rest.Cancellation), StringComparison.Ordinal);
+            Assert.Contains(
+                "Another request is sending", await refused.Content.ReadAsStringAsync(Rest.Cancellation), StringComparison.Ordinal);
         }
 
         await body.Writer.WriteAsync(new byte[100_000], Rest.Cancellation);
@@ -149,7 +157,9 @@ public sealed class ImageTests(SharedService shared)
         }
 
         // Whoever finds no place waits, and can be cancelled there as well.
-        await RunningMachine.EventuallyAsync(service, async () => (string?)(await OperationAsync(small[^1].Operation)).Body!["message"] == "Waiting for other images to be checked");
+        await RunningMachine.EventuallyAsync(
+            service, async () =>
+                (string?)(await OperationAsync(small[^1].Operation)).Body!["message"] == "Waiting for other images to be checked");
         await client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{small[^1].Operation}/cancel");
         Assert.Equal("cancelled", (string)(await OperationAsync(small[^1].Operation, 60)).Body!["state"]!);
 
@@ -175,16 +185,19 @@ public sealed class ImageTests(SharedService shared)
         Assert.Equal("succeeded", (string)(await OperationAsync(last.Operation, 60)).Body!["state"]!);
         Assert.Equal("ready", await StateAsync(last.Image));
 
-        Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> OperationAsync(string id, int wait = 0) =>
+        Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> OperationAsync(string id,
+            int wait = 0) =>
             client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{id}?wait={wait}");
 
-        async Task<string> StateAsync(string id) => (string)(await client.SendAsync(HttpMethod.Get, $"/api/v1/images/{id}")).Body!["state"]!;
+        async Task<string> StateAsync(string id) =>
+            (string)(await client.SendAsync(HttpMethod.Get, $"/api/v1/images/{id}")).Body!["state"]!;
     }
 
     /// <summary>An image of which all bytes but the last have come, and then the last: its check begins.</summary>
     private static async Task<(string Image, string Operation)> CompleteAsync(HttpClient client, string data, long bytes)
     {
-        var (status, image, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("image"), kind = "disk", bytes });
+        var (status, image, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("image"), kind = "disk", bytes });
         Assert.Equal(HttpStatusCode.Created, status);
         string id = (string)image!["id"]!;
         await using (var content = File.Create(Path.Combine(data, "images", Guid.Parse(id).ToString("N"), "content")))
@@ -192,7 +205,8 @@ public sealed class ImageTests(SharedService shared)
             content.SetLength(bytes - 1);
         }
 
-        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content") { Content = new ByteArrayContent([1]) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{id}/content") { Content = new ByteArrayContent([1]) };
         request.Headers.Add("Upload-Offset", (bytes - 1).ToString(null, null));
         using var answer = await client.SendAsync(request, Rest.Cancellation);
         Assert.Equal(HttpStatusCode.Accepted, answer.StatusCode);
@@ -201,14 +215,16 @@ public sealed class ImageTests(SharedService shared)
 
     private async Task<string> AnnounceAsync(int bytes, string? sha256)
     {
-        var (status, image, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("image"), kind = "kernel", bytes, sha256 });
+        var (status, image, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName("image"), kind = "kernel", bytes, sha256 });
         Assert.Equal(HttpStatusCode.Created, status);
         return (string)image!["id"]!;
     }
 
     private async Task<HttpStatusCode> SendAsync(string id, long offset, byte[] content)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{id}/content?wait=30") { Content = new ByteArrayContent(content) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{id}/content?wait=30") { Content = new ByteArrayContent(content) };
         request.Headers.Add("Upload-Offset", offset.ToString(null, null));
         using var answer = await shared.Client.SendAsync(request, Rest.Cancellation);
         return answer.StatusCode;

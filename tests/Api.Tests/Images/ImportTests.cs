@@ -36,7 +36,8 @@ public sealed class ImportTests(SharedService shared)
     [InlineData("fe80::1")]
     [InlineData("fec0::1")]
     [InlineData("ff02::1")]
-    public void An_address_that_only_the_service_reaches_is_not_public(string address) => Assert.False(ImportConnections.IsPublic(IPAddress.Parse(address)));
+    public void An_address_that_only_the_service_reaches_is_not_public(string address) =>
+        Assert.False(ImportConnections.IsPublic(IPAddress.Parse(address)));
 
     [Theory]
     [InlineData("1.1.1.1")]
@@ -52,7 +53,9 @@ public sealed class ImportTests(SharedService shared)
         await using var service = await ServiceProcess.StartAsync();
         foreach (string host in new[] { "127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433" })
         {
-            var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=60", new { name = Rest.NewName(), kind = "iso", url = $"http://{host}:{service.Address.Port}/health/live" });
+            var (_, operation, _) = await service.Client.SendAsync(
+                HttpMethod.Post, "/api/v1/images?wait=60",
+                new { name = Rest.NewName(), kind = "iso", url = $"http://{host}:{service.Address.Port}/health/live" });
             Assert.Equal("failed", (string)operation!["state"]!);
             Assert.Contains("not in the public internet", (string)operation["error"]!, StringComparison.Ordinal);
         }
@@ -65,7 +68,8 @@ public sealed class ImportTests(SharedService shared)
     [InlineData("https://user%3asecret@example.com/image.iso")]
     public async Task An_address_with_a_secret_in_it_is_refused_and_not_repeated(string url)
     {
-        var (status, problem, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url });
+        var (status, problem, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url });
         Assert.Equal(HttpStatusCode.UnprocessableEntity, status);
         Assert.Contains("must not have a name or password in it", problem!.ToJsonString(), StringComparison.Ordinal);
         Assert.DoesNotContain("secret", problem.ToJsonString(), StringComparison.Ordinal);
@@ -78,10 +82,13 @@ public sealed class ImportTests(SharedService shared)
         var told = new HashSet<string>();
         foreach (string host in new[] { "localhost", "no-such-host.invalid", "127.0.0.1", "0.0.0.0", "[::]", "[::ffff:0:127.0.0.1]" })
         {
-            var refusal = await Assert.ThrowsAsync<HttpRequestException>(() => client.GetAsync(new Uri($"http://{host}/"), Rest.Cancellation));
+            var refusal = await Assert.ThrowsAsync<HttpRequestException>(
+                () => client.GetAsync(new Uri($"http://{host}/"), Rest.Cancellation));
             // The host as it was given stands before and behind it.
             int sentence = refusal.Message.IndexOf(": ", StringComparison.Ordinal);
-            told.Add(refusal.Message[sentence..(refusal.Message.LastIndexOf('.', refusal.Message.LastIndexOf(" (", StringComparison.Ordinal)) + 1)]);
+            told.Add(
+                refusal.Message[sentence..(refusal.Message.LastIndexOf('.', refusal.Message.LastIndexOf(" (", StringComparison.Ordinal))
+                    + 1)]);
             Assert.IsNotType<System.Net.Sockets.SocketException>(refusal.InnerException);
         }
 
@@ -91,7 +98,8 @@ public sealed class ImportTests(SharedService shared)
     [Fact]
     public async Task A_redirect_is_checked_like_the_first_address()
     {
-        using var server = new OneAnswer(port => $"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:{port}/secret\r\nContent-Length: 0\r\n\r\n");
+        using var server = new OneAnswer(
+            port => $"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:{port}/secret\r\nContent-Length: 0\r\n\r\n");
         using var client = new HttpClient(ImportConnections.CreateHandler(address => address.ToString() == "127.0.0.1"));
         var refusal = await Assert.ThrowsAsync<HttpRequestException>(() => client.GetAsync(server.Url, Rest.Cancellation));
         Assert.Contains("127.0.0.2", refusal.Message, StringComparison.Ordinal);
@@ -112,7 +120,8 @@ public sealed class ImportTests(SharedService shared)
     public async Task An_import_with_the_wrong_checksum_is_not_usable()
     {
         using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nimage");
-        var (_, operation, _) = await ImportAsync(new { name = Rest.NewName(), kind = "iso", url = server.Url, sha256 = new string('0', 64) });
+        var (_, operation, _) = await ImportAsync(
+            new { name = Rest.NewName(), kind = "iso", url = server.Url, sha256 = new string('0', 64) });
         Assert.Equal("failed", (string)operation!["state"]!);
         Assert.Contains(Convert.ToHexStringLower(SHA256.HashData("image"u8)), (string)operation["error"]!, StringComparison.Ordinal);
     }
@@ -131,18 +140,25 @@ public sealed class ImportTests(SharedService shared)
         await using var service = await ServiceProcess.StartAsync(settings: new() { ["WEBVM_IMPORT_FROM_PRIVATE_NETWORKS"] = "true" });
         var hold = new TaskCompletionSource();
         using var server = new OneAnswer(_ => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nimage", hold.Task);
-        var (_, kept, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url = server.Url });
-        var (_, cancelled, _) = await service.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url = server.Url });
+        var (_, kept, _) = await service.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url = server.Url });
+        var (_, cancelled, _) = await service.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = Rest.NewName(), kind = "iso", url = server.Url });
         await AwaitRequestsAsync(server, 2);
         await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{cancelled!["id"]}/cancel");
-        Assert.Equal("cancelled", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{cancelled["id"]}?wait=30")).Body!["state"]!);
+        Assert.Equal(
+            "cancelled", (string)(await service.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/operations/{cancelled["id"]}?wait=30")).Body!["state"]!);
         await service.StopAsync();
         await service.StartAgainAsync();
         await AwaitRequestsAsync(server, 3);
         hold.SetResult();
-        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{kept!["id"]}?wait=30")).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await service.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/operations/{kept!["id"]}?wait=30")).Body!["state"]!);
         var images = (await service.Client.SendAsync(HttpMethod.Get, "/api/v1/images")).Body!["items"]!.AsArray();
-        Assert.Equal(["failed", "ready"], images.Where(image => (string)image!["kind"]! == "iso").Select(image => (string)image!["state"]!).Order());
+        Assert.Equal(
+            ["failed", "ready"], images.Where(image => (string)image!["kind"]! == "iso").Select(image => (string)image!["state"]!).Order());
     }
 
     private static async Task AwaitRequestsAsync(OneAnswer server, int count)

@@ -57,7 +57,9 @@ public sealed partial class MetricsTests(SharedService shared)
     }
 
     private static double Value(string text, string family, string vm) =>
-        double.Parse(text.Split('\n').Single(line => line.StartsWith($"{family}{{vm=\"{vm}\"", StringComparison.Ordinal)).Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+        double.Parse(
+            text.Split('\n').Single(line => line.StartsWith($"{family}{{vm=\"{vm}\"", StringComparison.Ordinal)).Split(' ')[1],
+            System.Globalization.CultureInfo.InvariantCulture);
 
     private async Task<string> StartAsync()
     {

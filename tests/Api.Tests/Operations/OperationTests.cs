@@ -30,16 +30,22 @@ public sealed class OperationTests
             Assert.NotNull(headers.RetryAfter);
         }
 
-        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power?wait=30", new { action = "off" })).Status);
+        Assert.Equal(
+            HttpStatusCode.Accepted, (await service.Client.SendAsync(
+                HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power?wait=30", new { action = "off" })).Status);
         await AddAsync(database, OperationRunner.MostInAll - OperationRunner.MostForOneVm, null);
         var (refused, _, wait) = await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "on" });
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused);
         Assert.NotNull(wait.RetryAfter);
-        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "off" })).Status);
+        Assert.Equal(
+            HttpStatusCode.Accepted, (await service.Client.SendAsync(
+                HttpMethod.Put, $"/api/v1/vms/{other["id"]}/power", new { action = "off" })).Status);
 
         await database.Operations.Where(o => o.Kind == Kind).ExecuteDeleteAsync(Rest.Cancellation);
         // The refusal is not remembered as the answer to the key.
-        Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{full["id"]}/snapshots", new { name = "s" }, key)).Status);
+        Assert.Equal(
+            HttpStatusCode.Accepted, (await service.Client.SendAsync(
+                HttpMethod.Post, $"/api/v1/vms/{full["id"]}/snapshots", new { name = "s" }, key)).Status);
     }
 
     [Fact]
@@ -49,23 +55,35 @@ public sealed class OperationTests
         var (id, power) = await RunningMachine.RunAsync(service);
         await using var database = Databases.Of(service).CreateDbContext();
         await AddAsync(database, OperationRunner.MostForOneVm, id);
-        Assert.Equal(HttpStatusCode.TooManyRequests, (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown" })).Status);
+        Assert.Equal(
+            HttpStatusCode.TooManyRequests, (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown" })).Status);
         var (status, off, _) = await service.Client.SendAsync(HttpMethod.Put, power, new { action = "off" });
         Assert.Equal(HttpStatusCode.Accepted, status);
         await RunningMachine.EventuallyAsync(service, async () => await RunningMachine.StateAsync(service, power) == "off");
-        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{off!["id"]}?wait=60")).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await service.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/operations/{off!["id"]}?wait=60")).Body!["state"]!);
         await database.Operations.Where(o => o.VmId == id && o.Kind == Kind).ExecuteDeleteAsync(Rest.Cancellation);
 
-        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" })).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await service.Client.SendAsync(
+                HttpMethod.Put, power + "?wait=60", new { action = "on" })).Body!["state"]!);
         await AddAsync(database, OperationRunner.MostForOneVm, id);
         // A monitor that keeps silent takes its time to go.
         await service.SignalMonitorsAsync("STOP");
         // Asked for again while it stands, it is the same operation: their number is bounded.
-        string?[] offs = [.. await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => (string?)(await service.Client.SendAsync(HttpMethod.Put, power, new { action = "off" })).Body!["id"]))];
+        string?[] offs = [.. await Task.WhenAll(
+            Enumerable.Range(0, 8)
+                .Select(async _ => (string?)(await service.Client.SendAsync(HttpMethod.Put, power, new { action = "off" })).Body!["id"]))];
         Assert.Single(offs.Distinct());
-        string?[] deletions = [.. await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => (string?)(await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!["id"]))];
+        string?[] deletions = [.. await Task.WhenAll(
+            Enumerable.Range(0, 8)
+                .Select(async _ =>
+                    (string?)(await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!["id"]))];
         Assert.Single(deletions.Distinct());
-        Assert.Equal("succeeded", (string)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{deletions[0]}?wait=60")).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await service.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/operations/{deletions[0]}?wait=60")).Body!["state"]!);
         Assert.Equal(HttpStatusCode.NotFound, (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{id}")).Status);
     }
 
@@ -77,18 +95,23 @@ public sealed class OperationTests
         // The guest does not hear the button; but a deletion has the machine switched off at once, and so ends the wait for its shutdown.
         // That end cannot be written down while the row is locked: whatever comes now waits for its turn.
         var first = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 600 })).Body!;
-        await RunningMachine.EventuallyAsync(service, async () => (await OperationAsync(service, first))["progress"]!.GetValue<int>() == 10);
+        await RunningMachine.EventuallyAsync(
+            service, async () => (await OperationAsync(service, first))["progress"]!.GetValue<int>() == 10);
         await using var database = Databases.Of(service).CreateDbContext();
         await using (var transaction = await database.Database.BeginTransactionAsync(Rest.Cancellation))
         {
-            Assert.Equal(1, await database.Database.ExecuteSqlAsync($"UPDATE operations SET progress = progress WHERE id = {(Guid)first["id"]!}", Rest.Cancellation));
+            Assert.Equal(
+                1, await database.Database.ExecuteSqlAsync(
+                    $"UPDATE operations SET progress = progress WHERE id = {(Guid)first["id"]!}", Rest.Cancellation));
             var snapshot = (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{id}/snapshots", new { name = "never" })).Body!;
             var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true")).Body!;
             await RunningMachine.EventuallyAsync(service, async () => await RunningMachine.StateAsync(service, power) == "off");
             JsonNode[] waiting = [deletion, snapshot];
             foreach (var operation in waiting)
             {
-                Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Post, $"/api/v1/operations/{operation["id"]}/cancel")).Status);
+                Assert.Equal(
+                    HttpStatusCode.OK, (await service.Client.SendAsync(
+                        HttpMethod.Post, $"/api/v1/operations/{operation["id"]}/cancel")).Status);
             }
 
             await transaction.RollbackAsync(Rest.Cancellation);
@@ -119,8 +142,11 @@ public sealed class OperationTests
         await database.SaveChangesAsync(Rest.Cancellation);
         await service.StopAsync();
         await service.StartAgainAsync();
-        await RunningMachine.EventuallyAsync(service, () => database.Operations.AllAsync(o => o.Kind != Kind || o.FinishedAt != null, Rest.Cancellation));
-        Assert.Equal(asked.Order(), await database.Operations.Where(o => o.Kind == Kind).OrderBy(o => o.StartedAt).Select(o => o.Id).ToListAsync(Rest.Cancellation));
+        await RunningMachine.EventuallyAsync(
+            service, () => database.Operations.AllAsync(o => o.Kind != Kind || o.FinishedAt != null, Rest.Cancellation));
+        Assert.Equal(
+            asked.Order(), await database.Operations.Where(o => o.Kind == Kind).OrderBy(o => o.StartedAt).Select(o => o.Id)
+                .ToListAsync(Rest.Cancellation));
     }
 
     [Fact]
@@ -128,7 +154,8 @@ public sealed class OperationTests
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (_, power) = await RunningMachine.RunAsync(service);
-        var shutdown = (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 10, force = true })).Body!;
+        var shutdown =
+            (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 10, force = true })).Body!;
         await service.Client.SendAsync(HttpMethod.Put, power, new { action = "on" });
         var ended = (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{shutdown["id"]}?wait=60")).Body!;
         Assert.Equal("Another power request came after this one.", (string)ended["error"]!);
@@ -140,8 +167,10 @@ public sealed class OperationTests
     {
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, _) = await RunningMachine.RunAsync(service);
-        await RunningMachine.EventuallyAsync(service, async () => await service.Client.GetStringAsync($"/api/v1/vms/{id}/serial", Rest.Cancellation) == "R\n");
-        using var answer = await service.Client.GetAsync($"/api/v1/vms/{id}/serial?follow=true", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
+        await RunningMachine.EventuallyAsync(
+            service, async () => await service.Client.GetStringAsync($"/api/v1/vms/{id}/serial", Rest.Cancellation) == "R\n");
+        using var answer = await service.Client.GetAsync(
+            $"/api/v1/vms/{id}/serial?follow=true", HttpCompletionOption.ResponseHeadersRead, Rest.Cancellation);
         var all = answer.Content.ReadAsStringAsync(Rest.Cancellation);
         var deletion = (await service.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{id}?force=true&wait=60")).Body!;
         Assert.Equal("succeeded", (string)deletion["state"]!);

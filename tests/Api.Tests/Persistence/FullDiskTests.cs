@@ -49,7 +49,8 @@ public sealed class FullDiskTests : IAsyncLifetime
         }
 
         await RunningMachine.EventuallyAsync(_service, async () =>
-            (string?)(await _service.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["reason"] == "The monitor was killed by signal 9.");
+            (string?)(await _service.Client.SendAsync(
+                HttpMethod.Get, path + "/power")).Body!["reason"] == "The monitor was killed by signal 9.");
         _disk.Empty();
     }
 
@@ -58,7 +59,8 @@ public sealed class FullDiskTests : IAsyncLifetime
     {
         byte[] content = RandomNumberGenerator.GetBytes(4 << 20);
         string sha256 = Convert.ToHexStringLower(SHA256.HashData(content));
-        var (_, image, _) = await _service.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name = "big", kind = "disk", bytes = content.Length, sha256 });
+        var (_, image, _) = await _service.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name = "big", kind = "disk", bytes = content.Length, sha256 });
         string path = $"/api/v1/images/{image!["id"]}/content";
         _disk.Fill(leave: 1 << 20);
         using (var refused = await UploadAsync(path, 0, content))
@@ -80,7 +82,8 @@ public sealed class FullDiskTests : IAsyncLifetime
     {
         _disk.Fill(leave: 4096);
         var url = new Uri(_service.Address, "/openapi/v1.json");
-        var (_, operation, _) = await _service.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=60", new { name = "far", kind = "iso", url });
+        var (_, operation, _) = await _service.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images?wait=60", new { name = "far", kind = "iso", url });
         Assert.Equal("failed", (string)operation!["state"]!);
         Assert.Contains("no space left", (string)operation["error"]!, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(Path.Combine(_disk.Path, "images"), "*", SearchOption.AllDirectories));
@@ -111,7 +114,9 @@ public sealed class FullDiskTests : IAsyncLifetime
         string path = await CreateAsync(restart: "never");
         _disk.Fill(0);
         Assert.Equal("failed", (string)(await PowerAsync(path, "on"))["state"]!);
-        Assert.Contains("no space left", (string)(await _service.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["reason"]!, StringComparison.Ordinal);
+        Assert.Contains(
+            "no space left", (string)(await _service.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["reason"]!,
+            StringComparison.Ordinal);
         _disk.Empty();
         Assert.Equal("succeeded", (string)(await PowerAsync(path, "on"))["state"]!);
         await PowerAsync(path, "off");
@@ -126,12 +131,14 @@ public sealed class FullDiskTests : IAsyncLifetime
 
     private async Task<string> CreateAsync(string restart = "onFailure")
     {
-        var vm = await _service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(_service.Client), Rest.NewName(), restart));
+        var vm = await _service.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(_service.Client), Rest.NewName(), restart));
         return $"/api/v1/vms/{vm["id"]}";
     }
 
     private async Task<JsonNode> PowerAsync(string path, string action) =>
         (await _service.Client.SendAsync(HttpMethod.Put, path + "/power?wait=90", new { action })).Body!;
 
-    private async Task<string> StateAsync(string path) => (string)(await _service.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["state"]!;
+    private async Task<string> StateAsync(string path) =>
+        (string)(await _service.Client.SendAsync(HttpMethod.Get, path + "/power")).Body!["state"]!;
 }

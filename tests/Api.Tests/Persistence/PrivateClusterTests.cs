@@ -93,7 +93,10 @@ public sealed class PrivateClusterTests : IAsyncLifetime
         async Task<(int ExitCode, string Output)> AskAsync(string role, string account)
         {
             using var psql = Process.Start(new ProcessStartInfo("setpriv",
-                [.. account == Environment.UserName ? Array.Empty<string>() : ["--reuid", account, "--clear-groups"], "psql", "-h", Path.Combine(_folder, "pg", "run"), "-U", role, "-d", "webvm", "-Atc", "SELECT 1"])
+                [.. account == Environment.UserName
+                    ? Array.Empty<string>()
+                    : ["--reuid", account, "--clear-groups"], "psql", "-h", Path.Combine(_folder, "pg", "run"), "-U", role, "-d", "webvm",
+                    "-Atc", "SELECT 1"])
             {
                 RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = "/",
             })!;
@@ -113,9 +116,15 @@ public sealed class PrivateClusterTests : IAsyncLifetime
             await cluster.StopAsync(Rest.Cancellation);
         }
 
-        string programs = Directory.GetDirectories("/usr/lib/postgresql").Select(path => Path.Combine(path, "bin")).First(path => File.Exists(Path.Combine(path, "pg_ctl")));
-        string[] account = Environment.IsPrivilegedProcess ? ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"] : ["env"];
-        await RunAsync(account[0], [.. account[1..], Path.Combine(programs, "pg_ctl"), "start", "-w", "-D", DataFolder, "-l", "/dev/null", "-o", $"-c listen_addresses='' -c unix_socket_directories='{_folder}/pg/run'"]);
+        string programs = Directory.GetDirectories("/usr/lib/postgresql").Select(path => Path.Combine(path, "bin"))
+            .First(path => File.Exists(Path.Combine(path, "pg_ctl")));
+        string[] account = Environment.IsPrivilegedProcess
+            ? ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]
+            : ["env"];
+        await RunAsync(
+            account[0], [.. account[1..], Path.Combine(
+                programs, "pg_ctl"), "start", "-w", "-D", DataFolder, "-l", "/dev/null", "-o",
+                $"-c listen_addresses='' -c unix_socket_directories='{_folder}/pg/run'"]);
         string before = (await File.ReadAllLinesAsync(Path.Combine(DataFolder, "postmaster.pid"), Rest.Cancellation))[0];
         using var again = Cluster();
         await again.EnsureRunningAsync(Rest.Cancellation);
@@ -131,7 +140,9 @@ public sealed class PrivateClusterTests : IAsyncLifetime
         string pidFile = Path.Combine(DataFolder, "postmaster.pid");
         string[] lines = await File.ReadAllLinesAsync(pidFile, Rest.Cancellation);
         await RunAsync("kill", "-KILL", lines[0]);
-        using var other = Environment.IsPrivilegedProcess ? Process.Start("setpriv", ["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "sleep", "600"])! : Process.Start("sleep", ["600"])!;
+        using var other = Environment.IsPrivilegedProcess
+            ? Process.Start("setpriv", ["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "sleep", "600"])!
+            : Process.Start("sleep", ["600"])!;
         try
         {
             for (long start = Stopwatch.GetTimestamp(); cluster.LooksAlive() && Stopwatch.GetElapsedTime(start) < Rest.Patience;)
@@ -188,7 +199,8 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     {
         using var taken = new TcpListener(IPAddress.Loopback, 0);
         taken.Start();
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Path.Combine(AppContext.BaseDirectory, "webvm")) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = _folder;
         start.Environment["WEBVM_LISTEN"] = $"http://{taken.LocalEndpoint}";
         using var service = Process.Start(start)!;
@@ -205,7 +217,8 @@ public sealed class PrivateClusterTests : IAsyncLifetime
     {
         using var cluster = Cluster();
         await cluster.EnsureRunningAsync(Rest.Cancellation);
-        await using var service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_DATABASE"] = cluster.ConnectionString });
+        await using var service = await ServiceProcess.StartAsync(
+            settings: new(Guests.Settings()) { ["WEBVM_DATABASE"] = cluster.ConnectionString });
         var vm = await service.Client.CreateVmAsync(new { name = Rest.NewName() });
         await cluster.StopAsync(Rest.Cancellation);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await service.Client.SendAsync(HttpMethod.Get, "/health/ready")).Status);
@@ -222,7 +235,8 @@ public sealed class PrivateClusterTests : IAsyncLifetime
         });
         await cluster.EnsureRunningAsync(Rest.Cancellation);
         Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms/{vm["id"]}")).Status);
-        Assert.Equal(HttpStatusCode.Created, (await service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
+        Assert.Equal(
+            HttpStatusCode.Created, (await service.Client.SendAsync(HttpMethod.Post, "/api/v1/vms", new { name = Rest.NewName() })).Status);
         Assert.Equal(HttpStatusCode.OK, (await service.Client.SendAsync(HttpMethod.Get, "/health/ready")).Status);
         await service.StopAsync();
         await cluster.StopAsync(Rest.Cancellation);

@@ -27,8 +27,10 @@ public sealed class RetentionTests(SharedService shared)
         database.LastNames.Add(new LastName { Id = Guid.NewGuid(), Name = "gone", At = s_start });
         database.Idempotency.Add(new IdempotencyRecord { Actor = "a", Key = "k", RequestHash = [1], CreatedAt = s_start });
         await database.SaveChangesAsync(Rest.Cancellation);
-        var housekeeper = Housekeeper(databases, new ServiceOptions { KeepEventsDays = 3, KeepAuditDays = 4, KeepOperationsDays = 2, KeepIdempotencyHours = 24 });
-        (TimeSpan After, long Gone)[] steps = [(TimeSpan.FromHours(23), 0), (TimeSpan.FromHours(25), 1), (TimeSpan.FromHours(49), 1), (TimeSpan.FromHours(73), 1), (TimeSpan.FromHours(97), 2), (TimeSpan.FromDays(4000), 0)];
+        var housekeeper = Housekeeper(
+            databases, new ServiceOptions { KeepEventsDays = 3, KeepAuditDays = 4, KeepOperationsDays = 2, KeepIdempotencyHours = 24 });
+        (TimeSpan After, long Gone)[] steps = [(TimeSpan.FromHours(23), 0), (TimeSpan.FromHours(25), 1), (TimeSpan.FromHours(49), 1),
+            (TimeSpan.FromHours(73), 1), (TimeSpan.FromHours(97), 2), (TimeSpan.FromDays(4000), 0)];
         foreach (var (after, gone) in steps)
         {
             _time.Now = s_start + after;
@@ -36,7 +38,8 @@ public sealed class RetentionTests(SharedService shared)
         }
 
         // Work that has not ended is nobody's past.
-        Assert.Equal(["/unended"], await database.Operations.AsNoTracking().Select(operation => operation.Target).ToListAsync(Rest.Cancellation));
+        Assert.Equal(
+            ["/unended"], await database.Operations.AsNoTracking().Select(operation => operation.Target).ToListAsync(Rest.Cancellation));
     }
 
     [Fact]
@@ -46,7 +49,9 @@ public sealed class RetentionTests(SharedService shared)
         var databases = await Databases.CreateAsync(shared.Service, "retention_count");
         await using var database = databases.CreateDbContext();
         await database.Database.ExecuteSqlAsync(
-            $"INSERT INTO events (type, subject, data, at) SELECT 'a', n::text, '{{}}'::jsonb, {s_start} FROM generate_series(1, {surplus + 1000}) n", Rest.Cancellation);
+            $"INSERT INTO events (type, subject, data, at) SELECT 'a', n::text, '{{}}'::jsonb, {s_start} FROM generate_series(1, {surplus
+                + 1000}) n",
+            Rest.Cancellation);
         Assert.Equal(surplus, await Housekeeper(databases, new ServiceOptions { KeepEventsCount = 1000 }).SweepAsync(Rest.Cancellation));
         Assert.Equal(1000, await database.Events.CountAsync(Rest.Cancellation));
         Assert.Equal(surplus + 1, await database.Events.MinAsync(record => record.Id, Rest.Cancellation));

@@ -23,10 +23,13 @@ public sealed class AbandonedRunsTests
         int monitor = ServiceProcess.MonitorOf(Path.Combine(runs, abandoned));
         await service.KillAsync();
         await database.Vms.Where(vm => vm.Id == id).ExecuteUpdateAsync(set => set
-            .SetProperty(vm => vm.RunId, (string?)null).SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.Observed, ObservedPower.Off), Rest.Cancellation);
+            .SetProperty(vm => vm.RunId, (string?)null).SetProperty(vm => vm.Desired, DesiredPower.Off)
+                .SetProperty(vm => vm.Observed, ObservedPower.Off),
+            Rest.Cancellation);
         // One that has ended, and one that was never begun.
         Directory.CreateDirectory(Path.Combine(runs, "0123456789ab"));
-        await File.WriteAllTextAsync(Path.Combine(Directory.CreateDirectory(Path.Combine(runs, "ba9876543210")).FullName, "exit"), "0\n", Rest.Cancellation);
+        await File.WriteAllTextAsync(
+            Path.Combine(Directory.CreateDirectory(Path.Combine(runs, "ba9876543210")).FullName, "exit"), "0\n", Rest.Cancellation);
         await service.StartAgainAsync();
         await RunningMachine.EventuallyAsync(service, () => Task.FromResult(Directory.GetDirectories(runs).Length == 1));
         Assert.Equal([Path.Combine(runs, stays)], Directory.GetDirectories(runs));
@@ -48,11 +51,14 @@ public sealed class AbandonedRunsTests
         await using (var database = Databases.Of(service).CreateDbContext())
         {
             await database.Vms.Where(vm => vm.Id == id).ExecuteUpdateAsync(set => set
-                .SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.Observed, ObservedPower.Saving).SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1), Rest.Cancellation);
+                .SetProperty(vm => vm.Desired, DesiredPower.Off).SetProperty(vm => vm.Observed, ObservedPower.Saving)
+                    .SetProperty(vm => vm.DesiredGeneration, vm => vm.DesiredGeneration + 1),
+                Rest.Cancellation);
         }
 
         await service.StartAgainAsync();
-        await RunningMachine.EventuallyAsync(service, async () => await RunningMachine.StateAsync(service, power) == "off" && !Directory.Exists(saved));
+        await RunningMachine.EventuallyAsync(
+            service, async () => await RunningMachine.StateAsync(service, power) == "off" && !Directory.Exists(saved));
         var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
         Assert.Equal("succeeded", (string)operation!["state"]!);
     }
@@ -74,7 +80,9 @@ public sealed class AbandonedRunsTests
         Assert.Contains("could not be built", reason, StringComparison.Ordinal);
         Assert.Equal(reason, (string)operation["error"]!);
         Assert.DoesNotContain(service.Data, reason, StringComparison.Ordinal);
-        Assert.Contains("state/machine.json", service.Output[service.Output.IndexOf("its run has failed", StringComparison.Ordinal)..], StringComparison.Ordinal);
+        Assert.Contains(
+            "state/machine.json", service.Output[service.Output.IndexOf("its run has failed", StringComparison.Ordinal)..],
+            StringComparison.Ordinal);
         Assert.True(File.Exists(description));
         // Whoever gives it up switches the VM off.
         await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "off" });
@@ -89,16 +97,21 @@ public sealed class AbandonedRunsTests
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         var (id, power) = await RunningMachine.RunAsync(service, restart: "never");
         var (_, shutdown, _) = await service.Client.SendAsync(HttpMethod.Put, power, new { action = "shutdown", deadlineSeconds = 600 });
-        await RunningMachine.EventuallyAsync(service, async () => (int?)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{shutdown!["id"]}")).Body!["progress"] == 10);
+        await RunningMachine.EventuallyAsync(
+            service, async () =>
+                (int?)(await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{shutdown!["id"]}")).Body!["progress"] == 10);
         await service.KillDatabaseAsync();
         await service.KillMonitorsAsync();
         await RunningMachine.EventuallyAsync(service, async () => await RunningMachine.StateAsync(service, power) == "crashed");
         var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{shutdown!["id"]}?wait=60");
         // The guest is gone, as was asked for; or the operation was taken up again and found it gone.
-        Assert.True((string)operation!["state"]! is "succeeded" || (string?)operation["error"] == "The VM is not running.", operation.ToJsonString());
+        Assert.True(
+            (string)operation!["state"]! is "succeeded" || (string?)operation["error"] == "The VM is not running.",
+            operation.ToJsonString());
         await using var database = Databases.Of(service).CreateDbContext();
         Assert.Equal(1, await database.Events.CountAsync(e => e.VmId == id && e.Type == "vm.crashed", Rest.Cancellation));
         // The folder goes when the end is written down.
-        await RunningMachine.EventuallyAsync(service, () => Task.FromResult(Directory.GetDirectories(Path.Combine(service.Data, "run")).Length == 0));
+        await RunningMachine.EventuallyAsync(
+            service, () => Task.FromResult(Directory.GetDirectories(Path.Combine(service.Data, "run")).Length == 0));
     }
 }

@@ -24,9 +24,14 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
         var options = Options.Create(new ServiceOptions { Data = _data });
         _files = new VmFiles(options);
         var groups = new ControlGroups(options, NullLogger<ControlGroups>.Instance);
-        var launcher = new MonitorLauncher(options, new MonitorIsolation(options, groups, NullLogger<MonitorIsolation>.Instance), new MonitorUsers(options), groups);
-        var services = new VmAgentServices(_databases, _files, new SpecWriter(new ImageStore(options)), launcher, groups, new HostPaths(options), new MemoryBudget(options), NullLogger<VmAgent>.Instance);
-        _supervisor = new VmSupervisor(services, new Hurry(new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance)), options, NullLogger<VmSupervisor>.Instance);
+        var launcher = new MonitorLauncher(
+            options, new MonitorIsolation(options, groups, NullLogger<MonitorIsolation>.Instance), new MonitorUsers(options), groups);
+        var services = new VmAgentServices(
+            _databases, _files, new SpecWriter(new ImageStore(options)), launcher, groups, new HostPaths(options),
+            new MemoryBudget(options), NullLogger<VmAgent>.Instance);
+        _supervisor = new VmSupervisor(
+            services, new Hurry(new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance)), options,
+            NullLogger<VmSupervisor>.Instance);
     }
 
     public async ValueTask DisposeAsync()
@@ -112,7 +117,8 @@ public sealed class AgentTests(SharedService shared) : IAsyncLifetime
         {
             await using (var database = _databases.CreateDbContext())
             {
-                await database.Vms.Where(vm => vm.Id == id).ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Observed, ObservedPower.Stopping), Rest.Cancellation);
+                await database.Vms.Where(vm => vm.Id == id)
+                    .ExecuteUpdateAsync(set => set.SetProperty(vm => vm.Observed, ObservedPower.Stopping), Rest.Cancellation);
             }
 
             _supervisor.Wake(id);

@@ -10,8 +10,11 @@ public sealed class ControlGroupTests
     [Fact]
     public async Task A_machine_runs_in_a_group_of_its_own_which_goes_with_it()
     {
-        string? hierarchy = File.ReadAllLines("/proc/self/mounts").Select(line => line.Split(' ')).FirstOrDefault(mount => mount[2] == "cgroup2")?[1];
-        Assert.SkipUnless(hierarchy is not null && Environment.IsPrivilegedProcess, "Root divides the host's control groups, where they are of version 2.");
+        string? hierarchy = File.ReadAllLines("/proc/self/mounts").Select(line => line.Split(' '))
+            .FirstOrDefault(mount => mount[2] == "cgroup2")?[1];
+        Assert.SkipUnless(
+            hierarchy is not null && Environment.IsPrivilegedProcess,
+            "Root divides the host's control groups, where they are of version 2.");
         string own = Directory.CreateDirectory(Path.Combine(hierarchy, $"webvm-test-{Environment.ProcessId}")).FullName;
         try
         {
@@ -24,8 +27,10 @@ public sealed class ControlGroupTests
             string group = Assert.Single(Directory.GetDirectories(own));
             // The monitor, and where there is one the first process of its namespace; the keeper stays outside.
             string[] members = await File.ReadAllLinesAsync(Path.Combine(group, "cgroup.procs"), Rest.Cancellation);
-            string record = await File.ReadAllTextAsync(Path.Combine(Assert.Single(Directory.GetDirectories(Path.Combine(service.Data, "run"))), "process"), Rest.Cancellation);
-            Assert.DoesNotContain(record.Split('\n').Single(line => line.StartsWith("keeper ", StringComparison.Ordinal)).Split(' ')[1], members);
+            string record = await File.ReadAllTextAsync(
+                Path.Combine(Assert.Single(Directory.GetDirectories(Path.Combine(service.Data, "run"))), "process"), Rest.Cancellation);
+            Assert.DoesNotContain(
+                record.Split('\n').Single(line => line.StartsWith("keeper ", StringComparison.Ordinal)).Split(' ')[1], members);
             Assert.Contains(members, member => File.ReadAllText($"/proc/{member}/cmdline").Split('\0').Contains("serve"));
             Assert.Contains("cgroup", HostWalls((await service.Client.SendAsync(HttpMethod.Get, "/api/v1/hosts/local")).Body!));
 

@@ -5,7 +5,10 @@ using Xunit;
 
 namespace WebVm.Api.Tests.Runs;
 
-/// <summary>A guest that crashes is seen to have: its state, the reason, the last screen and the end of its serial output, also after it was started again.</summary>
+/// <summary>
+/// A guest that crashes is seen to have: its state, the reason, the last screen and the end of its serial output, also after it was started
+/// again.
+/// </summary>
 public sealed class CrashReportTests(SharedService shared)
 {
     [Fact]
@@ -43,12 +46,14 @@ public sealed class CrashReportTests(SharedService shared)
         }
 
         Assert.Equal(HttpStatusCode.NoContent, (await shared.Client.SendAsync(HttpMethod.Delete, path + "/last-crash")).Status);
-        Assert.Equal(HttpStatusCode.NotFound, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{Guid.NewGuid()}/last-crash")).Status);
+        Assert.Equal(
+            HttpStatusCode.NotFound, (await shared.Client.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{Guid.NewGuid()}/last-crash")).Status);
     }
 
     private async Task<string> StartAsync(byte[] kernel, string restart)
     {
-        var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, kernel), Rest.NewName(), restart));
+        var vm = await shared.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client, kernel), Rest.NewName(), restart));
         string path = $"/api/v1/vms/{vm["id"]}";
         Assert.Null(vm["lastCrash"]);
         await shared.Client.EndAsync((await shared.Client.SendAsync(HttpMethod.Put, path + "/power", new { action = "on" })).Body!);

@@ -37,27 +37,32 @@ public sealed class CrashTests
     public Task A_saved_machine_is_there_when_the_service_died_while_saving() => SaveAsync(FewRounds, Environment.TickCount);
 
     [Fact(Explicit = true)]
-    public Task A_saved_machine_is_there_when_the_service_died_while_saving_in_many_rounds() => SaveAsync(ManyRounds, Environment.TickCount);
+    public Task A_saved_machine_is_there_when_the_service_died_while_saving_in_many_rounds() =>
+        SaveAsync(ManyRounds, Environment.TickCount);
 
     private static async Task SaveAsync(int rounds, int seed)
     {
         var random = new Random(seed);
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
-        var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("saved"), restart: "always"));
+        var vm = await service.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), Rest.NewName("saved"), restart: "always"));
         string power = $"/api/v1/vms/{vm["id"]}/power";
         // Nothing is saved before the guest has printed: it would do so after each save that came first.
         await service.Client.EndAsync((await service.Client.SendAsync(HttpMethod.Put, power, new { action = "on" })).Body!);
-        await RunningMachine.EventuallyAsync(service, async () => await service.Client.GetStringAsync($"/api/v1/vms/{vm["id"]}/serial", Rest.Cancellation) == "R\n");
+        await RunningMachine.EventuallyAsync(
+            service, async () => await service.Client.GetStringAsync($"/api/v1/vms/{vm["id"]}/serial", Rest.Cancellation) == "R\n");
         for (int round = 0; round < rounds; round++)
         {
             string where = $"seed {seed}, round {round}";
             await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
-            await AwaitAsync(service.Client, power, body => (string?)body?["state"] == "running", $"The VM did not start ({where}):\n{service.Output}");
+            await AwaitAsync(
+                service.Client, power, body => (string?)body?["state"] == "running", $"The VM did not start ({where}):\n{service.Output}");
             Assert.Equal(HttpStatusCode.Accepted, (await service.Client.SendAsync(HttpMethod.Put, power, new { action = "save" })).Status);
             await Task.Delay(random.Next(300), Rest.Cancellation);
             await service.KillAsync();
             await service.StartAgainAsync();
-            await AwaitAsync(service.Client, power, body => (string?)body?["state"] == "saved", $"The VM was not saved ({where}):\n{service.Output}");
+            await AwaitAsync(
+                service.Client, power, body => (string?)body?["state"] == "saved", $"The VM was not saved ({where}):\n{service.Output}");
         }
 
         // A guest that goes on halts; one that was started anew would have printed again.
@@ -76,7 +81,10 @@ public sealed class CrashTests
         for (int round = 0; round < rounds; round++)
         {
             using var enough = new CancellationTokenSource();
-            var work = Enumerable.Range(0, 3).Select(worker => WorkAsync(service.Client, kernel, acknowledged, new Random(seed + (round * 10) + worker), enough.Token)).ToArray();
+            var work =
+                Enumerable.Range(0, 3)
+                    .Select(worker => WorkAsync(
+                        service.Client, kernel, acknowledged, new Random(seed + (round * 10) + worker), enough.Token)).ToArray();
             await Task.Delay(random.Next(50, 1500), Rest.Cancellation);
             await KillAsync(service, victim);
             await enough.CancelAsync();
@@ -92,7 +100,8 @@ public sealed class CrashTests
         }
     }
 
-    private static async Task WorkAsync(HttpClient client, string kernel, Acknowledged acknowledged, Random random, CancellationToken enough)
+    private static async Task WorkAsync(
+        HttpClient client, string kernel, Acknowledged acknowledged, Random random, CancellationToken enough)
     {
         while (!enough.IsCancellationRequested)
         {
@@ -141,7 +150,9 @@ public sealed class CrashTests
 
     private static async Task CheckAsync(ServiceProcess service, Acknowledged acknowledged, string running, string where)
     {
-        await AwaitAsync(service.Client, $"/api/v1/vms/{running}/power", power => (string?)power?["state"] == "running", $"The running VM did not come back ({where}):\n{service.Output}");
+        await AwaitAsync(
+            service.Client, $"/api/v1/vms/{running}/power", power => (string?)power?["state"] == "running",
+            $"The running VM did not come back ({where}):\n{service.Output}");
         foreach (var (id, cpus) in acknowledged.Cpus)
         {
             var (status, vm) = await GetAsync(service.Client, $"/api/v1/vms/{id}");
@@ -151,12 +162,16 @@ public sealed class CrashTests
 
         foreach (var (operation, id) in acknowledged.Operations)
         {
-            await AwaitAsync(service.Client, $"/api/v1/operations/{operation}", body => (string?)body?["state"] == "succeeded", $"Operation {operation} has no result ({where}).");
+            await AwaitAsync(
+                service.Client, $"/api/v1/operations/{operation}", body => (string?)body?["state"] == "succeeded",
+                $"Operation {operation} has no result ({where}).");
             Assert.Equal(HttpStatusCode.NotFound, (await GetAsync(service.Client, $"/api/v1/vms/{id}")).Status);
         }
     }
 
-    /// <summary>The answer of a service that has its database: a server process of a cluster that was killed may still have answered before this.</summary>
+    /// <summary>
+    /// The answer of a service that has its database: a server process of a cluster that was killed may still have answered before this.
+    /// </summary>
     private static async Task<(HttpStatusCode Status, JsonNode? Body)> GetAsync(HttpClient client, string path)
     {
         for (long start = Stopwatch.GetTimestamp(); ; await Task.Delay(100, Rest.Cancellation))

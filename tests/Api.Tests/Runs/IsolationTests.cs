@@ -26,7 +26,9 @@ public sealed class IsolationTests : IDisposable
     public void A_demand_is_met_by_the_walls_that_stand(string printed, bool namespaces, bool process)
     {
         var found = Isolation.Parse(printed)!;
-        Assert.Equal((namespaces, process, true), (found.Meets(IsolationDemand.Namespaces), found.Meets(IsolationDemand.Process), found.Meets(IsolationDemand.Best)));
+        Assert.Equal(
+            (namespaces, process, true), (found.Meets(
+                IsolationDemand.Namespaces), found.Meets(IsolationDemand.Process), found.Meets(IsolationDemand.Best)));
     }
 
     [Theory]
@@ -39,21 +41,32 @@ public sealed class IsolationTests : IDisposable
     public async Task Below_what_is_demanded_no_machine_starts()
     {
         string program = Path.Combine(_root, "monitor");
-        await File.WriteAllTextAsync(program, "#!/bin/sh\nenv >\"$0.environment\"\nprintf 'without users: no users\\nwithout namespaces: it is forbidden\\nlevel process\\nwalls landlock:6,seccomp\\n'\n", Rest.Cancellation);
+        await File.WriteAllTextAsync(
+            program, "#!/bin/sh\nenv >\"$0.environment\"\nprintf 'without users: no users\\nwithout namespaces: it is "
+                + "forbidden\\nlevel process\\nwalls landlock:6,seccomp\\n'\n",
+            Rest.Cancellation);
         File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         Environment.SetEnvironmentVariable("WEBVM_TEST_SECRET", "secret");
         var options = new ServiceOptions { Data = _root, Monitor = program, Isolation = IsolationDemand.Namespaces };
-        var isolation = new MonitorIsolation(Options.Create(options), new ControlGroups(Options.Create(options), NullLogger<ControlGroups>.Instance), NullLogger<MonitorIsolation>.Instance);
+        var isolation = new MonitorIsolation(
+            Options.Create(options), new ControlGroups(Options.Create(options), NullLogger<ControlGroups>.Instance),
+            NullLogger<MonitorIsolation>.Instance);
         var refusal = await Assert.ThrowsAsync<OperationFailedException>(isolation.WallsAsync);
-        Assert.Equal("No machine starts: WEBVM_ISOLATION demands namespaces, and this host lets the service build \"process\" (landlock:6, seccomp) only: users: no users; namespaces: it is forbidden.", refusal.Message);
+        Assert.Equal(
+            "No machine starts: WEBVM_ISOLATION demands namespaces, and this host lets the service build \"process\" (landlock:6, "
+            + "seccomp) only: users: no users; namespaces: it is forbidden.",
+            refusal.Message);
         Assert.Equal(refusal.Message, await isolation.RefusalAsync());
         options.Isolation = IsolationDemand.Process;
         Assert.Equal("process", (await isolation.WallsAsync()).Level);
         Assert.Null(await isolation.RefusalAsync());
-        string[] environment = [.. (await File.ReadAllLinesAsync(program + ".environment", Rest.Cancellation)).Select(line => line.Split('=')[0])];
+        string[] environment = [.. (await File.ReadAllLinesAsync(program + ".environment", Rest.Cancellation)).Select(
+            line => line.Split('=')[0])];
         Assert.Contains("DOTNET_EnableDiagnostics", environment);
         // PWD and _ are the shell's own.
-        Assert.Empty(environment.Except(["PATH", "DOTNET_ROOT", "DOTNET_ROOT_X64", "LANG", "LC_ALL", "DOTNET_EnableDiagnostics", "PWD", "_", "SHLVL", "OLDPWD"]));
+        Assert.Empty(
+            environment.Except(
+                ["PATH", "DOTNET_ROOT", "DOTNET_ROOT_X64", "LANG", "LC_ALL", "DOTNET_EnableDiagnostics", "PWD", "_", "SHLVL", "OLDPWD"]));
     }
 
     [Fact]
@@ -65,8 +78,10 @@ public sealed class IsolationTests : IDisposable
         uint[] given = [.. runs[..3].Select(users.Take)];
         Assert.Equal((uint[])[2000000000, 2000000001, 2000000002], given.Order());
         // The same again, also by the next service.
-        Assert.Equal(given[1], new MonitorUsers(Options.Create(new ServiceOptions { MonitorUsers = "2000000000-2000000002" })).Take(runs[1]));
-        Assert.Contains("WEBVM_MONITOR_USERS", Assert.Throws<OperationFailedException>(() => users.Take(runs[3])).Message, StringComparison.Ordinal);
+        Assert.Equal(
+            given[1], new MonitorUsers(Options.Create(new ServiceOptions { MonitorUsers = "2000000000-2000000002" })).Take(runs[1]));
+        Assert.Contains(
+            "WEBVM_MONITOR_USERS", Assert.Throws<OperationFailedException>(() => users.Take(runs[3])).Message, StringComparison.Ordinal);
         runs[0].Delete();
         Assert.Equal(given[0], users.Take(runs[3]));
     }

@@ -6,8 +6,8 @@ using Xunit;
 namespace WebVm.Api.Tests.Runs;
 
 /// <summary>
-/// A guest that has taken over its monitor's process has the service's ear: what a service hears then (tests/Attacker, LyingMonitor) costs its own machine something,
-/// and nobody else.
+/// A guest that has taken over its monitor's process has the service's ear: what a service hears then (tests/Attacker, LyingMonitor) costs
+/// its own machine something, and nobody else.
 /// </summary>
 public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixture<LyingMonitorTests.Host>
 {
@@ -28,7 +28,8 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     {
         var service = host.Service;
         string vm = await RunAsync(service, "serial");
-        await RunningMachine.EventuallyAsync(service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "running");
+        await RunningMachine.EventuallyAsync(
+            service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "running");
         using var answer = await service.Client.GetAsync(vm + "/serial", Rest.Cancellation);
         Assert.Equal(new string('x', 100), await answer.Content.ReadAsStringAsync(Rest.Cancellation));
         await SwitchOffAsync(service, vm);
@@ -42,7 +43,8 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
         var service = host.Service;
         string vm = await RunAsync(service, conduct);
         await Task.Delay(TimeSpan.FromSeconds(15), Rest.Cancellation);
-        string log = Path.Combine(Directory.GetDirectories(Path.Combine(service.Data, "run")).MaxBy(Directory.GetCreationTimeUtc)!, "monitor.log");
+        string log = Path.Combine(
+            Directory.GetDirectories(Path.Combine(service.Data, "run")).MaxBy(Directory.GetCreationTimeUtc)!, "monitor.log");
         int asked = (await File.ReadAllLinesAsync(log, Rest.Cancellation)).Count(line => line == "status");
         Assert.InRange(asked, 10, 300);
         await SwitchOffAsync(service, vm);
@@ -55,7 +57,9 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
         string vm = await RunAsync(service, "slow");
         using var leaving = new CancellationTokenSource();
         // Two of them are more than the socket holds.
-        var inputs = Enumerable.Range(0, 100).Select(_ => service.Client.PostAsync(vm + "/serial", new ByteArrayContent(new byte[60_000]), leaving.Token)).ToArray();
+        var inputs =
+            Enumerable.Range(0, 100)
+                .Select(_ => service.Client.PostAsync(vm + "/serial", new ByteArrayContent(new byte[60_000]), leaving.Token)).ToArray();
         await Task.Delay(TimeSpan.FromSeconds(3), Rest.Cancellation);
         long start = Stopwatch.GetTimestamp();
         for (int other = 0; other < 10; other++)
@@ -74,7 +78,8 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     {
         var service = host.Service;
         string vm = await RunAsync(service, "other");
-        await RunningMachine.EventuallyAsync(service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "running");
+        await RunningMachine.EventuallyAsync(
+            service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "running");
         Assert.Equal(HttpStatusCode.Conflict, (await service.Client.SendAsync(HttpMethod.Get, vm + "/enlightenments")).Status);
         using var written = await service.Client.PostAsync(vm + "/serial", new ByteArrayContent([1, 2, 3]), Rest.Cancellation);
         Assert.Equal(HttpStatusCode.Conflict, written.StatusCode);
@@ -92,7 +97,8 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
 
     private static async Task<string> RunAsync(ServiceProcess service, string conduct)
     {
-        var vm = await service.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), conduct + Rest.NewName("-liar"), "never"));
+        var vm = await service.Client.CreateVmAsync(
+            IdleGuest.Settings(await IdleGuest.UploadAsync(service.Client), conduct + Rest.NewName("-liar"), "never"));
         await service.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=5", new { action = "on" });
         return $"/api/v1/vms/{vm["id"]}";
     }
@@ -100,6 +106,7 @@ public sealed class LyingMonitorTests(LyingMonitorTests.Host host) : IClassFixtu
     private static async Task SwitchOffAsync(ServiceProcess service, string vm)
     {
         await service.Client.SendAsync(HttpMethod.Put, vm + "/power", new { action = "off" });
-        await RunningMachine.EventuallyAsync(service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "off");
+        await RunningMachine.EventuallyAsync(
+            service, async () => (await service.Client.SendAsync(HttpMethod.Get, vm + "/power")).Body!["state"]!.ToString() == "off");
     }
 }

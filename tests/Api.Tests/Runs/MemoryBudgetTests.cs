@@ -23,7 +23,8 @@ public sealed class MemoryBudgetTests
         var second = Guid.NewGuid();
         Assert.Contains("5,120 MiB, but the host has only 4,096 MiB left", budget.Promise(second, 5 * Gibibyte), StringComparison.Ordinal);
 
-        // It was started all the same. This process stands for its monitor: what it has taken is not available any more, and not counted twice.
+        // It was started all the same. This process stands for its monitor: what it has taken is not available any more, and not counted
+        // twice.
         Assert.Equal(-1 * Gibibyte, budget.Left);
         budget.Hold(second, 5 * Gibibyte, Environment.ProcessId);
         Assert.InRange(budget.Left, (-1 * Gibibyte) + (10 << 20), 4 * Gibibyte);
@@ -41,7 +42,8 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Whoever_wants_to_know_nothing_is_told_nothing() => Assert.Null(Budget(MemoryOvercommit.Allow, Gibibyte).Promise(Guid.NewGuid(), Enormous));
+    public void Whoever_wants_to_know_nothing_is_told_nothing() =>
+        Assert.Null(Budget(MemoryOvercommit.Allow, Gibibyte).Promise(Guid.NewGuid(), Enormous));
 
     [Fact]
     public async Task A_machine_beyond_the_hosts_memory_starts_and_says_so()
@@ -79,7 +81,9 @@ public sealed class MemoryBudgetTests
     {
         Assert.SkipWhen(HostMemory.Read().Available > Enormous, "This host has memory for the largest machine.");
         var vm = await service.Client.CreateVmAsync(
-            new { name = Rest.NewName("large"), memory = Enormous, boot = new { kernel = await IdleGuest.UploadAsync(service.Client) }, engine = "soft", display = new { enabled = false } });
+            new { name = Rest.NewName(
+                "large"), memory = Enormous, boot = new { kernel = await IdleGuest.UploadAsync(service.Client) }, engine = "soft",
+                display = new { enabled = false } });
         return $"/api/v1/vms/{vm["id"]}";
     }
 

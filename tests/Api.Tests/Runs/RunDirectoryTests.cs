@@ -7,7 +7,9 @@ using Xunit;
 
 namespace WebVm.Api.Tests.Runs;
 
-/// <summary>A run's folder is the service's own; but those of older builds were their monitors', which may have put anything there.</summary>
+/// <summary>
+/// A run's folder is the service's own; but those of older builds were their monitors', which may have put anything there.
+/// </summary>
 public sealed class RunDirectoryTests : IDisposable
 {
     private const uint Nobody = 65534;
@@ -183,11 +185,16 @@ public sealed class RunDirectoryTests : IDisposable
         string outside = Path.Combine(_root, "outside");
         File.WriteAllText(outside, "");
         File.SetUnixFileMode(outside, (UnixFileMode)Convert.ToInt32("644", 8));
-        Shell("mkdir -p saved/inner; touch saved/inner/memory; ln -s ../../outside saved/link; mkfifo saved/pipe; chown -R -h 65534:65534 saved; chown 1 ../outside; ln ../outside saved/second; chmod -R 777 saved/inner");
+        Shell("mkdir -p saved/inner; touch saved/inner/memory; ln -s ../../outside saved/link; mkfifo saved/pipe; chown -R -h "
+            + "65534:65534 saved; chown 1 ../outside; ln ../outside saved/second; chmod -R 777 saved/inner");
         string saved = Path.Combine(_run.Path, "saved");
         Assert.Equal(["link", "pipe", "second"], PrivateFolder.Take(saved).Select(Path.GetFileName).Order(StringComparer.Ordinal));
-        Assert.Equal((0u, 0b111_000_000u), (FileIdentity.Of(Path.Combine(saved, "inner"))!.Value.Owner, FileIdentity.Of(Path.Combine(saved, "inner"))!.Value.Mode));
-        Assert.Equal((0u, 0b110_000_000u), (FileIdentity.Of(Path.Combine(saved, "inner", "memory"))!.Value.Owner, FileIdentity.Of(Path.Combine(saved, "inner", "memory"))!.Value.Mode));
+        Assert.Equal(
+            (0u, 0b111_000_000u), (FileIdentity.Of(Path.Combine(saved, "inner"))!.Value.Owner,
+                FileIdentity.Of(Path.Combine(saved, "inner"))!.Value.Mode));
+        Assert.Equal(
+            (0u, 0b110_000_000u), (FileIdentity.Of(Path.Combine(saved, "inner", "memory"))!.Value.Owner,
+                FileIdentity.Of(Path.Combine(saved, "inner", "memory"))!.Value.Mode));
         Assert.Equal((1u, 0b110_100_100u), (FileIdentity.Of(outside)!.Value.Owner, FileIdentity.Of(outside)!.Value.Mode));
         var failure = Assert.Throws<OperationFailedException>(() => SavedFiles.Find(saved));
         Assert.Contains("no file of the service's", failure.Message, StringComparison.Ordinal);
@@ -196,7 +203,9 @@ public sealed class RunDirectoryTests : IDisposable
     private Process Start(string program = "sleep", params string[] arguments)
     {
         var process = Process.Start(Environment.IsPrivilegedProcess && arguments.Length > 0
-            ? new ProcessStartInfo("setpriv", ["--reuid", Nobody.ToString(null, null), "--regid", "65534", "--clear-groups", program, .. arguments]) { WorkingDirectory = _run.Path }
+            ? new ProcessStartInfo(
+                "setpriv", ["--reuid", Nobody.ToString(
+                    null, null), "--regid", "65534", "--clear-groups", program, .. arguments]) { WorkingDirectory = _run.Path }
             : new ProcessStartInfo(program, arguments.Length > 0 ? arguments : ["600"]) { WorkingDirectory = "/" })!;
         _started.Add(process);
         return process;
@@ -212,10 +221,14 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     private void Write(Process keeper, Process monitor) =>
-        Write(new ProcessIdentity(keeper.Id, ProcessHandle.StartTimeOf(keeper.Id)!.Value), new ProcessIdentity(monitor.Id, ProcessHandle.StartTimeOf(monitor.Id)!.Value), HostBoot.Id);
+        Write(new ProcessIdentity(
+            keeper.Id, ProcessHandle.StartTimeOf(keeper.Id)!.Value),
+            new ProcessIdentity(monitor.Id, ProcessHandle.StartTimeOf(monitor.Id)!.Value), HostBoot.Id);
 
-    private void Write(int keeper, int monitor, string more) => Write(new ProcessIdentity(keeper, 1), new ProcessIdentity(monitor, 1), HostBoot.Id, more);
+    private void Write(int keeper, int monitor, string more) =>
+        Write(new ProcessIdentity(keeper, 1), new ProcessIdentity(monitor, 1), HostBoot.Id, more);
 
-    private void Write(ProcessIdentity keeper, ProcessIdentity monitor, string boot, string more = "") => PrivateFile.Write(_run.Process, System.Text.Encoding.UTF8.GetBytes(
+    private void Write(ProcessIdentity keeper, ProcessIdentity monitor, string boot, string more = "") =>
+        PrivateFile.Write(_run.Process, System.Text.Encoding.UTF8.GetBytes(
         $"format 1\nboot {boot}\nkeeper {keeper.Id} {keeper.Start}\nmonitor {monitor.Id} {monitor.Start}\nlevel namespaces\nwalls pid,landlock:6\n{more}"));
 }

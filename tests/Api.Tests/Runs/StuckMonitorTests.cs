@@ -21,7 +21,8 @@ public sealed class StuckMonitorTests
         await service.SignalMonitorsAsync("STOP");
         var (_, operation, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "off" });
         Assert.Equal("succeeded", (string)operation!["state"]!);
-        await RunningMachine.EventuallyAsync(service, () => Task.FromResult(Directory.GetDirectories(Path.Combine(service.Data, "run")).Length == 0));
+        await RunningMachine.EventuallyAsync(
+            service, () => Task.FromResult(Directory.GetDirectories(Path.Combine(service.Data, "run")).Length == 0));
     }
 
     [Fact]
@@ -30,7 +31,9 @@ public sealed class StuckMonitorTests
         await using var service = await ServiceProcess.StartAsync(settings: Guests.Settings());
         string power = await StartAsync(service);
         service.KillKeepers();
-        await AwaitAsync(service, power, body => (string?)body["state"] == "running" && ((string?)body["reason"])?.StartsWith("The keeper of the monitor was killed", StringComparison.Ordinal) == true);
+        await AwaitAsync(
+            service, power, body => (string?)body["state"] == "running"
+                && ((string?)body["reason"])?.StartsWith("The keeper of the monitor was killed", StringComparison.Ordinal) == true);
         var (_, off, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "off" });
         Assert.Equal("succeeded", (string)off!["state"]!);
         var (_, on, _) = await service.Client.SendAsync(HttpMethod.Put, power + "?wait=60", new { action = "on" });
@@ -49,7 +52,8 @@ public sealed class StuckMonitorTests
         long start = Stopwatch.GetTimestamp();
         await service.StopAsync();
         // The host's patience with what does not end is 30 seconds.
-        Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(29), $"The service took {Stopwatch.GetElapsedTime(start)} to stop.");
+        Assert.True(
+            Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(29), $"The service took {Stopwatch.GetElapsedTime(start)} to stop.");
         await service.StartAgainAsync();
         await service.SignalMonitorsAsync("CONT");
         await AwaitAsync(service, power, body => (string?)body["state"] == "saved");
@@ -82,7 +86,9 @@ public sealed class StuckMonitorTests
         Assert.Empty((await service.Client.SendAsync(HttpMethod.Get, snapshots)).Body!["items"]!.AsArray());
         await service.SignalMonitorsAsync("CONT");
         await AwaitAsync(service, power, body => (string?)body["state"] == "running");
-        Assert.False(Directory.Exists(Path.Combine(service.Data, "vms", ((string)operation["vmId"]!).Replace("-", "", StringComparison.Ordinal), "snapshots")));
+        Assert.False(
+            Directory.Exists(
+                Path.Combine(service.Data, "vms", ((string)operation["vmId"]!).Replace("-", "", StringComparison.Ordinal), "snapshots")));
     }
 
     [Theory]
@@ -99,7 +105,9 @@ public sealed class StuckMonitorTests
         var (_, ended, _) = await service.Client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{save["id"]}?wait=60");
         Assert.Equal("cancelled", (string)ended!["state"]!);
         await service.SignalMonitorsAsync("CONT");
-        await AwaitAsync(service, power, body => (string?)body["state"] == state && (string?)body["desired"] == (state == "running" ? "on" : "paused") && body["reason"] is null);
+        await AwaitAsync(
+            service, power, body => (string?)body["state"] == state && (string?)body["desired"] == (state == "running" ? "on" : "paused")
+                && body["reason"] is null);
     }
 
     private static async Task<string> StartAsync(ServiceProcess service)

@@ -23,7 +23,9 @@ public sealed class UpgradeTests : IDisposable
     public async Task Machines_of_the_last_build_are_led_until_they_end_and_go_on_behind_walls()
     {
         string program = await BuildAsync();
-        await using var service = await ServiceProcess.StartAsync(settings: new(Guests.Settings()) { ["WEBVM_MONITOR"] = Path.Combine(Path.GetDirectoryName(program)!, "webvm-vmm") }, program: program);
+        await using var service = await ServiceProcess.StartAsync(
+            settings: new(Guests.Settings()) { ["WEBVM_MONITOR"] = Path.Combine(Path.GetDirectoryName(program)!, "webvm-vmm") },
+            program: program);
         string kernel = await IdleGuest.UploadAsync(service.Client);
         string running = await StartAsync(service, kernel);
         string killed = await StartAsync(service, kernel);
@@ -32,7 +34,8 @@ public sealed class UpgradeTests : IDisposable
         string runs = Path.Combine(service.Data, "run");
         string[] folders = Directory.GetDirectories(runs);
         Assert.Equal(2, folders.Length);
-        int[] sessions = [.. folders.Select(folder => int.Parse(File.ReadAllText(Path.Combine(folder, "session")), CultureInfo.InvariantCulture))];
+        int[] sessions = [.. folders.Select(
+            folder => int.Parse(File.ReadAllText(Path.Combine(folder, "session")), CultureInfo.InvariantCulture))];
         await service.KillAsync();
 
         service.Program = Path.Combine(AppContext.BaseDirectory, "webvm");
@@ -57,7 +60,8 @@ public sealed class UpgradeTests : IDisposable
         // It is led as it always was.
         Assert.Equal("R\n", await service.Client.GetStringAsync(running + "/serial", Rest.Cancellation));
         Assert.Equal("succeeded", await PowerAsync(service, running, "reset"));
-        await RunningMachine.EventuallyAsync(service, async () => await service.Client.GetStringAsync(running + "/serial", Rest.Cancellation) == "R\nR\n");
+        await RunningMachine.EventuallyAsync(
+            service, async () => await service.Client.GetStringAsync(running + "/serial", Rest.Cancellation) == "R\nR\n");
         Assert.Equal("succeeded", await PowerAsync(service, running, "pause"));
         await AwaitAsync(service, running, "paused");
         Assert.Equal("succeeded", await PowerAsync(service, running, "resume"));
@@ -67,12 +71,18 @@ public sealed class UpgradeTests : IDisposable
         // It saves as it always did, and the state is the service's own.
         var (_, snapshot, _) = await service.Client.SendAsync(HttpMethod.Post, running + "/snapshots?wait=90", new { name = "older" });
         Assert.Equal("succeeded", (string)snapshot!["state"]!);
-        Assert.All(Directory.GetFiles(Path.Combine(service.Data, "vms"), "*.memory", SearchOption.AllDirectories), file => Assert.Equal(PrivateFolder.Caller, FileIdentity.Of(file)!.Value.Owner));
+        Assert.All(
+            Directory.GetFiles(Path.Combine(service.Data, "vms"), "*.memory", SearchOption.AllDirectories),
+            file => Assert.Equal(PrivateFolder.Caller, FileIdentity.Of(file)!.Value.Owner));
 
         // How it ends is known, as the shell around it still writes it down.
         string name = (string)(await service.Client.SendAsync(HttpMethod.Get, killed)).Body!["name"]!;
-        string end = Path.Combine(folders.Single(folder => File.ReadAllText(Path.Combine(folder, "machine.json")).Contains($"\"{name}\"", StringComparison.Ordinal)), "session");
-        using (var kill = Process.Start("pkill", ["-KILL", "-s", (await File.ReadAllTextAsync(end, Rest.Cancellation)).Trim(), "webvm-vmm"]))
+        string end = Path.Combine(
+            folders.Single(
+                folder => File.ReadAllText(Path.Combine(folder, "machine.json")).Contains($"\"{name}\"", StringComparison.Ordinal)),
+            "session");
+        using (var kill = Process.Start(
+            "pkill", ["-KILL", "-s", (await File.ReadAllTextAsync(end, Rest.Cancellation)).Trim(), "webvm-vmm"]))
         {
             await kill.WaitForExitAsync(Rest.Cancellation);
         }
@@ -98,11 +108,14 @@ public sealed class UpgradeTests : IDisposable
     }
 
     private static async Task<string> PowerAsync(ServiceProcess service, string vm, string action) =>
-        (string)(await service.Client.EndAsync((await service.Client.SendAsync(HttpMethod.Put, vm + "/power?wait=60", new { action })).Body!))["state"]!;
+        (string)(await service.Client.EndAsync(
+            (await service.Client.SendAsync(HttpMethod.Put, vm + "/power?wait=60", new { action })).Body!))["state"]!;
 
     /// <param name="started">Whether it has to be started by this service.</param>
-    private static Task AwaitAsync(ServiceProcess service, string vm, string state, bool started = false) => RunningMachine.EventuallyAsync(service, async () =>
-        (await service.Client.SendAsync(HttpMethod.Get, vm)).Body is JsonNode body && (string)body["power"]!["state"]! == state && (!started || body["isolation"] is not null));
+    private static Task AwaitAsync(ServiceProcess service, string vm, string state, bool started = false) =>
+        RunningMachine.EventuallyAsync(service, async () =>
+        (await service.Client.SendAsync(HttpMethod.Get, vm)).Body is JsonNode body && (string)body["power"]!["state"]! == state
+            && (!started || body["isolation"] is not null));
 
     /// <summary>The program of the older build.</summary>
     private async Task<string> BuildAsync()
@@ -114,7 +127,8 @@ public sealed class UpgradeTests : IDisposable
             Assert.SkipUnless(await RunAsync("git", source, "cat-file", "-e", Commit) == 0, "The older commit is not in this checkout.");
             Directory.CreateDirectory(s_older);
             Assert.Equal(0, await RunAsync("sh", source, "-c", $"git archive {Commit} | tar -x -C {s_older}"));
-            Assert.Equal(0, await RunAsync("dotnet", s_older, "build", "src/Web", "-c", "Release", "-v", "q", "-nologo", "-nodeReuse:false"));
+            Assert.Equal(
+                0, await RunAsync("dotnet", s_older, "build", "src/Web", "-c", "Release", "-v", "q", "-nologo", "-nodeReuse:false"));
         }
 
         Assert.Equal(0, await RunAsync("cp", s_older, "-a", ".", _copy));

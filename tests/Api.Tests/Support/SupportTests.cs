@@ -16,7 +16,9 @@ public sealed class SupportTests(SharedService shared)
         string name = Rest.NewName("bundled");
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), name));
         await shared.Client.SendAsync(HttpMethod.Put, $"/api/v1/vms/{vm["id"]}/power?wait=60", new { action = "on" });
-        string token = (string)(await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes = new[] { "vms:read" } })).Body!["token"]!;
+        string token =
+            (string)(await shared.Client.SendAsync(
+                HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes = new[] { "vms:read" } })).Body!["token"]!;
         using var answer = await shared.Client.GetAsync("/api/v1/support-bundle", Rest.Cancellation);
         Assert.Equal("application/zip", answer.Content.Headers.ContentType!.MediaType);
         Assert.Matches("^\"?webvm-support-[0-9-]{15}\\.zip\"?$", answer.Content.Headers.ContentDisposition!.FileName!);
@@ -41,7 +43,10 @@ public sealed class SupportTests(SharedService shared)
     [Fact]
     public async Task Only_an_administrator_gets_it()
     {
-        string token = (string)(await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(), scopes = new[] { "vms:read", "vms:write" } })).Body!["token"]!;
+        string token =
+            (string)(await shared.Client.SendAsync(
+                HttpMethod.Post, "/api/v1/tokens", new { name = Rest.NewName(),
+                    scopes = new[] { "vms:read", "vms:write" } })).Body!["token"]!;
         using var client = new HttpClient { BaseAddress = shared.Service.Address };
         Assert.Equal(HttpStatusCode.Unauthorized, (await client.GetAsync("/api/v1/support-bundle", Rest.Cancellation)).StatusCode);
         client.DefaultRequestHeaders.Authorization = new("Bearer", token);
@@ -57,7 +62,8 @@ public sealed class SupportTests(SharedService shared)
     [InlineData("the password of the vault is kept", "the password of the vault is kept")]
     [InlineData("given: hunter2secret!", "given: [removed]")]
     [InlineData("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nend", "[removed]\nend")]
-    public void What_opens_something_is_taken_out(string text, string expected) => Assert.Equal(expected, new Redaction("hunter2secret!", null, "").Apply(text));
+    public void What_opens_something_is_taken_out(string text, string expected) =>
+        Assert.Equal(expected, new Redaction("hunter2secret!", null, "").Apply(text));
 
     [Fact]
     public void No_link_is_followed_and_no_pipe_is_waited_for()
@@ -91,7 +97,10 @@ public sealed class SupportTests(SharedService shared)
         string folder = Directory.CreateTempSubdirectory("webvm-doctor").FullName;
         try
         {
-            var beside = await BundleAsync(Path.Combine(folder, "beside.tar.gz"), new() { ["WEBVM_TOKEN"] = ServiceProcess.AdminToken, ["WEBVM_LISTEN"] = shared.Service.Address.ToString().TrimEnd('/') });
+            var beside = await BundleAsync(
+                Path.Combine(
+                    folder, "beside.tar.gz"), new() { ["WEBVM_TOKEN"] = ServiceProcess.AdminToken,
+                        ["WEBVM_LISTEN"] = shared.Service.Address.ToString().TrimEnd('/') });
             Assert.Contains("webvm-support/service.zip", beside.Keys);
             string data = Directory.CreateDirectory(Path.Combine(folder, "data", "run", "abc")).FullName;
             await File.WriteAllTextAsync(Path.Combine(data, "monitor.log"), "it failed with token=geheim\n", Rest.Cancellation);
@@ -111,7 +120,9 @@ public sealed class SupportTests(SharedService shared)
 
     private static async Task<Dictionary<string, string>> BundleAsync(string file, Dictionary<string, string> environment)
     {
-        var start = new ProcessStartInfo(Path.Combine(Checkout.Source(), "webvm"), ["doctor", "--bundle", file]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Path.Combine(Checkout.Source(), "webvm"),
+            ["doctor", "--bundle", file]) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string name in (string[])["WEBVM_TOKEN", "WEBVM_ADMIN_TOKEN", "WEBVM_DATABASE"])
         {
             start.Environment.Remove(name);
@@ -123,7 +134,8 @@ public sealed class SupportTests(SharedService shared)
         }
 
         using var process = Process.Start(start)!;
-        string output = await process.StandardOutput.ReadToEndAsync(Rest.Cancellation) + await process.StandardError.ReadToEndAsync(Rest.Cancellation);
+        string output = await process.StandardOutput.ReadToEndAsync(Rest.Cancellation)
+            + await process.StandardError.ReadToEndAsync(Rest.Cancellation);
         Assert.True(process.WaitForExit(Rest.Patience) && process.ExitCode == 0, output);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
         await using var packed = new GZipStream(File.OpenRead(file), CompressionMode.Decompress);

@@ -23,7 +23,9 @@ public sealed class PowerTests(SharedService shared)
     [Fact]
     public async Task A_state_is_gone_on_from_and_saved_again_although_its_machine_has_less_memory_by_now()
     {
-        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName("shrunk"), memory = 192L << 20, engine = "soft", boot = new { kernel = await IdleGuest.UploadAsync(shared.Client) } });
+        var vm = await shared.Client.CreateVmAsync(
+            new { name = Rest.NewName(
+                "shrunk"), memory = 192L << 20, engine = "soft", boot = new { kernel = await IdleGuest.UploadAsync(shared.Client) } });
         string path = $"/api/v1/vms/{vm["id"]}";
         Assert.Equal("running", await PowerAsync(path, "on"));
         Assert.Equal("saved", await PowerAsync(path, "save"));
@@ -50,7 +52,8 @@ public sealed class PowerTests(SharedService shared)
     public async Task Two_starts_at_once_make_one_monitor()
     {
         string path = await CreateAsync();
-        await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })));
+        await Task.WhenAll(
+            Enumerable.Range(0, 6).Select(_ => shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })));
         Assert.Single(await RunsAsync(path));
         await PowerAsync(path, "off");
     }
@@ -69,7 +72,10 @@ public sealed class PowerTests(SharedService shared)
         await PowerAsync(path, "off");
     }
 
-    /// <summary>TERM is what a host that shuts down sends to all that still runs: the machine starts again with the host, as its guest did not power off.</summary>
+    /// <summary>
+    /// TERM is what a host that shuts down sends to all that still runs: the machine starts again with the host, as its guest did not power
+    /// off.
+    /// </summary>
     [Theory]
     [InlineData("-KILL")]
     [InlineData("-TERM")]
@@ -95,8 +101,10 @@ public sealed class PowerTests(SharedService shared)
     {
         byte[] rubbish = new byte[4096];
         string name = Rest.NewName("rubbish");
-        var (_, image, _) = await shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = rubbish.Length });
-        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(rubbish) };
+        var (_, image, _) = await shared.Client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = rubbish.Length });
+        using var request = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(rubbish) };
         request.Headers.Add("Upload-Offset", "0");
         using var upload = await shared.Client.SendAsync(request, Rest.Cancellation);
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(name, Rest.NewName()));
@@ -208,7 +216,8 @@ public sealed class PowerTests(SharedService shared)
     private async Task<string[]> RunsAsync(string path)
     {
         string name = (string)(await shared.Client.SendAsync(HttpMethod.Get, path)).Body!["name"]!;
-        return [.. Directory.GetDirectories(Path.Combine(shared.Service.Data, "run")).Where(run => Specification(run).Contains($"\"{name}\"", StringComparison.Ordinal))];
+        return [.. Directory.GetDirectories(Path.Combine(shared.Service.Data, "run"))
+            .Where(run => Specification(run).Contains($"\"{name}\"", StringComparison.Ordinal))];
 
         static string Specification(string run)
         {

@@ -80,9 +80,12 @@ public sealed class VmResourceTests(SharedService shared)
             numa = Enumerable.Range(0, MachineSpec.MaximumNumaNodes + more).Select(node => new
             {
                 cpus = new[] { node },
-                memory = node == 0 ? MachineSpec.MaximumMemory - ((ulong)(MachineSpec.MaximumNumaNodes - 1) * MachineSpec.MinimumNodeMemory) : MachineSpec.MinimumNodeMemory,
+                memory = node == 0
+                    ? MachineSpec.MaximumMemory - ((ulong)(MachineSpec.MaximumNumaNodes - 1) * MachineSpec.MinimumNodeMemory)
+                    : MachineSpec.MinimumNodeMemory,
             }),
-            display = new { width = BochsDisplaySettings.MaximumWidth + (more * BochsDisplaySettings.WidthStep), height = BochsDisplaySettings.MaximumHeight + more },
+            display = new { width = BochsDisplaySettings.MaximumWidth
+                + (more * BochsDisplaySettings.WidthStep), height = BochsDisplaySettings.MaximumHeight + more },
         };
     }
 
@@ -94,7 +97,8 @@ public sealed class VmResourceTests(SharedService shared)
             name = Rest.NewName(),
             cpus = 3,
             memory = 512L << 20,
-            numa = new object[] { new { cpus = new[] { 0, 1 }, memory = 256L << 20 }, new { cpus = new[] { 1 }, memory = 128L << 20, distances = new[] { 20, 20 } } },
+            numa = new object[] { new { cpus = new[] { 0, 1 }, memory = 256L << 20 },
+                new { cpus = new[] { 1 }, memory = 128L << 20, distances = new[] { 20, 20 } } },
         });
         Assert.Equal(["/numa/1/cpus", "/numa/1/distances", "/numa", "/numa"], Rest.Pointers(problem));
     }
@@ -106,12 +110,16 @@ public sealed class VmResourceTests(SharedService shared)
         string path = $"/api/v1/vms/{vm["id"]}";
         Assert.Equal("host", (string)vm["cpu"]!["model"]!);
         Assert.Equal("host", (string)vm["cpu"]!["vendor"]!);
-        var (_, refused, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":{"model":"z80","addedFeatures":["avx9","popcnt"],"removedFeatures":["lm","popcnt"]}}""");
+        var (_, refused, _) = await shared.Client.SendAsync(
+            HttpMethod.Patch, path, """{"cpu":{"model":"z80","addedFeatures":["avx9","popcnt"],"removedFeatures":["lm","popcnt"]}}""");
         Assert.Equal(["/cpu/model", "/cpu/addedFeatures/1", "/cpu/addedFeatures/0", "/cpu/removedFeatures/0"], Rest.Pointers(refused));
 
-        var (_, patched, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"engine":"soft","cpu":{"model":"x86-64-v2","vendor":"amd","addedFeatures":["fsgsbase"],"removedFeatures":["popcnt"]}}""");
+        var (_, patched, _) = await shared.Client.SendAsync(
+            HttpMethod.Patch, path, """{"engine":"soft","cpu":{"model":"x86-64-v2","vendor":"amd","addedFeatures":["fsgsbase"],"removedFeatures":["popcnt"]}}""");
         Assert.Equal("x86-64-v2", (string)patched!["cpu"]!["model"]!);
-        Assert.Equal("succeeded", (string)(await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await shared.Client.SendAsync(
+                HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
         string spec = Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories)
             .Select(File.ReadAllText).Single(text => (string)JsonNode.Parse(text)!["name"]! == (string)vm["name"]!);
         var cpu = JsonNode.Parse(spec)!["cpu"]!;
@@ -132,14 +140,18 @@ public sealed class VmResourceTests(SharedService shared)
         var vm = await shared.Client.CreateVmAsync(IdleGuest.Settings(await IdleGuest.UploadAsync(shared.Client), Rest.NewName("la57")));
         string path = $"/api/v1/vms/{vm["id"]}";
         Assert.False((bool)vm["cpu"]!["features"]!["la57"]!);
-        Assert.Equal("succeeded", (string)(await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await shared.Client.SendAsync(
+                HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
         Assert.False(await SpecHasLa57Async());
 
         var (_, patched, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":{"features":{"la57":true}}}""");
         Assert.True((bool)patched!["cpu"]!["features"]!["la57"]!);
         Assert.Equal(["/cpu"], patched["pendingChanges"]!.AsArray().Select(pointer => (string)pointer!));
         await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "off" });
-        Assert.Equal("succeeded", (string)(await shared.Client.SendAsync(HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
+        Assert.Equal(
+            "succeeded", (string)(await shared.Client.SendAsync(
+                HttpMethod.Put, path + "/power?wait=60", new { action = "on" })).Body!["state"]!);
         Assert.True(await SpecHasLa57Async());
         var (_, back, _) = await shared.Client.SendAsync(HttpMethod.Patch, path, """{"cpu":null}""");
         Assert.False((bool)back!["cpu"]!["features"]!["la57"]!);
@@ -148,7 +160,8 @@ public sealed class VmResourceTests(SharedService shared)
         // What the VM's monitor was started with.
         async Task<bool> SpecHasLa57Async()
         {
-            foreach (string spec in Directory.GetFiles(Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories))
+            foreach (string spec in Directory.GetFiles(
+                Path.Combine(shared.Service.Data, "run"), "machine.json", SearchOption.AllDirectories))
             {
                 var json = JsonNode.Parse(await File.ReadAllTextAsync(spec, Rest.Cancellation))!;
                 if ((string)json["name"]! == (string)vm["name"]!)
@@ -174,8 +187,10 @@ public sealed class VmResourceTests(SharedService shared)
     [Fact]
     public async Task A_PATCH_changes_what_it_names_and_nothing_else()
     {
-        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), description = "before", labels = new { tier = "web", zone = "a" } });
-        var (status, patched, headers) = await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", """{"cpus":2,"labels":{"zone":null}}""");
+        var vm = await shared.Client.CreateVmAsync(
+            new { name = Rest.NewName(), description = "before", labels = new { tier = "web", zone = "a" } });
+        var (status, patched, headers) = await shared.Client.SendAsync(
+            HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", """{"cpus":2,"labels":{"zone":null}}""");
         Assert.Equal(HttpStatusCode.OK, status);
         Assert.StartsWith("\"2.", headers.ETag!.Tag, StringComparison.Ordinal);
         Assert.Equal(2, (int)patched!["cpus"]!);
@@ -193,7 +208,9 @@ public sealed class VmResourceTests(SharedService shared)
         var answers = await Task.WhenAll(Enumerable.Range(2, 8).Select(cpus =>
             shared.Client.SendAsync(HttpMethod.Patch, path, new { cpus }, ("If-Match", etag))));
         Assert.Equal(1, answers.Count(answer => answer.Status == HttpStatusCode.OK));
-        Assert.All(answers.Where(answer => answer.Status != HttpStatusCode.OK), answer => Assert.Equal(HttpStatusCode.PreconditionFailed, answer.Status));
+        Assert.All(
+            answers.Where(answer => answer.Status != HttpStatusCode.OK),
+            answer => Assert.Equal(HttpStatusCode.PreconditionFailed, answer.Status));
     }
 
     [Fact]
@@ -209,7 +226,8 @@ public sealed class VmResourceTests(SharedService shared)
         string? cursor = null;
         do
         {
-            var (_, page, _) = await shared.Client.SendAsync(HttpMethod.Get, $"/api/v1/vms?limit=3&label=group={prefix}" + (cursor is null ? "" : $"&cursor={cursor}"));
+            var (_, page, _) = await shared.Client.SendAsync(
+                HttpMethod.Get, $"/api/v1/vms?limit=3&label=group={prefix}" + (cursor is null ? "" : $"&cursor={cursor}"));
             names.AddRange(page!["items"]!.AsArray().Select(vm => (string)vm!["name"]!));
             cursor = (string?)page["nextCursor"];
         }
@@ -255,7 +273,8 @@ public sealed class VmResourceTests(SharedService shared)
     [Fact]
     public async Task A_clone_has_the_same_settings_under_its_own_name()
     {
-        var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName(), cpus = 3, labels = new { a = "b" }, deleteProtection = true });
+        var vm = await shared.Client.CreateVmAsync(
+            new { name = Rest.NewName(), cpus = 3, labels = new { a = "b" }, deleteProtection = true });
         string name = Rest.NewName();
         var (status, clone, _) = await shared.Client.SendAsync(HttpMethod.Post, $"/api/v1/vms/{vm["id"]}/clone", new { name });
         Assert.Equal(HttpStatusCode.Created, status);
@@ -272,7 +291,8 @@ public sealed class VmResourceTests(SharedService shared)
         await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "x" });
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(Rest.Cancellation);
         patience.CancelAfter(Rest.Patience);
-        using var answer = await shared.Client.GetAsync($"/api/v1/events?after=0&vm={vm["id"]}", HttpCompletionOption.ResponseHeadersRead, patience.Token);
+        using var answer = await shared.Client.GetAsync(
+            $"/api/v1/events?after=0&vm={vm["id"]}", HttpCompletionOption.ResponseHeadersRead, patience.Token);
         using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(patience.Token));
         var types = new List<string>();
         var ids = new List<long>();
@@ -299,7 +319,9 @@ public sealed class VmResourceTests(SharedService shared)
         var vm = await shared.Client.CreateVmAsync(new { name = Rest.NewName() });
         await shared.Client.SendAsync(HttpMethod.Patch, $"/api/v1/vms/{vm["id"]}", new { description = "audited" });
         var (_, page, _) = await shared.Client.SendAsync(HttpMethod.Get, "/api/v1/audit?limit=200");
-        Assert.Contains(page!["items"]!.AsArray(), record => (string)record!["target"]! == $"/api/v1/vms/{vm["id"]}" && (string)record["action"]! == "PATCH" && (int)record["status"]! == 200);
+        Assert.Contains(
+            page!["items"]!.AsArray(), record => (string)record!["target"]! == $"/api/v1/vms/{vm["id"]}"
+                && (string)record["action"]! == "PATCH" && (int)record["status"]! == 200);
     }
 
     [Fact]

@@ -7,7 +7,8 @@ namespace WebVm.Benchmarks.Console;
 /// <param name="Seconds">Until the guest had written everything.</param>
 /// <param name="Fps">Frames painted a second, from the first to the last.</param>
 /// <param name="HostCpu">Seconds of processor time beside guest code and browser.</param>
-internal sealed record WorkResult(double Seconds, double Frames, double Fps, double Bytes, double HostCpu, double GuestCpu, double BrowserCpu, string Screen);
+internal sealed record WorkResult(
+    double Seconds, double Frames, double Fps, double Bytes, double HostCpu, double GuestCpu, double BrowserCpu, string Screen);
 
 /// <summary>All that is measured of one side: one guest, one browser of its own.</summary>
 /// <param name="Unwatched">Seconds that the first work takes the guest while nobody looks.</param>
@@ -62,11 +63,14 @@ internal sealed record ConsoleResult(double Unwatched, IReadOnlyList<WorkResult>
         double browserCpu = browser.Sum(HostProcess.CpuSeconds) - browserBefore;
         var look = await LookAsync(page);
         double guest = after.Guest - before.Guest;
-        return new WorkResult(seconds, look.Frames, look.Frames > 1 ? (look.Frames - 1) * 1000 / look.Milliseconds : look.Frames, look.Bytes,
+        return new WorkResult(
+            seconds, look.Frames, look.Frames > 1 ? (look.Frames - 1) * 1000 / look.Milliseconds : look.Frames, look.Bytes,
             after.All - before.All - guest, guest, browserCpu, await page.EvaluateAsync<string>("probe.screen()"));
     }
 
-    /// <summary>Letters and backspaces at the shell's prompt on the screen: milliseconds from each key to the change that it makes.</summary>
+    /// <summary>
+    /// Letters and backspaces at the shell's prompt on the screen: milliseconds from each key to the change that it makes.
+    /// </summary>
     private static async Task<Samples> TypeAsync(IConsoleSide side, IPage page)
     {
         await page.Keyboard.PressAsync("Control+l");

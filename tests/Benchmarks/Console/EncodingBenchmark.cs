@@ -37,7 +37,8 @@ internal sealed class EncodingBenchmark : IBenchmark
             yield return new(what, nanoseconds / 1e6, "ms", $"{bytes:f0} B/op");
         }
 
-        var letter = new TwoScreens((i, frame) => i % Width < 8 && i / Width is > 300 and < 317 ? (uint)frame * 0xaaaaaa : 0) { First = 300, Last = 317 };
+        var letter = new TwoScreens(
+            (i, frame) => i % Width < 8 && i / Width is > 300 and < 317 ? (uint)frame * 0xaaaaaa : 0) { First = 300, Last = 317 };
         var small = new TileGrid(Width, Height);
         long frames = 0;
         var (time, allocated) = Timing.Measure(Operations * 50, count =>
@@ -95,7 +96,8 @@ internal sealed class EncodingBenchmark : IBenchmark
     /// <summary>Shows two pictures in turn.</summary>
     private sealed class TwoScreens(Func<int, int, uint> pixel) : IScreenSource
     {
-        private readonly uint[][] _pictures = [.. Enumerable.Range(0, 2).Select(frame => Enumerable.Range(0, Width * Height).Select(i => pixel(i, frame)).ToArray())];
+        private readonly uint[][] _pictures = [.. Enumerable.Range(0, 2)
+            .Select(frame => Enumerable.Range(0, Width * Height).Select(i => pixel(i, frame)).ToArray())];
         private int _shown;
 
         public int First { get; init; }

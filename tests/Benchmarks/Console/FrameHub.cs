@@ -44,9 +44,13 @@ internal sealed class FrameHub : IAsyncDisposable
     public async Task<Viewer> WatchAsync(ClientWebSocket socket, Uri address)
     {
         await socket.ConnectAsync(new UriBuilder(address) { Scheme = "ws", Path = "/hub" }.Uri, CancellationToken.None);
-        await socket.SendAsync(Encoding.ASCII.GetBytes("{\"protocol\":\"messagepack\",\"version\":1}\u001e"), WebSocketMessageType.Binary, true, CancellationToken.None);
+        await socket.SendAsync(
+            Encoding.ASCII.GetBytes("{\"protocol\":\"messagepack\",\"version\":1}\u001e"), WebSocketMessageType.Binary, true,
+            CancellationToken.None);
         await socket.ReceiveAsync(new byte[64], CancellationToken.None);
-        await socket.SendAsync(new ConsoleProtocol().GetMessageBytes(new InvocationMessage("Watch", [])), WebSocketMessageType.Binary, true, CancellationToken.None);
+        await socket.SendAsync(
+            new ConsoleProtocol().GetMessageBytes(new InvocationMessage("Watch", [])), WebSocketMessageType.Binary, true,
+            CancellationToken.None);
         return await _joined.Task.WaitAsync(s_patience);
     }
 
@@ -55,6 +59,7 @@ internal sealed class FrameHub : IAsyncDisposable
     /// <summary>As the console's hub, without machines.</summary>
     internal sealed class WatchHub(HubConnections<WatchHub> connections, TaskCompletionSource<Viewer> joined) : Hub
     {
-        public void Watch() => joined.TrySetResult(new Viewer(connections[Context.ConnectionId], Clients.Caller, "bench", mayControl: true));
+        public void Watch() =>
+            joined.TrySetResult(new Viewer(connections[Context.ConnectionId], Clients.Caller, "bench", mayControl: true));
     }
 }

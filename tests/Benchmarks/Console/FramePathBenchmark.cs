@@ -5,7 +5,9 @@ using WebVm.Api.Console.Display;
 
 namespace WebVm.Benchmarks.Console;
 
-/// <summary>The whole way of a frame: screen, tiles, hub message, MessagePack, SignalR, Kestrel's WebSocket, and a socket that receives it.</summary>
+/// <summary>
+/// The whole way of a frame: screen, tiles, hub message, MessagePack, SignalR, Kestrel's WebSocket, and a socket that receives it.
+/// </summary>
 internal sealed class FramePathBenchmark : IBenchmark
 {
     private const int Frames = 5000;
@@ -35,7 +37,9 @@ internal sealed class FramePathBenchmark : IBenchmark
         await ShowAsync(Frames);
         double each = Stopwatch.GetElapsedTime(start).TotalMicroseconds / Frames;
         yield return new("frame of one tile, screen to received", each, "us");
-        yield return new("allocated for a frame, all threads", (GC.GetTotalAllocatedBytes(precise: true) - bytes) / (double)Frames, "B", "the receiving socket included");
+        yield return new(
+            "allocated for a frame, all threads", (GC.GetTotalAllocatedBytes(precise: true) - bytes) / (double)Frames, "B",
+            "the receiving socket included");
 
         async ValueTask ShowAsync(int count)
         {

@@ -36,7 +36,10 @@ internal sealed class GuestShell(Stream output, Func<string, Task> write)
             try
             {
                 int count = await output.ReadAsync(_buffer, patience.Token);
-                _said.Append(count > 0 ? Encoding.Latin1.GetString(_buffer, 0, count) : throw new EndOfStreamException($"The guest has ended. It said:\n{_said}"));
+                _said.Append(
+                    count > 0
+                        ? Encoding.Latin1.GetString(_buffer, 0, count)
+                        : throw new EndOfStreamException($"The guest has ended. It said:\n{_said}"));
             }
             catch (OperationCanceledException)
             {

@@ -5,7 +5,10 @@ using Microsoft.Playwright;
 
 namespace WebVm.Benchmarks.Console;
 
-/// <summary>QEMU's VNC server with its own WebSocket, seen through noVNC. UEFI gives the same kernel the same kind of framebuffer that WebVm gives it.</summary>
+/// <summary>
+/// QEMU's VNC server with its own WebSocket, seen through noVNC. UEFI gives the same kernel the same kind of framebuffer that WebVm gives
+/// it.
+/// </summary>
 internal sealed class QemuSide : IConsoleSide
 {
     private const string Page = "<!doctype html><body style='margin:0'><div id='screen'></div><script type='module' src='vnc.js'></script>";
@@ -34,7 +37,8 @@ internal sealed class QemuSide : IConsoleSide
         int port = FreePort();
         string[] arguments =
         [
-            "-name", "bench,debug-threads=on", "-accel", "tcg", "-m", $"{ConsoleGuest.Memory >> 20}M", "-nodefaults", "-no-reboot", "-bios", Firmware,
+            "-name", "bench,debug-threads=on", "-accel", "tcg", "-m", $"{ConsoleGuest.Memory >> 20}M", "-nodefaults", "-no-reboot", "-bios",
+            Firmware,
             "-device", $"VGA,xres={ConsoleGuest.Width},yres={ConsoleGuest.Height}", "-vnc", $"127.0.0.1:0,to=99,websocket=127.0.0.1:{port}",
             "-serial", $"tcp:127.0.0.1:{((IPEndPoint)listener.LocalEndPoint!).Port}",
             "-kernel", Path.Combine(image, "vmlinuz"), "-initrd", Path.Combine(image, "initramfs"), "-append", ConsoleGuest.CommandLine,
@@ -94,7 +98,10 @@ internal sealed class QemuSide : IConsoleSide
                 var context = await _pages.GetContextAsync();
                 bool script = context.Request.Url?.AbsolutePath == "/vnc.js";
                 context.Response.ContentType = script ? "text/javascript" : "text/html";
-                context.Response.Close(script ? await File.ReadAllBytesAsync(Path.Combine(AppContext.BaseDirectory, "vnc.js")) : System.Text.Encoding.ASCII.GetBytes(Page), willBlock: false);
+                context.Response.Close(
+                    script ? await File.ReadAllBytesAsync(
+                        Path.Combine(AppContext.BaseDirectory, "vnc.js")) : System.Text.Encoding.ASCII.GetBytes(Page),
+                    willBlock: false);
             }
         }
         catch (Exception closed) when (closed is HttpListenerException or ObjectDisposedException)

@@ -7,7 +7,10 @@ using WebVm.Api.Console.Display;
 
 namespace WebVm.Benchmarks.Console;
 
-/// <summary>A photograph of 1024 by 768 comes up on the screen of a viewer whose link carries little: when it is seen, and when it is seen without loss.</summary>
+/// <summary>
+/// A photograph of 1024 by 768 comes up on the screen of a viewer whose link carries little: when it is seen, and when it is seen without
+/// loss.
+/// </summary>
 internal sealed class SlowLinkBenchmark : IBenchmark
 {
     private const int Width = 1024;
@@ -22,8 +25,12 @@ internal sealed class SlowLinkBenchmark : IBenchmark
         {
             var with = ShowAsync(bytesPerSecond, lossy: true).GetAwaiter().GetResult();
             var without = ShowAsync(bytesPerSecond, lossy: false).GetAwaiter().GetResult();
-            yield return new($"{name}: whole picture seen", with.Seen.TotalSeconds, "s", $"after {with.SeenBytes / 1024} KiB; without JPEG {without.Exact.TotalSeconds:f1} s");
-            yield return new($"{name}: without loss", with.Exact.TotalSeconds, "s", $"after {with.ExactBytes / 1024} KiB; without JPEG {without.Exact.TotalSeconds:f1} s, {without.ExactBytes / 1024} KiB");
+            yield return new(
+                $"{name}: whole picture seen", with.Seen.TotalSeconds, "s",
+                $"after {with.SeenBytes / 1024} KiB; without JPEG {without.Exact.TotalSeconds:f1} s");
+            yield return new(
+                $"{name}: without loss", with.Exact.TotalSeconds, "s",
+                $"after {with.ExactBytes / 1024} KiB; without JPEG {without.Exact.TotalSeconds:f1} s, {without.ExactBytes / 1024} KiB");
         }
     }
 

@@ -29,12 +29,15 @@ internal sealed class WebVmSide : IConsoleSide
             string vm = await service.CreateAsync(new
             {
                 name = "console", engine = "soft", memory = ConsoleGuest.Memory,
-                boot = new { image = "tiny", commandLine = ConsoleGuest.CommandLine }, display = new { enabled = true, width = ConsoleGuest.Width, height = ConsoleGuest.Height },
+                boot = new { image = "tiny", commandLine = ConsoleGuest.CommandLine },
+                display = new { enabled = true, width = ConsoleGuest.Width, height = ConsoleGuest.Height },
             });
             await service.PowerAsync(vm, "on");
             string serial = $"/api/v1/vms/{vm}/serial";
             var output = await service.Client.GetStreamAsync($"{serial}?follow=true");
-            var shell = new GuestShell(output, async text => (await service.Client.PostAsync(serial, new StringContent(text))).EnsureSuccessStatusCode().Dispose());
+            var shell = new GuestShell(
+                output, async text => (await service.Client.PostAsync(serial, new StringContent(text))).EnsureSuccessStatusCode()
+                    .Dispose());
             await shell.ReadyAsync();
             return new WebVmSide(service, vm, output, shell);
         }

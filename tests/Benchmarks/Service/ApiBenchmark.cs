@@ -4,8 +4,8 @@ using System.Net.Http.Json;
 namespace WebVm.Benchmarks.Service;
 
 /// <summary>
-/// Requests to a service that keeps 1,000 VMs, by one client and by eight at once, and what has to find VMs among 4,000. The daemons that one would otherwise use are not measured
-/// beside it: none of them offers the same resources.
+/// Requests to a service that keeps 1,000 VMs, by one client and by eight at once, and what has to find VMs among 4,000. The daemons that
+/// one would otherwise use are not measured beside it: none of them offers the same resources.
 /// </summary>
 internal sealed class ApiBenchmark : IBenchmark
 {
@@ -38,7 +38,8 @@ internal sealed class ApiBenchmark : IBenchmark
             new("list, 100 a page, id and name only", (_, _) => service.Client.GetAsync("/api/v1/vms?limit=100&fields=id,name")),
             new("get", (_, n) => service.Client.GetAsync($"/api/v1/vms/{ids[n * 37 % Vms]}")),
             // Each client has VMs of its own: this is about speed, not conflicts.
-            new("patch", (client, n) => service.Client.PatchAsync($"/api/v1/vms/{ids[((n * 8) + client) % Vms]}", JsonContent.Create(new { description = $"change {n}" }))),
+            new("patch", (client, n) => service.Client.PatchAsync(
+                $"/api/v1/vms/{ids[((n * 8) + client) % Vms]}", JsonContent.Create(new { description = $"change {n}" }))),
             .. finding,
         ];
         await foreach (var measurement in MeasureAsync(requests, "", 1, 8))
@@ -48,7 +49,9 @@ internal sealed class ApiBenchmark : IBenchmark
 
         double cpu = HostProcess.CpuSeconds(service.ProcessId);
         await Task.Delay(s_rest);
-        yield return new($"processor time at rest, {Vms} VMs that are off", (HostProcess.CpuSeconds(service.ProcessId) - cpu) / s_rest.TotalSeconds * 100, "% of a core");
+        yield return new(
+            $"processor time at rest, {Vms} VMs that are off",
+            (HostProcess.CpuSeconds(service.ProcessId) - cpu) / s_rest.TotalSeconds * 100, "% of a core");
 
         yield return await CreateAsync(service, ids, ManyVms);
         await foreach (var measurement in MeasureAsync(finding, $", {ManyVms} VMs", 1))
@@ -62,7 +65,8 @@ internal sealed class ApiBenchmark : IBenchmark
         string[] made = new string[count - ids.Count];
         long start = Stopwatch.GetTimestamp();
         await Parallel.ForAsync(0, made.Length, new ParallelOptions { MaxDegreeOfParallelism = 8 },
-            async (i, _) => made[i] = await service.CreateAsync(new { name = $"bench-{ids.Count + i:d4}", labels = new { tier = $"t{i % 7}" } }));
+            async (i, _) =>
+                made[i] = await service.CreateAsync(new { name = $"bench-{ids.Count + i:d4}", labels = new { tier = $"t{i % 7}" } }));
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         ids.AddRange(made);
         return new($"create {made.Length} VMs, 8 clients", made.Length / seconds, "/s");

@@ -58,7 +58,8 @@ internal sealed partial class BenchService : IAsyncDisposable
     public async Task<string> UploadKernelAsync(string name, byte[] content)
     {
         var image = await SendAsync(HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = content.Length });
-        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
         request.Headers.Add("Upload-Offset", "0");
         using var answer = await Client.SendAsync(request);
         answer.EnsureSuccessStatusCode();

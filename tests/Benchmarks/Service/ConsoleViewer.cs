@@ -19,7 +19,8 @@ internal sealed class ConsoleViewer : IAsyncDisposable
     {
         var viewer = new ConsoleViewer();
         viewer._socket.Options.SetRequestHeader("Authorization", "Bearer " + ServiceProcess.AdminToken);
-        await viewer._socket.ConnectAsync(new UriBuilder(service.Address) { Scheme = "ws", Path = "/hubs/console" }.Uri, CancellationToken.None);
+        await viewer._socket.ConnectAsync(
+            new UriBuilder(service.Address) { Scheme = "ws", Path = "/hubs/console" }.Uri, CancellationToken.None);
         await viewer.SendAsync(Encoding.ASCII.GetBytes($$"""{"protocol":"{{ConsoleProtocol.ProtocolName}}","version":1}""" + "\u001e"));
         await viewer._socket.ReceiveAsync(new byte[256], CancellationToken.None);
         viewer._receiving = viewer.ReceiveAsync();
@@ -34,7 +35,8 @@ internal sealed class ConsoleViewer : IAsyncDisposable
         _socket.Dispose();
     }
 
-    private async Task SendAsync(ReadOnlyMemory<byte> message) => await _socket.SendAsync(message, WebSocketMessageType.Binary, true, CancellationToken.None);
+    private async Task SendAsync(ReadOnlyMemory<byte> message) =>
+        await _socket.SendAsync(message, WebSocketMessageType.Binary, true, CancellationToken.None);
 
     private async Task ReceiveAsync()
     {

@@ -4,8 +4,8 @@ using System.Globalization;
 namespace WebVm.Benchmarks.Service;
 
 /// <summary>
-/// What stays of use: for WEBVM_ENDURANCE_MINUTES (10) machines are made in rounds, their consoles opened, lists and metrics read, events followed, and all but one
-/// machine deleted. The service's memory before, in the rounds, and when it has been left alone.
+/// What stays of use: for WEBVM_ENDURANCE_MINUTES (10) machines are made in rounds, their consoles opened, lists and metrics read, events
+/// followed, and all but one machine deleted. The service's memory before, in the rounds, and when it has been left alone.
 /// </summary>
 internal sealed class EnduranceBenchmark : IBenchmark
 {
@@ -21,7 +21,8 @@ internal sealed class EnduranceBenchmark : IBenchmark
 
     private static async IAsyncEnumerable<Measurement> MeasureAsync()
     {
-        var time = TimeSpan.FromMinutes(double.Parse(Environment.GetEnvironmentVariable("WEBVM_ENDURANCE_MINUTES") ?? "10", CultureInfo.InvariantCulture));
+        var time = TimeSpan.FromMinutes(
+            double.Parse(Environment.GetEnvironmentVariable("WEBVM_ENDURANCE_MINUTES") ?? "10", CultureInfo.InvariantCulture));
         await using var service = await BenchService.StartAsync();
         string kernel = await service.UploadKernelAsync("halts", IdleImage.Bytes());
         string stays = await MakeAsync(service, kernel, "stays");
@@ -36,7 +37,8 @@ internal sealed class EnduranceBenchmark : IBenchmark
         while (Stopwatch.GetElapsedTime(start) < time)
         {
             round++;
-            string[] vms = await Task.WhenAll(Enumerable.Range(0, MachinesOfARound).Select(i => MakeAsync(service, kernel, $"round-{round}-{i}")));
+            string[] vms = await Task.WhenAll(
+                Enumerable.Range(0, MachinesOfARound).Select(i => MakeAsync(service, kernel, $"round-{round}-{i}")));
             var viewers = await Task.WhenAll(vms.Append(stays).Select(vm => ConsoleViewer.WatchAsync(service, vm)));
             for (int i = 0; i < ReadsOfARound; i++)
             {
@@ -55,7 +57,9 @@ internal sealed class EnduranceBenchmark : IBenchmark
         await over.CancelAsync();
         await following;
         string used = $"{Stopwatch.GetElapsedTime(start).TotalMinutes:f0} minutes of use";
-        yield return new($"most with {MachinesOfARound + 1} VMs that are watched: resident", most.Resident / Mebibyte, "MiB", $"private {most.Private / Mebibyte:f0} MiB, {round} rounds");
+        yield return new(
+            $"most with {MachinesOfARound + 1} VMs that are watched: resident", most.Resident / Mebibyte, "MiB",
+            $"private {most.Private / Mebibyte:f0} MiB, {round} rounds");
         yield return Memory(service, $"behind {used}, 1 VM");
         await Task.Delay(s_rest);
         yield return Memory(service, $"and {s_rest.TotalMinutes:f0} minutes later");
@@ -69,7 +73,8 @@ internal sealed class EnduranceBenchmark : IBenchmark
 
     private static async Task<string> MakeAsync(BenchService service, string kernel, string name)
     {
-        string vm = await service.CreateAsync(new { name, engine = "soft", memory = 64L << 20, labels = new { round = name }, boot = new { kernel } });
+        string vm = await service.CreateAsync(
+            new { name, engine = "soft", memory = 64L << 20, labels = new { round = name }, boot = new { kernel } });
         await service.PowerAsync(vm, "on");
         return vm;
     }
@@ -78,7 +83,8 @@ internal sealed class EnduranceBenchmark : IBenchmark
     {
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/events") { Headers = { { "Accept", "text/event-stream" } } };
+            using var request = new HttpRequestMessage(
+                HttpMethod.Get, "/api/v1/events") { Headers = { { "Accept", "text/event-stream" } } };
             using var answer = await service.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, over);
             await using var events = await answer.Content.ReadAsStreamAsync(over);
             byte[] buffer = new byte[64 * 1024];

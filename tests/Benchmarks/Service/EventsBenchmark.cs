@@ -7,8 +7,8 @@ using System.Text.Json.Nodes;
 namespace WebVm.Benchmarks.Service;
 
 /// <summary>
-/// What streams of events cost others: a client that reads a VM fifty times a second, alone and beside ten users with fifty streams each, while a hundred
-/// things happen in a second. All of it on the same host, the clients of the streams too.
+/// What streams of events cost others: a client that reads a VM fifty times a second, alone and beside ten users with fifty streams each,
+/// while a hundred things happen in a second. All of it on the same host, the clients of the streams too.
 /// </summary>
 internal sealed class EventsBenchmark : IBenchmark
 {
@@ -58,7 +58,9 @@ internal sealed class EventsBenchmark : IBenchmark
         await Task.WhenAll([changing, .. streams.Select(stream => stream.Ended)]);
     }
 
-    /// <summary>Milliseconds of each read. They begin at their times, whether the one before was answered or not: waiting is measured too.</summary>
+    /// <summary>
+    /// Milliseconds of each read. They begin at their times, whether the one before was answered or not: waiting is measured too.
+    /// </summary>
     private static async Task<Samples> ReadAsync(BenchService service, string path, TimeSpan period)
     {
         var reads = new List<Task<double>>();
@@ -90,7 +92,8 @@ internal sealed class EventsBenchmark : IBenchmark
     private static async Task EachAsync(int perSecond, TimeSpan period, Action act, CancellationToken over)
     {
         long start = Stopwatch.GetTimestamp();
-        for (int done = 0; !over.IsCancellationRequested && Stopwatch.GetElapsedTime(start) < period; await Task.Delay(1, CancellationToken.None))
+        for (int done = 0; !over.IsCancellationRequested
+            && Stopwatch.GetElapsedTime(start) < period; await Task.Delay(1, CancellationToken.None))
         {
             for (; done < Stopwatch.GetElapsedTime(start).TotalSeconds * perSecond; done++)
             {
@@ -107,8 +110,10 @@ internal sealed class EventsBenchmark : IBenchmark
             string name = $"reader-{user}";
             await service.SendAsync(HttpMethod.Post, "/api/v1/users", new { name, role = "viewer", password = Password });
             using var browser = new HttpClient { BaseAddress = service.Address };
-            (await browser.PostAsJsonAsync("/api/v1/session", new { name, password = Password }, CancellationToken.None)).EnsureSuccessStatusCode();
-            using var made = await browser.PostAsJsonAsync("/api/v1/tokens", new { name, scopes = new[] { "vms:read" } }, CancellationToken.None);
+            (await browser.PostAsJsonAsync(
+                "/api/v1/session", new { name, password = Password }, CancellationToken.None)).EnsureSuccessStatusCode();
+            using var made = await browser.PostAsJsonAsync(
+                "/api/v1/tokens", new { name, scopes = new[] { "vms:read" } }, CancellationToken.None);
             var token = await made.Content.ReadFromJsonAsync<JsonNode>(CancellationToken.None);
             var client = new HttpClient { BaseAddress = service.Address, Timeout = Timeout.InfiniteTimeSpan };
             client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (string)token!["token"]!);
@@ -156,7 +161,8 @@ internal sealed class EventsBenchmark : IBenchmark
                     if (_counts && line.IndexOf(at, StringComparison.Ordinal) is >= 0 and var found)
                     {
                         int begin = found + at.Length;
-                        var happened = DateTimeOffset.Parse(line.AsSpan(begin, line.IndexOf('"', begin) - begin), CultureInfo.InvariantCulture);
+                        var happened = DateTimeOffset.Parse(
+                            line.AsSpan(begin, line.IndexOf('"', begin) - begin), CultureInfo.InvariantCulture);
                         _delays.Add((DateTimeOffset.UtcNow - happened).TotalMilliseconds);
                     }
                 }

@@ -2,7 +2,10 @@ using System.Diagnostics;
 
 namespace WebVm.Benchmarks.Service;
 
-/// <summary>What walls and keeper add to the start of a process: the monitor's program, told to end at once, alone and kept at each level that this host has, in turn.</summary>
+/// <summary>
+/// What walls and keeper add to the start of a process: the monitor's program, told to end at once, alone and kept at each level that this
+/// host has, in turn.
+/// </summary>
 internal sealed class KeeperBenchmark : IBenchmark
 {
     private const int Starts = 1000;
@@ -39,11 +42,14 @@ internal sealed class KeeperBenchmark : IBenchmark
             }
 
             var without = new Samples(alone.Skip(WarmUps));
-            yield return new("a process that ends at once, alone, p50", without.P50, "ms", $"{Starts} starts, in turn; p99 {without.P99:f1} ms");
+            yield return new(
+                "a process that ends at once, alone, p50", without.P50, "ms", $"{Starts} starts, in turn; p99 {without.P99:f1} ms");
             foreach (var (level, times) in kept)
             {
                 var with = new Samples(times.Skip(WarmUps));
-                yield return new($"more when kept at level {level}, p50", with.P50 - without.P50, "ms", $"to the keeper's own end, what it writes down included; at p99 {with.P99 - without.P99:f1} ms more");
+                yield return new(
+                    $"more when kept at level {level}, p50", with.P50 - without.P50, "ms",
+                    $"to the keeper's own end, what it writes down included; at p99 {with.P99 - without.P99:f1} ms more");
             }
         }
         finally
@@ -55,7 +61,10 @@ internal sealed class KeeperBenchmark : IBenchmark
     private static double Time(params string[] arguments)
     {
         long start = Stopwatch.GetTimestamp();
-        using var process = Process.Start(new ProcessStartInfo(TinyLinux.Monitor, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo(
+                TinyLinux.Monitor, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true,
+                    RedirectStandardError = true })!;
         process.WaitForExit();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
     }

@@ -3,7 +3,9 @@ using System.Net;
 
 namespace WebVm.Benchmarks.Service;
 
-/// <summary>From <c>./webvm run</c> in a checkout that is built already to a service that is ready: in a new data folder, then in the same again.</summary>
+/// <summary>
+/// From <c>./webvm run</c> in a checkout that is built already to a service that is ready: in a new data folder, then in the same again.
+/// </summary>
 internal sealed class RunBenchmark : IBenchmark
 {
     private const int Runs = 5;
@@ -28,7 +30,9 @@ internal sealed class RunBenchmark : IBenchmark
 
         foreach (var (what, runs) in new[] { ("new data folder", first), ("same folder again", again) })
         {
-            yield return new($"./webvm run to ready, {what}", new Samples(runs.Select(run => run.Ready)).P50, "s", $"p50 of {Runs}; {new Samples(runs.Select(run => run.Scripts)).P50:f2} s of it scripts");
+            yield return new(
+                $"./webvm run to ready, {what}", new Samples(runs.Select(run => run.Ready)).P50, "s",
+                $"p50 of {Runs}; {new Samples(runs.Select(run => run.Scripts)).P50:f2} s of it scripts");
         }
     }
 
@@ -56,10 +60,12 @@ internal sealed class RunBenchmark : IBenchmark
 
     private static async Task<(double Scripts, double Ready)> StartAsync(string data)
     {
-        string root = Environment.GetEnvironmentVariable("WEBVM_ROOT") ?? throw new InvalidOperationException("WEBVM_ROOT is not set; run: ./webvm bench run");
+        string root = Environment.GetEnvironmentVariable("WEBVM_ROOT")
+            ?? throw new InvalidOperationException("WEBVM_ROOT is not set; run: ./webvm bench run");
         string program = Path.Combine(root, "src/Web/bin/Release/net10.0/webvm");
         var address = new Uri($"http://127.0.0.1:{TestPorts.Next()}");
-        var start = new ProcessStartInfo(Path.Combine(root, "webvm"), ["run"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Path.Combine(root, "webvm"), ["run"]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["WEBVM_DATA"] = data;
         start.Environment["WEBVM_LISTEN"] = address.ToString();
         using var client = new HttpClient { BaseAddress = address };

@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace WebVm.Benchmarks.Service;
 
 /// <summary>
-/// From the wish to the guest's first instruction: a Multiboot guest that begins by writing to the serial port. First the monitor's process alone, beside
-/// QEMU's; then through the service, in parts.
+/// From the wish to the guest's first instruction: a Multiboot guest that begins by writing to the serial port. First the monitor's process
+/// alone, beside QEMU's; then through the service, in parts.
 /// </summary>
 internal sealed class StartBenchmark : IBenchmark
 {
@@ -27,8 +27,12 @@ internal sealed class StartBenchmark : IBenchmark
             List<double> theirs = [];
             for (int start = 0; start < WarmUps + Starts; start++)
             {
-                ours.Add(await ProcessToFirstByteAsync(TinyLinux.Monitor, "run", "--engine", "soft", "--memory", Memory, "--kernel", kernel));
-                theirs.Add(await ProcessToFirstByteAsync("qemu-system-x86_64", "-accel", "tcg", "-m", Memory, "-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", kernel));
+                ours.Add(
+                    await ProcessToFirstByteAsync(TinyLinux.Monitor, "run", "--engine", "soft", "--memory", Memory, "--kernel", kernel));
+                theirs.Add(
+                    await ProcessToFirstByteAsync(
+                        "qemu-system-x86_64", "-accel", "tcg", "-m", Memory, "-nodefaults", "-display", "none", "-serial", "stdio",
+                        "-kernel", kernel));
             }
 
             var our = new Samples(ours.Skip(WarmUps));
@@ -70,7 +74,8 @@ internal sealed class StartBenchmark : IBenchmark
     private static async Task<double> ProcessToFirstByteAsync(string program, params string[] arguments)
     {
         long start = Stopwatch.GetTimestamp();
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
         byte[] said = new byte[1];
         int count = await process.StandardOutput.BaseStream.ReadAsync(said);
         double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
@@ -99,7 +104,9 @@ internal sealed class StartBenchmark : IBenchmark
         var process = File.GetLastWriteTimeUtc(Path.Combine(run, "process"));
         await serial.DisposeAsync();
         await service.SendAsync(HttpMethod.Delete, $"/api/v1/vms/{vm}?force=true&wait=60");
-        return new ServiceStart(created, Between(asked, accepted), Between(asked, spec), Between(spec, socket), Between(socket, process), Between(process, seen));
+        return new ServiceStart(
+            created, Between(asked, accepted), Between(asked, spec), Between(spec, socket), Between(socket, process),
+            Between(process, seen));
     }
 
     private static double Between(DateTime from, DateTime to) => (to - from).TotalMilliseconds;

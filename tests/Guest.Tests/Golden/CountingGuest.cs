@@ -1,8 +1,9 @@
 namespace WebVm.Guest.Tests.Golden;
 
 /// <summary>
-/// The guest of golden states. A hundred times a second it counts, looks whether memory, an SSE register and the display's memory are what it left there, and says
-/// "count ok" or "count bad" on COM1. What is typed there comes back in angle brackets; 'q' ends it by the debug port.
+/// The guest of golden states. A hundred times a second it counts, looks whether memory, an SSE register and the display's memory are what
+/// it left there, and says "count ok" or "count bad" on COM1. What is typed there comes back in angle brackets; 'q' ends it by the debug
+/// port.
 /// </summary>
 internal static class CountingGuest
 {

@@ -12,7 +12,10 @@ using Xunit;
 
 namespace WebVm.Guest.Tests.Golden;
 
-/// <summary>What builds of the past have saved goes on in this one: the guest counts on, and finds its memory, its registers and its display as it left them.</summary>
+/// <summary>
+/// What builds of the past have saved goes on in this one: the guest counts on, and finds its memory, its registers and its display as it
+/// left them.
+/// </summary>
 public sealed class GoldenStateTests : IDisposable
 {
     private const int Lines = 20;
@@ -31,7 +34,8 @@ public sealed class GoldenStateTests : IDisposable
     [MemberData(nameof(Folders))]
     public async Task A_golden_state_goes_on(string name)
     {
-        await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.Stopped);
+        await using var guest = await GuestSession.Restore(
+            GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.Stopped);
         Assert.InRange(CheckCounting(guest), 16u, 256u);
         await CheckTyping(guest);
     }
@@ -51,7 +55,8 @@ public sealed class GoldenStateTests : IDisposable
     [MemberData(nameof(Folders))]
     public async Task A_golden_state_catches_up_with_the_time_since(string name)
     {
-        await using var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.CatchUp);
+        await using var guest = await GuestSession.Restore(
+            GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.CatchUp);
         CheckCounting(guest);
         await CheckTyping(guest);
     }
@@ -62,7 +67,8 @@ public sealed class GoldenStateTests : IDisposable
     {
         string again = Path.Combine(_folder, "again");
         uint first;
-        await using (var guest = await GuestSession.Restore(GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.Stopped))
+        await using (var guest = await GuestSession.Restore(
+            GoldenStates.Unpack(name, _folder), EngineChoice.Soft, clock: ClockPolicy.Stopped))
         {
             first = CheckCounting(guest);
             await StateSaver.Save(guest.Machine, again);
@@ -73,7 +79,10 @@ public sealed class GoldenStateTests : IDisposable
         await CheckTyping(restored);
     }
 
-    /// <summary>A golden guest's processor is one that every host can show on soft. This host's KVM may show none but its own, so here the guest knows none.</summary>
+    /// <summary>
+    /// A golden guest's processor is one that every host can show on soft. This host's KVM may show none but its own, so here the guest
+    /// knows none.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Folders))]
     public async Task A_golden_state_goes_on_under_kvm(string name)
@@ -108,8 +117,11 @@ public sealed class GoldenStateTests : IDisposable
     public async Task The_native_monitor_goes_on_with_a_golden_state_that_it_is_handed(string name)
     {
         string state = GoldenStates.Unpack(name, _folder);
-        var files = Directory.EnumerateFiles(state).Select(file => ($"state/{Path.GetFileName(file)}", (FileDescriptor?)SparseFile.Open(file, write: false)));
-        using var monitor = new HandedMonitor(Monitors.Native, information => Process.Start(information)!, ["serve", "--restore", "state", "--clock", "stopped"], [.. files, ("control", null)]);
+        var files = Directory.EnumerateFiles(state)
+            .Select(file => ($"state/{Path.GetFileName(file)}", (FileDescriptor?)SparseFile.Open(file, write: false)));
+        using var monitor = new HandedMonitor(
+            Monitors.Native, information => Process.Start(information)!, ["serve", "--restore", "state", "--clock", "stopped"],
+            [.. files, ("control", null)]);
         using var client = await monitor.ConnectAsync().WaitAsync(s_limit);
         string said = "";
         while (said.Count(letter => letter == '\n') < Lines)

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace WebVm.Guest.Tests.Golden;
 
-/// <summary>States that builds of the past have saved (<see cref="GoldenWriter"/>). They lie beside this file, packed, and stay for ever.</summary>
+/// <summary>
+/// States that builds of the past have saved (<see cref="GoldenWriter"/>). They lie beside this file, packed, and stay for ever.
+/// </summary>
 internal static class GoldenStates
 {
     private const string FolderSuffix = ".zip";
@@ -32,7 +34,8 @@ internal static class GoldenStates
     }
 
     private static TheoryData<string> Names(string suffix) =>
-        new(Directory.EnumerateFiles(Source, "*" + suffix).Select(file => Path.GetFileName(file)[..^suffix.Length]).Order(StringComparer.Ordinal));
+        new(Directory.EnumerateFiles(Source, "*" + suffix).Select(file => Path.GetFileName(file)[..^suffix.Length])
+            .Order(StringComparer.Ordinal));
 
     private static string ThisFile([CallerFilePath] string path = "") => path;
 }

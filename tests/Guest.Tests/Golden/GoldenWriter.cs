@@ -10,8 +10,8 @@ using Xunit;
 namespace WebVm.Guest.Tests.Golden;
 
 /// <summary>
-/// Makes a golden state of this build, when it is asked to: WEBVM_GOLDEN=name. What the machine has is named, not found, so that nothing of this host is in the
-/// state and it goes on everywhere.
+/// Makes a golden state of this build, when it is asked to: WEBVM_GOLDEN=name. What the machine has is named, not found, so that nothing of
+/// this host is in the state and it goes on everywhere.
 /// </summary>
 public sealed class GoldenWriter : IDisposable
 {
@@ -47,7 +47,9 @@ public sealed class GoldenWriter : IDisposable
         await File.WriteAllTextAsync(spec, description.ToJsonString());
         string kernel = MultibootSample.Assemble(CountingGuest.Body, _folder);
         string state = Path.Combine(_folder, "state");
-        using var monitor = new HandedMonitor(["serve", "--spec", "spec"], ("spec", SparseFile.Open(spec, write: false)), ("kernel", SparseFile.Open(kernel, write: false)), ("control", null));
+        using var monitor = new HandedMonitor(
+            ["serve", "--spec", "spec"], ("spec", SparseFile.Open(spec, write: false)), ("kernel", SparseFile.Open(kernel, write: false)),
+            ("control", null));
         using var client = await monitor.ConnectAsync().WaitAsync(s_limit);
         while ((await client.StatusAsync().WaitAsync(s_limit)).SerialEnd < 200)
         {

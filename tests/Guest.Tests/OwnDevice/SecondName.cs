@@ -13,10 +13,14 @@ internal sealed class SecondNameKind : IDeviceKind<NoSettings>
 
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) => [Claim.Ports(at.Address, SecondName.PortCount)];
 
-    public static IDevice Create(DeviceSite site, NoSettings settings) => new SecondName((ushort)site.At.Address, site.Memory) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, NoSettings settings) =>
+        new SecondName((ushort)site.At.Address, site.Memory) { Name = site.Id };
 }
 
-/// <summary>What a chipset does with ROM and system management memory: the number of a page is written, and the page is seen at <see cref="At"/> too.</summary>
+/// <summary>
+/// What a chipset does with ROM and system management memory: the number of a page is written, and the page is seen at <see cref="At"/>
+/// too.
+/// </summary>
 public sealed class SecondName(ushort port, GuestMemory memory) : IDevice, IPortMapped, IPortHandler, ISavedState<SecondNameState>
 {
     public const int PortCount = 4;

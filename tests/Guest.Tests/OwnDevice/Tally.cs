@@ -6,7 +6,8 @@ using WebVm.Vmm.State;
 namespace WebVm.Guest.Tests.OwnDevice;
 
 /// <summary>A port that counts what is written to it: the device of docs/adding.md.</summary>
-public sealed class Tally(ushort port, byte first) : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, IMeasured, ISavedState<TallyState>
+public sealed class Tally(ushort port, byte first)
+    : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, IMeasured, ISavedState<TallyState>
 {
     public const int PortCount = 1;
 

@@ -10,5 +10,6 @@ internal sealed class TallyKind : IDeviceKind<TallySettings>
 
     public static IEnumerable<Claim> Claims(DevicePlace at, TallySettings settings) => [Claim.Ports(at.Address, Tally.PortCount)];
 
-    public static IDevice Create(DeviceSite site, TallySettings settings) => new Tally((ushort)site.At.Address, settings.First) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, TallySettings settings) =>
+        new Tally((ushort)site.At.Address, settings.First) { Name = site.Id };
 }

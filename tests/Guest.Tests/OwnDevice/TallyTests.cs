@@ -52,5 +52,7 @@ public sealed class TallyTests
     }
 
     private static int Count(GuestSession session) =>
-        int.Parse(session.Run("dd if=/dev/port bs=1 skip=$((0x334)) count=1 2>/dev/null | hexdump -e '1/1 \"%d\"'"), CultureInfo.InvariantCulture);
+        int.Parse(
+            session.Run("dd if=/dev/port bs=1 skip=$((0x334)) count=1 2>/dev/null | hexdump -e '1/1 \"%d\"'"),
+            CultureInfo.InvariantCulture);
 }

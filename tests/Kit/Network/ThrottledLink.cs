@@ -4,7 +4,10 @@ using System.Net.Sockets;
 
 namespace WebVm.Kit.Network;
 
-/// <summary>A way to a service that carries only so much towards the client, on all connections together; what comes faster waits in line. The other direction is free.</summary>
+/// <summary>
+/// A way to a service that carries only so much towards the client, on all connections together; what comes faster waits in line. The other
+/// direction is free.
+/// </summary>
 internal sealed class ThrottledLink : IAsyncDisposable
 {
     private const int ChunkBytes = 4096;
@@ -34,7 +37,9 @@ internal sealed class ThrottledLink : IAsyncDisposable
     /// <summary>Towards the client; 0 for as many as come.</summary>
     public int BytesPerSecond { get; set; }
 
-    /// <summary>While it is set nothing is carried either way, on connections that stand and on new ones; it arrives when it goes on.</summary>
+    /// <summary>
+    /// While it is set nothing is carried either way, on connections that stand and on new ones; it arrives when it goes on.
+    /// </summary>
     public bool Stands
     {
         set
@@ -81,7 +86,8 @@ internal sealed class ThrottledLink : IAsyncDisposable
     private async Task ConnectAsync(Socket client)
     {
         // Short queues: what is on its way is on the line, and not in the kernel.
-        using var service = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveBufferSize = QueueBytes, NoDelay = true };
+        using var service = new Socket(
+            AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveBufferSize = QueueBytes, NoDelay = true };
         using (client)
         {
             client.NoDelay = true;

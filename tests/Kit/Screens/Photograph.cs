@@ -2,7 +2,10 @@ using WebVm.Api.Console.Display;
 
 namespace WebVm.Kit.Screens;
 
-/// <summary>A screen with a photograph's statistics: detail of every size, the finer the fainter, colours that change more slowly than light, and grain.</summary>
+/// <summary>
+/// A screen with a photograph's statistics: detail of every size, the finer the fainter, colours that change more slowly than light, and
+/// grain.
+/// </summary>
 internal sealed class Photograph : IScreenSource
 {
     private const int Coarsest = 256;

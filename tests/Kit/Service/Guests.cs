@@ -8,7 +8,11 @@ public static class Guests
         get
         {
             string cache = Environment.GetEnvironmentVariable("WEBVM_CACHE") is { Length: > 0 } set ? set
-                : Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } xdg ? xdg : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "webvm");
+                : Path.Combine(
+                    Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } xdg
+                        ? xdg
+                        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+                    "webvm");
             return Path.Combine(cache, "images");
         }
     }

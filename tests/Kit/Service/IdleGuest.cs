@@ -13,9 +13,11 @@ internal static class IdleGuest
     public static async Task<string> UploadAsync(HttpClient client, byte[] content)
     {
         string name = Rest.NewName("idle");
-        var (status, image, _) = await client.SendAsync(HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = content.Length });
+        var (status, image, _) = await client.SendAsync(
+            HttpMethod.Post, "/api/v1/images", new { name, kind = "kernel", bytes = content.Length });
         Assert.Equal(HttpStatusCode.Created, status);
-        using var request = new HttpRequestMessage(HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Patch, $"/api/v1/images/{image!["id"]}/content?wait=30") { Content = new ByteArrayContent(content) };
         request.Headers.Add("Upload-Offset", "0");
         using var answer = await client.SendAsync(request, Rest.Cancellation);
         Assert.Equal(HttpStatusCode.Accepted, answer.StatusCode);

@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace WebVm.Kit.Service;
 
 /// <summary>
-/// The smallest guest: a Multiboot 1 image (Multiboot specification 0.6.96 §3.1) that says "R" on the serial port with its first instructions, and
-/// halts for ever.
+/// The smallest guest: a Multiboot 1 image (Multiboot specification 0.6.96 §3.1) that says "R" on the serial port with its first
+/// instructions, and halts for ever.
 /// </summary>
 internal static class IdleImage
 {
@@ -26,7 +26,8 @@ internal static class IdleImage
         0xe4, 0x64, 0xa8, 0x01, 0x74, 0xeb, 0xe4, 0x60, 0x66, 0xba, 0xf8, 0x03, 0xee, 0xeb, 0xe2,
     ];
 
-    // As the idle guest, but behind its line: mov dx, 0x3fd; wait: in al, dx; test al, 1; jz wait; mov dx, 0x505; mov al, 1; out dx, al; then cli; hlt.
+    // As the idle guest, but behind its line: mov dx, 0x3fd; wait: in al, dx; test al, 1; jz wait; mov dx, 0x505; mov al, 1; out dx, al;
+    // then cli; hlt.
     private static readonly byte[] s_panic =
     [
         0x66, 0xba, 0xf8, 0x03, 0xb0, (byte)'R', 0xee, 0xb0, 0x0a, 0xee,

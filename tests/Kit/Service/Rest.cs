@@ -57,10 +57,13 @@ internal static class Rest
         return operation;
     }
 
-    /// <summary>A client, authenticated with every right, that sends bodies only when the service asks for them (RFC 9110 §10.1.1).</summary>
+    /// <summary>
+    /// A client, authenticated with every right, that sends bodies only when the service asks for them (RFC 9110 §10.1.1).
+    /// </summary>
     public static HttpClient AskingClient(ServiceProcess service)
     {
-        var client = new HttpClient(new SocketsHttpHandler { Expect100ContinueTimeout = TimeSpan.FromMinutes(1) }) { BaseAddress = service.Address };
+        var client = new HttpClient(
+            new SocketsHttpHandler { Expect100ContinueTimeout = TimeSpan.FromMinutes(1) }) { BaseAddress = service.Address };
         client.DefaultRequestHeaders.Authorization = service.Client.DefaultRequestHeaders.Authorization;
         client.DefaultRequestHeaders.ExpectContinue = true;
         return client;

@@ -15,7 +15,8 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(60);
 
     // signal(7), x86.
-    private static readonly Dictionary<string, int> s_signals = new() { ["INT"] = 2, ["QUIT"] = 3, ["KILL"] = 9, ["TERM"] = 15, ["CONT"] = 18, ["STOP"] = 19 };
+    private static readonly Dictionary<string, int> s_signals =
+        new() { ["INT"] = 2, ["QUIT"] = 3, ["KILL"] = 9, ["TERM"] = 15, ["CONT"] = 18, ["STOP"] = 19 };
 
     private readonly Dictionary<string, string> _settings;
     private readonly bool _ownsData;
@@ -68,7 +69,8 @@ public sealed partial class ServiceProcess : IAsyncDisposable
         }
     }
 
-    public static async Task<ServiceProcess> StartAsync(string? data = null, Dictionary<string, string>? settings = null, string? program = null)
+    public static async Task<ServiceProcess> StartAsync(
+        string? data = null, Dictionary<string, string>? settings = null, string? program = null)
     {
         var service = new ServiceProcess(data ?? Directory.CreateTempSubdirectory("webvm-test-").FullName, data is null, settings ?? []);
         service.Program = program ?? service.Program;
@@ -145,7 +147,8 @@ public sealed partial class ServiceProcess : IAsyncDisposable
             catch (OperationCanceledException failure)
             {
                 string state = await File.ReadAllTextAsync($"/proc/{_process.Id}/status");
-                throw new InvalidOperationException($"The service did not stop in time (exited: {_process.HasExited}):\n{state}\n{Output}", failure);
+                throw new InvalidOperationException(
+                    $"The service did not stop in time (exited: {_process.HasExited}):\n{state}\n{Output}", failure);
             }
         }
     }
@@ -185,7 +188,8 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     public static int MonitorOf(string run) => Recorded(run, "monitor").SelectMany(WithChildren).Last();
 
     /// <summary>Those of all runs, without their keepers.</summary>
-    public int[] Monitors() => Directory.Exists(Path.Combine(Data, "run")) ? [.. Directory.GetDirectories(Path.Combine(Data, "run")).Select(MonitorOf)] : [];
+    public int[] Monitors() =>
+        Directory.Exists(Path.Combine(Data, "run")) ? [.. Directory.GetDirectories(Path.Combine(Data, "run")).Select(MonitorOf)] : [];
 
     /// <summary>kill -9 of the private cluster's postmaster; its children follow it.</summary>
     public Task KillDatabaseAsync() => SignalIfOursAsync("KILL", Path.Combine(Data, "postgres", "data", "postmaster.pid"), "");
@@ -227,7 +231,8 @@ public sealed partial class ServiceProcess : IAsyncDisposable
         string[] folders = [Path.Combine(Data, "run"), Path.Combine(Data, "postgres")];
         return [.. Directory.GetDirectories("/proc").Where(process => char.IsAsciiDigit(Path.GetFileName(process)[0]))
             .Select(process => (Line: CommandLine(process), Signalled: _signalled.Contains(int.Parse(Path.GetFileName(process), null))))
-            .Where(process => folders.Any(folder => process.Line.Contains(folder, StringComparison.Ordinal)) || (process.Signalled && process.Line.Contains("webvm-vmm", StringComparison.Ordinal)))
+            .Where(process => folders.Any(folder => process.Line.Contains(folder, StringComparison.Ordinal))
+                || (process.Signalled && process.Line.Contains("webvm-vmm", StringComparison.Ordinal)))
             .Select(process => process.Line)];
 
         static string CommandLine(string process)
@@ -249,7 +254,9 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     {
         try
         {
-            string[] words = File.ReadAllLines(Path.Combine(run, "process")).Single(line => line.StartsWith(role + " ", StringComparison.Ordinal)).Split(' ');
+            string[] words =
+                File.ReadAllLines(Path.Combine(run, "process")).Single(line => line.StartsWith(role + " ", StringComparison.Ordinal))
+                    .Split(' ');
             string stat = File.ReadAllText($"/proc/{words[1]}/stat");
             return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[19] == words[2] ? [int.Parse(words[1], null)] : [];
         }
@@ -264,7 +271,8 @@ public sealed partial class ServiceProcess : IAsyncDisposable
     {
         try
         {
-            return [process, .. File.ReadAllText($"/proc/{process}/task/{process}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(child => int.Parse(child, null))];
+            return [process, .. File.ReadAllText($"/proc/{process}/task/{process}/children")
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(child => int.Parse(child, null))];
         }
         catch (IOException)
         {
@@ -272,7 +280,9 @@ public sealed partial class ServiceProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Signals the process, or with a "-" the group, that a file names, if its command line speaks of this service's folder.</summary>
+    /// <summary>
+    /// Signals the process, or with a "-" the group, that a file names, if its command line speaks of this service's folder.
+    /// </summary>
     private async Task SignalIfOursAsync(string signal, string pidFile, string group)
     {
         try

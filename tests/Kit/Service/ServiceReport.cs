@@ -43,6 +43,7 @@ public sealed partial class ServiceProcess
     internal void Tell()
     {
         string log = Log;
-        TestContext.Current.TestOutputHelper?.WriteLine($"The log of the service in {Data} ends:\n{log[Math.Max(0, log.Length - Shown)..]}");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"The log of the service in {Data} ends:\n{log[Math.Max(0, log.Length - Shown)..]}");
     }
 }

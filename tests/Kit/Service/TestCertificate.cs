@@ -3,7 +3,9 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace WebVm.Kit.Service;
 
-/// <summary>A certificate for 127.0.0.1 and vm.example with its chain, as PEM files: issued by an intermediate authority of a root of its own.</summary>
+/// <summary>
+/// A certificate for 127.0.0.1 and vm.example with its chain, as PEM files: issued by an intermediate authority of a root of its own.
+/// </summary>
 public sealed class TestCertificate : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("webvm-certificate-").FullName;
@@ -35,7 +37,8 @@ public sealed class TestCertificate : IDisposable
         names.AddIpAddress(System.Net.IPAddress.Loopback);
         names.AddDnsName("vm.example");
         request.CertificateExtensions.Add(names.Build());
-        using var issued = request.Create(_intermediate, _intermediate.NotBefore, _intermediate.NotAfter, RandomNumberGenerator.GetBytes(16));
+        using var issued = request.Create(
+            _intermediate, _intermediate.NotBefore, _intermediate.NotAfter, RandomNumberGenerator.GetBytes(16));
         System.IO.File.WriteAllText(KeyFile, key.ExportPkcs8PrivateKeyPem());
         System.IO.File.WriteAllText(File, issued.ExportCertificatePem() + "\n" + _intermediate.ExportCertificatePem());
         SerialNumber = issued.SerialNumber;

@@ -4,8 +4,8 @@ using System.Net.Sockets;
 namespace WebVm.Kit.Service;
 
 /// <summary>
-/// Ports of 127.0.0.1 for servers under test. They lie below those that the kernel gives to whoever connects to something (ip_local_port_range): one
-/// of those may be anybody's while a server is being restarted.
+/// Ports of 127.0.0.1 for servers under test. They lie below those that the kernel gives to whoever connects to something
+/// (ip_local_port_range): one of those may be anybody's while a server is being restarted.
 /// </summary>
 internal static class TestPorts
 {
@@ -13,7 +13,8 @@ internal static class TestPorts
 
     private const int AtLeast = 10_000;
 
-    private static readonly int s_count = Math.Max(int.Parse(File.ReadAllText("/proc/sys/net/ipv4/ip_local_port_range").Split((char[]?)null)[0], null) - First, AtLeast);
+    private static readonly int s_count = Math.Max(
+        int.Parse(File.ReadAllText("/proc/sys/net/ipv4/ip_local_port_range").Split((char[]?)null)[0], null) - First, AtLeast);
 
     // Test programs that run at the same time begin at different places.
     private static int s_next = Random.Shared.Next(s_count);

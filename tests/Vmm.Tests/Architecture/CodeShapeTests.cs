@@ -17,7 +17,8 @@ public sealed partial class CodeShapeTests
 
     [Fact]
     public void A_file_is_read_at_one_sitting() =>
-        Assert.Empty(s_files.Where(file => File.ReadLines(file).Count() > MostLines).Select(file => Path.GetRelativePath(Repository.Root, file)));
+        Assert.Empty(
+            s_files.Where(file => File.ReadLines(file).Count() > MostLines).Select(file => Path.GetRelativePath(Repository.Root, file)));
 
     /// <summary>What is text to somebody else, such as messages and statements of SQL, may go on beyond.</summary>
     [Fact]

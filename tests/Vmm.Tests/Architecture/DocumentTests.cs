@@ -7,7 +7,8 @@ namespace WebVm.Vmm.Tests.Architecture;
 public sealed partial class DocumentTests
 {
     public static TheoryData<string> Documents() =>
-        [.. Directory.GetFiles(Source(), "*.md").Concat(Directory.GetFiles(Path.Combine(Source(), "docs"), "*.md")).Select(path => Path.GetRelativePath(Source(), path)).Order()];
+        [.. Directory.GetFiles(Source(), "*.md").Concat(Directory.GetFiles(Path.Combine(Source(), "docs"), "*.md"))
+            .Select(path => Path.GetRelativePath(Source(), path)).Order()];
 
     [Theory]
     [MemberData(nameof(Documents))]
@@ -18,12 +19,15 @@ public sealed partial class DocumentTests
     }
 
     [Fact]
-    public void A_row_with_a_cell_more_is_seen() => Assert.Equal([3], CrookedRows(["| a | b |", "| --- | --- |", "| 1 \\| 2 | 3 |", "| 1 | 2 | 3 |", "", "| a |"]));
+    public void A_row_with_a_cell_more_is_seen() =>
+        Assert.Equal([3], CrookedRows(["| a | b |", "| --- | --- |", "| 1 \\| 2 | 3 |", "| 1 | 2 | 3 |", "", "| a |"]));
 
     [Fact]
     public void No_merge_is_left_half_done()
     {
-        string[] texts = [Path.Combine(Source(), "webvm"), .. Directory.GetFiles(Path.Combine(Source(), "scripts")), .. Documents().Select(row => Path.Combine(Source(), row.Data))];
+        string[] texts = [Path.Combine(
+            Source(), "webvm"), .. Directory.GetFiles(Path.Combine(Source(), "scripts")),
+            .. Documents().Select(row => Path.Combine(Source(), row.Data))];
         Assert.True(texts.Length > 20);
         Assert.DoesNotContain(texts, path => File.ReadLines(path).Any(line => ConflictMark().IsMatch(line)));
     }

@@ -61,7 +61,9 @@ public sealed partial class FloorsTests
         string folder = Path.Combine(Repository.Root, "src", "Vmm", room.Replace('.', '/'));
         foreach (string file in Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories))
         {
-            string own = Path.GetRelativePath(folder, file) is var path && path.Contains('/', StringComparison.Ordinal) ? path.Split('/')[0] : InnerRooms.Own;
+            string own = Path.GetRelativePath(folder, file) is var path && path.Contains('/', StringComparison.Ordinal)
+                ? path.Split('/')[0]
+                : InnerRooms.Own;
             violations.AddRange(UsingLine().Matches(File.ReadAllText(file)).Select(match => InnerRooms.Within(room, match.Groups[1].Value))
                 .Where(used => used is not null && !InnerRooms.MayUse(room, own, used)).Select(used => $"{path} names {used}"));
         }
@@ -99,7 +101,8 @@ public sealed partial class FloorsTests
         InnerRooms.Ordered.Order(),
         s_types.Select(Rooms.Namespace).Where(space => space?.StartsWith("WebVm.Vmm.", StringComparison.Ordinal) == true)
             .Select(space => space!["WebVm.Vmm.".Length..]).Where(room => room.Contains('.', StringComparison.Ordinal))
-            .SelectMany(room => OuterRooms(room)).Where(room => room != "Devices" && !room.StartsWith("Devices.", StringComparison.Ordinal)).Distinct().Order());
+            .SelectMany(room => OuterRooms(room)).Where(room => room != "Devices" && !room.StartsWith("Devices.", StringComparison.Ordinal))
+                .Distinct().Order());
 
     [Fact]
     public void An_order_within_a_room_is_one()

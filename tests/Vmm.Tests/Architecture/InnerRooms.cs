@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Tests.Architecture;
 
-/// <summary>Rooms within rooms. A room's own files, those in none of its folders, are a room within it as well, named <see cref="Own"/>.</summary>
+/// <summary>
+/// Rooms within rooms. A room's own files, those in none of its folders, are a room within it as well, named <see cref="Own"/>.
+/// </summary>
 internal static class InnerRooms
 {
     /// <summary>The files of a room itself.</summary>
@@ -31,7 +33,9 @@ internal static class InnerRooms
     public static string? Within(string room, string? space)
     {
         string outer = $"{Root}.{room}";
-        return space == outer ? Own : space?.StartsWith(outer + ".", StringComparison.Ordinal) == true ? space[(outer.Length + 1)..].Split('.')[0] : null;
+        return space == outer
+            ? Own
+            : space?.StartsWith(outer + ".", StringComparison.Ordinal) == true ? space[(outer.Length + 1)..].Split('.')[0] : null;
     }
 
     public static bool MayUse(string room, string user, string used)

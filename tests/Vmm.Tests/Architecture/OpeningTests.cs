@@ -13,7 +13,9 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Architecture;
 
-/// <summary>A monitor that is locked in opens nothing by its name: whoever has a name goes through one door (HandedFiles), or is told here why not.</summary>
+/// <summary>
+/// A monitor that is locked in opens nothing by its name: whoever has a name goes through one door (HandedFiles), or is told here why not.
+/// </summary>
 public sealed class OpeningTests
 {
     private static readonly Type[] s_types = typeof(GuestMemory).Assembly.GetTypes();
@@ -47,7 +49,8 @@ public sealed class OpeningTests
     };
 
     /// <summary>System calls by which a name or an address is reached.</summary>
-    private static readonly string[] s_calls = ["open", "openat", "openat2", "creat", "socket", "connect", "bind", "unlink", "rename", "renameat2", "linkat", "chmod", "lstat", "stat", "mkdir", "execve", "fork"];
+    private static readonly string[] s_calls = ["open", "openat", "openat2", "creat", "socket", "connect", "bind", "unlink", "rename",
+        "renameat2", "linkat", "chmod", "lstat", "stat", "mkdir", "execve", "fork"];
 
     /// <summary>Functions of the package that reach one without being given it as text.</summary>
     private static readonly string[] s_packageCalls = [.. s_calls, "socketpair", "sendto", "vfork", "clone", "fexecve", "mount"];
@@ -60,7 +63,9 @@ public sealed class OpeningTests
     [Fact]
     public void What_has_a_name_is_opened_by_the_one_who_may()
     {
-        var violations = s_types.SelectMany(type => Openings(type).Select(call => (Opener: Outermost(type), Call: $"{call.DeclaringType!.Name}.{call.Name}")))
+        var violations =
+            s_types.SelectMany(
+                type => Openings(type).Select(call => (Opener: Outermost(type), Call: $"{call.DeclaringType!.Name}.{call.Name}")))
             .Where(use => !s_openers.ContainsKey(use.Opener) && !s_nativeOpeners.Contains(use.Opener))
             .Select(use => $"{use.Opener.FullName} calls {use.Call}").Distinct().Order().ToList();
         Assert.True(violations.Count == 0, string.Join(Environment.NewLine, violations));
@@ -68,19 +73,22 @@ public sealed class OpeningTests
 
     [Fact]
     public void Nobody_is_excused_who_opens_nothing() => Assert.Empty(
-        s_openers.Keys.Where(opener => !s_types.Where(type => Outermost(type) == opener).SelectMany(Openings).Any()).Select(opener => opener.Name));
+        s_openers.Keys.Where(opener => !s_types.Where(type => Outermost(type) == opener).SelectMany(Openings).Any())
+            .Select(opener => opener.Name));
 
     [Fact]
     public void Calls_that_reach_names_are_declared_in_few_places() => Assert.Empty(s_types
         .Where(type => !s_nativeOpeners.Contains(Outermost(type)))
         .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.DeclaredOnly))
-        .Where(method => method.GetCustomAttribute<DllImportAttribute>() is { } import && s_calls.Contains(import.EntryPoint ?? method.Name))
+        .Where(method => method.GetCustomAttribute<DllImportAttribute>() is { } import
+            && s_calls.Contains(import.EntryPoint ?? method.Name))
         .Select(method => $"{method.DeclaringType!.FullName}.{method.Name}"));
 
     [Fact]
     public void An_opening_in_a_lambda_is_seen()
     {
-        var seen = typeof(OpeningTests).GetNestedTypes(BindingFlags.NonPublic).Append(typeof(Opener)).Where(type => Outermost(type) == typeof(OpeningTests));
+        var seen = typeof(OpeningTests).GetNestedTypes(BindingFlags.NonPublic).Append(typeof(Opener))
+            .Where(type => Outermost(type) == typeof(OpeningTests));
         Assert.Contains(seen.SelectMany(AllNested).SelectMany(Openings), call => call.Name == nameof(File.ReadAllText));
     }
 
@@ -100,14 +108,18 @@ public sealed class OpeningTests
     {
         Type[] callers =
         [
-            typeof(FileCalls), typeof(FutexCalls), typeof(OwnProcess), typeof(ProcessHandle), typeof(SandboxFeatures), typeof(InnerWall), typeof(LandlockRuleset), typeof(ExecGate),
+            typeof(FileCalls), typeof(FutexCalls), typeof(OwnProcess), typeof(ProcessHandle), typeof(SandboxFeatures), typeof(InnerWall),
+            typeof(LandlockRuleset), typeof(ExecGate),
             typeof(ConfinedProcess), typeof(ConfinedChild), typeof(Keeper), typeof(FaultReporter),
         ];
-        Assert.Equal(callers.Select(type => type.Name).Order(), s_types.Where(type => TypeUses.CallsOf(type).Any(IsByNumber)).Select(type => Outermost(type).Name)
+        Assert.Equal(
+            callers.Select(type => type.Name).Order(),
+            s_types.Where(type => TypeUses.CallsOf(type).Any(IsByNumber)).Select(type => Outermost(type).Name)
             .Where(name => name != nameof(RawCalls)).Distinct().Order());
     }
 
-    private static bool IsByNumber(MethodBase called) => called.DeclaringType == typeof(RawCalls) || (called.DeclaringType == typeof(LibC) && called.Name == nameof(LibC.syscall));
+    private static bool IsByNumber(MethodBase called) =>
+        called.DeclaringType == typeof(RawCalls) || (called.DeclaringType == typeof(LibC) && called.Name == nameof(LibC.syscall));
 
     private static IEnumerable<MethodBase> Openings(Type type) => TypeUses.CallsOf(type).Where(IsOpening);
 
@@ -130,7 +142,8 @@ public sealed class OpeningTests
             || owner == typeof(OwnProcessCalls)
             || (owner == typeof(UntrustedFile) && called.GetParameters() is [{ ParameterType: var path }, ..] && path == typeof(string))
             || (owner == typeof(SparseFile) && called.Name is nameof(SparseFile.Open) or nameof(SparseFile.CreateNew))
-            || (owner == typeof(UnixSocket) && called.Name is nameof(UnixSocket.Listen) or nameof(UnixSocket.TryConnect) or nameof(UnixSocket.IsServed));
+            || (owner == typeof(UnixSocket)
+                && called.Name is nameof(UnixSocket.Listen) or nameof(UnixSocket.TryConnect) or nameof(UnixSocket.IsServed));
     }
 
     private static bool IsName(ParameterInfo parameter) => parameter.ParameterType == typeof(byte*) && s_names.Contains(parameter.Name);
@@ -156,7 +169,8 @@ public sealed class OpeningTests
 
         public static int Connect(int socket, sockaddr* address) => LibC.connect(socket, address, 2);
 
-        public static long ReadOnly(int descriptor, void* buffer) => LibC.read(descriptor, buffer, 1) + LibC.lseek(descriptor, 0, LibC.SEEK_SET);
+        public static long ReadOnly(int descriptor, void* buffer) =>
+            LibC.read(descriptor, buffer, 1) + LibC.lseek(descriptor, 0, LibC.SEEK_SET);
     }
 
     private static class Opener

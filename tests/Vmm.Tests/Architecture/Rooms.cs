@@ -28,7 +28,9 @@ internal static class Rooms
         ["Program"] = 8,
     };
 
-    /// <summary>The rooms of Devices that devices stand on. Every other folder is a device or a family of devices, and on the floor above.</summary>
+    /// <summary>
+    /// The rooms of Devices that devices stand on. Every other folder is a device or a family of devices, and on the floor above.
+    /// </summary>
     private static readonly Dictionary<string, int> s_deviceFloors = new()
     {
         [""] = 0,
@@ -44,12 +46,16 @@ internal static class Rooms
 
     public static IReadOnlyCollection<string> Names => s_floors.Keys;
 
-    /// <summary>The folder below Devices that a type lives in ("Chipset.Clock"; "" for Devices itself), or null for one that is elsewhere.</summary>
-    public static string? DeviceRoomOf(Type type) => Of(type) != "Devices" ? null : Namespace(type)![$"{Root}.Devices".Length..].TrimStart('.');
+    /// <summary>
+    /// The folder below Devices that a type lives in ("Chipset.Clock"; "" for Devices itself), or null for one that is elsewhere.
+    /// </summary>
+    public static string? DeviceRoomOf(Type type) =>
+        Of(type) != "Devices" ? null : Namespace(type)![$"{Root}.Devices".Length..].TrimStart('.');
 
     /// <summary>Devices know what they stand on and what their family shares, and no other device.</summary>
     public static bool DeviceRoomMayUse(string user, string used) =>
-        user == used || DeviceFloorOf(user) > DeviceFloorOf(used) || (DeviceFloorOf(user) == DeviceFloorOf(used) && user.StartsWith(used + ".", StringComparison.Ordinal));
+        user == used || DeviceFloorOf(user) > DeviceFloorOf(used)
+            || (DeviceFloorOf(user) == DeviceFloorOf(used) && user.StartsWith(used + ".", StringComparison.Ordinal));
 
     private static int DeviceFloorOf(string room) => s_deviceFloors.GetValueOrDefault(room, DeviceFloor);
 
@@ -59,7 +65,9 @@ internal static class Rooms
     public static string? Of(Type type) =>
         Namespace(type) is not { } space ? null : space == Root || space.Length == 0 ? "Program" : space[(Root.Length + 1)..].Split('.')[0];
 
-    /// <summary>The namespace of a type of the monitor, or of the one that it is nested in; null for others and for what the compiler makes.</summary>
+    /// <summary>
+    /// The namespace of a type of the monitor, or of the one that it is nested in; null for others and for what the compiler makes.
+    /// </summary>
     public static string? Namespace(Type type)
     {
         var element = type;
@@ -87,5 +95,6 @@ internal static class Rooms
         return space;
     }
 
-    public static bool MayUse(string user, string used) => user == used || Floor(user) > Floor(used) || (user == "Program" && used == "Commands");
+    public static bool MayUse(string user, string used) =>
+        user == used || Floor(user) > Floor(used) || (user == "Program" && used == "Commands");
 }

@@ -6,8 +6,8 @@ using Xunit;
 namespace WebVm.Vmm.Tests.Confinement;
 
 /// <summary>
-/// What an attacker gets who executes in a monitor's place (outer wall), and who has taken over a monitor that put its own filter up (inner wall), in each of the
-/// ways that a service runs: as root, as an ordinary account, in a container.
+/// What an attacker gets who executes in a monitor's place (outer wall), and who has taken over a monitor that put its own filter up (inner
+/// wall), in each of the ways that a service runs: as root, as an ordinary account, in a container.
 /// </summary>
 public sealed class AttackTests
 {
@@ -42,8 +42,12 @@ public sealed class AttackTests
         string[] page = await File.ReadAllLinesAsync(Path.Combine(Root(), "docs", "security.md"), TestContext.Current.CancellationToken);
         var outer = await AllAsync("outer");
         var inner = await AllAsync("inner");
-        string[] rows = [.. Names().Select(name => $"| {name} | {string.Join(" | ", s_ways.Select(way => outer[(name, way.Level)]).Concat(s_ways.Select(way => inner[(name, way.Level)])))} |")];
-        string[] written = [.. page.SkipWhile(line => !line.StartsWith("| try |", StringComparison.Ordinal)).Skip(2).TakeWhile(line => line.StartsWith('|'))];
+        string[] rows = [.. Names()
+            .Select(name =>
+                $"| {name} | {string.Join(
+                    " | ", s_ways.Select(way => outer[(name, way.Level)]).Concat(s_ways.Select(way => inner[(name, way.Level)])))} |")];
+        string[] written = [.. page.SkipWhile(line => !line.StartsWith("| try |", StringComparison.Ordinal)).Skip(2)
+            .TakeWhile(line => line.StartsWith('|'))];
         Assert.Equal(rows, written);
     }
 
@@ -55,9 +59,12 @@ public sealed class AttackTests
         using var host = new AttackedHost();
         string[] expected =
         [
-            "read a secret of the service", "overwrite a file of the service", "make a file in a folder of everybody's", "plant a symbolic link", "list the host's root", "climb out of the root",
-            "read /proc/self/mem", "execute a shell", "make a process", "signal another process", "signal by a descriptor", "lower another's limits", "make a process in a user namespace",
-            "connect to a port of the host's loopback", "connect to a socket of the service", "connect to an abstract socket", "listen on a port", "handle page faults", "use the kernel's keys", "make memory executable",
+            "read a secret of the service", "overwrite a file of the service", "make a file in a folder of everybody's",
+            "plant a symbolic link", "list the host's root", "climb out of the root",
+            "read /proc/self/mem", "execute a shell", "make a process", "signal another process", "signal by a descriptor",
+            "lower another's limits", "make a process in a user namespace",
+            "connect to a port of the host's loopback", "connect to a socket of the service", "connect to an abstract socket",
+            "listen on a port", "handle page faults", "use the kernel's keys", "make memory executable",
         ];
         Assert.DoesNotContain(expected, name => Try(host, "none", AttackedHost.AsAccount, [], "outer", name) != "reached");
     }
@@ -65,7 +72,8 @@ public sealed class AttackTests
     private static readonly ConcurrentDictionary<string, Lazy<Task<Dictionary<(string Try, string Level), string>>>> s_done = new();
 
     /// <summary>Each wall is tried once, for all tests.</summary>
-    private static Task<Dictionary<(string Try, string Level), string>> AllAsync(string wall) => s_done.GetOrAdd(wall, wall => new(() => Task.Run(() =>
+    private static Task<Dictionary<(string Try, string Level), string>> AllAsync(string wall) =>
+        s_done.GetOrAdd(wall, wall => new(() => Task.Run(() =>
     {
         using var host = new AttackedHost();
         Dictionary<(string, string), string> outcomes = [];
@@ -84,14 +92,17 @@ public sealed class AttackTests
     {
         const int killedBySigsys = 128 + 31;
         string run = host.NewRun(root: prefix.Length == 0);
-        using var keeper = AttackerProgram.Keep(run, level, prefix, [.. options, "--largest-file", LargestFile, "--file", $"handed={host.HandedFile}"], [wall, name, .. host.Facts]);
+        using var keeper = AttackerProgram.Keep(
+            run, level, prefix, [.. options, "--largest-file", LargestFile, "--file", $"handed={host.HandedFile}"],
+            [wall, name, .. host.Facts]);
         keeper.WaitForExit();
         var (code, said) = AttackerProgram.Read(run);
         return code switch
         {
             killedBySigsys => "killed",
             _ when said.StartsWith("reached", StringComparison.Ordinal) => "reached",
-            0 when said.StartsWith("errno ", StringComparison.Ordinal) => ErrorName(int.Parse(said.AsSpan(6), System.Globalization.CultureInfo.InvariantCulture)),
+            0 when said.StartsWith("errno ", StringComparison.Ordinal) =>
+                ErrorName(int.Parse(said.AsSpan(6), System.Globalization.CultureInfo.InvariantCulture)),
             _ => $"ended with {code}: {said}",
         };
     }
@@ -128,5 +139,6 @@ public sealed class AttackTests
         return at;
     }
 
-    private static void SkipUnlessRoot() => Assert.SkipUnless(Environment.IsPrivilegedProcess, "playing root, an account and a container takes root");
+    private static void SkipUnlessRoot() =>
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "playing root, an account and a container takes root");
 }

@@ -12,7 +12,8 @@ internal sealed class AttackedHost : IDisposable
     public const int Account = 1654;
 
     /// <summary>What is in front of a program that runs as that account, without capabilities.</summary>
-    public static string[] AsAccount { get; } = ["setpriv", "--reuid", $"{Account}", "--regid", $"{Account}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
+    public static string[] AsAccount { get; } = ["setpriv", "--reuid", $"{Account}", "--regid", $"{Account}", "--clear-groups",
+        "--bounding-set=-all", "--inh-caps=-all"];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("webvm-attacked").FullName;
     private readonly List<Socket> _sockets = [];

@@ -12,10 +12,15 @@ internal static class AttackerProgram
 
     /// <summary>Starts a keeper, which executes the attacker again with these arguments.</summary>
     /// <param name="prefix">What is in front of the program: whose account, which container.</param>
-    public static Process Keep(string folder, string level, IReadOnlyList<string> prefix, IReadOnlyList<string> options, IReadOnlyList<string> arguments)
+    public static Process Keep(
+        string folder, string level, IReadOnlyList<string> prefix, IReadOnlyList<string> options, IReadOnlyList<string> arguments)
     {
-        string[] command = [.. prefix.TakeWhile(word => word != Role), Path, .. prefix.SkipWhile(word => word != Role), "keep", "--folder", folder, "--level", level, .. options, "--", .. arguments];
-        return Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true })!;
+        string[] command = [.. prefix.TakeWhile(
+            word => word != Role), Path, .. prefix.SkipWhile(word => word != Role), "keep", "--folder", folder, "--level", level,
+            .. options, "--", .. arguments];
+        return Process.Start(
+            new ProcessStartInfo(
+                command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true })!;
     }
 
     /// <summary>In a prefix: the container's profile is put up by the attacker itself.</summary>

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Confinement;
 
-/// <summary>A monitor whose native code faults says where, and ends by the signal that it would have ended by; what its runtime notices by faults is no fault.</summary>
+/// <summary>
+/// A monitor whose native code faults says where, and ends by the signal that it would have ended by; what its runtime notices by faults is
+/// no fault.
+/// </summary>
 public sealed class FaultReportTests : IDisposable
 {
     private const int FirstSignal = 128;
@@ -52,7 +55,10 @@ public sealed class FaultReportTests : IDisposable
     {
         var (code, said) = End("lie about a fault", "process");
         Assert.Equal(0, code);
-        Assert.StartsWith("webvm-vmm: signal 454761243 (code 454761243) at 0x1b1b1b1b1b1b1b1b in thread 454761243 \"????????????????\"\n  0x1b1b1b1b1b1b1b1b", said, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "webvm-vmm: signal 454761243 (code 454761243) at 0x1b1b1b1b1b1b1b1b in thread 454761243 \"????????????????\"\n  "
+            + "0x1b1b1b1b1b1b1b1b",
+            said, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', said);
     }
 
@@ -109,7 +115,8 @@ public sealed class FaultReportTests : IDisposable
 
             Assert.DoesNotContain(instructions, instruction => instruction.IsInvalid);
             Assert.Equal(Code.Retnq, instructions[^1].Code);
-            var jumps = instructions.Where(instruction => instruction.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch);
+            var jumps = instructions.Where(
+                instruction => instruction.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch);
             Assert.All(jumps, jump => Assert.Contains(instructions, instruction => instruction.IP == jump.NearBranchTarget));
         }
     }

@@ -9,7 +9,8 @@ internal static class FilterMachine
     private const uint Native = AUDIT_ARCH_X86_64;
 
     /// <returns>SECCOMP_RET_…</returns>
-    public static uint Judge(sock_filter[] program, int number, ReadOnlySpan<ulong> arguments, uint architecture = Native, ulong instructionPointer = 0)
+    public static uint Judge(
+        sock_filter[] program, int number, ReadOnlySpan<ulong> arguments, uint architecture = Native, ulong instructionPointer = 0)
     {
         var data = new uint[16];
         data[0] = (uint)number;

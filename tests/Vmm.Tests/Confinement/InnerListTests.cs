@@ -22,15 +22,24 @@ public sealed class InnerListTests
     /// <summary>Calls that no list has, whatever their arguments.</summary>
     public static TheoryData<int> Forbidden =>
     [
-        SYS_execve, SYS_execveat, SYS_fork, SYS_vfork, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_open, SYS_pidfd_getfd,
-        SYS_pidfd_send_signal, SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen,
-        SYS_sendto, SYS_creat, SYS_openat2, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat, SYS_renameat2, SYS_link,
-        SYS_linkat, SYS_symlink, SYS_mkdir, SYS_mkdirat, SYS_mknod, SYS_chmod, SYS_fchmod, SYS_chown, SYS_stat, SYS_newfstatat, SYS_statx, SYS_getdents64,
-        SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_bpf, SYS_perf_event_open,
-        SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_init_module, SYS_finit_module,
-        SYS_kexec_load, SYS_reboot, SYS_setuid, SYS_setgid, SYS_setresuid, SYS_setresgid, SYS_setgroups, SYS_capset, SYS_personality, SYS_modify_ldt, SYS_iopl,
-        SYS_ioperm, SYS_pkey_mprotect, SYS_memfd_secret, SYS_setsid, SYS_setpgid, SYS_setrlimit, SYS_sched_setattr, SYS_vmsplice, SYS_splice, SYS_tee, SYS_sendfile,
-        SYS_kcmp, SYS_dup2, SYS_pipe2, SYS_epoll_create1, SYS_arch_prctl, SYS_set_mempolicy, SYS_move_pages, SYS_process_mrelease, SYS_landlock_create_ruleset,
+        SYS_execve, SYS_execveat, SYS_fork, SYS_vfork, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_open,
+        SYS_pidfd_getfd,
+        SYS_pidfd_send_signal, SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_socket, SYS_socketpair, SYS_connect,
+        SYS_bind, SYS_listen,
+        SYS_sendto, SYS_creat, SYS_openat2, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_unlink, SYS_unlinkat, SYS_rename,
+        SYS_renameat, SYS_renameat2, SYS_link,
+        SYS_linkat, SYS_symlink, SYS_mkdir, SYS_mkdirat, SYS_mknod, SYS_chmod, SYS_fchmod, SYS_chown, SYS_stat, SYS_newfstatat, SYS_statx,
+        SYS_getdents64,
+        SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_bpf,
+        SYS_perf_event_open,
+        SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_keyctl, SYS_add_key, SYS_request_key,
+        SYS_init_module, SYS_finit_module,
+        SYS_kexec_load, SYS_reboot, SYS_setuid, SYS_setgid, SYS_setresuid, SYS_setresgid, SYS_setgroups, SYS_capset, SYS_personality,
+        SYS_modify_ldt, SYS_iopl,
+        SYS_ioperm, SYS_pkey_mprotect, SYS_memfd_secret, SYS_setsid, SYS_setpgid, SYS_setrlimit, SYS_sched_setattr, SYS_vmsplice,
+        SYS_splice, SYS_tee, SYS_sendfile,
+        SYS_kcmp, SYS_dup2, SYS_pipe2, SYS_epoll_create1, SYS_arch_prctl, SYS_set_mempolicy, SYS_move_pages, SYS_process_mrelease,
+        SYS_landlock_create_ruleset,
     ];
 
     [Theory]
@@ -52,7 +61,9 @@ public sealed class InnerListTests
     public void Opening_to_read_finds_nothing_and_opening_to_write_ends_the_process()
     {
         const ulong directory = unchecked((ulong)-100);
-        Assert.All(s_filters, filter => Assert.Equal(SECCOMP_RET_ERRNO | ErrorNumber.ENOENT, Judge(filter.Filter, SYS_openat, directory, 0x1000, 0x80000)));
+        Assert.All(
+            s_filters, filter => Assert.Equal(
+                SECCOMP_RET_ERRNO | ErrorNumber.ENOENT, Judge(filter.Filter, SYS_openat, directory, 0x1000, 0x80000)));
         Assert.All(s_filters, filter => Assert.Equal(SECCOMP_RET_ERRNO | ErrorNumber.ENOENT, Judge(filter.Filter, SYS_open, 0x1000, 0)));
         foreach (uint flags in (uint[])[1, 2, 0x40, 0x200, 0x80042, 0x410001])
         {
@@ -124,7 +135,8 @@ public sealed class InnerListTests
     public void A_vCPU_reads_no_descriptor_and_talks_to_no_client()
     {
         var vcpu = InnerFilter.Of(ThreadRole.Vcpu, Own, kvm: true);
-        foreach (int number in (int[])[SYS_read, SYS_pread64, SYS_pwrite64, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_memfd_create, SYS_ftruncate, SYS_fcntl, SYS_prctl, SYS_seccomp])
+        foreach (int number in (int[])[SYS_read, SYS_pread64, SYS_pwrite64, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_memfd_create,
+            SYS_ftruncate, SYS_fcntl, SYS_prctl, SYS_seccomp])
         {
             Assert.Equal(SECCOMP_RET_KILL_PROCESS, Judge(vcpu, number));
         }
@@ -145,13 +157,19 @@ public sealed class InnerListTests
 
     [Fact]
     public void Every_call_in_a_list_has_its_reason() =>
-        Assert.All(s_filters, filter => Assert.All(filter.Filter.Rules, rule => Assert.True(rule.Reason.Length >= 7, $"{filter.Name}: {rule.Number}")));
+        Assert.All(
+            s_filters, filter => Assert.All(
+                filter.Filter.Rules, rule => Assert.True(rule.Reason.Length >= 7, $"{filter.Name}: {rule.Number}")));
 
-    private static uint Judge(SystemCallFilter filter, int number, params ulong[] arguments) => FilterMachine.Judge(filter.Assemble(), number, arguments);
+    private static uint Judge(SystemCallFilter filter, int number, params ulong[] arguments) =>
+        FilterMachine.Judge(filter.Assemble(), number, arguments);
 
     private static void AssertKilled(int number, params ulong[] arguments) =>
-        Assert.All(s_filters, filter => Assert.Equal((filter.Name, SECCOMP_RET_KILL_PROCESS), (filter.Name, Judge(filter.Filter, number, arguments))));
+        Assert.All(
+            s_filters, filter => Assert.Equal(
+                (filter.Name, SECCOMP_RET_KILL_PROCESS), (filter.Name, Judge(filter.Filter, number, arguments))));
 
     private static void AssertAllowed(int number, params ulong[] arguments) =>
-        Assert.All(s_filters, filter => Assert.Equal((filter.Name, SECCOMP_RET_ALLOW), (filter.Name, Judge(filter.Filter, number, arguments))));
+        Assert.All(
+            s_filters, filter => Assert.Equal((filter.Name, SECCOMP_RET_ALLOW), (filter.Name, Judge(filter.Filter, number, arguments))));
 }

@@ -55,7 +55,10 @@ public sealed class KeeperTests : IDisposable
         Assert.InRange(said.Length, BoundedLog.Part, 3 * BoundedLog.Part);
     }
 
-    /// <summary>By its limit where the kernel counts the monitor's threads alone, by its control group elsewhere; without one, and that is said, by nothing of ours.</summary>
+    /// <summary>
+    /// By its limit where the kernel counts the monitor's threads alone, by its control group elsewhere; without one, and that is said, by
+    /// nothing of ours.
+    /// </summary>
     [Theory]
     [InlineData("users", true, true, false, true)]
     [InlineData("process", true, true, false, true)]
@@ -78,7 +81,9 @@ public sealed class KeeperTests : IDisposable
         Assert.True(bounded ? threads is > 100 and <= 512 : threads == 1000, said);
     }
 
-    /// <summary>Each keeps a place among the signals that its user may have waiting: of one user's machines none takes all of them from the others.</summary>
+    /// <summary>
+    /// Each keeps a place among the signals that its user may have waiting: of one user's machines none takes all of them from the others.
+    /// </summary>
     [Theory]
     [InlineData("users", true, true, true)]
     [InlineData("namespaces", false, false, true)]
@@ -90,7 +95,8 @@ public sealed class KeeperTests : IDisposable
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "playing root and an account takes root");
         using var host = new AttackedHost();
         string run = host.NewRun(root);
-        using var keeper = AttackerProgram.Keep(run, level, root ? [] : AttackedHost.AsAccount, user ? ["--user", "2000004"] : [], ["end", "timers"]);
+        using var keeper = AttackerProgram.Keep(
+            run, level, root ? [] : AttackedHost.AsAccount, user ? ["--user", "2000004"] : [], ["end", "timers"]);
         keeper.WaitForExit();
         var (_, said) = AttackerProgram.Read(run);
         int timers = int.Parse(said, CultureInfo.InvariantCulture);
@@ -130,7 +136,8 @@ public sealed class KeeperTests : IDisposable
         keeper.Kill();
         await keeper.WaitForExitAsync(TestContext.Current.CancellationToken);
         string[] monitor = [.. File.ReadLines(record).Single(line => line.StartsWith("monitor ", StringComparison.Ordinal)).Split(' ')];
-        using var handle = ProcessHandle.TryOpen(int.Parse(monitor[1], CultureInfo.InvariantCulture), ulong.Parse(monitor[2], CultureInfo.InvariantCulture));
+        using var handle = ProcessHandle.TryOpen(
+            int.Parse(monitor[1], CultureInfo.InvariantCulture), ulong.Parse(monitor[2], CultureInfo.InvariantCulture));
         Assert.NotNull(handle);
         Assert.False(handle.HasEnded);
         handle.Kill();
@@ -140,7 +147,9 @@ public sealed class KeeperTests : IDisposable
         }
     }
 
-    /// <summary>Between keeper and monitor stands a process that waits, behind a list of its own, and holds nothing but the run's lock.</summary>
+    /// <summary>
+    /// Between keeper and monitor stands a process that waits, behind a list of its own, and holds nothing but the run's lock.
+    /// </summary>
     [Fact]
     public async Task The_first_process_of_the_namespace_may_do_nothing_but_wait()
     {
@@ -153,17 +162,22 @@ public sealed class KeeperTests : IDisposable
         }
 
         string[] first = [.. File.ReadLines(record).Single(line => line.StartsWith("monitor ", StringComparison.Ordinal)).Split(' ')];
-        bool behind = SpinWait.SpinUntil(() => File.ReadAllText($"/proc/{first[1]}/status") is var status && status.Contains("Name:\twebvm-init\n", StringComparison.Ordinal)
+        bool behind = SpinWait.SpinUntil(
+            () => File.ReadAllText($"/proc/{first[1]}/status") is var status
+                && status.Contains("Name:\twebvm-init\n", StringComparison.Ordinal)
             && status.Contains("Seccomp:\t2\n", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
         string[] open = [.. Directory.GetFiles($"/proc/{first[1]}/fd").Select(file => new FileInfo(file).LinkTarget!)];
-        using var handle = ProcessHandle.TryOpen(int.Parse(first[1], CultureInfo.InvariantCulture), ulong.Parse(first[2], CultureInfo.InvariantCulture));
+        using var handle = ProcessHandle.TryOpen(
+            int.Parse(first[1], CultureInfo.InvariantCulture), ulong.Parse(first[2], CultureInfo.InvariantCulture));
         handle!.Kill();
         await keeper.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.True(behind);
         Assert.Equal([Path.Combine(run, "lock")], open);
     }
 
-    /// <summary>Of an account's keeper the account's other processes read neither memory nor environment: what the kernel shows of it is root's.</summary>
+    /// <summary>
+    /// Of an account's keeper the account's other processes read neither memory nor environment: what the kernel shows of it is root's.
+    /// </summary>
     [Theory]
     [InlineData("namespaces")]
     [InlineData("process")]
@@ -184,7 +198,8 @@ public sealed class KeeperTests : IDisposable
         string environment = $"/proc/{self[1]}/environ";
         // It closes itself when the monitor has been let go, a moment after the record.
         bool closed = SpinWait.SpinUntil(() => FileIdentity.Of(environment)?.Owner == 0, TimeSpan.FromSeconds(30));
-        using var handle = ProcessHandle.TryOpen(int.Parse(monitor[1], CultureInfo.InvariantCulture), ulong.Parse(monitor[2], CultureInfo.InvariantCulture));
+        using var handle = ProcessHandle.TryOpen(
+            int.Parse(monitor[1], CultureInfo.InvariantCulture), ulong.Parse(monitor[2], CultureInfo.InvariantCulture));
         handle!.Kill();
         await keeper.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.True(closed);
@@ -193,7 +208,8 @@ public sealed class KeeperTests : IDisposable
     [Fact]
     public void Options_that_are_not_understood_are_named()
     {
-        using var keeper = Process.Start(new ProcessStartInfo(AttackerProgram.Path, ["keep", "--folder", "relative"]) { RedirectStandardError = true })!;
+        using var keeper = Process.Start(
+            new ProcessStartInfo(AttackerProgram.Path, ["keep", "--folder", "relative"]) { RedirectStandardError = true })!;
         string complaint = keeper.StandardError.ReadToEnd();
         keeper.WaitForExit();
         Assert.Equal(2, keeper.ExitCode);

@@ -31,11 +31,15 @@ public sealed class SystemCallFilterTests
     [InlineData(0x40000003)] // AUDIT_ARCH_I386: int 0x80
     [InlineData(0xc00000b7)] // AUDIT_ARCH_AARCH64
     public void Calls_of_another_instruction_set_end_the_process(uint architecture) =>
-        Assert.Equal(SECCOMP_RET_KILL_PROCESS, FilterMachine.Judge(new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read, [], architecture));
+        Assert.Equal(
+            SECCOMP_RET_KILL_PROCESS, FilterMachine.Judge(
+                new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read, [], architecture));
 
     [Fact]
     public void Calls_of_the_x32_interface_end_the_process() =>
-        Assert.Equal(SECCOMP_RET_KILL_PROCESS, FilterMachine.Judge(new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read | 0x40000000, []));
+        Assert.Equal(
+            SECCOMP_RET_KILL_PROCESS, FilterMachine.Judge(
+                new SystemCallFilter().Allow(SYS_read, "why").Assemble(SECCOMP_RET_LOG), SYS_read | 0x40000000, []));
 
     [Theory]
     [InlineData(5UL, true)]
@@ -44,7 +48,8 @@ public sealed class SystemCallFilterTests
     [InlineData(6UL, false)]
     [InlineData(0UL, false)]
     [InlineData(0xffff_ffff_0000_0005UL, true)] // an int's register may hold anything above
-    public void An_int_is_one_of_several_by_its_lower_half(ulong value, bool allowed) => Decides(ArgumentTest.IsOneOf(1, 5, 7, 9), [0, value], allowed);
+    public void An_int_is_one_of_several_by_its_lower_half(ulong value, bool allowed) =>
+        Decides(ArgumentTest.IsOneOf(1, 5, 7, 9), [0, value], allowed);
 
     [Theory]
     [InlineData(0b1000UL, true)]
@@ -63,7 +68,8 @@ public sealed class SystemCallFilterTests
     [InlineData(0x1234_5678_9abc_def0UL, true)]
     [InlineData(0x9abc_def0UL, false)]
     [InlineData(0x1234_5678_0000_0000UL, false)]
-    public void A_wide_argument_is_compared_as_a_whole(ulong value, bool allowed) => Decides(ArgumentTest.IsWide(5, 0x1234_5678_9abc_def0), [0, 0, 0, 0, 0, value], allowed);
+    public void A_wide_argument_is_compared_as_a_whole(ulong value, bool allowed) =>
+        Decides(ArgumentTest.IsWide(5, 0x1234_5678_9abc_def0), [0, 0, 0, 0, 0, value], allowed);
 
     [Fact]
     public void A_call_is_known_by_where_it_comes_from()
@@ -91,7 +97,8 @@ public sealed class SystemCallFilterTests
     public void Long_lists_are_jumped_over()
     {
         uint[] many = [.. Enumerable.Range(1000, 200).Select(value => (uint)value)];
-        var filter = new SystemCallFilter().Allow(SYS_ioctl, "many", ArgumentTest.IsOneOf(1, many)).Allow(SYS_ioctl, "more", ArgumentTest.IsOneOf(2, many));
+        var filter = new SystemCallFilter().Allow(SYS_ioctl, "many", ArgumentTest.IsOneOf(1, many))
+            .Allow(SYS_ioctl, "more", ArgumentTest.IsOneOf(2, many));
         var program = filter.Allow(SYS_read, "last").Assemble();
         Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_read, []));
         Assert.Equal(SECCOMP_RET_ALLOW, FilterMachine.Judge(program, SYS_ioctl, [0, 1199, 0]));
@@ -107,7 +114,9 @@ public sealed class SystemCallFilterTests
     public void What_a_monitor_is_allowed_inside_it_was_allowed_before()
     {
         var outer = OuterFilter.Create(0).Rules.Where(rule => rule.Action == SECCOMP_RET_ALLOW).Select(rule => rule.Number).ToHashSet();
-        Assert.Empty(InnerFilter.OfProcess(2, kvm: true).Rules.Where(rule => rule.Action == SECCOMP_RET_ALLOW && !outer.Contains(rule.Number)).Select(rule => rule.Number));
+        Assert.Empty(
+            InnerFilter.OfProcess(2, kvm: true).Rules.Where(rule => rule.Action == SECCOMP_RET_ALLOW && !outer.Contains(rule.Number))
+                .Select(rule => rule.Number));
     }
 
     [Fact]
@@ -125,5 +134,7 @@ public sealed class SystemCallFilterTests
     }
 
     private static void Decides(ArgumentTest test, ulong[] arguments, bool allowed) =>
-        Assert.Equal(allowed ? SECCOMP_RET_ALLOW : Otherwise, FilterMachine.Judge(new SystemCallFilter().Allow(SYS_ioctl, "why", test).Assemble(), SYS_ioctl, arguments));
+        Assert.Equal(
+            allowed ? SECCOMP_RET_ALLOW : Otherwise, FilterMachine.Judge(
+                new SystemCallFilter().Allow(SYS_ioctl, "why", test).Assemble(), SYS_ioctl, arguments));
 }

@@ -7,7 +7,9 @@ internal sealed class ThreadGroup : IDisposable
 {
     public ThreadGroup()
     {
-        string? hierarchy = File.ReadAllLines("/proc/self/mounts").Select(line => line.Split(' ')).Where(mount => Counts(mount[1], mount[2], mount[3])).Select(mount => mount[1]).FirstOrDefault();
+        string? hierarchy =
+            File.ReadAllLines("/proc/self/mounts").Select(line => line.Split(' ')).Where(mount => Counts(mount[1], mount[2], mount[3]))
+                .Select(mount => mount[1]).FirstOrDefault();
         Assert.SkipWhen(hierarchy is null, "This host has no controller of the number of threads.");
         Path = Directory.CreateDirectory(System.IO.Path.Combine(hierarchy, $"webvm-test-{Guid.NewGuid():n}")).FullName;
     }

@@ -48,7 +48,8 @@ public sealed class ControlTests : IDisposable
         await client.StopAsync().WaitAsync(s_limit);
         string[] expected =
         [
-            """state {"state":"running"}""", """state {"state":"paused"}""", """state {"state":"running"}""", """reset {"text":"requested"}""",
+            """state {"state":"running"}""", """state {"state":"paused"}""", """state {"state":"running"}""",
+            """reset {"text":"requested"}""",
             """state {"state":"stopped"}""", """exit {"kind":"stopped","code":0,"message":"stopped"}""",
         ];
         foreach (string next in expected)

@@ -10,8 +10,9 @@ using Xunit;
 namespace WebVm.Vmm.Tests.Control;
 
 /// <summary>
-/// Machines that end, in all the ways that there are, while clients ask for everything that can be asked for. All of them live in this process: what
-/// is touched after it was given back is somebody else's by then, and most of it kills the process. WEBVM_COUNT sets how many for the long run.
+/// Machines that end, in all the ways that there are, while clients ask for everything that can be asked for. All of them live in this
+/// process: what is touched after it was given back is somebody else's by then, and most of it kills the process. WEBVM_COUNT sets how many
+/// for the long run.
 /// </summary>
 public sealed class EndTests : IDisposable
 {
@@ -112,7 +113,10 @@ public sealed class EndTests : IDisposable
         var server = new ControlServer(machine, socket);
         var random = new Random(number);
         using var over = new CancellationTokenSource();
-        Task[] clients = [.. Enumerable.Range(0, Clients).Select(client => Task.Run(() => AskAsync(socket, Path.Combine(_folder, $"state-{number}-{client}"), new Random((number * Clients) + client), over.Token)))];
+        Task[] clients = [.. Enumerable.Range(0, Clients)
+            .Select(client => Task.Run(
+                () => AskAsync(
+                    socket, Path.Combine(_folder, $"state-{number}-{client}"), new Random((number * Clients) + client), over.Token)))];
         await machine.Start().WaitAsync(s_limit);
         await Task.Delay(random.Next(40), TestContext.Current.CancellationToken);
         var (kind, code) = await EndAsync(machine, number % 5);
@@ -124,7 +128,8 @@ public sealed class EndTests : IDisposable
 
         server.Dispose();
         machine.Dispose();
-        Assert.Equal((kind, code, true), (machine.Exit!.Kind, machine.Exit.Code, !machine.Exit.Message.Contains("then:", StringComparison.Ordinal)));
+        Assert.Equal(
+            (kind, code, true), (machine.Exit!.Kind, machine.Exit.Code, !machine.Exit.Message.Contains("then:", StringComparison.Ordinal)));
         await over.CancelAsync();
         await Task.WhenAll(clients).WaitAsync(s_limit, TestContext.Current.CancellationToken);
     }
@@ -215,7 +220,8 @@ public sealed class EndTests : IDisposable
                 case 10: await client.WriteSerialAsync([0, 1, 2, 3]); break;
                 case 11: await client.SendKeyEventsAsync(new KeyEvent("KeyA", true), new KeyEvent("KeyA", false)); break;
                 case 12: await client.ReleaseKeysAsync(); break;
-                case 13: await client.SendPointerAsync(new PointerParameters(random.Next(-9, 9), random.Next(-9, 9), 0, random.Next(8))); break;
+                case 13: await client.SendPointerAsync(
+                    new PointerParameters(random.Next(-9, 9), random.Next(-9, 9), 0, random.Next(8))); break;
                 case 14 or 15: await client.ScreenshotAsync(64); break;
                 case 16 or 17:
                     (await client.AttachDisplayAsync()).Dispose();
@@ -243,7 +249,8 @@ public sealed class EndTests : IDisposable
             if (name == ControlEvents.SerialOutput)
             {
                 Thread.Sleep(10);
-                Interlocked.Exchange(ref heard, data.GetProperty("offset").GetInt64() + data.GetProperty("data").GetBytesFromBase64().Length);
+                Interlocked.Exchange(
+                    ref heard, data.GetProperty("offset").GetInt64() + data.GetProperty("data").GetBytesFromBase64().Length);
             }
         });
         await client.SubscribeSerialAsync(0).WaitAsync(s_limit, TestContext.Current.CancellationToken);

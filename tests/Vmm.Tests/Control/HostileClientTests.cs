@@ -104,7 +104,9 @@ public sealed class HostileClientTests : IDisposable
             {
                 using var good = await _bench.Connect();
                 var status = await good.StatusAsync().WaitAsync(s_limit);
-                Assert.True(status.State is MachineState.Running or MachineState.Paused, $"seed {seed}, round {round}: {status.State}, {status.Exit}");
+                Assert.True(
+                    status.State is MachineState.Running or MachineState.Paused,
+                    $"seed {seed}, round {round}: {status.State}, {status.Exit}");
             }
         }
     }

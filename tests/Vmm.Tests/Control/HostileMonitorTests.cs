@@ -11,7 +11,10 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Control;
 
-/// <summary>A machine's process that was taken over says what it likes, hands over what it likes, and reads when it likes: its client has to outlive that.</summary>
+/// <summary>
+/// A machine's process that was taken over says what it likes, hands over what it likes, and reads when it likes: its client has to outlive
+/// that.
+/// </summary>
 public sealed class HostileMonitorTests : IDisposable
 {
     private const uint HugePages = 4; // MFD_HUGETLB
@@ -42,7 +45,8 @@ public sealed class HostileMonitorTests : IDisposable
         var (calls, took) = await Task.Run(() =>
         {
             long start = Stopwatch.GetTimestamp();
-            return (Enumerable.Range(0, 50).Select(_ => client.WriteSerialAsync(new byte[60_000])).ToArray(), Stopwatch.GetElapsedTime(start));
+            return (Enumerable.Range(0, 50).Select(_ => client.WriteSerialAsync(new byte[60_000]))
+                .ToArray(), Stopwatch.GetElapsedTime(start));
         }).WaitAsync(s_limit);
         Assert.True(took < TimeSpan.FromSeconds(1), $"Asking took {took}.");
         foreach (var call in calls)
@@ -94,7 +98,8 @@ public sealed class HostileMonitorTests : IDisposable
     [Theory]
     [InlineData(-1)]
     [InlineData(2)]
-    public async Task So_it_does_with_keys(int taken) => await AssertRefusedAsync($$"""{"taken":{{taken}}}""", client => client.SendKeysAsync("a"));
+    public async Task So_it_does_with_keys(int taken) =>
+        await AssertRefusedAsync($$"""{"taken":{{taken}}}""", client => client.SendKeysAsync("a"));
 
     [Theory]
     [InlineData("null")]
@@ -105,7 +110,12 @@ public sealed class HostileMonitorTests : IDisposable
 
     [Fact]
     public async Task There_are_no_more_vcpus_than_a_machine_has() => await AssertRefusedAsync(
-        Metrics.Replace("?", string.Join(',', Enumerable.Range(0, 5000).Select(index => $$"""{"index":{{index}},"portExits":0,"mmioExits":0,"haltExits":0,"interruptsInjected":0,"assists":0,"otherExits":0,"instructions":0}""")), StringComparison.Ordinal),
+        Metrics.Replace(
+            "?", string.Join(
+                ',', Enumerable.Range(0, 5000)
+                    .Select(index =>
+                        $$"""{"index":{{index}},"portExits":0,"mmioExits":0,"haltExits":0,"interruptsInjected":0,"assists":0,"otherExits":0,"instructions":0}""")),
+            StringComparison.Ordinal),
         client => client.MetricsAsync());
 
     [Fact]
@@ -118,7 +128,8 @@ public sealed class HostileMonitorTests : IDisposable
     [Fact]
     public async Task What_it_says_of_a_failure_is_a_line_that_can_be_kept()
     {
-        using var client = await ServeAsync("\"error\":{\"code\":\"failed\",\"message\":\"one\\u0000two\\nthree" + new string('x', 100_000) + "\"}");
+        using var client = await ServeAsync(
+            "\"error\":{\"code\":\"failed\",\"message\":\"one\\u0000two\\nthree" + new string('x', 100_000) + "\"}");
         var refused = await Assert.ThrowsAsync<ControlException>(() => client.PauseAsync().WaitAsync(s_limit));
         Assert.StartsWith("one two threex", refused.Message, StringComparison.Ordinal);
         Assert.InRange(refused.Message.Length, 1000, 1001);
@@ -152,7 +163,8 @@ public sealed class HostileMonitorTests : IDisposable
         byte[] header = new byte[DisplayMap.PagesOffset];
         foreach (var (offset, value) in new[]
         {
-            (DisplayMap.MagicOffset, (int)DisplayMap.Magic), (DisplayMap.VersionOffset, (int)DisplayMap.Version), (DisplayMap.WidthOffset, 400), (DisplayMap.HeightOffset, 300),
+            (DisplayMap.MagicOffset, (int)DisplayMap.Magic), (DisplayMap.VersionOffset, (int)DisplayMap.Version),
+            (DisplayMap.WidthOffset, 400), (DisplayMap.HeightOffset, 300),
             (DisplayMap.BitsPerPixelOffset, 32), (DisplayMap.StrideOffset, stride),
         })
         {

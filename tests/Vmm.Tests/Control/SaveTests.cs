@@ -60,7 +60,8 @@ public sealed class SaveTests : IDisposable
         await StartAsync();
         using var enough = new CancellationTokenSource();
         string state = Path.Combine(_bench.Folder, "state");
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => StateSaver.Save(_bench.Scripted.Machine, state, _ => enough.Cancel(), enough.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => StateSaver.Save(_bench.Scripted.Machine, state, _ => enough.Cancel(), enough.Token));
         Assert.Equal(["control"], Directory.EnumerateFileSystemEntries(_bench.Folder).Select(Path.GetFileName));
         Assert.Equal("Running", _bench.Scripted.Machine.State.ToString());
     }

@@ -22,7 +22,8 @@ public sealed unsafe class CpuFeaturesTests
     {
         var profile = SoftOffer.ForGuests.Resolve(new CpuSpec());
         Assert.Equal(CpuVendors.Host, profile.Vendor);
-        Assert.DoesNotContain(profile.Features.Named(), feature => feature.OnRequest || (feature.Vendor is { } only && only != profile.Vendor));
+        Assert.DoesNotContain(
+            profile.Features.Named(), feature => feature.OnRequest || (feature.Vendor is { } only && only != profile.Vendor));
     }
 
     [Theory]
@@ -59,7 +60,9 @@ public sealed unsafe class CpuFeaturesTests
     public void A_feature_whose_need_is_not_there_is_refused()
     {
         var spec = With(("fma", true)) with { Model = CpuModel.X86_64V2 };
-        Assert.Contains("fma needs avx", Assert.Throws<CpuUnavailableException>(() => SoftOffer.ForGuests.Resolve(spec)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "fma needs avx", Assert.Throws<CpuUnavailableException>(() => SoftOffer.ForGuests.Resolve(spec)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

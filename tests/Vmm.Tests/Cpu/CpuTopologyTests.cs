@@ -50,7 +50,8 @@ public sealed unsafe class CpuTopologyTests
             int count = random.Next(1, 65);
             int nodes = random.Next(1, 65);
             int[] home = [.. Enumerable.Range(0, count).Select(_ => random.Next(nodes) * random.Next(2))];
-            var topology = CpuTopology.Of(Enumerable.Range(0, nodes).Select(node => Enumerable.Range(0, count).Where(cpu => home[cpu] == node).ToArray()));
+            var topology = CpuTopology.Of(
+                Enumerable.Range(0, nodes).Select(node => Enumerable.Range(0, count).Where(cpu => home[cpu] == node).ToArray()));
             uint[] ids = Ids(topology);
             Assert.Equal(count, ids.Distinct().Count());
             Assert.Equal(0u, ids[0]);
@@ -105,7 +106,8 @@ public sealed unsafe class CpuTopologyTests
         }
     }
 
-    private static void Expect(CpuPlace place, Func<(uint Function, uint Index), (uint Eax, uint Ebx, uint Ecx, uint Edx)> read, bool extendedV2)
+    private static void Expect(
+        CpuPlace place, Func<(uint Function, uint Index), (uint Eax, uint Ebx, uint Ecx, uint Edx)> read, bool extendedV2)
     {
         var basic = read((1, 0));
         Assert.Equal((place.ApicId, 1u << place.CoreBits), (basic.Ebx >> 24, basic.Ebx >> 16 & 0xff));

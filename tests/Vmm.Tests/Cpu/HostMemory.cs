@@ -8,6 +8,8 @@ internal static unsafe class HostMemory
     public static byte* HostAt(this GuestMemory memory, ulong address)
     {
         var backing = memory.Resolve(new GuestPhysicalAddress(address));
-        return backing.Kind != BackingKind.Bus ? memory.Host(backing.Address) : throw new InvalidOperationException($"There is no memory at {address:x}.");
+        return backing.Kind != BackingKind.Bus
+            ? memory.Host(backing.Address)
+            : throw new InvalidOperationException($"There is no memory at {address:x}.");
     }
 }

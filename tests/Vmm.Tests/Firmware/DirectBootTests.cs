@@ -25,7 +25,9 @@ public sealed class DirectBootTests
         Assert.True(memory.TryRead(new GuestPhysicalAddress(0x9_fc00), out byte kilobytes) && kilobytes == 1);
         Assert.True(memory.TryRead(new GuestPhysicalAddress(0xf_0000), out ulong rsdp) && rsdp == BitConverter.ToUInt64("RSD PTR "u8));
         Assert.True(memory.TryRead(new GuestPhysicalAddress(0xf_0040), out uint smbios) && smbios == BitConverter.ToUInt32("_SM3"u8));
-        Assert.Equal([MemoryMapType.AcpiNvs, MemoryMapType.AcpiReclaimable], plan.Map.Entries.Select(e => e.Type).Where(t => t > MemoryMapType.Reserved));
+        Assert.Equal(
+            [MemoryMapType.AcpiNvs, MemoryMapType.AcpiReclaimable],
+            plan.Map.Entries.Select(e => e.Type).Where(t => t > MemoryMapType.Reserved));
         Assert.Contains(plan.Map.Entries, e => e.Type == MemoryMapType.AcpiReclaimable && e.End.Value == ram);
     }
 

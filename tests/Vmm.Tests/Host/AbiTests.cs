@@ -11,10 +11,12 @@ namespace WebVm.Vmm.Tests.Host;
 /// <summary>Every struct, offset and constant shared with the kernel is what the C headers say.</summary>
 public sealed class AbiTests
 {
-    private static readonly Type[] s_types = [.. typeof(KvmRequests).Assembly.GetTypes().Where(type => type.Namespace == typeof(KvmRequests).Namespace)];
+    private static readonly Type[] s_types = [.. typeof(KvmRequests).Assembly.GetTypes()
+        .Where(type => type.Namespace == typeof(KvmRequests).Namespace)];
 
     private static readonly string[] s_packageHeaders =
-        ["errno.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/eventfd.h", "sys/ioctl.h", "sys/mman.h", "sys/socket.h", "sys/stat.h", "sys/uio.h", "sys/un.h", "termios.h", "time.h"];
+        ["errno.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/eventfd.h", "sys/ioctl.h", "sys/mman.h", "sys/socket.h", "sys/stat.h",
+            "sys/uio.h", "sys/un.h", "termios.h", "time.h"];
 
     /// <summary>Those that are called otherwise in C.</summary>
     private static readonly Dictionary<Type, string> s_packageNames = new()
@@ -49,9 +51,12 @@ public sealed class AbiTests
         {
             var program = new CHeaderProbe();
             program.Include(type.GetCustomAttribute<NativeConstantsAttribute>()!.Headers);
-            foreach (var constant in type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic).Where(field => field.IsLiteral))
+            foreach (var constant in type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)
+                .Where(field => field.IsLiteral))
             {
-                program.Expect(constant.Name, Convert.ToInt64(constant.GetRawConstantValue() is ulong wide ? unchecked((long)wide) : constant.GetRawConstantValue()));
+                program.Expect(
+                    constant.Name, Convert.ToInt64(
+                        constant.GetRawConstantValue() is ulong wide ? unchecked((long)wide) : constant.GetRawConstantValue()));
             }
 
             differences.AddRange(program.Differences());
@@ -65,7 +70,8 @@ public sealed class AbiTests
     {
         var unchecked_ = s_types
             .Where(type => type is { IsValueType: true, IsEnum: false } && !type.Name.Contains('<', StringComparison.Ordinal))
-            .Where(type => type.GetCustomAttribute<NativeTypeAttribute>() is null && type.GetCustomAttribute<NativeAnonymousAttribute>() is null);
+            .Where(type => type.GetCustomAttribute<NativeTypeAttribute>() is null
+                && type.GetCustomAttribute<NativeAnonymousAttribute>() is null);
         Assert.Empty(unchecked_);
 
         var constants = s_types
@@ -81,14 +87,17 @@ public sealed class AbiTests
         var program = new CHeaderProbe();
         program.Include(s_packageHeaders);
         var users = typeof(KvmCalls).Assembly.GetTypes();
-        foreach (var constant in users.SelectMany(TypeUses.CallsOf).OfType<MethodInfo>().Where(call => call.DeclaringType == typeof(LibC) && call.IsSpecialName).Distinct())
+        foreach (var constant in users.SelectMany(TypeUses.CallsOf).OfType<MethodInfo>()
+            .Where(call => call.DeclaringType == typeof(LibC) && call.IsSpecialName).Distinct())
         {
             program.Expect(constant.Name["get_".Length..], PackageConstant(constant));
         }
 
-        foreach (var type in users.SelectMany(MadeOrGiven).Where(type => type.Namespace == typeof(LibC).Namespace && type.IsValueType && !type.IsNested).Distinct())
+        foreach (var type in users.SelectMany(MadeOrGiven)
+            .Where(type => type.Namespace == typeof(LibC).Namespace && type.IsValueType && !type.IsNested).Distinct())
         {
-            string cType = s_packageNames.GetValueOrDefault(type) ?? (type.Name.EndsWith("_t", StringComparison.Ordinal) ? type.Name : $"struct {type.Name}");
+            string cType = s_packageNames.GetValueOrDefault(type)
+                ?? (type.Name.EndsWith("_t", StringComparison.Ordinal) ? type.Name : $"struct {type.Name}");
             program.Expect($"sizeof({cType})", Marshal.SizeOf(type));
             foreach (var (field, name) in PackageFields(type))
             {
@@ -139,13 +148,16 @@ public sealed class AbiTests
     }
 
     /// <summary>
-    /// Types of values that a type makes, or gives a function of the package. Not what is null each time: the package's siginfo_t is not as C's
-    /// (si_errno and si_code stand the other way round).
+    /// Types of values that a type makes, or gives a function of the package. Not what is null each time: the package's siginfo_t is not as
+    /// C's (si_errno and si_code stand the other way round).
     /// </summary>
     private static IEnumerable<Type> MadeOrGiven(Type user)
     {
-        const BindingFlags all = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
-        var made = user.GetFields(all).Select(field => field.FieldType).Concat(user.GetMethods(all).Cast<MethodBase>().Concat(user.GetConstructors(all))
+        const BindingFlags all = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance
+            | BindingFlags.DeclaredOnly;
+        var made =
+            user.GetFields(all).Select(field => field.FieldType)
+                .Concat(user.GetMethods(all).Cast<MethodBase>().Concat(user.GetConstructors(all))
             .SelectMany(method => method.GetMethodBody()?.LocalVariables ?? []).Select(local => local.LocalType))
             .Select(type => type.HasElementType ? type.GetElementType()! : type);
         var given = TypeUses.CallsOf(user).OfType<MethodInfo>().Where(call => call.DeclaringType == typeof(LibC))
@@ -153,7 +165,9 @@ public sealed class AbiTests
         return made.Concat(given);
     }
 
-    /// <summary>Fields of a struct of the package, by their names in C: it has properties over most. What is private without one is padding.</summary>
+    /// <summary>
+    /// Fields of a struct of the package, by their names in C: it has properties over most. What is private without one is padding.
+    /// </summary>
     private static IEnumerable<(FieldInfo Field, string Name)> PackageFields(Type type)
     {
         foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))

@@ -37,7 +37,8 @@ internal sealed class CHeaderProbe
     }
 
     // A C constant with bit 31 set is an int in some headers and unsigned in others; its 32 bits count.
-    private static bool Same(long left, long right) => left == right || ((uint)left == (uint)right && left >> 32 is 0 or -1 && right >> 32 is 0 or -1);
+    private static bool Same(long left, long right) =>
+        left == right || ((uint)left == (uint)right && left >> 32 is 0 or -1 && right >> 32 is 0 or -1);
 
     private static string Run(string source)
     {
@@ -57,7 +58,8 @@ internal sealed class CHeaderProbe
 
     private static string Start(string program, params string[] arguments)
     {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

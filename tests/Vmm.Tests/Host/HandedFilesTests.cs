@@ -26,7 +26,8 @@ public sealed class HandedFilesTests : IDisposable
     {
         string path = Write("other", "contents");
         var handed = Handed();
-        Assert.Contains("was not handed", Assert.Throws<InvalidDataException>(() => handed.Read(path, 100)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "was not handed", Assert.Throws<InvalidDataException>(() => handed.Read(path, 100)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidDataException>(() => handed.Open(path));
         Assert.Throws<IOException>(() => handed.Create(Path.Combine(_folder, "new")));
         Assert.Throws<IOException>(() => handed.Listen(Path.Combine(_folder, "socket")));
@@ -79,7 +80,8 @@ public sealed class HandedFilesTests : IDisposable
         Assert.False(HandedFiles.OfProcess.Confined);
     }
 
-    private static HandedFiles Handed(params (string Name, FileDescriptor File)[] files) => new(files.ToDictionary(file => file.Name, file => file.File));
+    private static HandedFiles Handed(params (string Name, FileDescriptor File)[] files) =>
+        new(files.ToDictionary(file => file.Name, file => file.File));
 
     private string Write(string name, string contents)
     {

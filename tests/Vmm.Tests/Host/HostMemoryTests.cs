@@ -19,7 +19,8 @@ public sealed class HostMemoryTests : IDisposable
     [Fact]
     public void The_tightest_group_on_the_way_up_counts_and_files_it_can_drop_do_not()
     {
-        Make("0::/a/b\n", ("a/memory.max", $"{4L << 30}"), ("a/memory.current", $"{3L << 30}"), ("a/memory.stat", $"anon 1\ninactive_file {1L << 30}\n"),
+        Make("0::/a/b\n", ("a/memory.max", $"{4L << 30}"), ("a/memory.current", $"{3L << 30}"),
+            ("a/memory.stat", $"anon 1\ninactive_file {1L << 30}\n"),
             ("a/b/memory.max", $"{8L << 30}"), ("a/b/memory.current", "0"));
         Assert.Equal(new HostMemory(4L << 30, 2L << 30), Read());
     }
@@ -27,7 +28,8 @@ public sealed class HostMemoryTests : IDisposable
     [Fact]
     public void Groups_of_version_1_and_of_containers_that_see_only_their_own_count_too()
     {
-        Make("9:memory:/docker/0123\n3:cpu,cpuacct:/\n", ("memory/memory.limit_in_bytes", $"{1L << 30}"), ("memory/memory.usage_in_bytes", $"{1L << 29}"));
+        Make("9:memory:/docker/0123\n3:cpu,cpuacct:/\n", ("memory/memory.limit_in_bytes", $"{1L << 30}"),
+            ("memory/memory.usage_in_bytes", $"{1L << 29}"));
         Assert.Equal(new HostMemory(1L << 30, 1L << 29), Read());
     }
 

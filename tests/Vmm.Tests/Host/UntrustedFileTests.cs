@@ -7,7 +7,9 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Host;
 
-/// <summary>Whatever stands in the place of a file, its reader gets the file's bytes or is told what is wrong; it never waits, follows or overruns.</summary>
+/// <summary>
+/// Whatever stands in the place of a file, its reader gets the file's bytes or is told what is wrong; it never waits, follows or overruns.
+/// </summary>
 public sealed class UntrustedFileTests : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("webvm-untrusted-");
@@ -60,7 +62,9 @@ public sealed class UntrustedFileTests : IDisposable
         Assert.Equal("text", Encoding.UTF8.GetString(UntrustedFile.Read(At("link"), 10, Links.Follow)));
         File.CreateSymbolicLink(At("to-fifo"), At("fifo"));
         Shell($"mkfifo {At("fifo")}");
-        Assert.Contains("not a regular file", Assert.Throws<InvalidDataException>(() => UntrustedFile.Open(At("to-fifo"), Links.Follow)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "not a regular file", Assert.Throws<InvalidDataException>(() => UntrustedFile.Open(At("to-fifo"), Links.Follow)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -81,7 +85,9 @@ public sealed class UntrustedFileTests : IDisposable
         File.Move(At("file"), At("other"));
         Assert.Equal("0123456789", Encoding.UTF8.GetString(UntrustedFile.Read(file, "state", 100)));
         using var folder = new FileDescriptor(OpenFolder());
-        Assert.Contains("'state' is not a regular file", Assert.Throws<InvalidDataException>(() => UntrustedFile.Read(folder, "state", 100)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'state' is not a regular file", Assert.Throws<InvalidDataException>(() => UntrustedFile.Read(folder, "state", 100)).Message,
+            StringComparison.Ordinal);
     }
 
     private int OpenFolder() => FileCalls.Open(_directory.FullName, LibC.O_DIRECTORY, 0);
@@ -89,7 +95,8 @@ public sealed class UntrustedFileTests : IDisposable
     private string At(string name) => Path.Combine(_directory.FullName, name);
 
     private static void Refused(string path, string because, int maximum = 1 << 20) =>
-        Assert.Contains(because, Assert.Throws<InvalidDataException>(() => UntrustedFile.Read(path, maximum)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            because, Assert.Throws<InvalidDataException>(() => UntrustedFile.Read(path, maximum)).Message, StringComparison.Ordinal);
 
     private static void Shell(string command)
     {

@@ -19,7 +19,8 @@ public sealed class UntrustedJsonTests
     [InlineData("{} {}")]
     [InlineData("")]
     [InlineData("\"a")]
-    public void Unsound_JSON_is_refused(string json) => Assert.Throws<InvalidDataException>(() => UntrustedJson.Parse(Encoding.UTF8.GetBytes(json), 8));
+    public void Unsound_JSON_is_refused(string json) =>
+        Assert.Throws<InvalidDataException>(() => UntrustedJson.Parse(Encoding.UTF8.GetBytes(json), 8));
 
     [Fact]
     public void Bytes_that_are_not_UTF8_are_refused_wherever_they_are()

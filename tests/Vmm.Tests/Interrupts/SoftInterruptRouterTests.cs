@@ -149,7 +149,8 @@ public sealed class SoftInterruptRouterTests : IDisposable
             random.NextBytes(noise);
             _router.Load(state with
             {
-                LocalApics = [.. state.LocalApics.Select(_ => new LocalApicState { Registers = noise, TimerDeadline = random.NextInt64() })],
+                LocalApics = [.. state.LocalApics.Select(
+                    _ => new LocalApicState { Registers = noise, TimerDeadline = random.NextInt64() })],
                 IoApic = new IoApicState
                 {
                     Id = 0xff,
@@ -165,7 +166,8 @@ public sealed class SoftInterruptRouterTests : IDisposable
                 {
                     Channels =
                     [
-                        new PitChannelState { Count = random.Next(-5, 5), AccessMode = 9, ReadState = 9, WriteState = 9, Mode = 200, LoadedAt = long.MinValue },
+                        new PitChannelState { Count = random.Next(
+                            -5, 5), AccessMode = 9, ReadState = 9, WriteState = 9, Mode = 200, LoadedAt = long.MinValue },
                         new PitChannelState { Count = int.MaxValue, Mode = 2, LoadedAt = random.NextInt64() },
                         new PitChannelState { Count = -1, Bcd = true, Mode = 5, CountLatched = 77, StoppedAt = long.MinValue },
                     ],
@@ -226,7 +228,9 @@ public sealed class SoftInterruptRouterTests : IDisposable
                 apic.TryWriteMsr(0x800 + (uint)random.Next(0x100), value);
                 break;
             case 5:
-                apic.TryWriteMsr(random.Next(20) == 0 ? LocalApic.MsrApicBase : LocalApic.MsrTscDeadline, random.Next(4) == 0 ? apic.Base ^ 0xc00 : value);
+                apic.TryWriteMsr(
+                    random.Next(20) == 0 ? LocalApic.MsrApicBase : LocalApic.MsrTscDeadline,
+                    random.Next(4) == 0 ? apic.Base ^ 0xc00 : value);
                 break;
             case 6:
                 apic.Acknowledge();

@@ -31,7 +31,9 @@ public sealed class MachineSpecTests
     [Fact]
     public void APIC_ids_and_packages_follow_from_the_most_vcpus_that_there_may_be()
     {
-        var spec = Read("""{"cpus":2,"memory":"64M","cpu":{"maximum":6},"numa":[{"cpus":"0,2-4","memory":"32M"},{"cpus":"1,5","memory":"32M"}]}""", out var faults);
+        var spec = Read(
+            """{"cpus":2,"memory":"64M","cpu":{"maximum":6},"numa":[{"cpus":"0,2-4","memory":"32M"},{"cpus":"1,5","memory":"32M"}]}""",
+            out var faults);
         Assert.Empty(faults);
         var topology = CpuLayout.Of(spec!);
         Assert.Equal([0u, 4u, 1u, 2u, 3u, 5u], Enumerable.Range(0, topology.Count).Select(cpu => topology[cpu].ApicId));
@@ -159,5 +161,6 @@ public sealed class MachineSpecTests
     [InlineData("1.5G")]
     public void What_is_no_size_is_refused(string text) => Assert.False(ByteSize.TryParse(text, out _));
 
-    private static MachineSpec? Read(string json, out IReadOnlyList<SpecFault> faults) => MachineSpecJson.Read(Encoding.UTF8.GetBytes(json), out faults);
+    private static MachineSpec? Read(string json, out IReadOnlyList<SpecFault> faults) =>
+        MachineSpecJson.Read(Encoding.UTF8.GetBytes(json), out faults);
 }

@@ -98,7 +98,8 @@ public sealed class MachineThreadTests
     public async Task A_failure_reaches_who_asked_and_the_thread_goes_on()
     {
         using var thread = new MachineThread("test", s_limit);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => thread.RunTransition(_ => throw new InvalidOperationException()).WaitAsync(s_limit));
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            () => thread.RunTransition(_ => throw new InvalidOperationException()).WaitAsync(s_limit));
         await Assert.ThrowsAsync<InvalidOperationException>(() => thread.RunTransition(async _ =>
         {
             await Task.Yield();

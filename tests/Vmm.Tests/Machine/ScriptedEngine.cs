@@ -6,7 +6,9 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Machine;
 
-/// <summary>An engine without a processor: its vCPUs do what a test tells them to, so that what surrounds engines can be seen alone.</summary>
+/// <summary>
+/// An engine without a processor: its vCPUs do what a test tells them to, so that what surrounds engines can be seen alone.
+/// </summary>
 internal sealed class ScriptedEngine : ICpuEngine, IInterruptRouter
 {
     private readonly List<ScriptedCpu> _cpus = [];

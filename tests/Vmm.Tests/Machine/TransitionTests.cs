@@ -84,7 +84,9 @@ public sealed class TransitionTests : IDisposable
         stubborn.Hold();
         await scripted.Machine.Stop().WaitAsync(s_limit);
         Assert.Equal(MachineState.Stopped, scripted.Machine.State);
-        Assert.Contains(scripted.Events, happened => happened.Kind == MachineEventKind.DeviceFailed && happened.Text.Contains("'stubborn'", StringComparison.Ordinal));
+        Assert.Contains(
+            scripted.Events, happened => happened.Kind == MachineEventKind.DeviceFailed
+                && happened.Text.Contains("'stubborn'", StringComparison.Ordinal));
         Assert.Equal(DeviceLifecycle.Off, scripted.Machine.Platform.Devices.Find("noting")!.State);
     }
 

@@ -56,7 +56,9 @@ public sealed unsafe class VcpuStateJsonTests
         NativeMemory.AlignedFree(state);
         var fields = typeof(CpuState).GetFields(BindingFlags.Public | BindingFlags.Instance)
             .Concat(typeof(ModelSpecificRegisters).GetFields(BindingFlags.Public | BindingFlags.Instance));
-        Assert.Equal([], fields.Select(field => field.Name).Except(s_elsewhere).Where(name => !written.Contains(JsonNamingPolicy.CamelCase.ConvertName(name))));
+        Assert.Equal(
+            [], fields.Select(field => field.Name).Except(s_elsewhere)
+                .Where(name => !written.Contains(JsonNamingPolicy.CamelCase.ConvertName(name))));
     }
 
     [Theory]

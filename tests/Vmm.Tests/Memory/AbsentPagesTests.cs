@@ -121,7 +121,8 @@ public sealed unsafe class AbsentPagesTests
             }
 
             var threads = others.Append(machine.Vcpu).Select(vcpu => new Thread(() => vcpu.RunUntilHalt()) { IsBackground = true })
-                .Append(new Thread(() => new DmaSpace(memory).TryRead(new(Start), new byte[Pages * 4096])) { IsBackground = true }).ToArray();
+                .Append(new Thread(() => new DmaSpace(memory).TryRead(new(Start), new byte[Pages * 4096])) { IsBackground = true })
+                    .ToArray();
             Array.ForEach(threads, thread => thread.Start());
             Array.ForEach(threads, thread => Assert.True(thread.Join(TimeSpan.FromMinutes(2))));
             Assert.All(source.Counts, count => Assert.Equal(1, count));

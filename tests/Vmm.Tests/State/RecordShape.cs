@@ -15,11 +15,14 @@ internal static class RecordShape
 
     private static IEnumerable<string> Members(JsonTypeInfo type, string indent)
     {
-        foreach (var property in type.Properties.Where(property => property.Get is not null).OrderBy(property => property.Name, StringComparer.Ordinal))
+        foreach (var property in type.Properties.Where(property => property.Get is not null)
+            .OrderBy(property => property.Name, StringComparer.Ordinal))
         {
             var inner = type.Options.GetTypeInfo(property.PropertyType);
             string converter = property.CustomConverter is { } custom ? $" by {custom.GetType().Name}" : "";
-            yield return $"{indent}{property.Name}{(IsRequired(property) ? "" : "?")}: {Name(inner)}{(property.IsGetNullable && !property.PropertyType.IsValueType ? " or null" : "")}{converter}";
+            yield return $"{indent}{property.Name}{(IsRequired(property)
+                ? ""
+                : "?")}: {Name(inner)}{(property.IsGetNullable && !property.PropertyType.IsValueType ? " or null" : "")}{converter}";
             foreach (string line in Members(Innermost(inner), indent + "  "))
             {
                 yield return line;
@@ -28,9 +31,12 @@ internal static class RecordShape
     }
 
     private static bool IsRequired(JsonPropertyInfo property) =>
-        property.IsRequired || (property.Options.RespectRequiredConstructorParameters && property.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false });
+        property.IsRequired
+            || (property.Options.RespectRequiredConstructorParameters
+                && property.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false });
 
-    private static IEnumerable<string> Members(JsonObject sample, string indent) => sample.OrderBy(member => member.Key, StringComparer.Ordinal).SelectMany(member => member.Value switch
+    private static IEnumerable<string> Members(JsonObject sample, string indent) =>
+        sample.OrderBy(member => member.Key, StringComparer.Ordinal).SelectMany(member => member.Value switch
     {
         JsonObject inner => Members(inner, indent + "  ").Prepend($"{indent}{member.Key}: record"),
         JsonArray list => [$"{indent}{member.Key}: {list.Count} of {list[0]!.GetValueKind()}"],
@@ -44,10 +50,14 @@ internal static class RecordShape
         JsonTypeInfoKind.Enumerable => $"list of {Name(type.Options.GetTypeInfo(type.ElementType!))}",
         JsonTypeInfoKind.Dictionary => $"map of {Name(type.Options.GetTypeInfo(type.ElementType!))}",
         _ when Nullable.GetUnderlyingType(type.Type) is { } some => $"{Name(type.Options.GetTypeInfo(some))} or null",
-        _ when type.Type.IsEnum => $"one of {string.Join(", ", Enum.GetValuesAsUnderlyingType(type.Type).Cast<object>().Select(value => $"{Enum.GetName(type.Type, value)} ({value})"))}",
+        _ when type.Type.IsEnum =>
+            $"one of {string.Join(
+                ", ", Enum.GetValuesAsUnderlyingType(type.Type).Cast<object>()
+                    .Select(value => $"{Enum.GetName(type.Type, value)} ({value})"))}",
         _ => type.Type == typeof(JsonElement) ? "anything" : type.Type.Name,
     };
 
-    private static JsonTypeInfo Innermost(JsonTypeInfo type) => type.ElementType is { } element ? Innermost(type.Options.GetTypeInfo(element))
+    private static JsonTypeInfo Innermost(JsonTypeInfo type) =>
+        type.ElementType is { } element ? Innermost(type.Options.GetTypeInfo(element))
         : Nullable.GetUnderlyingType(type.Type) is { } some ? Innermost(type.Options.GetTypeInfo(some)) : type;
 }

@@ -13,15 +13,16 @@ using Xunit;
 namespace WebVm.Vmm.Tests.State;
 
 /// <summary>
-/// What is saved is written down in records.txt, version by version. A state that lies on somebody's disk does not change when the program does: a record that
-/// looks otherwise is another version.
+/// What is saved is written down in records.txt, version by version. A state that lies on somebody's disk does not change when the program
+/// does: a record that looks otherwise is another version.
 /// </summary>
 public sealed class RecordTests
 {
     /// <summary>Asks for what is new to be written down; what is there already is never changed.</summary>
     private const string Order = "WEBVM_RECORDS";
 
-    private const string HowToWrite = $"{Order}=write tests/Vmm.Tests/bin/Release/net10.0/Vmm.Tests -explicit on -method '*.What_is_new_is_written_down'";
+    private const string HowToWrite =
+        $"{Order}=write tests/Vmm.Tests/bin/Release/net10.0/Vmm.Tests -explicit on -method '*.What_is_new_is_written_down'";
 
     private static string File => Path.Combine(Repository.Root, "tests", "Vmm.Tests", "State", "records.txt");
 
@@ -35,7 +36,8 @@ public sealed class RecordTests
     [Fact(Explicit = true)]
     public void What_is_new_is_written_down()
     {
-        Assert.SkipUnless(Environment.GetEnvironmentVariable(Order) == "write", $"{Order}=write adds to records.txt what it does not have.");
+        Assert.SkipUnless(
+            Environment.GetEnvironmentVariable(Order) == "write", $"{Order}=write adds to records.txt what it does not have.");
         var recorded = Read(System.IO.File.ReadAllLines(File));
         foreach (var (name, lines) in Current())
         {
@@ -53,7 +55,8 @@ public sealed class RecordTests
     }
 
     [Fact]
-    public void No_two_records_have_one_name() => Assert.Equal(Schemas.All.Count, Schemas.All.Select(schema => schema.Name).Distinct().Count());
+    public void No_two_records_have_one_name() =>
+        Assert.Equal(Schemas.All.Count, Schemas.All.Select(schema => schema.Name).Distinct().Count());
 
     [Theory]
     [InlineData("uart 2", "a:", "")]
@@ -89,14 +92,16 @@ public sealed class RecordTests
 
     private static bool MayGrow(string name) => !char.IsAsciiDigit(name[^1]);
 
-    private static List<string> Faults(SortedDictionary<string, IReadOnlyList<string>> recorded, SortedDictionary<string, IReadOnlyList<string>> current)
+    private static List<string> Faults(
+        SortedDictionary<string, IReadOnlyList<string>> recorded, SortedDictionary<string, IReadOnlyList<string>> current)
     {
         var faults = new List<string>();
         foreach (var (name, lines) in current)
         {
             if (!recorded.TryGetValue(name, out var before))
             {
-                faults.Add($"'{name}' is not written down. If it is meant to be saved like this from now on, run: {HowToWrite}. Then a golden state has to have it (docs/saved-state.md).");
+                faults.Add(
+                    $"'{name}' is not written down. If it is meant to be saved like this from now on, run: {HowToWrite}. Then a golden state has to have it (docs/saved-state.md).");
                 continue;
             }
 
@@ -106,16 +111,21 @@ public sealed class RecordTests
             {
                 if (lost.Length > 0)
                 {
-                    faults.Add($"'{name}' has lost '{lost}', which is in states that were saved. Go on reading it, or let the schema 'devices' have an upgrade that turns it into what there is now.");
+                    faults.Add(
+                        $"'{name}' has lost '{lost}', which is in states that were saved. Go on reading it, or let the schema 'devices' have an upgrade that turns it into what there is now.");
                 }
                 else if (gained.Length > 0)
                 {
-                    faults.Add($"'{name}' has gained '{gained}'. States lack it, so it needs a default. To have it written down, run: {HowToWrite}.");
+                    faults.Add(
+                        $"'{name}' has gained '{gained}'. States lack it, so it needs a default. To have it written down, run: {HowToWrite}.");
                 }
             }
             else if (!lines.SequenceEqual(before))
             {
-                faults.Add($"'{name[..name.LastIndexOf(' ')]}' version {name[(name.LastIndexOf(' ') + 1)..]} has changed (it has gained '{gained}' and lost '{lost}'). States were saved with that version as it was: "
+                faults.Add(
+                    $"'{name[..name.LastIndexOf(
+                        ' ')]}' version {name[(name.LastIndexOf(' ')
+                            + 1)..]} has changed (it has gained '{gained}' and lost '{lost}'). States were saved with that version as it was: "
                     + $"give its schema one more upgrade, from there to what you have now, which raises the version; then run: {HowToWrite}, and add a golden state (docs/saved-state.md).");
             }
         }
@@ -133,21 +143,24 @@ public sealed class RecordTests
     }
 
     internal static (string Schema, int Version) Split(string name) =>
-        (name[..name.LastIndexOf(' ')], int.Parse(name.AsSpan(name.LastIndexOf(' ') + 1), System.Globalization.CultureInfo.InvariantCulture));
+        (name[..name.LastIndexOf(' ')], int.Parse(
+            name.AsSpan(name.LastIndexOf(' ') + 1), System.Globalization.CultureInfo.InvariantCulture));
 
     private static SortedDictionary<string, IReadOnlyList<string>> Current()
     {
         var records = new SortedDictionary<string, IReadOnlyList<string>>(StringComparer.Ordinal);
         foreach (var schema in Schemas.All)
         {
-            records.Add($"{schema.Name} {schema.Version}", schema == SavedRecords.Vcpu ? RecordShape.Of(Vcpu()) : RecordShape.Of(schema.Json));
+            records.Add(
+                $"{schema.Name} {schema.Version}", schema == SavedRecords.Vcpu ? RecordShape.Of(Vcpu()) : RecordShape.Of(schema.Json));
         }
 
         // These have defaults, so that they may grow without a version; what they once had they have for ever.
         records.Add("spec of machine", Names(MachineSpecJson.Write(new MachineSpec
         {
             Hpet = true,
-            Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = CpuVendor.Amd, Features = new Dictionary<string, bool> { ["avx2"] = false }, Maximum = 2 },
+            Cpu = new CpuSpec { Model = CpuModel.X86_64V2, Vendor = CpuVendor.Amd,
+                Features = new Dictionary<string, bool> { ["avx2"] = false }, Maximum = 2 },
             Clock = ClockPolicy.Stopped,
             Numa = [new NumaNodeSpec { Cpus = new(1), Memory = 1 << 20, Distances = [10] }],
             Boot = new BootSpec { Kernel = "kernel", Initrd = "initrd" },
@@ -156,7 +169,8 @@ public sealed class RecordTests
         })).Where(name => !name.EndsWith(".avx2", StringComparison.Ordinal)).ToList());
         foreach (var kind in BuiltInDevices.Catalogue.Kinds)
         {
-            records.Add($"settings of {kind.Name}.", [.. kind.Settings.Select(setting => $"  {setting.Name}").Order(StringComparer.Ordinal)]);
+            records.Add(
+                $"settings of {kind.Name}.", [.. kind.Settings.Select(setting => $"  {setting.Name}").Order(StringComparer.Ordinal)]);
         }
 
         return records;
@@ -173,7 +187,9 @@ public sealed class RecordTests
 
     private static IReadOnlyList<string> Names(JsonNode? node, string path = "  ") => node switch
     {
-        JsonObject record => [.. record.SelectMany(member => Names(member.Value, $"{path}{member.Key}.").Prepend(path + member.Key)).Order(StringComparer.Ordinal)],
+        JsonObject record =>
+            [.. record.SelectMany(member => Names(member.Value, $"{path}{member.Key}.").Prepend(path + member.Key))
+                .Order(StringComparer.Ordinal)],
         JsonArray { Count: > 0 } list => Names(list[0], path),
         _ => [],
     };

@@ -39,7 +39,8 @@ public sealed class SavedStateFolderTests : IDisposable
     {
         var files = Enumerable.Range(0, SavedStateFolder.MaximumFiles).ToDictionary(index => $"ram{index}.memory", _ => (long?)4096);
         files[SavedStateFolder.FileName] = null;
-        await Assert.ThrowsAsync<InvalidDataException>(() => SavedStateFolder.WriteAsync(Path.Combine(_folder, "state"), files, _ => Task.FromResult(true)));
+        await Assert.ThrowsAsync<InvalidDataException>(
+            () => SavedStateFolder.WriteAsync(Path.Combine(_folder, "state"), files, _ => Task.FromResult(true)));
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder));
     }
 }

@@ -24,7 +24,8 @@ public sealed class SavedStateReadersTests
         foreach (var options in s_contexts.Select(context => context.Options))
         {
             Assert.Equal(JsonUnmappedMemberHandling.Disallow, options.UnmappedMemberHandling);
-            Assert.True(options.RespectNullableAnnotations && options.RespectRequiredConstructorParameters && !options.PropertyNameCaseInsensitive);
+            Assert.True(
+                options.RespectNullableAnnotations && options.RespectRequiredConstructorParameters && !options.PropertyNameCaseInsensitive);
         }
     }
 
@@ -32,15 +33,22 @@ public sealed class SavedStateReadersTests
     [Fact]
     public void A_member_that_does_not_begin_as_zero_is_required()
     {
-        var records = s_contexts.SelectMany(Types).DistinctBy(type => type.Type).Where(type => type.Kind == JsonTypeInfoKind.Object && type.Type.GetConstructor([]) is not null).ToList();
+        var records =
+            s_contexts.SelectMany(Types).DistinctBy(type => type.Type)
+                .Where(type => type.Kind == JsonTypeInfoKind.Object && type.Type.GetConstructor([]) is not null).ToList();
         Assert.Contains(records, record => record.Type == typeof(PitChannelState));
         foreach (var record in records)
         {
             object created = Activator.CreateInstance(record.Type)!;
-            Assert.All(record.Properties.Where(property => !property.IsRequired && record.Type.GetProperty(property.Name, Any) is { CanWrite: true }), property =>
+            Assert.All(
+                record.Properties.Where(
+                    property => !property.IsRequired && record.Type.GetProperty(property.Name, Any) is { CanWrite: true }),
+                property =>
             {
                 object? value = record.Type.GetProperty(property.Name, Any)!.GetValue(created);
-                Assert.True(value is null || (value.GetType().IsValueType && value.Equals(Activator.CreateInstance(value.GetType()))), $"{record.Type.Name}.{property.Name} begins as {value}");
+                Assert.True(
+                    value is null || (value.GetType().IsValueType && value.Equals(Activator.CreateInstance(value.GetType()))),
+                    $"{record.Type.Name}.{property.Name} begins as {value}");
             });
         }
     }
@@ -52,12 +60,14 @@ public sealed class SavedStateReadersTests
         var type = (JsonTypeInfo<PitChannelState>)options.GetTypeInfo(typeof(PitChannelState));
         string whole = JsonSerializer.Serialize(new PitChannelState(), type);
         Assert.Equal(65536, JsonSerializer.Deserialize(whole, type)!.Count);
-        Assert.Throws<JsonException>(() => JsonSerializer.Deserialize(whole.Replace("\"count\":65536,", "", StringComparison.Ordinal), type));
+        Assert.Throws<JsonException>(
+            () => JsonSerializer.Deserialize(whole.Replace("\"count\":65536,", "", StringComparison.Ordinal), type));
     }
 
     private const BindingFlags Any = BindingFlags.Instance | BindingFlags.Public | BindingFlags.IgnoreCase;
 
     private static IEnumerable<JsonTypeInfo> Types(JsonSerializerContext context) =>
-        context.GetType().GetProperties(BindingFlags.Instance | BindingFlags.Public).Where(property => property.PropertyType.IsSubclassOf(typeof(JsonTypeInfo)))
+        context.GetType().GetProperties(BindingFlags.Instance | BindingFlags.Public)
+            .Where(property => property.PropertyType.IsSubclassOf(typeof(JsonTypeInfo)))
             .Select(property => (JsonTypeInfo)property.GetValue(context)!);
 }

@@ -10,7 +10,8 @@ internal static class Schemas
     public static IReadOnlyList<StateSchema> All { get; } =
     [
         .. typeof(StateSchema).Assembly.GetTypes().Where(type => !type.ContainsGenericParameters)
-            .SelectMany(type => type.GetProperties(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
+            .SelectMany(
+                type => type.GetProperties(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
             .Where(property => property.PropertyType.IsAssignableTo(typeof(StateSchema)))
             .Select(property => (StateSchema)property.GetValue(null)!)
             .OrderBy(schema => schema.Name, StringComparer.Ordinal),

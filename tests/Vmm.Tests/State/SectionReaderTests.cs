@@ -8,7 +8,8 @@ public sealed class SectionReaderTests
 {
     private sealed record Number(int Value);
 
-    private static readonly StateSchema<Number> s_schema = new("number", Devices.Doubles.StateJson.Of<Number>(), body => body["value"] = (int)body["old"]! * 2, body => body.Remove("old"));
+    private static readonly StateSchema<Number> s_schema = new(
+        "number", Devices.Doubles.StateJson.Of<Number>(), body => body["value"] = (int)body["old"]! * 2, body => body.Remove("old"));
 
     [Fact]
     public void Every_fault_is_named_with_what_was_found_and_what_is_known()
@@ -35,9 +36,12 @@ public sealed class SectionReaderTests
         string all = string.Join('\n', faults);
         Assert.All(
             [
-                "'machine' is out of order: it comes after that of 'clock'", "more than one saved state of 'clock'", "A section has no sound unit",
-                "'machine' follows version 7 of schema 'number'; this build reads versions 1 to 3", "'cpu' follows schema 'letter'; this build reads 'number' there",
-                "'memory' is not 'number' version 3", "no saved state of 'vcpu/0'", "no 'fax/0' of such a machine, whose saved state follows version 9 of schema 'paper'",
+                "'machine' is out of order: it comes after that of 'clock'", "more than one saved state of 'clock'",
+                "A section has no sound unit",
+                "'machine' follows version 7 of schema 'number'; this build reads versions 1 to 3",
+                "'cpu' follows schema 'letter'; this build reads 'number' there",
+                "'memory' is not 'number' version 3", "no saved state of 'vcpu/0'",
+                "no 'fax/0' of such a machine, whose saved state follows version 9 of schema 'paper'",
             ],
             fault => Assert.Contains(fault, all, StringComparison.Ordinal));
     }
@@ -45,5 +49,6 @@ public sealed class SectionReaderTests
     [Fact]
     public void A_version_is_one_more_than_there_are_steps_to_it() => Assert.Equal(3, s_schema.Write("clock", new Number(1)).Version);
 
-    private static StateSection Section(string unit, string schema, int version, string body) => new(unit, schema, version, JsonElement.Parse(body));
+    private static StateSection Section(string unit, string schema, int version, string body) =>
+        new(unit, schema, version, JsonElement.Parse(body));
 }

@@ -37,7 +37,9 @@ public sealed class StreamTests : IDisposable
         using var target = Empty();
         var sections = Read(far, target);
         await writing;
-        Assert.Equal(s_sections.Select(section => (section.Unit, section.Schema, section.Version)), sections.Select(section => (section.Unit, section.Schema, section.Version)));
+        Assert.Equal(
+            s_sections.Select(section => (section.Unit, section.Schema, section.Version)),
+            sections.Select(section => (section.Unit, section.Schema, section.Version)));
         Assert.All(sections.Zip(s_sections), pair => Assert.True(JsonElement.DeepEquals(pair.First.Body, pair.Second.Body)));
         Assert.Equal(Bytes(memory), Bytes(target));
         // Zeros are neither sent nor written.
@@ -79,13 +81,16 @@ public sealed class StreamTests : IDisposable
         var frames = new List<byte[]>();
         for (int at = StreamFormat.Preface.Length; at < sound.Length;)
         {
-            int length = StreamFormat.HeaderLength + BinaryPrimitives.ReadInt32LittleEndian(sound.AsSpan(at + 4)) + StreamFormat.ChecksumLength;
+            int length = StreamFormat.HeaderLength + BinaryPrimitives.ReadInt32LittleEndian(sound.AsSpan(at + 4))
+                + StreamFormat.ChecksumLength;
             frames.Add(sound[at..(at + length)]);
             at += length;
         }
 
         Assert.Equal(5, frames.Count);
-        Assert.Contains("a checksum does not fit", Refused([.. sound[..StreamFormat.Preface.Length], .. order.SelectMany(index => frames[index])]), StringComparison.Ordinal);
+        Assert.Contains(
+            "a checksum does not fit", Refused([.. sound[..StreamFormat.Preface.Length], .. order.SelectMany(index => frames[index])]),
+            StringComparison.Ordinal);
     }
 
     /// <summary>Whoever wants to can make checksums fit.</summary>
@@ -96,7 +101,8 @@ public sealed class StreamTests : IDisposable
         { "a name twice", """{"unit":"a","unit":"b","schema":"s","version":1,"body":{}}""", (int)StreamFrame.Section, "not sound JSON" },
         { "half a surrogate", """{"unit":"\ud800","schema":"s","version":1,"body":{}}""", (int)StreamFrame.Section, "not sound JSON" },
         { "no UTF-8", "\u00ff", (int)StreamFrame.Section, "not UTF-8" },
-        { "a member too many", """{"unit":"a","schema":"s","version":1,"body":{},"more":1}""", (int)StreamFrame.Section, "a section is none" },
+        { "a member too many", """{"unit":"a","schema":"s","version":1,"body":{},"more":1}""", (int)StreamFrame.Section,
+            "a section is none" },
         { "a member too few", """{"unit":"a","schema":"s","version":1}""", (int)StreamFrame.Section, "a section is none" },
         { "null", "null", (int)StreamFrame.Section, "empty" },
         { "depth", string.Concat(Enumerable.Repeat("[", 40)), (int)StreamFrame.Section, "not sound JSON" },
@@ -126,7 +132,8 @@ public sealed class StreamTests : IDisposable
     {
         byte[] contents = Encoding.Latin1.GetBytes(Offset(64 * Page) + "ram0");
         byte[] data = [.. Encoding.Latin1.GetBytes(Offset(page * Page)), .. new byte[length]];
-        Assert.Contains(because, Refused(Hostile(((int)StreamFrame.Contents, contents), ((int)StreamFrame.Data, data))), StringComparison.Ordinal);
+        Assert.Contains(
+            because, Refused(Hostile(((int)StreamFrame.Contents, contents), ((int)StreamFrame.Data, data))), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -134,7 +141,10 @@ public sealed class StreamTests : IDisposable
     {
         byte[] contents = Encoding.Latin1.GetBytes(Offset(64 * Page) + "ram0");
         byte[] data = [.. Encoding.Latin1.GetBytes(Offset(Page)), .. new byte[Page]];
-        Assert.Contains("where they cannot be", Refused(Hostile(((int)StreamFrame.Contents, contents), ((int)StreamFrame.Data, data), ((int)StreamFrame.Data, data))), StringComparison.Ordinal);
+        Assert.Contains(
+            "where they cannot be", Refused(
+                Hostile(((int)StreamFrame.Contents, contents), ((int)StreamFrame.Data, data), ((int)StreamFrame.Data, data))),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -150,9 +160,13 @@ public sealed class StreamTests : IDisposable
     public void Sections_have_an_end()
     {
         byte[] section = Encoding.UTF8.GetBytes("""{"unit":"a","schema":"s","version":1,"body":{}}""");
-        Assert.Contains("more than 4096 sections", Refused(Hostile([.. Enumerable.Repeat(((int)StreamFrame.Section, section), 5000)])), StringComparison.Ordinal);
+        Assert.Contains(
+            "more than 4096 sections", Refused(Hostile([.. Enumerable.Repeat(((int)StreamFrame.Section, section), 5000)])),
+            StringComparison.Ordinal);
         byte[] large = Encoding.UTF8.GetBytes($$$"""{"unit":"a","schema":"s","version":1,"body":{"x":"{{{new string('x', 9 << 20)}}}"}}""");
-        Assert.Contains("a frame of kind Section", Refused(Hostile(((int)StreamFrame.Section, large), ((int)StreamFrame.Section, large))), StringComparison.Ordinal);
+        Assert.Contains(
+            "a frame of kind Section", Refused(Hostile(((int)StreamFrame.Section, large), ((int)StreamFrame.Section, large))),
+            StringComparison.Ordinal);
     }
 
     [Fact]

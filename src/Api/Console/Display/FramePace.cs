@@ -3,9 +3,9 @@ using System.Diagnostics;
 namespace WebVm.Api.Console.Display;
 
 /// <summary>
-/// How soon a viewer gets its next frame. Letters, cursors and pointers come at once, however many; after a frame that changed much there is a pause,
-/// so that a screen in full motion (text that scrolls by, a film) has about thirty frames a second: what more would cost, the guest would miss on a
-/// host with few processors.
+/// How soon a viewer gets its next frame. Letters, cursors and pointers come at once, however many; after a frame that changed much there
+/// is a pause, so that a screen in full motion (text that scrolls by, a film) has about thirty frames a second: what more would cost, the
+/// guest would miss on a host with few processors.
 /// </summary>
 internal struct FramePace
 {

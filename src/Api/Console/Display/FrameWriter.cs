@@ -4,10 +4,10 @@ using WebVm.Api.Console.Display.Jpeg;
 namespace WebVm.Api.Console.Display;
 
 /// <summary>
-/// Writes a frame: number (u32), width, height, tile size, latency of an earlier frame in ms, number of tiles without loss, number of tiles with loss (u16
-/// each); then each tile without loss: its index in reading order, its length (u16 each), its data (<see cref="TileEncoder"/>); then, if there are any, the
-/// indices of the tiles with loss (u16 each) and, to the frame's end, a JPEG file that shows them one below the other (<see cref="JpegStrip"/>). Little endian.
-/// One buffer, used again and again.
+/// Writes a frame: number (u32), width, height, tile size, latency of an earlier frame in ms, number of tiles without loss, number of tiles
+/// with loss (u16 each); then each tile without loss: its index in reading order, its length (u16 each), its data
+/// (<see cref="TileEncoder"/>); then, if there are any, the indices of the tiles with loss (u16 each) and, to the frame's end, a JPEG file
+/// that shows them one below the other (<see cref="JpegStrip"/>). Little endian. One buffer, used again and again.
 /// </summary>
 internal sealed class FrameWriter
 {

@@ -1,9 +1,10 @@
 namespace WebVm.Api.Console.Display;
 
 /// <summary>
-/// What the way to a viewer carries, by the time from sending a frame to its acknowledgement, less what the browser kept it, less the shortest time that a
-/// frame of a few packets took. Small frames say nothing of it. Whether the link is slow changes only when several frames in a row say so, and what makes a slow
-/// one quick again is twice what makes a quick one slow: a host or a browser that is busy for a moment changes nothing.
+/// What the way to a viewer carries, by the time from sending a frame to its acknowledgement, less what the browser kept it, less the
+/// shortest time that a frame of a few packets took. Small frames say nothing of it. Whether the link is slow changes only when several
+/// frames in a row say so, and what makes a slow one quick again is twice what makes a quick one slow: a host or a browser that is busy for
+/// a moment changes nothing.
 /// </summary>
 internal sealed class LinkMeter
 {

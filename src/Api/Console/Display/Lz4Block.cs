@@ -45,7 +45,8 @@ internal static class Lz4Block
                 continue;
             }
 
-            int length = MinimumMatch + CommonLength(source[(candidate + MinimumMatch)..], source[(position + MinimumMatch)..(source.Length - LastLiterals)]);
+            int length = MinimumMatch
+                + CommonLength(source[(candidate + MinimumMatch)..], source[(position + MinimumMatch)..(source.Length - LastLiterals)]);
             written += WriteSequence(destination[written..], source[anchor..position], position - candidate, length);
             position += length;
             anchor = position;

@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace WebVm.Api.Console.Display;
 
 /// <summary>
-/// When a screen that somebody watches is looked at: a hundred times a second while things happen, less often when nothing has for a second. A change
-/// or a key brings the quick rhythm back at once, so that what a viewer does is never answered late.
+/// When a screen that somebody watches is looked at: a hundred times a second while things happen, less often when nothing has for a
+/// second. A change or a key brings the quick rhythm back at once, so that what a viewer does is never answered late.
 /// </summary>
 internal sealed class ScreenTicks : IDisposable
 {

@@ -21,8 +21,8 @@ internal enum TileEncoding : byte
 }
 
 /// <summary>
-/// Encodes square tiles of 32-bit pixels without loss, in the smallest of four ways that their content allows. Colours are 0x00RRGGBB, little
-/// endian, as in the guest's framebuffer. One instance a thread; no allocation.
+/// Encodes square tiles of 32-bit pixels without loss, in the smallest of four ways that their content allows. Colours are 0x00RRGGBB,
+/// little endian, as in the guest's framebuffer. One instance a thread; no allocation.
 /// </summary>
 internal sealed class TileEncoder
 {
@@ -103,7 +103,8 @@ internal sealed class TileEncoder
     /// <returns>Bytes written.</returns>
     private int Pack(ReadOnlySpan<uint> tile, scoped ReadOnlySpan<uint> palette, int bits)
     {
-        var weights = Vector256.Create(1u, 1u << bits, 1u << (2 * bits), 1u << (3 * bits), 1u << (4 * bits), 1u << (5 * bits), 1u << (6 * bits), 1u << (7 * bits));
+        var weights = Vector256.Create(
+            1u, 1u << bits, 1u << (2 * bits), 1u << (3 * bits), 1u << (4 * bits), 1u << (5 * bits), 1u << (6 * bits), 1u << (7 * bits));
         Span<uint> last = stackalloc uint[Vector256<uint>.Count];
         int at = 0;
         for (int i = 0; i < tile.Length; i += Vector256<uint>.Count, at += bits)

@@ -11,7 +11,8 @@ internal sealed class TileGrid
 {
     private const int Size = TileEncoder.TileSize;
 
-    // Photographs take half of raw pixels (16 KiB) and more without loss; text, however coloured, and what programs draw seldom take a quarter.
+    // Photographs take half of raw pixels (16 KiB) and more without loss; text, however coloured, and what programs draw seldom take a
+    // quarter.
     private const int SmallestPhotograph = 4 * 1024;
 
     private readonly TileEncoder _encoder = new();
@@ -59,8 +60,8 @@ internal sealed class TileGrid
     public ReadOnlySpan<byte> Encoded(int tile) => _encoded[tile].AsSpan(0, _lengths[tile]);
 
     /// <summary>
-    /// A photographic tile as JPEG (<see cref="JpegTileEncoder"/>), encoded when somebody first asks for it; empty when the tile is none, or would not get
-    /// smaller by half.
+    /// A photographic tile as JPEG (<see cref="JpegTileEncoder"/>), encoded when somebody first asks for it; empty when the tile is none,
+    /// or would not get smaller by half.
     /// </summary>
     public ReadOnlySpan<byte> Lossy(int tile)
     {
@@ -72,7 +73,8 @@ internal sealed class TileGrid
             {
                 int left = tile % Columns * Size;
                 int top = tile / Columns * Size;
-                var scan = _jpeg.Encode(_pixels.AsSpan((top * Width) + left), Width, Math.Min(Size, Width - left), Math.Min(Size, Height - top));
+                var scan = _jpeg.Encode(
+                    _pixels.AsSpan((top * Width) + left), Width, Math.Min(Size, Width - left), Math.Min(Size, Height - top));
                 if (scan.Length <= _lengths[tile] / 2)
                 {
                     _lossyLengths[tile] = Keep(scan, ref _lossy[tile]);

@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace WebVm.Api.Console.Display;
 
 /// <summary>
-/// What one viewer has of a screen, tile by tile, and with it what the next frame is to hold: first what has changed; then, if there is room, tiles that came
-/// with loss and have been still since, without it. On a link that is not slow nothing comes with loss.
+/// What one viewer has of a screen, tile by tile, and with it what the next frame is to hold: first what has changed; then, if there is
+/// room, tiles that came with loss and have been still since, without it. On a link that is not slow nothing comes with loss.
 /// </summary>
 internal sealed class ViewedTiles
 {

@@ -5,9 +5,9 @@ using Microsoft.AspNetCore.SignalR.Protocol;
 namespace WebVm.Api.Console.Display;
 
 /// <summary>
-/// One browser that watches a screen. At most one frame is on its way to it; what changes meanwhile is in the next, so a slow viewer gets fewer
-/// frames and never old ones, and a screen in full motion comes at a pace (<see cref="FramePace"/>). Over a slow link photographs come with loss first, and
-/// without when they stand still (<see cref="LinkMeter"/>, <see cref="ViewedTiles"/>).
+/// One browser that watches a screen. At most one frame is on its way to it; what changes meanwhile is in the next, so a slow viewer gets
+/// fewer frames and never old ones, and a screen in full motion comes at a pace (<see cref="FramePace"/>). Over a slow link photographs
+/// come with loss first, and without when they stand still (<see cref="LinkMeter"/>, <see cref="ViewedTiles"/>).
 /// </summary>
 internal sealed class Viewer
 {
@@ -62,7 +62,9 @@ internal sealed class Viewer
     /// <param name="now">Stopwatch ticks.</param>
     public bool IsReady(long now) => !_inFlight && _pace.Allows(now);
 
-    /// <summary>Sends what has changed since the last frame, or what came with loss, if the browser is ready and there is anything.</summary>
+    /// <summary>
+    /// Sends what has changed since the last frame, or what came with loss, if the browser is ready and there is anything.
+    /// </summary>
     /// <param name="frame">Number of the newest frame in the grid.</param>
     /// <param name="changedAt">When it was taken (Stopwatch ticks).</param>
     /// <param name="now">Stopwatch ticks.</param>

@@ -7,7 +7,9 @@ using Microsoft.OpenApi;
 
 namespace WebVm.Api.Conventions.Description;
 
-/// <summary>What the API says of itself as a whole: how to sign in, its errors, which fields can be set and when they are taken up.</summary>
+/// <summary>
+/// What the API says of itself as a whole: how to sign in, its errors, which fields can be set and when they are taken up.
+/// </summary>
 internal sealed class DescribedApi : IOpenApiDocumentTransformer
 {
     public const string Bearer = "token";
@@ -38,15 +40,18 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
         {
             Title = "WebVm",
             Version = "1",
-            Description = "Virtual machines as REST resources. Within version 1 the API only grows: what an answer has it keeps, and what a request may leave out it may always leave out. Clients pass over fields that they do not know.",
+            Description = "Virtual machines as REST resources. Within version 1 the API only grows: what an answer has it keeps, and "
+                + "what a request may leave out it may always leave out. Clients pass over fields that they do not know.",
         };
         // Wherever it is served: the same document for all.
         document.Servers = [new OpenApiServer { Url = "/" }];
         var components = document.Components ??= new OpenApiComponents();
         components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
         {
-            [Bearer] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A token, as POST /api/v1/tokens makes them." },
-            [Cookie] = new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Cookie, Name = "webvm", Description = "A browser's sign-in, by POST /api/v1/session." },
+            [Bearer] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer",
+                Description = "A token, as POST /api/v1/tokens makes them." },
+            [Cookie] = new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Cookie, Name = "webvm",
+                Description = "A browser's sign-in, by POST /api/v1/session." },
         };
         foreach (var tag in document.Tags ?? new HashSet<OpenApiTag>())
         {
@@ -72,16 +77,22 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
             }
 
             DescribeFields(schemas, type);
-            if (endpoint.ActionDescriptor.EndpointMetadata.OfType<PatchMetadata>().Any() && schemas.TryGetValue(type.Name, out var whole) && !schemas.ContainsKey(type.Name + PatchSuffix))
+            if (endpoint.ActionDescriptor.EndpointMetadata.OfType<PatchMetadata>().Any() && schemas.TryGetValue(type.Name, out var whole)
+                && !schemas.ContainsKey(type.Name + PatchSuffix))
             {
                 schemas[type.Name + PatchSuffix] = PatchOf(type.Name, whole);
             }
         }
 
         // What no body and no parameter is any more, since conventions describe those.
-        var bodies = context.DescriptionGroups.SelectMany(group => group.Items).Select(endpoint => endpoint.ActionDescriptor.EndpointMetadata).ToList();
+        var bodies =
+            context.DescriptionGroups.SelectMany(group => group.Items).Select(endpoint => endpoint.ActionDescriptor.EndpointMetadata)
+                .ToList();
         foreach (string name in schemas.Keys.Where(name => name.StartsWith("ChoiceOf", StringComparison.Ordinal)
-            || (name.EndsWith("Settings", StringComparison.Ordinal) && !bodies.Any(metadata => !metadata.OfType<PatchMetadata>().Any() && metadata.OfType<IAcceptsMetadata>().FirstOrDefault()?.RequestType?.Name == name))).ToList())
+            || (name.EndsWith("Settings", StringComparison.Ordinal)
+                && !bodies.Any(
+                    metadata => !metadata.OfType<PatchMetadata>().Any()
+                        && metadata.OfType<IAcceptsMetadata>().FirstOrDefault()?.RequestType?.Name == name))).ToList())
         {
             schemas.Remove(name);
         }
@@ -127,14 +138,18 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
         }
     }
 
-    private static IOpenApiSchema? Find(IDictionary<string, IOpenApiSchema>? properties, string name) => properties?.TryGetValue(name, out var found) == true ? found : null;
+    private static IOpenApiSchema? Find(IDictionary<string, IOpenApiSchema>? properties, string name) =>
+        properties?.TryGetValue(name, out var found) == true ? found : null;
 
     private static OpenApiSchema PatchOf(string name, IOpenApiSchema whole) => new()
     {
         Type = JsonSchemaType.Object,
         Description = $"JSON Merge Patch (RFC 7396) of {name}: the fields to change; null for back to the default.",
         Properties = whole.Properties?.ToDictionary(
-            property => property.Key, IOpenApiSchema (property) => new OpenApiSchema { Description = property.Value.Description, AnyOf = [property.Value, new OpenApiSchema { Type = JsonSchemaType.Null }] }),
+            property =>
+                property.Key, IOpenApiSchema (property) =>
+                    new OpenApiSchema { Description = property.Value.Description,
+                        AnyOf = [property.Value, new OpenApiSchema { Type = JsonSchemaType.Null }] }),
     };
 
     private static OpenApiSchema DescribeProblem()
@@ -146,9 +161,11 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
             Required = new HashSet<string> { "pointer", "message" },
             Properties = new Dictionary<string, IOpenApiSchema>
             {
-                ["pointer"] = new OpenApiSchema { Type = text, Description = "JSON pointer (RFC 6901) to the field, \"\" for the body itself, or ?name for a query parameter." },
+                ["pointer"] = new OpenApiSchema { Type = text,
+                    Description = "JSON pointer (RFC 6901) to the field, \"\" for the body itself, or ?name for a query parameter." },
                 ["message"] = new OpenApiSchema { Type = text, Description = "What is wrong with it." },
-                ["line"] = new OpenApiSchema { Type = JsonSchemaType.Integer, Description = "Where JSON cannot be read any further; from 1." },
+                ["line"] = new OpenApiSchema { Type = JsonSchemaType.Integer,
+                    Description = "Where JSON cannot be read any further; from 1." },
                 ["column"] = new OpenApiSchema { Type = JsonSchemaType.Integer, Description = "Byte of that line; from 1." },
             },
         };
@@ -159,17 +176,20 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
             Required = new HashSet<string> { "type", "title", "status", "traceId" },
             Properties = new Dictionary<string, IOpenApiSchema>
             {
-                ["type"] = new OpenApiSchema { Type = text, Format = "uri", Enum = [.. ProblemTypes.All.Select(type => (JsonNode)type.Uri)], Description = "One of a closed list." },
+                ["type"] = new OpenApiSchema { Type = text, Format = "uri", Enum = [.. ProblemTypes.All.Select(type => (JsonNode)type.Uri)],
+                    Description = "One of a closed list." },
                 ["title"] = new OpenApiSchema { Type = text, Description = "The same for every occurrence of the type." },
                 ["status"] = new OpenApiSchema { Type = JsonSchemaType.Integer, Description = "The answer's status." },
                 ["detail"] = new OpenApiSchema { Type = text, Description = "What happened, for people." },
-                ["traceId"] = new OpenApiSchema { Type = text, Description = "By which the service's log and the audit trail name the request." },
+                ["traceId"] = new OpenApiSchema { Type = text,
+                    Description = "By which the service's log and the audit trail name the request." },
                 ["errors"] = new OpenApiSchema { Type = JsonSchemaType.Array, Items = fault, Description = "Every field that is wrong." },
                 ["existing"] = new OpenApiSchema
                 {
                     Type = JsonSchemaType.Object,
                     Description = "Of name-taken: who has the name.",
-                    Properties = new Dictionary<string, IOpenApiSchema> { ["id"] = new OpenApiSchema { Type = text, Format = "uuid" }, ["href"] = new OpenApiSchema { Type = text, Description = "Path of the resource." } },
+                    Properties = new Dictionary<string, IOpenApiSchema> { ["id"] = new OpenApiSchema { Type = text, Format = "uuid" },
+                        ["href"] = new OpenApiSchema { Type = text, Description = "Path of the resource." } },
                 },
             },
         };

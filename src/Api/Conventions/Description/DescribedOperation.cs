@@ -26,14 +26,18 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
         {
             foreach (var content in operation.RequestBody!.Content!.Values)
             {
-                content.Schema = new OpenApiSchemaReference(((OpenApiSchemaReference)content.Schema!).Reference.Id + DescribedApi.PatchSuffix, context.Document);
+                content.Schema = new OpenApiSchemaReference(
+                    ((OpenApiSchemaReference)content.Schema!).Reference.Id + DescribedApi.PatchSuffix, context.Document);
             }
         }
 
         return Task.CompletedTask;
     }
 
-    /// <summary>Of method and path: <c>getVmSnapshot</c>. As lasting as these are. Where two would be named alike, one of them has a name of its own.</summary>
+    /// <summary>
+    /// Of method and path: <c>getVmSnapshot</c>. As lasting as these are. Where two would be named alike, one of them has a name of its
+    /// own.
+    /// </summary>
     private static string NameOf(ApiDescription endpoint)
     {
         if (endpoint.ActionDescriptor.EndpointMetadata.OfType<IEndpointNameMetadata>().FirstOrDefault() is { } own)
@@ -43,7 +47,9 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
 
         string[] segments = [.. endpoint.RelativePath!.Split('/', StringSplitOptions.RemoveEmptyEntries).Skip(2)];
         string verb = endpoint.HttpMethod!.ToLowerInvariant();
-        if (verb == "get" && endpoint.SupportedResponseTypes.Any(answer => answer.Type is { IsGenericType: true } type && type.GetGenericTypeDefinition() == typeof(Page<>)))
+        if (verb == "get"
+            && endpoint.SupportedResponseTypes.Any(
+                answer => answer.Type is { IsGenericType: true } type && type.GetGenericTypeDefinition() == typeof(Page<>)))
         {
             verb = "list";
         }
@@ -67,7 +73,9 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
 
     private static void AddSecurity(OpenApiOperation operation, ApiDescription endpoint, OpenApiDocument document)
     {
-        var scopes = endpoint.ActionDescriptor.EndpointMetadata.OfType<IAuthorizeData>().Where(wanted => wanted.Policy?.StartsWith(EndpointConventions.ScopePolicyPrefix, StringComparison.Ordinal) == true)
+        var scopes =
+            endpoint.ActionDescriptor.EndpointMetadata.OfType<IAuthorizeData>()
+                .Where(wanted => wanted.Policy?.StartsWith(EndpointConventions.ScopePolicyPrefix, StringComparison.Ordinal) == true)
             .Select(wanted => wanted.Policy![EndpointConventions.ScopePolicyPrefix.Length..]).Distinct().ToList();
         operation.Security = Has<IAllowAnonymous>(endpoint)
             ? []
@@ -77,13 +85,15 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
             operation.Description = $"{operation.Description} Needs the scope {string.Join(", ", scopes)}.".TrimStart();
         }
 
-        OpenApiSecurityRequirement Requirement(string scheme) => new() { [new OpenApiSecuritySchemeReference(scheme, document)] = scheme == DescribedApi.Bearer ? scopes : [] };
+        OpenApiSecurityRequirement Requirement(string scheme) =>
+            new() { [new OpenApiSecuritySchemeReference(scheme, document)] = scheme == DescribedApi.Bearer ? scopes : [] };
     }
 
     private static void AddParameters(OpenApiOperation operation, ApiDescription endpoint)
     {
         var kept = (operation.Parameters ?? []).Where(parameter => parameter.In is ParameterLocation.Path or ParameterLocation.Header);
-        var query = endpoint.ActionDescriptor.EndpointMetadata.OfType<QueryRules>().SelectMany(rules => rules.Parameters, (_, parameter) => Describe(parameter));
+        var query = endpoint.ActionDescriptor.EndpointMetadata.OfType<QueryRules>()
+            .SelectMany(rules => rules.Parameters, (_, parameter) => Describe(parameter));
         List<HeaderParameter> headers = [.. endpoint.ActionDescriptor.EndpointMetadata.OfType<HeaderParameter>()];
         if (Has<ConditionalMetadata>(endpoint))
         {
@@ -97,10 +107,15 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
 
         if (Has<IdempotentMetadata>(endpoint))
         {
-            headers.Add(new(IdempotentMetadata.Header, "At most 255 characters. Repeated with the same key and body within 24 hours, the request is answered as the first time and not carried out again."));
+            headers.Add(
+                new(IdempotentMetadata.Header, "At most 255 characters. Repeated with the same key and body within 24 hours, the "
+                    + "request is answered as the first time and not carried out again."));
         }
 
-        operation.Parameters = [.. kept, .. query, .. headers.Select(header => new OpenApiParameter { Name = header.Name, In = ParameterLocation.Header, Description = header.Description, Schema = new OpenApiSchema { Type = JsonSchemaType.String } })];
+        operation.Parameters = [.. kept, .. query, .. headers.Select(
+            header =>
+                new OpenApiParameter { Name = header.Name, In = ParameterLocation.Header, Description = header.Description,
+                    Schema = new OpenApiSchema { Type = JsonSchemaType.String } })];
         if (operation.Parameters.Count == 0)
         {
             operation.Parameters = null;
@@ -111,8 +126,12 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
     {
         var schema = new OpenApiSchema
         {
-            Type = parameter.Type == typeof(bool) ? JsonSchemaType.Boolean : parameter.Type == typeof(int) || parameter.Type == typeof(long) ? JsonSchemaType.Integer : JsonSchemaType.String,
-            Format = parameter.Type == typeof(int) ? "int32" : parameter.Type == typeof(long) ? "int64" : parameter.Type == typeof(Guid) ? "uuid" : null,
+            Type = parameter.Type == typeof(bool)
+                ? JsonSchemaType.Boolean
+                : parameter.Type == typeof(int) || parameter.Type == typeof(long) ? JsonSchemaType.Integer : JsonSchemaType.String,
+            Format = parameter.Type == typeof(int)
+                ? "int32"
+                : parameter.Type == typeof(long) ? "int64" : parameter.Type == typeof(Guid) ? "uuid" : null,
             Minimum = parameter.Least?.ToString(CultureInfo.InvariantCulture),
             Maximum = parameter.Most is null or long.MaxValue ? null : parameter.Most.Value.ToString(CultureInfo.InvariantCulture),
             Enum = parameter.Choices?.Select(choice => (JsonNode)choice).ToList(),
@@ -134,7 +153,8 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
         Add(endpoint.RelativePath!.Contains('{', StringComparison.Ordinal), 404);
         Add(changes, 409);
         Add(body, 400, 413, 415, 422);
-        Add(endpoint.ActionDescriptor.EndpointMetadata.OfType<QueryRules>().Any(rules => rules.Parameters.Count > 0) || Has<IdempotentMetadata>(endpoint), 422);
+        Add(endpoint.ActionDescriptor.EndpointMetadata.OfType<QueryRules>().Any(rules => rules.Parameters.Count > 0)
+            || Has<IdempotentMetadata>(endpoint), 422);
         Add(Has<ConditionalMetadata>(endpoint) || Has<IdempotentMetadata>(endpoint), 400);
         var responses = operation.Responses ??= [];
         foreach (int status in errors)
@@ -142,16 +162,21 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
             var content = new OpenApiMediaType { Schema = new OpenApiSchemaReference(DescribedApi.Problem, document) };
             responses[status.ToString(CultureInfo.InvariantCulture)] = new OpenApiResponse
             {
-                Description = string.Join(" Or: ", ProblemTypes.All.Where(type => type.Status == status).Select(type => $"{type.Name}: {type.Meaning}")),
+                Description = string.Join(
+                    " Or: ", ProblemTypes.All.Where(type => type.Status == status).Select(type => $"{type.Name}: {type.Meaning}")),
                 Content = new Dictionary<string, OpenApiMediaType> { [ProblemContent] = content },
             };
         }
 
         // What endpoints have named themselves is described in the same words.
-        foreach (var (status, response) in responses.Where(entry => int.Parse(entry.Key, CultureInfo.InvariantCulture) is >= 400 and var code && !errors.Contains(code)))
+        foreach (var (status, response) in responses.Where(
+            entry => int.Parse(entry.Key, CultureInfo.InvariantCulture) is >= 400 and var code && !errors.Contains(code)))
         {
-            ((OpenApiResponse)response).Description = string.Join(" Or: ", ProblemTypes.All.Where(type => type.Status == int.Parse(status, CultureInfo.InvariantCulture)).Select(type => $"{type.Name}: {type.Meaning}"));
-            ((OpenApiResponse)response).Content = new Dictionary<string, OpenApiMediaType> { [ProblemContent] = new() { Schema = new OpenApiSchemaReference(DescribedApi.Problem, document) } };
+            ((OpenApiResponse)response).Description = string.Join(
+                " Or: ", ProblemTypes.All.Where(type => type.Status == int.Parse(status, CultureInfo.InvariantCulture))
+                    .Select(type => $"{type.Name}: {type.Meaning}"));
+            ((OpenApiResponse)response).Content = new Dictionary<string, OpenApiMediaType> { [ProblemContent] = new() { Schema = new OpenApiSchemaReference(DescribedApi.Problem,
+                document) } };
         }
 
         var sorted = responses.OrderBy(entry => entry.Key, StringComparer.Ordinal).ToList();
@@ -173,7 +198,9 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
         {
             bool success = status[0] == '2';
             var headers = ((OpenApiResponse)response).Headers ??= new Dictionary<string, IOpenApiHeader>();
-            Add(status is "200" or "201" or "304" && (IsRevalidated(endpoint) || Has<ConditionalMetadata>(endpoint) || status == "201"), "ETag", "\"revision.representation\": the first is what If-Match compares, the whole what If-None-Match does.");
+            Add(status is "200" or "201" or "304"
+                && (IsRevalidated(endpoint) || Has<ConditionalMetadata>(endpoint) || status == "201"), "ETag",
+                "\"revision.representation\": the first is what If-Match compares, the whole what If-None-Match does.");
             Add(status is "201" or "202", "Location", "Where what was made is read.");
             Add(status is "401" or "403", "WWW-Authenticate", "What the caller lacks (RFC 6750 §3).");
             Add(status is "412", "ETag", "How the resource stands now.");
@@ -194,14 +221,17 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
             {
                 if (when)
                 {
-                    headers[name] = new OpenApiHeader { Description = description, Schema = new OpenApiSchema { Type = JsonSchemaType.String } };
+                    headers[name] = new OpenApiHeader { Description = description,
+                        Schema = new OpenApiSchema { Type = JsonSchemaType.String } };
                 }
             }
         }
     }
 
     private static bool IsRevalidated(ApiDescription endpoint) =>
-        Has<Revalidated>(endpoint) || endpoint.ActionDescriptor.EndpointMetadata.OfType<QueryRules>().Any(rules => rules.Parameters.Contains(Answers.FieldsParameter));
+        Has<Revalidated>(endpoint)
+            || endpoint.ActionDescriptor.EndpointMetadata.OfType<QueryRules>()
+                .Any(rules => rules.Parameters.Contains(Answers.FieldsParameter));
 
     private static bool Has<T>(ApiDescription endpoint) => endpoint.ActionDescriptor.EndpointMetadata.OfType<T>().Any();
 }

@@ -4,7 +4,8 @@ namespace WebVm.Api.Persistence.Entities;
 
 /// <summary>What stands between a monitor and its host.</summary>
 /// <param name="Level">"users" (a uid of its own for each machine), "namespaces", "process" or "none".</param>
-/// <param name="Walls">What stands: user, uid, pid, mount, net, ipc, uts, root, cgroup, landlock:N, seccomp. What does not is absent.</param>
+/// <param name="Walls">What stands: user, uid, pid, mount, net, ipc, uts, root, cgroup, landlock:N, seccomp. What does not is
+/// absent.</param>
 public sealed record Isolation(string Level, IReadOnlyList<string> Walls)
 {
     public const string Users = "users";

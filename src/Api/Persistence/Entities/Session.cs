@@ -12,7 +12,9 @@ public sealed class Session
 
     public User? User { get; init; }
 
-    /// <summary>Signed in by a link that the service's owner had printed: whoever did has no need of the old password to set a new one.</summary>
+    /// <summary>
+    /// Signed in by a link that the service's owner had printed: whoever did has no need of the old password to set a new one.
+    /// </summary>
     public bool ByLink { get; init; }
 
     /// <summary>Where it was used last.</summary>

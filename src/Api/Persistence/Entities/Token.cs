@@ -21,7 +21,9 @@ public sealed class Token
 
     public DateTimeOffset? ExpiresAt { get; init; }
 
-    /// <summary>The token that made it, and takes it along when it is revoked; null for one made in a browser or by the preset token.</summary>
+    /// <summary>
+    /// The token that made it, and takes it along when it is revoked; null for one made in a browser or by the preset token.
+    /// </summary>
     public Guid? ParentId { get; init; }
 
     /// <summary>How many tokens stand between it and a person.</summary>

@@ -103,7 +103,9 @@ public enum ObservedPower
     Failed,
 }
 
-/// <summary>A crash of a VM: its guest's kernel panicked, its processor shut down, or its monitor failed. Nothing that is only suspected.</summary>
+/// <summary>
+/// A crash of a VM: its guest's kernel panicked, its processor shut down, or its monitor failed. Nothing that is only suspected.
+/// </summary>
 public sealed record VmCrash
 {
     public required DateTimeOffset At { get; init; }

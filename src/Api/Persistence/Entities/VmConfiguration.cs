@@ -32,7 +32,10 @@ public sealed record VmConfiguration
 /// <summary>What the vCPUs are. Taken up at the next start.</summary>
 public sealed record CpuConfiguration
 {
-    /// <summary>host, or x86-64-v2, x86-64-v3 or x86-64-v4: levels that are the same on every host, so that machines move between hosts of one vendor.</summary>
+    /// <summary>
+    /// host, or x86-64-v2, x86-64-v3 or x86-64-v4: levels that are the same on every host, so that machines move between hosts of one
+    /// vendor.
+    /// </summary>
     public string Model { get; init; } = "host";
 
     /// <summary>Whose processor the guest meets. KVM has the host's only; the soft engine has both.</summary>
@@ -46,7 +49,8 @@ public sealed record CpuConfiguration
     /// <summary>Names of features of the model that are not offered; what needs them is not offered either.</summary>
     public IReadOnlyList<string> RemovedFeatures { get; init; } = [];
 
-    public bool Equals(CpuConfiguration? other) => other is not null && Model == other.Model && Vendor == other.Vendor && Features == other.Features
+    public bool Equals(CpuConfiguration? other) =>
+        other is not null && Model == other.Model && Vendor == other.Vendor && Features == other.Features
         && AddedFeatures.SequenceEqual(other.AddedFeatures) && RemovedFeatures.SequenceEqual(other.RemovedFeatures);
 
     public override int GetHashCode() => HashCode.Combine(Model, Vendor, Features, AddedFeatures.Count, RemovedFeatures.Count);
@@ -63,7 +67,10 @@ public enum CpuVendorChoice
 /// <summary>What CPUID offers the guest beyond what every guest is offered.</summary>
 public sealed record CpuFeatureConfiguration
 {
-    /// <summary>5-level paging: 57 bits of virtual address, for one more level in every page walk. The soft engine has it; where the host's KVM does not, engine auto takes soft and a machine with engine kvm fails at its start.</summary>
+    /// <summary>
+    /// 5-level paging: 57 bits of virtual address, for one more level in every page walk. The soft engine has it; where the host's KVM does
+    /// not, engine auto takes soft and a machine with engine kvm fails at its start.
+    /// </summary>
     public bool La57 { get; init; }
 }
 

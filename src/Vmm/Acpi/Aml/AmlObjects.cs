@@ -121,7 +121,8 @@ public enum AmlUpdate : byte
 public readonly record struct AmlFieldUnit(string? Name, int Bits);
 
 /// <summary>Field (region, access, lock, update) { … } (§20.2.5.2).</summary>
-public sealed record AmlField(AmlPath Region, AmlAccess Access, bool Lock, AmlUpdate Update, params IReadOnlyList<AmlFieldUnit> Units) : AmlTerm
+public sealed record AmlField(AmlPath Region, AmlAccess Access, bool Lock, AmlUpdate Update, params IReadOnlyList<AmlFieldUnit> Units)
+    : AmlTerm
 {
     public override void Encode(AmlWriter writer)
     {

@@ -85,7 +85,8 @@ public enum AmlCaching : byte
 /// <summary>A range that a bridge passes on to its children: positive decode, both ends fixed, no translation (§6.4.3.5).</summary>
 /// <param name="Width">Bits of the addresses: 16, 32 or 64.</param>
 /// <param name="Last">Inclusive.</param>
-public sealed record AmlWindow(AmlRangeKind Kind, int Width, ulong First, ulong Last, AmlCaching Caching = AmlCaching.Uncacheable) : AmlResource
+public sealed record AmlWindow(AmlRangeKind Kind, int Width, ulong First, ulong Last, AmlCaching Caching = AmlCaching.Uncacheable)
+    : AmlResource
 {
     public override void Encode(AmlWriter writer)
     {

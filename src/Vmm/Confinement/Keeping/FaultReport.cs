@@ -7,8 +7,9 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Confinement.Keeping;
 
 /// <summary>
-/// What a monitor wrote of the fault that ended it (<see cref="FaultRecord"/>), put into words: signal, address, thread, and the functions on its stack. A monitor
-/// that was taken over writes what it likes: what is no such record is passed over, and nothing of it is repeated but numbers and a name of letters.
+/// What a monitor wrote of the fault that ended it (<see cref="FaultRecord"/>), put into words: signal, address, thread, and the functions
+/// on its stack. A monitor that was taken over writes what it likes: what is no such record is passed over, and nothing of it is repeated
+/// but numbers and a name of letters.
 /// </summary>
 internal sealed unsafe class FaultReport
 {
@@ -37,7 +38,8 @@ internal sealed unsafe class FaultReport
         var text = new StringBuilder()
             .Append(CultureInfo.InvariantCulture, $"webvm-vmm: {Name(signal.si_signo)} (code {signal.si_code})")
             .Append(signal.si_signo == SignalCalls.SIGABRT ? "" : $" at 0x{signal.si_addr:x}")
-            .Append(CultureInfo.InvariantCulture, $" in thread {record.Thread} \"{Letters(new ReadOnlySpan<byte>(record.Name, FaultRecord.NameSize))}\"\n");
+            .Append(CultureInfo.InvariantCulture, $" in thread {record.Thread} \"{Letters(
+                new ReadOnlySpan<byte>(record.Name, FaultRecord.NameSize))}\"\n");
         foreach (string frame in Frames(program, registers[ucontext_t.InstructionPointer], stack))
         {
             text.Append("  ").Append(frame).Append('\n');
@@ -46,7 +48,9 @@ internal sealed unsafe class FaultReport
         return text.ToString();
     }
 
-    /// <summary>Where it was, and what on the stack looks like a return address: some of them may be left over from calls that are done.</summary>
+    /// <summary>
+    /// Where it was, and what on the stack looks like a return address: some of them may be left over from calls that are done.
+    /// </summary>
     private static List<string> Frames(string program, ulong instruction, ReadOnlySpan<ulong> stack)
     {
         List<ulong> frames = [instruction];
@@ -70,7 +74,8 @@ internal sealed unsafe class FaultReport
             // Numbers do as well, and how it ended matters more.
         }
 
-        return [.. frames.Select((frame, index) => string.Create(CultureInfo.InvariantCulture, $"0x{frame:x} {names.ElementAtOrDefault(index)}").TrimEnd())];
+        return [.. frames.Select(
+            (frame, index) => string.Create(CultureInfo.InvariantCulture, $"0x{frame:x} {names.ElementAtOrDefault(index)}").TrimEnd())];
     }
 
     private static string Name(int signal) => signal switch
@@ -89,7 +94,8 @@ internal sealed unsafe class FaultReport
         var letters = new StringBuilder();
         foreach (byte letter in end < 0 ? name : name[..end])
         {
-            letters.Append(char.IsAsciiLetterOrDigit((char)letter) || letter is (byte)' ' or (byte)'.' or (byte)'-' or (byte)':' ? (char)letter : '?');
+            letters.Append(
+                char.IsAsciiLetterOrDigit((char)letter) || letter is (byte)' ' or (byte)'.' or (byte)'-' or (byte)':' ? (char)letter : '?');
         }
 
         return letters.ToString();

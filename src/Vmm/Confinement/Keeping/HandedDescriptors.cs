@@ -5,7 +5,9 @@ using WebVm.Vmm.Host.Native;
 
 namespace WebVm.Vmm.Confinement.Keeping;
 
-/// <summary>What a monitor is given instead of names: its files, its listening socket, /dev/kvm, and pipes for what it prints and for its faults.</summary>
+/// <summary>
+/// What a monitor is given instead of names: its files, its listening socket, /dev/kvm, and pipes for what it prints and for its faults.
+/// </summary>
 internal sealed unsafe class HandedDescriptors : IDisposable
 {
     private readonly List<FileDescriptor> _descriptors = [];
@@ -81,7 +83,9 @@ internal sealed unsafe class HandedDescriptors : IDisposable
     private static (FileDescriptor Read, FileDescriptor Write) Pipe(int flags)
     {
         int* ends = stackalloc int[2];
-        return LibC.pipe2(ends, LibC.O_CLOEXEC | flags) == 0 ? (new FileDescriptor(ends[0]), new FileDescriptor(ends[1])) : throw LinuxException.Last("pipe2");
+        return LibC.pipe2(ends, LibC.O_CLOEXEC | flags) == 0
+            ? (new FileDescriptor(ends[0]), new FileDescriptor(ends[1]))
+            : throw LinuxException.Last("pipe2");
     }
 
     private static FileDescriptor OpenDevice(string path)

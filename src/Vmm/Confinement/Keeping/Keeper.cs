@@ -7,8 +7,8 @@ using WebVm.Vmm.Host.Native;
 namespace WebVm.Vmm.Confinement.Keeping;
 
 /// <summary>
-/// `webvm-vmm keep`: starts one monitor behind walls, and stays outside of them to write down what it prints and how it ends. Belongs to the
-/// service as its account; is a process of its own so that it outlives the service, and small, as there is one for each machine.
+/// `webvm-vmm keep`: starts one monitor behind walls, and stays outside of them to write down what it prints and how it ends. Belongs to
+/// the service as its account; is a process of its own so that it outlives the service, and small, as there is one for each machine.
 /// </summary>
 internal static unsafe class Keeper
 {
@@ -37,7 +37,8 @@ internal static unsafe class Keeper
         {
             return Complain(BadInput, misunderstood.Message);
         }
-        catch (Exception failure) when (failure is LinuxException or ConfinementException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is LinuxException or ConfinementException or InvalidDataException or IOException
+            or UnauthorizedAccessException)
         {
             return Complain(HostFailed, failure.Message);
         }
@@ -93,7 +94,8 @@ internal static unsafe class Keeper
         {
             code = Supervise(options, folder, log);
         }
-        catch (Exception failure) when (failure is LinuxException or ConfinementException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is LinuxException or ConfinementException or InvalidDataException or IOException
+            or UnauthorizedAccessException)
         {
             log.Append(Encoding.UTF8.GetBytes($"webvm-vmm: {failure.Message}\n"));
             code = HostFailed;
@@ -107,7 +109,8 @@ internal static unsafe class Keeper
     {
         using var handed = HandedDescriptors.Open(options);
         using var program = OpenProgram();
-        // Whoever installs monitors sees by it that machines run from this one (scripts/common.sh), also without the right to look into /proc.
+        // Whoever installs monitors sees by it that machines run from this one (scripts/common.sh), also without the right to look into
+        // /proc.
         _ = FileCalls.Lock(program.Number, FileCalls.LOCK_SH | FileCalls.LOCK_NB);
         List<string> arguments = ["webvm-vmm", .. options.Arguments, .. handed.Arguments];
         if (options.Level == IsolationLevel.None)

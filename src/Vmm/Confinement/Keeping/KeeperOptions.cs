@@ -71,26 +71,32 @@ internal sealed class KeeperOptions
                 Group = FullPath(value);
                 break;
             case "--level":
-                Level = IsolationLevels.Parse(value) ?? throw new FormatException($"'{value}' is no level; there are none, process, namespaces and users");
+                Level = IsolationLevels.Parse(value)
+                    ?? throw new FormatException($"'{value}' is no level; there are none, process, namespaces and users");
                 break;
             case "--user":
-                User = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint user) && user is > 0 and < uint.MaxValue
+                User = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint user)
+                    && user is > 0 and < uint.MaxValue
                     ? user
                     : throw new FormatException($"'{value}' is no user id that a monitor may have");
                 break;
             case "--largest-file":
-                LargestFile = ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong bytes) ? bytes : throw new FormatException($"'{value}' is no number of bytes");
+                LargestFile = ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong bytes)
+                    ? bytes
+                    : throw new FormatException($"'{value}' is no number of bytes");
                 break;
             case "--file":
                 int equals = value.IndexOf('=', StringComparison.Ordinal);
-                Files.Add(equals > 0 ? new(value[..equals], value[(equals + 1)..]) : throw new FormatException($"'{value}' is not NAME=PATH"));
+                Files.Add(
+                    equals > 0 ? new(value[..equals], value[(equals + 1)..]) : throw new FormatException($"'{value}' is not NAME=PATH"));
                 break;
             default:
                 throw new FormatException($"'{name}' is not understood");
         }
     }
 
-    private static string FullPath(string value) => System.IO.Path.IsPathFullyQualified(value) ? value : throw new FormatException($"'{value}' is not an absolute path");
+    private static string FullPath(string value) =>
+        System.IO.Path.IsPathFullyQualified(value) ? value : throw new FormatException($"'{value}' is not an absolute path");
 
     private KeeperOptions Checked() =>
         Level == IsolationLevel.Users && User is null && !Probes ? throw new FormatException("the level users needs --user")

@@ -4,7 +4,9 @@ using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Confinement.Keeping;
 
-/// <summary>Starts a monitor without walls around it (posix_spawn(3)): where the host has none, and for a build that compiles at run time.</summary>
+/// <summary>
+/// Starts a monitor without walls around it (posix_spawn(3)): where the host has none, and for a build that compiles at run time.
+/// </summary>
 internal static unsafe partial class PlainProcess
 {
     private const int FileActionsSize = 80; // sizeof(posix_spawn_file_actions_t)
@@ -15,7 +17,8 @@ internal static unsafe partial class PlainProcess
 
     /// <returns>The process id.</returns>
     /// <exception cref="ConfinementException">It could not be started.</exception>
-    public static int Start(string program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, IReadOnlyList<FileDescriptor> descriptors)
+    public static int Start(
+        string program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, IReadOnlyList<FileDescriptor> descriptors)
     {
         byte* actions = stackalloc byte[FileActionsSize];
         byte* attributes = stackalloc byte[AttributesSize];

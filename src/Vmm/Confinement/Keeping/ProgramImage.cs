@@ -6,8 +6,8 @@ using WebVm.Vmm.Host;
 namespace WebVm.Vmm.Confinement.Keeping;
 
 /// <summary>
-/// The code of a program that runs at the addresses it was linked for (System V ABI, "Object Files"), and the names of its functions, from the symbols that
-/// are kept in a file beside it (.dbg). Read when it is asked, so that nobody holds it in memory.
+/// The code of a program that runs at the addresses it was linked for (System V ABI, "Object Files"), and the names of its functions, from
+/// the symbols that are kept in a file beside it (.dbg). Read when it is asked, so that nobody holds it in memory.
 /// </summary>
 internal sealed class ProgramImage : IDisposable
 {
@@ -39,9 +39,13 @@ internal sealed class ProgramImage : IDisposable
         for (int index = 0; index < BinaryPrimitives.ReadUInt16LittleEndian(header[56..]); index++)
         {
             Read(program, table + (index * ProgramHeaderSize), segment);
-            if (BinaryPrimitives.ReadUInt32LittleEndian(segment) == Loaded && (BinaryPrimitives.ReadUInt32LittleEndian(segment[4..]) & Executable) != 0)
+            if (BinaryPrimitives.ReadUInt32LittleEndian(segment) == Loaded
+                && (BinaryPrimitives.ReadUInt32LittleEndian(segment[4..]) & Executable) != 0)
             {
-                _code.Add((BinaryPrimitives.ReadUInt64LittleEndian(segment[16..]), BinaryPrimitives.ReadUInt64LittleEndian(segment[32..]), BinaryPrimitives.ReadInt64LittleEndian(segment[8..])));
+                _code.Add(
+                    (BinaryPrimitives.ReadUInt64LittleEndian(
+                        segment[16..]), BinaryPrimitives.ReadUInt64LittleEndian(
+                            segment[32..]), BinaryPrimitives.ReadInt64LittleEndian(segment[8..])));
             }
         }
     }
@@ -52,7 +56,8 @@ internal sealed class ProgramImage : IDisposable
         try
         {
             string symbols = program + ".dbg";
-            return new ProgramImage(UntrustedFile.Open(program, Links.Follow), File.Exists(symbols) ? UntrustedFile.Open(symbols, Links.Follow) : null);
+            return new ProgramImage(
+                UntrustedFile.Open(program, Links.Follow), File.Exists(symbols) ? UntrustedFile.Open(symbols, Links.Follow) : null);
         }
         catch (Exception failure) when (failure is InvalidDataException or LinuxException)
         {
@@ -60,7 +65,9 @@ internal sealed class ProgramImage : IDisposable
         }
     }
 
-    /// <summary>Whether an instruction that calls stands before the address: what is on a stack and is such an address is likely one to return to.</summary>
+    /// <summary>
+    /// Whether an instruction that calls stands before the address: what is on a stack and is such an address is likely one to return to.
+    /// </summary>
     public bool IsReturn(ulong address)
     {
         foreach (var (start, size, offset) in _code)
@@ -95,11 +102,13 @@ internal sealed class ProgramImage : IDisposable
             Read(_symbols, table + at, read);
             for (; read.Length >= SymbolSize; read = read[SymbolSize..])
             {
-                ulong value = BinaryPrimitives.ReadUInt64LittleEndian(read[8..]), length = BinaryPrimitives.ReadUInt64LittleEndian(read[16..]);
+                ulong value = BinaryPrimitives.ReadUInt64LittleEndian(
+                    read[8..]), length = BinaryPrimitives.ReadUInt64LittleEndian(read[16..]);
                 for (int index = 0; index < nearest.Length; index++)
                 {
                     // Hand-written functions have no length.
-                    if (value >= nearest[index].Value && value <= addresses[index] && addresses[index] - value < (length == 0 ? LongestUnknown : length) && (read[4] & 0xf) is 0 or 2)
+                    if (value >= nearest[index].Value && value <= addresses[index]
+                        && addresses[index] - value < (length == 0 ? LongestUnknown : length) && (read[4] & 0xf) is 0 or 2)
                     {
                         nearest[index] = (value, BinaryPrimitives.ReadUInt32LittleEndian(read));
                     }
@@ -111,7 +120,8 @@ internal sealed class ProgramImage : IDisposable
         {
             if (nearest[index].Value != 0)
             {
-                names[index] = string.Create(CultureInfo.InvariantCulture, $"{NameAt(strings + nearest[index].Name)}+0x{addresses[index] - nearest[index].Value:x}");
+                names[index] = string.Create(
+                    CultureInfo.InvariantCulture, $"{NameAt(strings + nearest[index].Name)}+0x{addresses[index] - nearest[index].Value:x}");
             }
         }
 
@@ -154,7 +164,8 @@ internal sealed class ProgramImage : IDisposable
             Read(file, sections + (index * SectionHeaderSize), section);
             if (BinaryPrimitives.ReadUInt32LittleEndian(section[4..]) == SymbolTable)
             {
-                long table = BinaryPrimitives.ReadInt64LittleEndian(section[24..]), size = BinaryPrimitives.ReadInt64LittleEndian(section[32..]);
+                long table = BinaryPrimitives.ReadInt64LittleEndian(
+                    section[24..]), size = BinaryPrimitives.ReadInt64LittleEndian(section[32..]);
                 Read(file, sections + (BinaryPrimitives.ReadUInt32LittleEndian(section[40..]) * SectionHeaderSize), section);
                 return (table, size, BinaryPrimitives.ReadInt64LittleEndian(section[24..]));
             }
@@ -172,5 +183,6 @@ internal sealed class ProgramImage : IDisposable
     }
 
     // What is beyond the end is zero, and means nothing.
-    private static void Read(FileDescriptor file, long offset, Span<byte> buffer) => buffer[SparseFile.Read(file, offset, buffer)..].Clear();
+    private static void Read(FileDescriptor file, long offset, Span<byte> buffer) =>
+        buffer[SparseFile.Read(file, offset, buffer)..].Clear();
 }

@@ -15,5 +15,6 @@ public sealed record CpuDescription
     public required IReadOnlyList<string> Features { get; init; }
 
     internal static CpuDescription Of(CpuProfile profile) =>
-        new() { Model = profile.Model.Name(), Vendor = profile.Vendor, Features = [.. profile.Features.Named().Select(feature => feature.Name)] };
+        new() { Model = profile.Model.Name(), Vendor = profile.Vendor,
+            Features = [.. profile.Features.Named().Select(feature => feature.Name)] };
 }

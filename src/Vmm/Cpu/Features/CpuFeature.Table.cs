@@ -84,7 +84,8 @@ internal sealed partial record CpuFeature
         new("avx512bw", Leaf7Ebx, 30) { Needs = "avx512f", Instructions = [CpuidFeature.AVX512BW] },
         new("avx512vl", Leaf7Ebx, 31) { Needs = "avx512f", Instructions = [CpuidFeature.AVX512VL] },
         new("umip", Leaf7Ecx, 2) { Cr4 = State.Cr4.Umip },
-        new("pku", Leaf7Ecx, 3) { OnRequest = true, Needs = "xsave", Cr4 = State.Cr4.Pke, Xcr0 = 1 << 9, Instructions = [CpuidFeature.PKU] },
+        new("pku", Leaf7Ecx, 3) { OnRequest = true, Needs = "xsave", Cr4 = State.Cr4.Pke, Xcr0 = 1 << 9,
+            Instructions = [CpuidFeature.PKU] },
         new("gfni", Leaf7Ecx, 8) { Needs = "sse2", Instructions = [CpuidFeature.GFNI] },
         new("vaes", Leaf7Ecx, 9) { Needs = "avx", Instructions = [CpuidFeature.VAES] },
         new("vpclmulqdq", Leaf7Ecx, 10) { Needs = "avx", Instructions = [CpuidFeature.VPCLMULQDQ] },
@@ -104,7 +105,8 @@ internal sealed partial record CpuFeature
         new("xsavec", LeafDSubleaf1Eax, 1) { Needs = "xsave", Instructions = [CpuidFeature.XSAVEC] },
         new("xgetbv1", LeafDSubleaf1Eax, 2) { Needs = "xsave" },
         new("xsaves", LeafDSubleaf1Eax, 3) { Needs = "xsavec", Msrs = [Msr.Xss], Instructions = [CpuidFeature.XSAVES] },
-        new("syscall", Extended1Edx, 11) { Efer = State.Efer.Sce, Msrs = [Msr.Star, Msr.Lstar, Msr.Cstar, Msr.Sfmask], Instructions = [CpuidFeature.SYSCALL] },
+        new("syscall", Extended1Edx, 11) { Efer = State.Efer.Sce, Msrs = [Msr.Star, Msr.Lstar, Msr.Cstar, Msr.Sfmask],
+            Instructions = [CpuidFeature.SYSCALL] },
         new("nx", Extended1Edx, 20) { Efer = State.Efer.Nxe },
         new("mmxext", Extended1Edx, 22) { Vendor = Amd, Needs = "mmx" },
         new("pdpe1gb", Extended1Edx, 26),
@@ -133,7 +135,8 @@ internal sealed partial record CpuFeature
     public static IReadOnlyList<(CpuVendor Vendor, uint Msr)> VendorMsrs { get; } =
     [
         (Intel, Msr.PlatformId), (Intel, Msr.SmiCount), (Intel, Msr.FeatureControl), (Intel, Msr.MiscEnable),
-        (Amd, Msr.SystemConfiguration), (Amd, Msr.HardwareConfiguration), (Amd, Msr.NorthbridgeConfiguration), (Amd, Msr.InterruptPendingMessage),
+        (Amd, Msr.SystemConfiguration), (Amd, Msr.HardwareConfiguration), (Amd, Msr.NorthbridgeConfiguration),
+        (Amd, Msr.InterruptPendingMessage),
         (Amd, Msr.DecodeConfiguration),
     ];
 

@@ -17,7 +17,9 @@ internal sealed partial record CpuFeature(string Name, CpuidWord Word, int Bit)
     /// <summary>Offered only to those who ask, as it costs something.</summary>
     public bool OnRequest { get; init; }
 
-    /// <summary>It tells of speed or of faults that the processor lacks; a guest that goes on where it is not shown misses nothing.</summary>
+    /// <summary>
+    /// It tells of speed or of faults that the processor lacks; a guest that goes on where it is not shown misses nothing.
+    /// </summary>
     public bool Advisory { get; init; }
 
     /// <summary>Bits of CR4 that may be set with it.</summary>

@@ -1,8 +1,8 @@
 namespace WebVm.Vmm.Cpu.Features;
 
 /// <summary>
-/// What a processor offers as a whole: the host's, or a level of the x86-64 psABI (§3.1.1, micro-architecture levels), which is the same on every
-/// host, so that a machine moves between hosts of one vendor.
+/// What a processor offers as a whole: the host's, or a level of the x86-64 psABI (§3.1.1, micro-architecture levels), which is the same on
+/// every host, so that a machine moves between hosts of one vendor.
 /// </summary>
 public enum CpuModel
 {
@@ -17,7 +17,8 @@ public static class CpuModels
     /// <summary>What every x86-64 processor has, and what a machine needs to run an operating system well.</summary>
     private static readonly string[] s_common =
     [
-        "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "sep", "mtrr", "pge", "mca", "cmov", "pat", "pse36", "clflush", "mmx",
+        "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "sep", "mtrr", "pge", "mca", "cmov", "pat", "pse36",
+        "clflush", "mmx",
         "fxsr", "sse", "sse2", "x2apic", "tsc_deadline_timer", "hypervisor", "syscall", "nx", "rdtscp", "lm", "constant_tsc",
     ];
 

@@ -7,8 +7,10 @@ public sealed class CpuUnavailableException(string message) : Exception(message)
 /// <param name="Engine">For messages: "the soft engine", "this host's KVM".</param>
 /// <param name="Available">By vendor: all that can be shown; null where that vendor's processors cannot be.</param>
 /// <param name="Withheld">Not given to guests that ask for nothing.</param>
-/// <param name="ShowsModels">What guests see can be chosen. A KVM that cannot intercept CPUID shows them the host's, whatever is asked for.</param>
-internal sealed record CpuOffer(string Engine, Func<CpuVendor, CpuFeatureSet?> Available, CpuFeatureSet Withheld = default, bool ShowsModels = true)
+/// <param name="ShowsModels">What guests see can be chosen. A KVM that cannot intercept CPUID shows them the host's, whatever is asked
+/// for.</param>
+internal sealed record CpuOffer(
+    string Engine, Func<CpuVendor, CpuFeatureSet?> Available, CpuFeatureSet Withheld = default, bool ShowsModels = true)
 {
     /// <summary>Decides on a machine's processor.</summary>
     /// <exception cref="CpuUnavailableException">It cannot be had; the message names what of it.</exception>
@@ -18,7 +20,8 @@ internal sealed record CpuOffer(string Engine, Func<CpuVendor, CpuFeatureSet?> A
         var available = AvailableOf(vendor);
         if (!ShowsModels && (spec.Model != CpuModel.Host || spec.Features.Count > 0) && Differs(spec, available))
         {
-            string wanted = string.Join(", ", spec.Features.Select(feature => (feature.Value ? "+" : "-") + feature.Key).Prepend(spec.Model.Name()));
+            string wanted = string.Join(
+                ", ", spec.Features.Select(feature => (feature.Value ? "+" : "-") + feature.Key).Prepend(spec.Model.Name()));
             throw new CpuUnavailableException(
                 $"{Engine} shows guests the host's processor whatever is asked for ({wanted}): there is no other model, and no feature can be added or taken away; the soft engine can show others");
         }
@@ -51,7 +54,8 @@ internal sealed record CpuOffer(string Engine, Func<CpuVendor, CpuFeatureSet?> A
         var available = AvailableOf(vendor);
         if (!ShowsModels && model != CpuModel.Host)
         {
-            throw new CpuUnavailableException($"{Engine} shows guests the host's processor whatever is asked for, and the state's guest knows a {model.Name()}");
+            throw new CpuUnavailableException(
+                $"{Engine} shows guests the host's processor whatever is asked for, and the state's guest knows a {model.Name()}");
         }
 
         var needed = model == CpuModel.Host ? CpuFeatureSet.Of(features.Named().Where(feature => !feature.Advisory)) : features;
@@ -66,14 +70,17 @@ internal sealed record CpuOffer(string Engine, Func<CpuVendor, CpuFeatureSet?> A
     }
 
     /// <summary>What guests get that ask for nothing.</summary>
-    public CpuFeatureSet Default(CpuFeatureSet available) => available.Except(Withheld).Except(CpuFeatureSet.Of(CpuFeature.All.Where(feature => feature.OnRequest)));
+    public CpuFeatureSet Default(CpuFeatureSet available) =>
+        available.Except(Withheld).Except(CpuFeatureSet.Of(CpuFeature.All.Where(feature => feature.OnRequest)));
 
     private CpuFeatureSet AvailableOf(CpuVendor vendor) => Available(vendor)
-        ?? throw new CpuUnavailableException($"{Engine} shows guests the host's processor, which is one of {CpuVendors.Host.Name()}'s; one of {vendor.Name()}'s can be had of the soft engine");
+        ?? throw new CpuUnavailableException(
+            $"{Engine} shows guests the host's processor, which is one of {CpuVendors.Host.Name()}'s; one of {vendor.Name()}'s can be had of the soft engine");
 
     /// <summary>A feature that the host's processor shows anyway may be asked for.</summary>
     private static bool Differs(CpuSpec spec, CpuFeatureSet available) => spec.Model != CpuModel.Host
-        || spec.Features.Any(wanted => CpuFeature.Find(wanted.Key) is not { } feature || available.Has(feature) != wanted.Value || feature.OnRequest);
+        || spec.Features.Any(
+            wanted => CpuFeature.Find(wanted.Key) is not { } feature || available.Has(feature) != wanted.Value || feature.OnRequest);
 
     private void Require(CpuFeatureSet features, CpuFeatureSet available, string what)
     {

@@ -2,7 +2,9 @@ using Iced.Intel;
 
 namespace WebVm.Vmm.Cpu.Features;
 
-/// <summary>The processor of one machine as it was decided on: what CPUID shows, and what works because of it. Shared by the machine's vCPUs.</summary>
+/// <summary>
+/// The processor of one machine as it was decided on: what CPUID shows, and what works because of it. Shared by the machine's vCPUs.
+/// </summary>
 internal sealed class CpuProfile
 {
     private readonly bool[] _hiddenInstructions = new bool[Enum.GetValues<CpuidFeature>().Length];
@@ -60,7 +62,9 @@ internal sealed class CpuProfile
     /// <summary>Pages of 1 GiB exist; else the bit that makes them is reserved.</summary>
     public bool HasGigabytePages { get; }
 
-    /// <summary>A null selector leaves a segment register's base and limit alone, as AMD's older processors do (APM Vol. 2 §4.5.3).</summary>
+    /// <summary>
+    /// A null selector leaves a segment register's base and limit alone, as AMD's older processors do (APM Vol. 2 §4.5.3).
+    /// </summary>
     public bool KeepsBasesOfNullSelectors { get; }
 
     public bool Has(string feature) => CpuFeature.Find(feature) is { } known && Features.Has(known);
@@ -85,5 +89,6 @@ internal sealed class CpuProfile
 
     /// <summary>Whether prefixes make LZCNT of BSR, or TZCNT of BSF: without the feature they mean nothing.</summary>
     public DecoderOptions DecoderOptions =>
-        (Has("lzcnt") ? DecoderOptions.None : DecoderOptions.NoMPFX_0FBD) | (Has("bmi1") ? DecoderOptions.None : DecoderOptions.NoMPFX_0FBC);
+        (Has("lzcnt") ? DecoderOptions.None : DecoderOptions.NoMPFX_0FBD)
+            | (Has("bmi1") ? DecoderOptions.None : DecoderOptions.NoMPFX_0FBC);
 }

@@ -23,7 +23,8 @@ public sealed record CpuSpec
     public static bool IsFeature(string name) => CpuFeature.Find(name) is not null;
 
     /// <summary>"la57", "+la57" to offer, "-avx2" to take away.</summary>
-    public static (string Name, bool Offered) ParseFeature(string text) => text.Length > 0 && text[0] is '+' or '-' ? (text[1..], text[0] == '+') : (text, true);
+    public static (string Name, bool Offered) ParseFeature(string text) =>
+        text.Length > 0 && text[0] is '+' or '-' ? (text[1..], text[0] == '+') : (text, true);
 
     /// <summary>A sentence for each feature that cannot be as asked for, whatever the engine, by its name.</summary>
     public IEnumerable<(string Feature, string Fault)> Faults()

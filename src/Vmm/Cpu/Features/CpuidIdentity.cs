@@ -8,7 +8,9 @@ internal static class CpuidIdentity
     /// <summary>Bits that AMD's leaf 0x80000001 repeats from leaf 1.</summary>
     public const uint RepeatedByAmd = 0x0183_f3ff;
 
-    /// <summary>Leaf 1 EAX; also EDX after reset. Intel: family 6, a model that no table of quirks knows. AMD: family 0x19, its first model.</summary>
+    /// <summary>
+    /// Leaf 1 EAX; also EDX after reset. Intel: family 6, a model that no table of quirks knows. AMD: family 0x19, its first model.
+    /// </summary>
     public static uint Signature(CpuVendor vendor) => vendor == CpuVendor.Amd ? 0x00a0_0f11u : 0x000e_06f1u;
 
     /// <summary>The words of leaf 0x80000002, 3 or 4 for a brand string.</summary>

@@ -75,7 +75,8 @@ internal sealed unsafe class KvmAssist : IDisposable
     }
 
     /// <summary>Where the last completed instruction was, for a report of what goes wrong.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"assisted at 0x{_before->Rip:x}, now at 0x{_state->Rip:x}");
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"assisted at 0x{_before->Rip:x}, now at 0x{_state->Rip:x}");
 
     private void Fetch(kvm_run* shared, bool modelSpecific, bool extended)
     {
@@ -123,7 +124,8 @@ internal sealed unsafe class KvmAssist : IDisposable
 
     private void GiveBackExtended()
     {
-        if (!new ReadOnlySpan<byte>(&_before->Xsave, sizeof(XsaveArea)).SequenceEqual(new ReadOnlySpan<byte>(&_state->Xsave, sizeof(XsaveArea)))
+        if (!new ReadOnlySpan<byte>(&_before->Xsave, sizeof(XsaveArea)).SequenceEqual(
+            new ReadOnlySpan<byte>(&_state->Xsave, sizeof(XsaveArea)))
             || _before->Xcr0 != _state->Xcr0)
         {
             _transfer.LoadExtended(_state, initialize: false);
@@ -155,7 +157,8 @@ internal sealed unsafe class KvmAssist : IDisposable
             special.interrupt_bitmap[i] = 0;
         }
 
-        bool changed = !new ReadOnlySpan<byte>(&special, sizeof(kvm_sregs)).SequenceEqual(new ReadOnlySpan<byte>(&shared->sync.sregs, sizeof(kvm_sregs)));
+        bool changed = !new ReadOnlySpan<byte>(&special, sizeof(kvm_sregs)).SequenceEqual(
+            new ReadOnlySpan<byte>(&shared->sync.sregs, sizeof(kvm_sregs)));
         shared->sync.sregs = special;
         KvmRegisters.ToKvm(_state, out shared->sync.events);
         shared->kvm_dirty_regs = KvmFlags.KVM_SYNC_X86_REGS | KvmFlags.KVM_SYNC_X86_EVENTS | (changed ? KvmFlags.KVM_SYNC_X86_SREGS : 0);
@@ -203,13 +206,17 @@ internal sealed unsafe class KvmAssist : IDisposable
 
         // INT3, CLAC, STAC, POPCNT, CMPXCHG16B.
         return opcode.Length >= 3 && (opcode[0] == 0xcc
-            || (opcode[0] == 0x0f && ((opcode[1] == 0x01 && opcode[2] is 0xca or 0xcb) || opcode[1] == 0xb8 || (opcode[1] == 0xc7 && (opcode[2] >> 3 & 7) == 1))));
+            || (opcode[0] == 0x0f
+                && ((opcode[1] == 0x01 && opcode[2] is 0xca or 0xcb) || opcode[1] == 0xb8
+                    || (opcode[1] == 0xc7 && (opcode[2] >> 3 & 7) == 1))));
     }
 
     private static ReadOnlySpan<byte> WithoutPrefixes(ReadOnlySpan<byte> instruction)
     {
         int at = 0;
-        while (at < instruction.Length && instruction[at] is 0x66 or 0x67 or 0xf2 or 0xf3 or 0xf0 or 0x2e or 0x36 or 0x3e or 0x26 or 0x64 or 0x65 or (>= 0x40 and <= 0x4f))
+        while (at < instruction.Length
+            && instruction[at] is 0x66 or 0x67 or 0xf2 or 0xf3 or 0xf0 or 0x2e or 0x36 or 0x3e or 0x26 or 0x64 or 0x65
+                or (>= 0x40 and <= 0x4f))
         {
             at++;
         }

@@ -6,8 +6,8 @@ namespace WebVm.Vmm.Cpu.Kvm;
 
 /// <summary>
 /// Makes the paravirtual clock of KVM equal to VM time: whenever VM time starts to run (power-on, resume, restore), the kernel's
-/// clock is set to it, so that a guest sees neither the pause nor the time on disk, unless VM time has caught them up. The time stamp counters
-/// stop, go and jump with it.
+/// clock is set to it, so that a guest sees neither the pause nor the time on disk, unless VM time has caught them up. The time stamp
+/// counters stop, go and jump with it.
 /// </summary>
 internal sealed unsafe class KvmClock : IDisposable
 {

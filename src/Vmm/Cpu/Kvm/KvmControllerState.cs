@@ -129,7 +129,8 @@ internal sealed unsafe class KvmControllerState
             redirection[pin] = ioApic.redirtbl[pin];
         }
 
-        return new IoApicState { Id = (byte)ioApic.id, Index = (byte)ioApic.ioregsel, InterruptRequest = ioApic.irr, Redirection = redirection };
+        return new IoApicState { Id = (byte)ioApic.id, Index = (byte)ioApic.ioregsel, InterruptRequest = ioApic.irr,
+            Redirection = redirection };
     }
 
     private static void ToKvm(IoApicState state, ref kvm_ioapic_state ioApic)
@@ -202,7 +203,8 @@ internal sealed unsafe class KvmControllerState
         return state;
     }
 
-    private void Set(kvm_irqchip state) => KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_IRQCHIP, &state, nameof(KvmRequests.KVM_SET_IRQCHIP));
+    private void Set(kvm_irqchip state) =>
+        KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_IRQCHIP, &state, nameof(KvmRequests.KVM_SET_IRQCHIP));
 
     private kvm_pit_state2 GetPit()
     {
@@ -211,11 +213,12 @@ internal sealed unsafe class KvmControllerState
         return state;
     }
 
-    private void SetPit(kvm_pit_state2 state) => KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_PIT2, &state, nameof(KvmRequests.KVM_SET_PIT2));
+    private void SetPit(kvm_pit_state2 state) =>
+        KvmCalls.Require(_vm.Number, KvmRequests.KVM_SET_PIT2, &state, nameof(KvmRequests.KVM_SET_PIT2));
 
     /// <summary>
-    /// KVM delivers ticks late that the guest has missed, also of a PIT that makes none any more. It forgets them when its timer is set, which it is not while an
-    /// HPET replaces it, or when it begins to count them anew.
+    /// KVM delivers ticks late that the guest has missed, also of a PIT that makes none any more. It forgets them when its timer is set,
+    /// which it is not while an HPET replaces it, or when it begins to count them anew.
     /// </summary>
     private void ForgetMissedTicks()
     {

@@ -9,10 +9,14 @@ using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Cpu.Kvm;
 
-/// <summary>Executes guest code with the host's KVM: in-kernel interrupt controllers and PIT, memory slots that follow the guest's memory map.</summary>
+/// <summary>
+/// Executes guest code with the host's KVM: in-kernel interrupt controllers and PIT, memory slots that follow the guest's memory map.
+/// </summary>
 public sealed unsafe class KvmEngine : ICpuEngine
 {
-    /// <summary>Four pages that KVM needs on some Intel hosts for real mode, below the firmware's ROM where no memory is ever mapped.</summary>
+    /// <summary>
+    /// Four pages that KVM needs on some Intel hosts for real mode, below the firmware's ROM where no memory is ever mapped.
+    /// </summary>
     private const ulong IdentityMap = 0xfeff_c000;
     private const ulong TaskStateSegment = 0xfeff_d000;
 
@@ -36,7 +40,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
     {
     }
 
-    /// <param name="profile">The processor that guests meet, of <see cref="Measurement.KvmOffer.ForGuests"/>; null for what guests get that ask for nothing.</param>
+    /// <param name="profile">The processor that guests meet, of <see cref="Measurement.KvmOffer.ForGuests"/>; null for what guests get that
+    /// ask for nothing.</param>
     /// <exception cref="IOException">There is no usable KVM on this host.</exception>
     /// <exception cref="LinuxException">It refuses what is needed of it.</exception>
     internal KvmEngine(GuestMemory memory, IGuestBus bus, VirtualClock clock, CpuProfile? profile)
@@ -117,7 +122,8 @@ public sealed unsafe class KvmEngine : ICpuEngine
 
     public IVirtualCpu CreateVcpu(int index, CpuPlace place)
     {
-        var descriptor = new FileDescriptor(KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)place.ApicId, nameof(KvmRequests.KVM_CREATE_VCPU)));
+        var descriptor = new FileDescriptor(
+            KvmCalls.Require(_vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)place.ApicId, nameof(KvmRequests.KVM_CREATE_VCPU)));
         try
         {
             Cpuid.Apply(descriptor, place);

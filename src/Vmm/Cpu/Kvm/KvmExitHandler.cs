@@ -72,7 +72,8 @@ internal sealed unsafe class KvmExitHandler(IGuestBus bus, GuestMemory memory, k
             $"KVM cannot emulate an instruction ({InstructionBytes()})",
         KvmExits.KVM_EXIT_INTERNAL_ERROR => string.Create(CultureInfo.InvariantCulture,
             $"KVM internal error {run->internal_error.suberror} (data {run->internal_error.data[0]:x} {run->internal_error.data[1]:x})"),
-        KvmExits.KVM_EXIT_UNKNOWN => string.Create(CultureInfo.InvariantCulture, $"KVM does not know hardware exit 0x{run->hardware_exit_reason:x}"),
+        KvmExits.KVM_EXIT_UNKNOWN =>
+            string.Create(CultureInfo.InvariantCulture, $"KVM does not know hardware exit 0x{run->hardware_exit_reason:x}"),
         _ => string.Create(CultureInfo.InvariantCulture, $"KVM exit {run->exit_reason} has no meaning here"),
     };
 

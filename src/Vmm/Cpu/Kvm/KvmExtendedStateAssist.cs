@@ -36,7 +36,8 @@ internal sealed unsafe class KvmExtendedStateAssist
     {
         _transfer = transfer;
         _memory = memory;
-        _components = [.. cpuid.ExtendedState.OrderBy(part => part.Component).Select(part => (part.Component, (int)part.Offset, (int)part.Size, part.Aligned))];
+        _components = [.. cpuid.ExtendedState.OrderBy(part => part.Component)
+            .Select(part => (part.Component, (int)part.Offset, (int)part.Size, part.Aligned))];
     }
 
     /// <summary>True when the instruction was one of these and is complete; false leaves it, and its faults, to the interpreter.</summary>
@@ -153,7 +154,8 @@ internal sealed unsafe class KvmExtendedStateAssist
             && (compacted ? (format & ~Compacted & ~enabled) == 0 && (present & ~format) == 0 : format == 0);
         int size = compacted ? CompactedSize(format & ~Compacted) : StandardSize(requested);
         var image = _image.AsSpan(0, size);
-        if (!valid || BinaryPrimitives.ReadUInt32LittleEndian(image[MxcsrAt..]) > ushort.MaxValue || !Move(new(address), image, write: false))
+        if (!valid || BinaryPrimitives.ReadUInt32LittleEndian(image[MxcsrAt..]) > ushort.MaxValue
+            || !Move(new(address), image, write: false))
         {
             return false;
         }
@@ -240,7 +242,9 @@ internal sealed unsafe class KvmExtendedStateAssist
         return Math.Min(size, MaximumSize);
     }
 
-    /// <summary>Copies between an image and guest memory by linear address. False, and nothing changed, when a page is not there or not writable.</summary>
+    /// <summary>
+    /// Copies between an image and guest memory by linear address. False, and nothing changed, when a page is not there or not writable.
+    /// </summary>
     private bool Move(GuestVirtualAddress linear, Span<byte> image, bool write)
     {
         Span<ulong> pages = stackalloc ulong[(MaximumSize / GuestPhysicalAddress.PageSize) + 1];
@@ -249,7 +253,8 @@ internal sealed unsafe class KvmExtendedStateAssist
         for (var page = linear.Page; page.Value < end; page += GuestPhysicalAddress.PageSize)
         {
             if (_transfer.Translate(page) is not { } translated || (write && !translated.Writable)
-                || !_memory.TryFind(translated.Physical, out var mapping) || mapping is not { Kind: BackingKind.Memory, Region.Kind: GuestMemoryKind.Ram })
+                || !_memory.TryFind(translated.Physical, out var mapping)
+                    || mapping is not { Kind: BackingKind.Memory, Region.Kind: GuestMemoryKind.Ram })
             {
                 return false;
             }

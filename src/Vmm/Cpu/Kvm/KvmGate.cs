@@ -1,8 +1,8 @@
 namespace WebVm.Vmm.Cpu.Kvm;
 
 /// <summary>
-/// What a machine's vCPUs pass on their way into guest code. Closed, it holds them outside for as long as something changes that KVM can only
-/// change in steps which guest code must not see. The vCPUs whose access has led to the change are outside anyway.
+/// What a machine's vCPUs pass on their way into guest code. Closed, it holds them outside for as long as something changes that KVM can
+/// only change in steps which guest code must not see. The vCPUs whose access has led to the change are outside anyway.
 /// </summary>
 internal sealed class KvmGate(Func<KvmVcpu[]> vcpus)
 {

@@ -77,8 +77,11 @@ internal sealed unsafe class KvmInterrupts : IInterruptRouter
         }
     }
 
-    /// <summary>Connects (or disconnects) an eventfd with an interrupt: raising it interrupts the guest without this process (KVM_IRQFD).</summary>
-    /// <param name="resample">For a level-triggered line: signalled when the guest has acknowledged, so that the source can assert again.</param>
+    /// <summary>
+    /// Connects (or disconnects) an eventfd with an interrupt: raising it interrupts the guest without this process (KVM_IRQFD).
+    /// </summary>
+    /// <param name="resample">For a level-triggered line: signalled when the guest has acknowledged, so that the source can assert
+    /// again.</param>
     public void ConnectEvent(EventDescriptor source, int gsi, bool connect, EventDescriptor? resample = null)
     {
         var request = new kvm_irqfd
@@ -91,7 +94,10 @@ internal sealed unsafe class KvmInterrupts : IInterruptRouter
         KvmCalls.Require(_vm.Number, KvmRequests.KVM_IRQFD, &request, nameof(KvmRequests.KVM_IRQFD));
     }
 
-    /// <summary>From any thread, also when the VM has ended: then nobody is there to be interrupted, and its descriptor's number may be another file's.</summary>
+    /// <summary>
+    /// From any thread, also when the VM has ended: then nobody is there to be interrupted, and its descriptor's number may be another
+    /// file's.
+    /// </summary>
     private void Interrupt(nuint request, void* argument)
     {
         try
@@ -127,7 +133,8 @@ internal sealed unsafe class KvmInterrupts : IInterruptRouter
                 {
                     gsi = (uint)gsi,
                     type = KvmFlags.KVM_IRQ_ROUTING_MSI,
-                    msi = new kvm_irq_routing_msi { address_lo = (uint)message.Address, address_hi = (uint)(message.Address >> 32), data = message.Data },
+                    msi = new kvm_irq_routing_msi { address_lo = (uint)message.Address, address_hi = (uint)(message.Address >> 32),
+                        data = message.Data },
                 });
             }
         }

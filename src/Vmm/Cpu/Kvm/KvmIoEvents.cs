@@ -8,7 +8,8 @@ internal sealed unsafe class KvmIoEvents(FileDescriptor vm)
 {
     /// <param name="size">Width of the write in bytes: 1, 2, 4 or 8; 0 for any.</param>
     /// <param name="match">Only writes of this value; null for any.</param>
-    public void Connect(ulong address, bool port, int size, ulong? match, EventDescriptor target) => Change(address, port, size, match, target, 0);
+    public void Connect(ulong address, bool port, int size, ulong? match, EventDescriptor target) =>
+        Change(address, port, size, match, target, 0);
 
     /// <summary>Undoes <see cref="Connect"/>, with the same arguments.</summary>
     public void Disconnect(ulong address, bool port, int size, ulong? match, EventDescriptor target) =>

@@ -4,7 +4,9 @@ using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Cpu.Kvm;
 
-/// <summary>A local APIC's register page between KVM and <see cref="LocalApicState"/>: the same page, and the timer's deadline in VM time.</summary>
+/// <summary>
+/// A local APIC's register page between KVM and <see cref="LocalApicState"/>: the same page, and the timer's deadline in VM time.
+/// </summary>
 internal static unsafe class KvmLocalApic
 {
     // Register offsets (SDM Vol. 3A table 11-1).
@@ -23,7 +25,8 @@ internal static unsafe class KvmLocalApic
     {
         byte[] registers = new ReadOnlySpan<byte>(lapic.regs, KvmFlags.KVM_APIC_REG_SIZE).ToArray();
         uint remaining = Register(registers, CurrentCount);
-        bool counts = (Register(registers, LvtTimer) & ModeMask) != TscDeadlineMode && Register(registers, InitialCount) != 0 && remaining != 0;
+        bool counts = (Register(registers, LvtTimer) & ModeMask) != TscDeadlineMode && Register(registers, InitialCount) != 0
+            && remaining != 0;
         return new LocalApicState
         {
             Registers = registers,
@@ -37,7 +40,8 @@ internal static unsafe class KvmLocalApic
         state.Registers.AsSpan(0, Math.Min(state.Registers.Length, registers.Length)).CopyTo(registers);
 
         // KVM restarts the timer from the current count.
-        if (state.TimerDeadline != 0 && (Register(registers, LvtTimer) & ModeMask) != TscDeadlineMode && Register(registers, InitialCount) != 0)
+        if (state.TimerDeadline != 0 && (Register(registers, LvtTimer) & ModeMask) != TscDeadlineMode
+            && Register(registers, InitialCount) != 0)
         {
             long ticks = (state.TimerDeadline - now) / (Divisor(Register(registers, DivideConfiguration)) * BusCycle);
             BinaryPrimitives.WriteUInt32LittleEndian(registers.AsSpan(CurrentCount), (uint)Math.Clamp(ticks, 1, uint.MaxValue));

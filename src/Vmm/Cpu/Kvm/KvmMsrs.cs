@@ -25,7 +25,9 @@ internal sealed unsafe class KvmMsrs
 
     public IEnumerable<uint> Indices => _entries.Select(entry => entry.Index);
 
-    /// <summary>Finds out which MSRs a vCPU of this host really has: the list that KVM gives is neither complete nor only what works.</summary>
+    /// <summary>
+    /// Finds out which MSRs a vCPU of this host really has: the list that KVM gives is neither complete nor only what works.
+    /// </summary>
     public static KvmMsrs Probe(int vcpu)
     {
         var buffer = new Buffer(1);
@@ -64,7 +66,9 @@ internal sealed unsafe class KvmMsrs
         Write(vcpu, buffer, count);
     }
 
-    /// <summary>Writes what an instruction changed. A write of the same value would not be harmless: it restarts paravirtual clocks, for one.</summary>
+    /// <summary>
+    /// Writes what an instruction changed. A write of the same value would not be harmless: it restarts paravirtual clocks, for one.
+    /// </summary>
     public void WriteChanged(int vcpu, Buffer buffer, ModelSpecificRegisters* before, ModelSpecificRegisters* after)
     {
         int count = 0;
@@ -139,7 +143,8 @@ internal sealed unsafe class KvmMsrs
     {
         private readonly byte[] _bytes;
 
-        public Buffer(int entries) => _bytes = GC.AllocateArray<byte>(sizeof(kvm_msrs) + (Math.Max(entries, 1) * sizeof(kvm_msr_entry)), pinned: true);
+        public Buffer(int entries) =>
+            _bytes = GC.AllocateArray<byte>(sizeof(kvm_msrs) + (Math.Max(entries, 1) * sizeof(kvm_msr_entry)), pinned: true);
 
         public ref kvm_msr_entry this[int index] => ref ((kvm_msr_entry*)(Header + 1))[index];
 

@@ -140,7 +140,9 @@ internal static unsafe class KvmRegisters
     /// <summary>DR6 as KVM is to have it: with the conditions of a debug exception that it is given to deliver.</summary>
     public static ulong DebugStatus(CpuState* from) => InjectsDebug(from) ? (from->Dr[6] & ~0xfUL) | from->PendingDebug : from->Dr[6];
 
-    /// <summary>KVM has no place for debug conditions that wait: they are delivered at once, unless another event was on its way, which ends them.</summary>
+    /// <summary>
+    /// KVM has no place for debug conditions that wait: they are delivered at once, unless another event was on its way, which ends them.
+    /// </summary>
     private static bool InjectsDebug(CpuState* from) => from->PendingDebug != 0 && (from->PendingEvent & Valid) == 0;
 
     public static void ToKvm(CpuState* from, out kvm_vcpu_events to)
@@ -198,7 +200,8 @@ internal static unsafe class KvmRegisters
         to->Activity = state.mp_state switch
         {
             KvmFlags.KVM_MP_STATE_HALTED => VcpuActivity.Halted,
-            KvmFlags.KVM_MP_STATE_UNINITIALIZED or KvmFlags.KVM_MP_STATE_INIT_RECEIVED or KvmFlags.KVM_MP_STATE_SIPI_RECEIVED => VcpuActivity.WaitForSipi,
+            KvmFlags.KVM_MP_STATE_UNINITIALIZED or KvmFlags.KVM_MP_STATE_INIT_RECEIVED or KvmFlags.KVM_MP_STATE_SIPI_RECEIVED =>
+                VcpuActivity.WaitForSipi,
             _ => VcpuActivity.Active,
         };
         to->PendingSipi = state.mp_state == KvmFlags.KVM_MP_STATE_SIPI_RECEIVED ? (ushort)(Valid | (byte)events.sipi_vector) : (ushort)0;

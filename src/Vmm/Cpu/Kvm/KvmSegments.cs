@@ -11,7 +11,8 @@ internal static class KvmSegments
         Base = segment.@base,
         Limit = segment.limit,
         Selector = segment.selector,
-        Attributes = (SegmentAttributes)((segment.type & 0xfu) | ((segment.s & 1u) << 4) | ((segment.dpl & 3u) << 5) | ((segment.present & 1u) << 7)
+        Attributes = (SegmentAttributes)((segment.type & 0xfu) | ((segment.s & 1u) << 4) | ((segment.dpl & 3u) << 5)
+            | ((segment.present & 1u) << 7)
             | ((segment.avl & 1u) << 12) | ((segment.l & 1u) << 13) | ((segment.db & 1u) << 14) | ((segment.g & 1u) << 15)
             | ((segment.unusable & 1u) << 16)),
     };

@@ -24,7 +24,8 @@ internal sealed unsafe class KvmVcpuState : IDisposable
     private readonly KvmMsrs _msrs;
     private readonly KvmMsrs.Buffer _buffer;
 
-    /// <param name="components">The bits of XCR0 that guests may set: those that <see cref="XsaveArea"/> has no room for stay within KVM.</param>
+    /// <param name="components">The bits of XCR0 that guests may set: those that <see cref="XsaveArea"/> has no room for stay within
+    /// KVM.</param>
     /// <param name="xsaveSize">Bytes that KVM_GET_XSAVE2 gives on this host.</param>
     public KvmVcpuState(int vcpu, KvmMsrs msrs, bool hasPdptrs, ulong components, int xsaveSize)
     {
@@ -130,7 +131,8 @@ internal sealed unsafe class KvmVcpuState : IDisposable
     }
 
     /// <summary>Replaces what <see cref="XsaveArea"/> holds.</summary>
-    /// <param name="initialize">Components that it has no room for go to their initial state; else they stay as <see cref="SaveExtended"/> found them.</param>
+    /// <param name="initialize">Components that it has no room for go to their initial state; else they stay as <see cref="SaveExtended"/>
+    /// found them.</param>
     public void LoadExtended(CpuState* from, bool initialize)
     {
         var control = new kvm_xcrs { nr_xcrs = 1, xcr0 = new kvm_xcr { value = (from->Xcr0 & _components) | 1 } };

@@ -83,19 +83,22 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
     }
 
     /// <summary>
-    /// Whether a program of a guest on KVM sees the CPUID that was set. A KVM without hardware virtualization, whose user code runs on the processor
-    /// itself, cannot have CPUID intercepted there.
+    /// Whether a program of a guest on KVM sees the CPUID that was set. A KVM without hardware virtualization, whose user code runs on the
+    /// processor itself, cannot have CPUID intercepted there.
     /// </summary>
     public static bool ShowsModelsOnKvm()
     {
         const CpuModel model = CpuModel.X86_64V2;
         using var memory = new GuestMemory();
         using var measurement = new GuestSpeedMeasurement(memory);
-        using var engine = new KvmEngine(memory, measurement, new VirtualClock(), new CpuProfile(model, CpuVendors.Host, CpuModels.Features(model)));
+        using var engine = new KvmEngine(
+            memory, measurement, new VirtualClock(), new CpuProfile(model, CpuVendors.Host, CpuModels.Features(model)));
         using var vcpu = engine.CreateVcpu(0, CpuPlace.Alone);
 
         // mov eax, 0x80000002; cpuid; mov edx, Port; out dx, eax; jmp $
-        memory.TryWrite(new GuestPhysicalAddress(Program), [0xb8, 2, 0, 0, 0x80, 0x0f, 0xa2, 0xba, (byte)(Port & 0xff), (byte)(Port >> 8), 0, 0, 0xef, 0xeb, 0xfe]);
+        memory.TryWrite(
+            new GuestPhysicalAddress(
+                Program), [0xb8, 2, 0, 0, 0x80, 0x0f, 0xa2, 0xba, (byte)(Port & 0xff), (byte)(Port >> 8), 0, 0, 0xef, 0xeb, 0xfe]);
         measurement._vcpu = vcpu;
         measurement.SetState(3, 0);
         measurement._state->Rip = Program;
@@ -192,7 +195,8 @@ internal sealed unsafe class GuestSpeedMeasurement : IGuestBus, IDisposable
         var level = (SegmentAttributes)(privilege << 5);
         const SegmentAttributes common = SegmentAttributes.Accessed | SegmentAttributes.WritableOrReadable | SegmentAttributes.CodeOrData
             | SegmentAttributes.Present | SegmentAttributes.Granularity4K;
-        var data = new SegmentRegister { Selector = (ushort)(0x10 | privilege), Limit = uint.MaxValue, Attributes = common | level | SegmentAttributes.Default32 };
+        var data = new SegmentRegister { Selector = (ushort)(0x10 | privilege), Limit = uint.MaxValue, Attributes = common | level
+            | SegmentAttributes.Default32 };
         for (var segment = SegmentIndex.Es; segment <= SegmentIndex.Gs; segment++)
         {
             _state->Segments[segment] = data;

@@ -69,7 +69,8 @@ public sealed record HostProbe
             : ("soft", $"{measured}, so it emulates it, and the soft engine is faster");
     }
 
-    private static string InMillions(double perSecond) => (perSecond / 1e6).ToString(perSecond < 1e7 ? "F1" : "F0", System.Globalization.CultureInfo.InvariantCulture);
+    private static string InMillions(double perSecond) =>
+        (perSecond / 1e6).ToString(perSecond < 1e7 ? "F1" : "F0", System.Globalization.CultureInfo.InvariantCulture);
 }
 
 /// <summary>How fast a guest's code runs.</summary>

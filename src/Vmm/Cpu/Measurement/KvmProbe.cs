@@ -82,7 +82,8 @@ public sealed record KvmProbe
     private static readonly string[] s_required =
     [
         nameof(KvmCapabilities.KVM_CAP_USER_MEMORY), nameof(KvmCapabilities.KVM_CAP_IRQCHIP), nameof(KvmCapabilities.KVM_CAP_PIT2),
-        nameof(KvmCapabilities.KVM_CAP_IRQ_ROUTING), nameof(KvmCapabilities.KVM_CAP_SIGNAL_MSI), nameof(KvmCapabilities.KVM_CAP_IMMEDIATE_EXIT),
+        nameof(KvmCapabilities.KVM_CAP_IRQ_ROUTING), nameof(KvmCapabilities.KVM_CAP_SIGNAL_MSI),
+        nameof(KvmCapabilities.KVM_CAP_IMMEDIATE_EXIT),
         nameof(KvmCapabilities.KVM_CAP_XSAVE), nameof(KvmCapabilities.KVM_CAP_READONLY_MEM), nameof(KvmCapabilities.KVM_CAP_MP_STATE),
     ];
 

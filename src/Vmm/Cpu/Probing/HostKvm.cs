@@ -36,7 +36,8 @@ internal static class HostKvm
             if (device is not null)
             {
                 using var vm = device.CreateVm();
-                using var vcpu = new FileDescriptor(KvmCalls.Require(vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)0, nameof(KvmRequests.KVM_CREATE_VCPU)));
+                using var vcpu = new FileDescriptor(
+                    KvmCalls.Require(vm.Number, KvmRequests.KVM_CREATE_VCPU, (nuint)0, nameof(KvmRequests.KVM_CREATE_VCPU)));
                 KvmCpuid.ForHost(device).Apply(vcpu, CpuPlace.Alone);
                 int kilohertz = KvmCalls.Control(vcpu.Number, KvmRequests.KVM_GET_TSC_KHZ, (nuint)0);
                 var leaves = KvmCpuid.ShownBy(vcpu);

@@ -46,7 +46,8 @@ internal sealed unsafe class KvmCpuid
 
     public IReadOnlyList<kvm_cpuid_entry2> Leaves => _leaves;
 
-    /// <param name="profile">The processor that guests meet, of <see cref="OfferOf"/>; null for what guests get that ask for nothing.</param>
+    /// <param name="profile">The processor that guests meet, of <see cref="OfferOf"/>; null for what guests get that ask for
+    /// nothing.</param>
     public static KvmCpuid ForHost(KvmDevice device, CpuProfile? profile = null)
     {
         var supported = device.SupportedCpuid();
@@ -70,7 +71,9 @@ internal sealed unsafe class KvmCpuid
 
     private static CpuOffer Offer(CpuFeatureSet words) => new("this host's KVM", vendor => vendor == CpuVendors.Host ? words : null);
 
-    /// <summary>Where guests see the host's CPUID, all of that is there, but what a kernel allows by CR4 to itself: of that KVM has the say.</summary>
+    /// <summary>
+    /// Where guests see the host's CPUID, all of that is there, but what a kernel allows by CR4 to itself: of that KVM has the say.
+    /// </summary>
     private static CpuFeatureSet ShownAnyway(CpuFeatureSet supported)
     {
         var host = CpuFeatureSet.OfHost();
@@ -91,7 +94,8 @@ internal sealed unsafe class KvmCpuid
     }
 
     private static uint ComponentsOf(kvm_cpuid_entry2[] supported) =>
-        supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: 0 }).Select(leaf => leaf.eax & SavedComponents).FirstOrDefault(1u);
+        supported.Where(leaf => leaf is { function: ExtendedStateLeaf, index: 0 }).Select(leaf => leaf.eax & SavedComponents)
+            .FirstOrDefault(1u);
 
     private static CpuFeatureSet Words(kvm_cpuid_entry2[] leaves)
     {
@@ -111,8 +115,8 @@ internal sealed unsafe class KvmCpuid
     }
 
     /// <summary>
-    /// A leaf as the profile has it: of the host's processor what the profile takes away is left out; of a model nothing else is there, and nothing
-    /// in it tells of the host.
+    /// A leaf as the profile has it: of the host's processor what the profile takes away is left out; of a model nothing else is there, and
+    /// nothing in it tells of the host.
     /// </summary>
     private static kvm_cpuid_entry2 Shown(kvm_cpuid_entry2 leaf, CpuProfile profile, uint components)
     {
@@ -315,9 +319,11 @@ internal sealed unsafe class KvmCpuid
                 leaf.ecx &= (components & 4) != 0 ? ~0u : ~((1u << 28) | (1u << 12) | (1u << 29));
                 break;
             case (7, 0):
-                // Not SGX, MPX, AVX-512, processor trace; not protection keys, shadow stacks, 5-level paging's friends with state of their own.
+                // Not SGX, MPX, AVX-512, processor trace; not protection keys, shadow stacks, 5-level paging's friends with state of their
+                // own.
                 leaf.ebx &= ~((1u << 2) | (1u << 14) | Avx512Ebx | (1u << 25));
-                leaf.ecx &= ~((1u << 1) | (1u << 3) | (1u << 4) | (1u << 6) | (1u << 7) | (1u << 11) | (1u << 12) | (1u << 14) | (1u << 30));
+                leaf.ecx &= ~((1u << 1) | (1u << 3) | (1u << 4) | (1u << 6) | (1u << 7) | (1u << 11) | (1u << 12) | (1u << 14)
+                    | (1u << 30));
                 leaf.edx &= ~((1u << 2) | (1u << 3) | (1u << 8) | (1u << 20) | (1u << 22) | (1u << 23) | (1u << 24) | (1u << 25));
                 leaf.ebx &= (components & 4) != 0 ? ~0u : ~(1u << 5);
                 break;
@@ -337,7 +343,8 @@ internal sealed unsafe class KvmCpuid
                 leaf.ecx = leaf.edx = 0;
                 break;
             case (0x80000001, _):
-                leaf.ecx &= ~((1u << 2) | (1u << 10) | (1u << 12) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 26) | (1u << 28)); // SVM, IBS, SKINIT, LWP, performance counters
+                leaf.ecx &= ~((1u << 2) | (1u << 10) | (1u << 12) | (1u << 15) | (1u << 23) | (1u << 24) | (1u << 26)
+                    | (1u << 28)); // SVM, IBS, SKINIT, LWP, performance counters
                 break;
             case (0x80000008, _):
                 leaf.eax = (leaf.eax & ~0xffu) | Math.Min(leaf.eax & 0xff, GuestMemory.AddressBits);
@@ -356,8 +363,10 @@ internal sealed unsafe class KvmCpuid
 
     /// <summary>All but asynchronous page faults, whose state a restored guest would miss, and extended message destinations.</summary>
     private const uint OfferedParavirtual = (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE) | (1u << KvmParavirtual.KVM_FEATURE_NOP_IO_DELAY)
-        | (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE2) | (1u << KvmParavirtual.KVM_FEATURE_STEAL_TIME) | (1u << KvmParavirtual.KVM_FEATURE_PV_EOI)
-        | (1u << KvmParavirtual.KVM_FEATURE_PV_UNHALT) | (1u << KvmParavirtual.KVM_FEATURE_PV_TLB_FLUSH) | (1u << KvmParavirtual.KVM_FEATURE_PV_SEND_IPI)
+        | (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE2) | (1u << KvmParavirtual.KVM_FEATURE_STEAL_TIME)
+            | (1u << KvmParavirtual.KVM_FEATURE_PV_EOI)
+        | (1u << KvmParavirtual.KVM_FEATURE_PV_UNHALT) | (1u << KvmParavirtual.KVM_FEATURE_PV_TLB_FLUSH)
+            | (1u << KvmParavirtual.KVM_FEATURE_PV_SEND_IPI)
         | (1u << KvmParavirtual.KVM_FEATURE_POLL_CONTROL) | (1u << KvmParavirtual.KVM_FEATURE_PV_SCHED_YIELD)
         | (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
 }

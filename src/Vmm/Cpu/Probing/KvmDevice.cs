@@ -48,9 +48,11 @@ internal sealed unsafe class KvmDevice : IDisposable
     public static KvmDevice Open() => TryOpen(out string? reason) ?? throw new IOException(reason);
 
     /// <summary>0 when the capability is absent, else 1 or a number that belongs to it.</summary>
-    public int Capability(int capability) => Math.Max(0, KvmCalls.Control(_descriptor.Number, KvmRequests.KVM_CHECK_EXTENSION, (nuint)capability));
+    public int Capability(int capability) =>
+        Math.Max(0, KvmCalls.Control(_descriptor.Number, KvmRequests.KVM_CHECK_EXTENSION, (nuint)capability));
 
-    public FileDescriptor CreateVm() => new(KvmCalls.Require(_descriptor.Number, KvmRequests.KVM_CREATE_VM, (nuint)0, nameof(KvmRequests.KVM_CREATE_VM)));
+    public FileDescriptor CreateVm() =>
+        new(KvmCalls.Require(_descriptor.Number, KvmRequests.KVM_CREATE_VM, (nuint)0, nameof(KvmRequests.KVM_CREATE_VM)));
 
     /// <summary>Every CPUID leaf that KVM can show a guest on this host.</summary>
     public kvm_cpuid_entry2[] SupportedCpuid()

@@ -13,7 +13,9 @@ internal enum StepOutcome
     /// <summary>All instructions retired.</summary>
     Completed,
 
-    /// <summary>An instruction raised an exception, which the caller delivers; RIP is that instruction's and nothing else of it happened.</summary>
+    /// <summary>
+    /// An instruction raised an exception, which the caller delivers; RIP is that instruction's and nothing else of it happened.
+    /// </summary>
     Exception,
 
     /// <summary>HLT retired.</summary>

@@ -3,7 +3,9 @@ using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft;
 
-/// <summary>Has processors drop translations of pages whose meaning changed, while they run, and waits until none uses them any more.</summary>
+/// <summary>
+/// Has processors drop translations of pages whose meaning changed, while they run, and waits until none uses them any more.
+/// </summary>
 internal sealed class TranslationDropper : IMemoryListener
 {
     private readonly Lock _changing = new();

@@ -16,7 +16,9 @@ public unsafe struct CpuState
     /// <summary>Byte offset of <see cref="Rip"/> in the register file: the base of a RIP-relative address.</summary>
     public const byte RipRegister = 17 * 8;
 
-    /// <summary>Byte offset of <see cref="FourGigabytes"/> in the register file: the index of a RIP-relative address that lies far ahead.</summary>
+    /// <summary>
+    /// Byte offset of <see cref="FourGigabytes"/> in the register file: the index of a RIP-relative address that lies far ahead.
+    /// </summary>
     public const byte FourGigabytesRegister = 18 * 8;
 
     /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8-R15.</summary>
@@ -25,7 +27,9 @@ public unsafe struct CpuState
     /// <summary>Always 0.</summary>
     public ulong Zero;
 
-    /// <summary>Address of the next instruction. While the soft engine executes a block: address of the block's first instruction.</summary>
+    /// <summary>
+    /// Address of the next instruction. While the soft engine executes a block: address of the block's first instruction.
+    /// </summary>
     public ulong Rip;
 
     /// <summary>Always 2^32.</summary>
@@ -79,15 +83,18 @@ public unsafe struct CpuState
     /// <summary>An event whose delivery was interrupted by an exit: 0, or 0x100 | vector.</summary>
     public ushort PendingEvent;
 
-    /// <summary>How <see cref="PendingEvent"/> came about (interruption type, SDM Vol. 3C table 24-13: 0 external, 2 NMI, 3 exception, 4 software interrupt, 6 software exception).</summary>
+    /// <summary>
+    /// How <see cref="PendingEvent"/> came about (interruption type, SDM Vol. 3C table 24-13: 0 external, 2 NMI, 3 exception, 4 software
+    /// interrupt, 6 software exception).
+    /// </summary>
     public byte PendingEventType;
 
     public byte PendingEventHasErrorCode;
     public uint PendingEventErrorCode;
 
     /// <summary>
-    /// DR6 bits of debug conditions that were met and trap before the next instruction, or behind it if a load of SS holds them back (SDM Vol. 3A §6.8.3).
-    /// Whoever delivers #DB takes them along, and any other fault drops them.
+    /// DR6 bits of debug conditions that were met and trap before the next instruction, or behind it if a load of SS holds them back (SDM
+    /// Vol. 3A §6.8.3). Whoever delivers #DB takes them along, and any other fault drops them.
     /// </summary>
     public ulong PendingDebug;
 
@@ -116,7 +123,8 @@ public struct SegmentRegisters
 {
     private SegmentRegister _first;
 
-    public ref SegmentRegister this[SegmentIndex index] => ref System.Runtime.CompilerServices.Unsafe.Add(ref System.Runtime.CompilerServices.Unsafe.AsRef(ref _first), (int)index);
+    public ref SegmentRegister this[SegmentIndex index] =>
+        ref System.Runtime.CompilerServices.Unsafe.Add(ref System.Runtime.CompilerServices.Unsafe.AsRef(ref _first), (int)index);
 }
 
 /// <summary>The MSRs with a value of their own (SDM Vol. 4). EFER, FS.base and GS.base lie elsewhere.</summary>

@@ -1,6 +1,9 @@
 namespace WebVm.Vmm.Cpu.State;
 
-/// <summary>Numbers of the model-specific registers that exist here (SDM Vol. 4, table 2-2); <see cref="Features.CpuFeature.All"/> says what each comes with.</summary>
+/// <summary>
+/// Numbers of the model-specific registers that exist here (SDM Vol. 4, table 2-2); <see cref="Features.CpuFeature.All"/> says what each
+/// comes with.
+/// </summary>
 internal static class Msr
 {
     public const uint TimeStampCounter = 0x10;

@@ -15,7 +15,8 @@ public sealed class BusWindow
     private long _writes;
     private volatile bool _closed;
 
-    internal BusWindow(string owner, ulong first, ulong size, int width, WindowPrecedence precedence, IPortHandler? ports, IMmioHandler? memory)
+    internal BusWindow(
+        string owner, ulong first, ulong size, int width, WindowPrecedence precedence, IPortHandler? ports, IMmioHandler? memory)
     {
         Owner = owner;
         First = first;

@@ -40,7 +40,8 @@ public sealed class SystemBus : IGuestBus
     {
         if (window.Count <= 0 || window.First + window.Count > PortSpace.PortCount || window.Width is not (1 or 2 or 4))
         {
-            throw new ArgumentException($"{owner}: {window.Count} ports at 0x{window.First:x} of width {window.Width} are not a port window.", nameof(window));
+            throw new ArgumentException(
+                $"{owner}: {window.Count} ports at 0x{window.First:x} of width {window.Width} are not a port window.", nameof(window));
         }
 
         var added = new BusWindow(owner, window.First, (ulong)window.Count, window.Width, precedence, window.Handler, null);
@@ -54,7 +55,8 @@ public sealed class SystemBus : IGuestBus
     {
         if (window.Size == 0 || window.Base.Value > ulong.MaxValue - (window.Size - 1) || window.Width is not (1 or 2 or 4 or 8))
         {
-            throw new ArgumentException($"{owner}: {window.Size} bytes at {window.Base} of width {window.Width} are not an MMIO window.", nameof(window));
+            throw new ArgumentException(
+                $"{owner}: {window.Size} bytes at {window.Base} of width {window.Width} are not an MMIO window.", nameof(window));
         }
 
         var added = new BusWindow(owner, window.Base.Value, window.Size, window.Width, precedence, null, window.Handler);
@@ -87,7 +89,9 @@ public sealed class SystemBus : IGuestBus
     private static void RefuseCollision(BusWindow added, IReadOnlyList<BusWindow> present)
     {
         if (added.Precedence == WindowPrecedence.Platform
-            && present.FirstOrDefault(other => other.Precedence == WindowPrecedence.Platform && other.First <= added.Last && added.First <= other.Last) is { } other)
+            && present.FirstOrDefault(
+                other => other.Precedence == WindowPrecedence.Platform && other.First <= added.Last
+                    && added.First <= other.Last) is { } other)
         {
             throw new ArgumentException($"{added} overlaps {other}.");
         }

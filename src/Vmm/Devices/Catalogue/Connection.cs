@@ -31,7 +31,8 @@ public abstract class Connection(string name)
     public abstract string Format(ulong place);
 
     /// <summary>What a device takes by being there, beside what its kind claims.</summary>
-    public virtual IEnumerable<Claim> ClaimsOf(DevicePlace place) => IsOfMachine ? [] : [new Claim($"slots of '{place.Bus}'", place.Address, 1, Format)];
+    public virtual IEnumerable<Claim> ClaimsOf(DevicePlace place) =>
+        IsOfMachine ? [] : [new Claim($"slots of '{place.Bus}'", place.Address, 1, Format)];
 }
 
 /// <summary>Registers at ports of the machine, written in hexadecimal.</summary>
@@ -76,7 +77,8 @@ public sealed class MmioConnection : Connection
 
     public override IEnumerable<ulong> Places => [];
 
-    public override bool TryParse(string text, out ulong place) => ulong.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out place)
+    public override bool TryParse(string text, out ulong place) =>
+        ulong.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out place)
         && place < Memory.GuestMemory.AddressSpaceSize;
 
     public override string Format(ulong place) => place.ToString("x", CultureInfo.InvariantCulture);

@@ -36,5 +36,6 @@ public sealed class DeviceCatalogue
     /// <param name="refusalOf">Why nothing can be plugged into a place now; null where something can.</param>
     /// <returns>Null, and faults, where it cannot come.</returns>
     public PlannedDevice? PlanOneMore(
-        DevicePlan present, DeviceEntry entry, Func<DevicePlace, string?> refusalOf, List<SpecFault> faults) => new DevicePlanner(this, faults).PlanOneMore(present, entry, refusalOf);
+        DevicePlan present, DeviceEntry entry, Func<DevicePlace, string?> refusalOf,
+        List<SpecFault> faults) => new DevicePlanner(this, faults).PlanOneMore(present, entry, refusalOf);
 }

@@ -5,8 +5,8 @@ using WebVm.Vmm.Settings;
 namespace WebVm.Vmm.Devices.Catalogue;
 
 /// <summary>
-/// A kind of device as the catalogue has it. The build makes one of every <see cref="IDeviceKind{TSettings}"/>; kinds that are found at run time (a
-/// plug-in's) are another subclass.
+/// A kind of device as the catalogue has it. The build makes one of every <see cref="IDeviceKind{TSettings}"/>; kinds that are found at run
+/// time (a plug-in's) are another subclass.
 /// </summary>
 public abstract class DeviceKind(string name, string help, params IReadOnlyList<Setting> settings)
 {
@@ -37,7 +37,8 @@ public abstract class DeviceKind(string name, string help, params IReadOnlyList<
 
 /// <summary>A kind that is compiled in. Made by generated code.</summary>
 public sealed class DeviceKind<TKind, TSettings>(
-    string name, string help, IReadOnlyList<Setting> settings, Func<SpecObject, TSettings> read, Func<TSettings, JsonObject> write) : DeviceKind(name, help, settings)
+    string name, string help, IReadOnlyList<Setting> settings, Func<SpecObject, TSettings> read,
+    Func<TSettings, JsonObject> write) : DeviceKind(name, help, settings)
     where TKind : IDeviceKind<TSettings>
     where TSettings : class
 {

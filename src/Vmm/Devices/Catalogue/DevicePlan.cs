@@ -47,7 +47,8 @@ public sealed class DevicePlan(IReadOnlyList<PlannedDevice> devices)
     internal DevicePlan Without(string id) => new([.. Devices.Where(device => device.Id != id)]);
 
     /// <summary>
-    /// Makes one device, gives it its place, and puts it into the tree. It is off. One that fails leaves nothing behind but memory that it made.
+    /// Makes one device, gives it its place, and puts it into the tree. It is off. One that fails leaves nothing behind but memory that it
+    /// made.
     /// </summary>
     internal static DeviceNode Make(PlannedDevice planned, IDeviceHost? host, MachineParts machine, DeviceTree tree)
     {

@@ -61,13 +61,16 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
         var (id, name) = (entry.Device.Id, entry.Device.Kind);
         if (!DeviceSpec.IsId(id))
         {
-            faults.Add(new(entry.PointerOf("id"), $"'{id}'; an id is 1 to {DeviceSpec.MaximumIdLength} of lower-case letters, digits, '-', '_', '.', and begins with a letter"));
+            faults.Add(
+                new(entry.PointerOf(
+                    "id"), $"'{id}'; an id is 1 to {DeviceSpec.MaximumIdLength} of lower-case letters, digits, '-', '_', '.', and begins with a letter"));
             return false;
         }
 
         if (catalogue.Find(name) is not { } kind)
         {
-            faults.Add(new(entry.PointerOf("kind"), $"'{name}'; there are {string.Join(", ", catalogue.Kinds.Select(known => known.Name))}"));
+            faults.Add(
+                new(entry.PointerOf("kind"), $"'{name}'; there are {string.Join(", ", catalogue.Kinds.Select(known => known.Name))}"));
             return false;
         }
 
@@ -111,12 +114,15 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
 
         if (entry.Device.At is { } text)
         {
-            return Parse(entry, placement.Connection, text) is { } place && Take(entry, place, settings, entry.PointerOf("at")) ? place : null;
+            return Parse(entry, placement.Connection, text) is { } place && Take(entry, place, settings, entry.PointerOf("at"))
+                ? place
+                : null;
         }
 
         if (HostOf(placement.Connection) is not { } bus)
         {
-            faults.Add(new(entry.Pointer, $"a {kind.Name} is connected by {placement.Connection.Name}, which no device of the machine offers"));
+            faults.Add(
+                new(entry.Pointer, $"a {kind.Name} is connected by {placement.Connection.Name}, which no device of the machine offers"));
             return null;
         }
 
@@ -130,7 +136,10 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
             }
         }
 
-        faults.Add(new(entry.Pointer, placement.Places.Any() ? $"no place for a {kind.Name} is free" : $"where it is has to be said, such as \"at\": \"{placement.Connection.Example}\""));
+        faults.Add(
+            new(entry.Pointer, placement.Places.Any()
+                ? $"no place for a {kind.Name} is free"
+                : $"where it is has to be said, such as \"at\": \"{placement.Connection.Example}\""));
         return null;
     }
 
@@ -208,7 +217,9 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
     }
 
     private string? HostOf(Connection connection) => connection.IsOfMachine ? connection.Name
-        : _kinds.Where(device => device.Value.Offers is { IsForAll: true } offered && offered.Takes(connection)).Select(device => device.Key).FirstOrDefault();
+        : _kinds.Where(device => device.Value.Offers is { IsForAll: true } offered && offered.Takes(connection))
+            .Select(device => device.Key)
+            .FirstOrDefault();
 
     private static List<Claim> ClaimsOf(DeviceKind kind, DevicePlace at, object settings) =>
         [.. kind.Placement?.Connection.ClaimsOf(at) ?? [], .. kind.Claims(at, settings)];
@@ -239,7 +250,10 @@ internal sealed class DevicePlanner(DeviceCatalogue catalogue, List<SpecFault> f
             }
             else if (ClashOf(claim) is { } clash)
             {
-                faults.Add(new(claim.Setting is { } setting ? $"{entry.SettingsPointer}/{setting}" : pointer, $"'{clash.Owner}' has {clash.Claim} already"));
+                faults.Add(
+                    new(claim.Setting is { } setting
+                        ? $"{entry.SettingsPointer}/{setting}"
+                        : pointer, $"'{clash.Owner}' has {clash.Claim} already"));
                 free = false;
             }
         }

@@ -43,5 +43,7 @@ public sealed class DeviceSite(string id, DevicePlace at, MachineParts machine)
     /// <summary>A part of the machine that the device cannot do without.</summary>
     /// <exception cref="InvalidOperationException">The machine has none.</exception>
     public T Part<T>()
-        where T : class => machine.Find<T>() ?? throw new InvalidOperationException($"Device '{Id}' needs a {typeof(T).Name}, which its machine does not have.");
+        where T : class =>
+            machine.Find<T>()
+                ?? throw new InvalidOperationException($"Device '{Id}' needs a {typeof(T).Name}, which its machine does not have.");
 }

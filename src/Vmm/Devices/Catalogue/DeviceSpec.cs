@@ -9,7 +9,9 @@ public sealed record DeviceSpec(string Id, string Kind)
 {
     public const int MaximumIdLength = 32;
 
-    /// <summary>Where it is, as "bus:place": "port:3f8", "pci:01.0". Null for a kind that has one place, or for the first that is free.</summary>
+    /// <summary>
+    /// Where it is, as "bus:place": "port:3f8", "pci:01.0". Null for a kind that has one place, or for the first that is free.
+    /// </summary>
     public string? At { get; init; }
 
     /// <summary>A JSON object of the kind's settings; null for their defaults.</summary>

@@ -19,7 +19,8 @@ public sealed class HotPlug
     private volatile DevicePlan _plan;
 
     /// <param name="plan">What the tree was made of.</param>
-    /// <param name="isHeld">Whether others hold on to the device from the machine's start to its end: it neither comes nor goes then.</param>
+    /// <param name="isHeld">Whether others hold on to the device from the machine's start to its end: it neither comes nor goes
+    /// then.</param>
     public HotPlug(DeviceCatalogue catalogue, DevicePlan plan, MachineParts machine, DeviceTree tree, Func<IDevice, bool> isHeld)
     {
         _catalogue = catalogue;

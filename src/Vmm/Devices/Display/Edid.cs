@@ -67,7 +67,8 @@ public static class Edid
         return block;
     }
 
-    private static ushort ManufacturerId(string letters) => (ushort)(((letters[0] - '@') << 10) | ((letters[1] - '@') << 5) | (letters[2] - '@'));
+    private static ushort ManufacturerId(string letters) =>
+        (ushort)(((letters[0] - '@') << 10) | ((letters[1] - '@') << 5) | (letters[2] - '@'));
 
     /// <summary>Chromaticity of sRGB's primaries and white point, ten bits each (EDID 1.4 §3.7).</summary>
     private static void WriteStandardColours(Span<byte> field)
@@ -96,7 +97,8 @@ public static class Edid
     {
         int verticalSync = (width * 3) == (height * 4) ? 4 : (width * 9) == (height * 16) ? 5 : (width * 10) == (height * 16) ? 6 : 7;
         double linePeriod = ((1.0 / RefreshRate) - MinimumVerticalBlankSeconds) / height;
-        int verticalBlank = Math.Max((int)(MinimumVerticalBlankSeconds / linePeriod) + 1, VerticalFrontPorch + verticalSync + MinimumVerticalBackPorch);
+        int verticalBlank = Math.Max(
+            (int)(MinimumVerticalBlankSeconds / linePeriod) + 1, VerticalFrontPorch + verticalSync + MinimumVerticalBackPorch);
         long clock = (long)RefreshRate * (width + HorizontalBlank) * (height + verticalBlank);
         BinaryPrimitives.WriteUInt16LittleEndian(field, (ushort)Math.Min(clock / 10_000, ushort.MaxValue));
         field[2] = (byte)width;

@@ -33,8 +33,11 @@ public sealed unsafe class Framebuffer : IDisposable
     /// <summary>Another value means that the mode may have changed and that everything has to be drawn anew.</summary>
     public int ModeVersion => _display.ModeVersion;
 
-    /// <summary>The viewer's size changed: what the monitor asks the guest for from now on. Sizes beyond what an EDID can say are cut.</summary>
-    public bool Prefer(int width, int height) => _display.SetPreferredMode(Math.Min(width, Edid.MaximumWidth), Math.Min(height, Edid.MaximumHeight));
+    /// <summary>
+    /// The viewer's size changed: what the monitor asks the guest for from now on. Sizes beyond what an EDID can say are cut.
+    /// </summary>
+    public bool Prefer(int width, int height) =>
+        _display.SetPreferredMode(Math.Min(width, Edid.MaximumWidth), Math.Min(height, Edid.MaximumHeight));
 
     /// <summary>Watches which pages of display memory are written to.</summary>
     public PageWatch Watch() => _memory.Watch(_display.Memory);
@@ -50,7 +53,9 @@ public sealed unsafe class Framebuffer : IDisposable
         return new ReadOnlySpan<byte>(_mapping.Base + start, length);
     }
 
-    /// <summary>Copies what is shown. Null while the display is off, or gone: who asks may not know yet that the machine has ended.</summary>
+    /// <summary>
+    /// Copies what is shown. Null while the display is off, or gone: who asks may not know yet that the machine has ended.
+    /// </summary>
     public Screenshot? Capture()
     {
         lock (_lock)

@@ -11,7 +11,8 @@ namespace WebVm.Vmm.Devices.FirmwareConfig;
 /// The fw_cfg device: firmware and kernels read what the machine is made of, byte by byte or by DMA (QEMU docs/specs/fw_cfg). Items are
 /// read-only to the guest.
 /// </summary>
-public sealed class FwCfg(DmaSpace memory, FwCfgItems items) : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, ISavedState<FwCfg.State>
+public sealed class FwCfg(DmaSpace memory, FwCfgItems items)
+    : IDevice, IPortMapped, IPortHandler, IFirmwareVisible, ISavedState<FwCfg.State>
 {
     public const ushort Port = 0x510;
 
@@ -54,7 +55,8 @@ public sealed class FwCfg(DmaSpace memory, FwCfgItems items) : IDevice, IPortMap
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, PortCount, this)];
 
-    public void Describe(FirmwareDescription firmware) => firmware.Acpi.SystemBus.Add(AmlDevices.CreateHidden("FWCF", "QEMU0002", new AmlIoPort(Port, PortCount)));
+    public void Describe(FirmwareDescription firmware) =>
+        firmware.Acpi.SystemBus.Add(AmlDevices.CreateHidden("FWCF", "QEMU0002", new AmlIoPort(Port, PortCount)));
 
     public void Reset()
     {

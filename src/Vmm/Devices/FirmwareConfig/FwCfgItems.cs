@@ -3,7 +3,10 @@ using System.Text;
 
 namespace WebVm.Vmm.Devices.FirmwareConfig;
 
-/// <summary>What fw_cfg offers: items by selector and named files, filled before the guest starts; what depends on what the guest has set up, when it is asked for.</summary>
+/// <summary>
+/// What fw_cfg offers: items by selector and named files, filled before the guest starts; what depends on what the guest has set up, when
+/// it is asked for.
+/// </summary>
 public sealed class FwCfgItems
 {
     /// <summary>Bytes of a directory entry: size, selector, reserved, name (linux/qemu_fw_cfg.h, struct fw_cfg_file).</summary>

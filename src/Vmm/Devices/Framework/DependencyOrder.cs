@@ -21,7 +21,8 @@ internal static class DependencyOrder
         {
             if (waiting.Find(node => node.DependsOn.All(placed.Contains)) is not { } next)
             {
-                throw new InvalidOperationException($"These devices depend on each other in a cycle: {string.Join(", ", waiting.Select(node => node.Name))}.");
+                throw new InvalidOperationException(
+                    $"These devices depend on each other in a cycle: {string.Join(", ", waiting.Select(node => node.Name))}.");
             }
 
             waiting.Remove(next);

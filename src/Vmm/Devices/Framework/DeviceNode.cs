@@ -31,7 +31,8 @@ public sealed class DeviceNode
     private bool _atRest = true;
     private Task _drain = Task.CompletedTask;
 
-    internal DeviceNode(IDevice device, IReadOnlyList<string> dependsOn, IReadOnlyList<IDeviceConnector> connectors, Action<DeviceFailure> failed)
+    internal DeviceNode(
+        IDevice device, IReadOnlyList<string> dependsOn, IReadOnlyList<IDeviceConnector> connectors, Action<DeviceFailure> failed)
     {
         Device = device;
         DependsOn = dependsOn;
@@ -84,7 +85,9 @@ public sealed class DeviceNode
         Attempt(Device.Reset);
     }
 
-    /// <summary>The guest may use the device from here on; also the way out of a pause. One that the guest has put to sleep sleeps on.</summary>
+    /// <summary>
+    /// The guest may use the device from here on; also the way out of a pause. One that the guest has put to sleep sleeps on.
+    /// </summary>
     internal void Start()
     {
         if (_running || _state is not (DeviceLifecycle.PoweringUp or DeviceLifecycle.LoadingState or DeviceLifecycle.Running))
@@ -109,7 +112,10 @@ public sealed class DeviceNode
         _state = DeviceLifecycle.Running;
     }
 
-    /// <summary>Quiesces a running device; it keeps its place on the bus, as the caller has stopped all vCPUs. What is in progress outside is not waited for.</summary>
+    /// <summary>
+    /// Quiesces a running device; it keeps its place on the bus, as the caller has stopped all vCPUs. What is in progress outside is not
+    /// waited for.
+    /// </summary>
     internal void Stop()
     {
         _running = false;
@@ -136,7 +142,8 @@ public sealed class DeviceNode
         try
         {
             // One from before the device was started again may not have ended; callbacks come one at a time.
-            await _drain.WaitAsync(limit.Left).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            await _drain.WaitAsync(limit.Left)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
             limit.Left.ThrowIfCancellationRequested();
             if (_started || _atRest)
             {
@@ -201,7 +208,9 @@ public sealed class DeviceNode
     /// <summary>The bus has reset the device, which has not followed yet.</summary>
     internal bool IsResetDue => Device is IResetByBus { ResetDue: true };
 
-    /// <summary>Resets a device whose bus has reset it, if the machine runs; otherwise it is reset before it starts again, or tells its state.</summary>
+    /// <summary>
+    /// Resets a device whose bus has reset it, if the machine runs; otherwise it is reset before it starts again, or tells its state.
+    /// </summary>
     internal async Task FollowResetAsync(DrainLimit limit)
     {
         Interlocked.Exchange(ref _resetNoted, 0);

@@ -40,8 +40,8 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     }
 
     /// <summary>
-    /// What a device gets to come to rest that goes, or that its guest puts to sleep, while the machine runs on: as much as one has when the machine pauses, which
-    /// would wait for it meanwhile.
+    /// What a device gets to come to rest that goes, or that its guest puts to sleep, while the machine runs on: as much as one has when
+    /// the machine pauses, which would wait for it meanwhile.
     /// </summary>
     public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -109,7 +109,9 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         }
     }
 
-    /// <summary>Quiesces all devices. When it returns none of them begins anything; what is in progress outside is not waited for.</summary>
+    /// <summary>
+    /// Quiesces all devices. When it returns none of them begins anything; what is in progress outside is not waited for.
+    /// </summary>
     public void Stop()
     {
         foreach (var node in Nodes.Reverse())
@@ -119,8 +121,8 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     }
 
     /// <summary>
-    /// Quiesces all devices and waits until nothing of them is in progress: for each after those that depend on it, and for those that do not depend on each other
-    /// together. After one that does not come to rest <see cref="Start"/> lets all go on as before.
+    /// Quiesces all devices and waits until nothing of them is in progress: for each after those that depend on it, and for those that do
+    /// not depend on each other together. After one that does not come to rest <see cref="Start"/> lets all go on as before.
     /// </summary>
     /// <param name="cancellation">Time is up already.</param>
     public async Task<StopOutcome> StopAsync(TimeSpan deadline, CancellationToken cancellation = default)
@@ -132,7 +134,9 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
             var stops = new Dictionary<string, Task<bool>>();
             foreach (var node in nodes.Reverse())
             {
-                stops.Add(node.Name, StopAfter([.. nodes.Where(other => other.DependsOn.Contains(node.Name)).Select(other => stops[other.Name])], node, limit));
+                stops.Add(
+                    node.Name, StopAfter(
+                        [.. nodes.Where(other => other.DependsOn.Contains(node.Name)).Select(other => stops[other.Name])], node, limit));
             }
 
             await limit.Wait(Task.WhenAll(stops.Values), deadline, cancellation);
@@ -169,11 +173,15 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     }
 
     /// <summary>The state of all (stopped) devices that have some.</summary>
-    /// <exception cref="InvalidOperationException">A device could not save its state; nothing is lost by going on, and it may be tried again.</exception>
+    /// <exception cref="InvalidOperationException">A device could not save its state; nothing is lost by going on, and it may be tried
+    /// again.</exception>
     public IReadOnlyList<StateSection> Save() => [.. Nodes.Select(node => node.Save()).OfType<StateSection>()];
 
-    /// <summary>Puts the (powered up, not started) devices into the saved state. Everything is checked before the first device is changed.</summary>
-    /// <exception cref="InvalidDataException">The states are not those of these devices, or one contradicts itself. Each fault is named.</exception>
+    /// <summary>
+    /// Puts the (powered up, not started) devices into the saved state. Everything is checked before the first device is changed.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The states are not those of these devices, or one contradicts itself. Each fault is
+    /// named.</exception>
     public void Load(IReadOnlyList<StateSection> states)
     {
         var faults = new List<string>();
@@ -190,7 +198,8 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
     /// <param name="faults">Gets what is wrong.</param>
     public IReadOnlyDictionary<string, object> Read(IReadOnlyList<StateSection> states, List<string> faults)
     {
-        var wanted = Nodes.Where(node => node.Device is ISavedState).ToDictionary(node => node.Name, node => ((ISavedState)node.Device).Schema);
+        var wanted = Nodes.Where(node => node.Device is ISavedState)
+            .ToDictionary(node => node.Name, node => ((ISavedState)node.Device).Schema);
         var records = new Dictionary<string, object>();
         foreach (var state in states)
         {
@@ -214,7 +223,9 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
             }
         }
 
-        faults.AddRange(wanted.Keys.Select(StateUnits.Device).Except(states.Select(state => state.Unit)).Select(unit => $"There is no saved state of '{unit}'."));
+        faults.AddRange(
+            wanted.Keys.Select(StateUnits.Device).Except(states.Select(state => state.Unit))
+                .Select(unit => $"There is no saved state of '{unit}'."));
         return records;
     }
 
@@ -258,10 +269,13 @@ public sealed class DeviceTree(params IReadOnlyList<IDeviceConnector> connectors
         }
     }
 
-    /// <summary>Takes a device out of a running machine for good, if its guest lets it. Callable from any thread; nothing else waits for the guest.</summary>
+    /// <summary>
+    /// Takes a device out of a running machine for good, if its guest lets it. Callable from any thread; nothing else waits for the guest.
+    /// </summary>
     /// <param name="patience">How long the guest may think about it.</param>
     /// <exception cref="InvalidOperationException">Another device depends on it.</exception>
-    /// <exception cref="OperationCanceledException">The guest had not answered by then: as <see cref="UnplugOutcome.Unanswered"/>.</exception>
+    /// <exception cref="OperationCanceledException">The guest had not answered by then: as
+    /// <see cref="UnplugOutcome.Unanswered"/>.</exception>
     public async Task<UnplugOutcome> UnplugAsync(DeviceNode node, TimeSpan patience, CancellationToken cancellation = default)
     {
         DemandNoDependent(node);

@@ -8,8 +8,8 @@ namespace WebVm.Vmm.Devices.Framework;
 /// </summary>
 /// <remarks>
 /// Callbacks come one at a time. Between <see cref="Start"/> and <see cref="Stop"/> I/O handlers may be called from any vCPU thread, also
-/// concurrently; outside they are not called at all, and the host's input is not let in (<see cref="IHostInput"/>). A callback that throws fails the
-/// device, not the machine; one that saves costs no more than that state.
+/// concurrently; outside they are not called at all, and the host's input is not let in (<see cref="IHostInput"/>). A callback that throws
+/// fails the device, not the machine; one that saves costs no more than that state.
 /// </remarks>
 public interface IDevice
 {
@@ -24,7 +24,10 @@ public interface IDevice
     {
     }
 
-    /// <summary>Quiesces: when it returns no timer or worker of the device runs and nothing begins. It does not wait for what is outside: <see cref="IDrainable"/>.</summary>
+    /// <summary>
+    /// Quiesces: when it returns no timer or worker of the device runs and nothing begins. It does not wait for what is outside:
+    /// <see cref="IDrainable"/>.
+    /// </summary>
     void Stop()
     {
     }

@@ -12,7 +12,9 @@ public interface IDeviceConnector
     /// <summary>When this returns no access to the device is in progress, and none begins.</summary>
     void Disconnect(IDevice device);
 
-    /// <summary>The device is to sleep: the guest reaches nothing but what wakes it. When this returns no other access is in progress.</summary>
+    /// <summary>
+    /// The device is to sleep: the guest reaches nothing but what wakes it. When this returns no other access is in progress.
+    /// </summary>
     void Sleep(IDevice device)
     {
     }

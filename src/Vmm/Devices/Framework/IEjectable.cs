@@ -12,7 +12,9 @@ public enum RemovalAnswer
 /// <summary>A device whose removal the guest decides. Others are taken away without a word.</summary>
 public interface IEjectable
 {
-    /// <summary>Asks the guest to let the device go, again where it has been asked before; the newest question counts. A reset forgets it.</summary>
+    /// <summary>
+    /// Asks the guest to let the device go, again where it has been asked before; the newest question counts. A reset forgets it.
+    /// </summary>
     /// <param name="answer">Told, from any thread and at any time later, what the guest says, if it does. Returns at once.</param>
     void AskToEject(Action<RemovalAnswer> answer);
 
@@ -20,7 +22,10 @@ public interface IEjectable
     void Eject();
 }
 
-/// <summary>What devices are plugged into, where that is what asks their guest: a slot with a button and a power switch. A connector of these devices.</summary>
+/// <summary>
+/// What devices are plugged into, where that is what asks their guest: a slot with a button and a power switch. A connector of these
+/// devices.
+/// </summary>
 public interface IHotPlugController
 {
     /// <summary>Whether the device is in one of its slots.</summary>

@@ -7,7 +7,9 @@ public interface IFirmwareVisible
     void Describe(FirmwareDescription firmware);
 }
 
-/// <summary>A device that firmware sets up at power-on and at every reset, before it starts anything. In the order in which devices start.</summary>
+/// <summary>
+/// A device that firmware sets up at power-on and at every reset, before it starts anything. In the order in which devices start.
+/// </summary>
 public interface IFirmwareSetUp
 {
     void SetUp();

@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Devices.Framework;
 
-/// <summary>A device that takes input from the host. Each of the ways in passes its gate first, and does nothing while that is closed.</summary>
+/// <summary>
+/// A device that takes input from the host. Each of the ways in passes its gate first, and does nothing while that is closed.
+/// </summary>
 public interface IHostInput
 {
     /// <summary>The same at every call.</summary>
@@ -8,7 +10,8 @@ public interface IHostInput
 }
 
 /// <summary>
-/// The way of the host's input into a device: open while the device is started. DeviceNode alone opens and closes it. Entering neither waits nor allocates.
+/// The way of the host's input into a device: open while the device is started. DeviceNode alone opens and closes it. Entering neither
+/// waits nor allocates.
 /// </summary>
 public sealed class InputGate
 {

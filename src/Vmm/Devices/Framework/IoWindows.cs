@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Devices.Framework;
 
-/// <summary>Port registers of a device. Offsets are from the start of the window; sizes are 1, 2 or 4 bytes; values are zero-extended.</summary>
+/// <summary>
+/// Port registers of a device. Offsets are from the start of the window; sizes are 1, 2 or 4 bytes; values are zero-extended.
+/// </summary>
 public interface IPortHandler
 {
     uint ReadPort(int offset, int size);
@@ -8,7 +10,9 @@ public interface IPortHandler
     void WritePort(int offset, int size, uint value);
 }
 
-/// <summary>Memory-mapped registers of a device. Sizes are 1, 2, 4 or 8 bytes; an access may be unaligned and never crosses the window's end.</summary>
+/// <summary>
+/// Memory-mapped registers of a device. Sizes are 1, 2, 4 or 8 bytes; an access may be unaligned and never crosses the window's end.
+/// </summary>
 public interface IMmioHandler
 {
     ulong ReadMmio(ulong offset, int size);

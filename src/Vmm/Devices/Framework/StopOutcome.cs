@@ -7,7 +7,9 @@ public sealed record StopOutcome(IReadOnlyList<DeviceNode> Restless, TimeSpan De
 {
     public bool AtRest => Restless.Count == 0;
 
-    public override string ToString() => AtRest ? "all devices are at rest" : $"{Names} did not come to rest within {Deadline.TotalSeconds:0.###} s";
+    public override string ToString() =>
+        AtRest ? "all devices are at rest" : $"{Names} did not come to rest within {Deadline.TotalSeconds:0.###} s";
 
-    private string Names => $"{(Restless.Count == 1 ? "device" : "devices")} {string.Join(", ", Restless.Select(node => $"'{node.Name}'"))}";
+    private string Names =>
+        $"{(Restless.Count == 1 ? "device" : "devices")} {string.Join(", ", Restless.Select(node => $"'{node.Name}'"))}";
 }

@@ -9,6 +9,9 @@ public enum UnplugOutcome
     /// <summary>The guest keeps it.</summary>
     Refused,
 
-    /// <summary>The guest said nothing, as some never do: the device stays in use. If it agrees later, the device goes then (<see cref="DeviceTree.DeviceGone"/>).</summary>
+    /// <summary>
+    /// The guest said nothing, as some never do: the device stays in use. If it agrees later, the device goes then
+    /// (<see cref="DeviceTree.DeviceGone"/>).
+    /// </summary>
     Unanswered,
 }

@@ -1,8 +1,8 @@
 namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>
-/// The PCI Express capability of an endpoint (PCI Express Base 5.0 §7.5.3): integrated in the root complex, without a link, or behind a port,
-/// with one.
+/// The PCI Express capability of an endpoint (PCI Express Base 5.0 §7.5.3): integrated in the root complex, without a link, or behind a
+/// port, with one.
 /// </summary>
 internal sealed class ExpressCapability() : PciCapability(PciCapabilityId.Express, Length)
 {

@@ -3,7 +3,9 @@ using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Devices.Pci;
 
-/// <summary>Message signalled interrupts with 64-bit address and per-vector masks (PCI Local Bus 3.0 §6.8.1). The function's lock protects it.</summary>
+/// <summary>
+/// Message signalled interrupts with 64-bit address and per-vector masks (PCI Local Bus 3.0 §6.8.1). The function's lock protects it.
+/// </summary>
 internal sealed class MsiCapability : PciCapability
 {
     private const int Length = 24;
@@ -76,7 +78,8 @@ internal sealed class MsiCapability : PciCapability
 
     protected override void Define()
     {
-        Config.Define(Offset + Control, 2, (uint)(Is64Bit | HasMasks | (BitOperations.Log2((uint)_vectors) << 1)), writable: Enable | (7 << 4));
+        Config.Define(
+            Offset + Control, 2, (uint)(Is64Bit | HasMasks | (BitOperations.Log2((uint)_vectors) << 1)), writable: Enable | (7 << 4));
         Config.Define(Offset + AddressLow, 4, 0, writable: 0xffff_fffc);
         Config.Define(Offset + AddressHigh, 4, 0, writable: 0xffff_ffff);
         Config.Define(Offset + Data, 2, 0, writable: 0xffff);

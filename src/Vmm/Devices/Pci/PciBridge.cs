@@ -2,7 +2,8 @@ namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>
 /// The bridge between two buses (header type 1, PCI Express Base 5.0 §7.5.1.3): a function, the bus behind it, and what it lets through, as
-/// the guest has written it. Whatever that is, it is looked up downwards only, so numbers that contradict each other lead nowhere, and to an end.
+/// the guest has written it. Whatever that is, it is looked up downwards only, so numbers that contradict each other lead nowhere, and to
+/// an end.
 /// </summary>
 public sealed class PciBridge
 {
@@ -145,7 +146,8 @@ public sealed class PciBridge
     internal void SetIoWindow(ulong address, ulong size)
     {
         ulong last = address + size - 1;
-        Function.WriteConfig(PciBridgeRegister.IoBase, 2, size == 0 ? IoAddressBits : (uint)(((address >> 8) & IoAddressBits) | (last & 0xf000)));
+        Function.WriteConfig(
+            PciBridgeRegister.IoBase, 2, size == 0 ? IoAddressBits : (uint)(((address >> 8) & IoAddressBits) | (last & 0xf000)));
     }
 
     /// <inheritdoc cref="SetIoWindow"/>

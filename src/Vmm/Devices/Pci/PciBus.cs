@@ -3,8 +3,8 @@ using WebVm.Vmm.Devices.Framework;
 namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>
-/// One PCI bus: up to 32 devices with up to 8 functions, of which some may be bridges to further buses. Functions are added when the machine
-/// is put together or when plugged in. Which functions are behind which bridge is fixed; under which numbers, the guest says.
+/// One PCI bus: up to 32 devices with up to 8 functions, of which some may be bridges to further buses. Functions are added when the
+/// machine is put together or when plugged in. Which functions are behind which bridge is fixed; under which numbers, the guest says.
 /// </summary>
 public sealed class PciBus
 {
@@ -65,7 +65,9 @@ public sealed class PciBus
             ? bridge.Bus!.GsiOf(bridge.Slot, PciInterrupts.Swizzle(slot, pin))
             : PciInterrupts.GsiOf(slot, pin);
 
-    /// <summary>The function that a configuration request comes to, as the guest has numbered the buses; null where nobody answers.</summary>
+    /// <summary>
+    /// The function that a configuration request comes to, as the guest has numbered the buses; null where nobody answers.
+    /// </summary>
     internal PciFunction? Route(int bus, byte slot)
     {
         var at = this;
@@ -139,7 +141,9 @@ public sealed class PciBus
 
     internal void Attach(IDevice device, ulong place) => Add(
         PciSlot.FromNumber((byte)place),
-        device is IPciDevice { Function: var function } ? function : throw new ArgumentException($"Device '{device.Name}' is no PCI function.", nameof(device)));
+        device is IPciDevice { Function: var function }
+            ? function
+            : throw new ArgumentException($"Device '{device.Name}' is no PCI function.", nameof(device)));
 
     /// <summary>Frees the slot of a device that is gone.</summary>
     /// <returns>False for a device that is not on this bus.</returns>
@@ -177,7 +181,10 @@ public sealed class PciBus
     private PciFunction? FunctionOf(IDevice device) =>
         device is IPciDevice { Function: var function } && function.Bus == this ? function : null;
 
-    /// <summary>The function in the slot that the guest can see now. One that is being reset does not answer, for which a guest waits (PCI Express Base 5.0 §6.6.1).</summary>
+    /// <summary>
+    /// The function in the slot that the guest can see now. One that is being reset does not answer, for which a guest waits (PCI Express
+    /// Base 5.0 §6.6.1).
+    /// </summary>
     private PciFunction? Find(byte slot) => Volatile.Read(ref _functions[slot]) is { Answers: true } function ? function : null;
 
     private void Count()

@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Devices.Pci;
 
-/// <summary>One structure of a function's capability list (PCI Local Bus 3.0 §6.7). The function gives it its offset when it is added.</summary>
+/// <summary>
+/// One structure of a function's capability list (PCI Local Bus 3.0 §6.7). The function gives it its offset when it is added.
+/// </summary>
 /// <param name="length">Bytes, the two of the list's own included.</param>
 internal abstract class PciCapability(byte id, int length) : PciRegisterBlock
 {

@@ -23,7 +23,8 @@ public sealed class PciConnection : Connection
     public override string Example => this == Link ? "port0:00.0" : "pci:02.0";
 
     /// <summary>Function 0 of every device, as software looks for others only where there is one.</summary>
-    public override IEnumerable<ulong> Places => Enumerable.Range(0, PciSlot.Devices).Select(device => (ulong)new PciSlot(device, 0).Number);
+    public override IEnumerable<ulong> Places =>
+        Enumerable.Range(0, PciSlot.Devices).Select(device => (ulong)new PciSlot(device, 0).Number);
 
     public override bool IsForAll => this != Link;
 
@@ -36,7 +37,8 @@ public sealed class PciConnection : Connection
         string[] parts = text.Split('.');
         place = 0;
         if (parts.Length != 2 || !byte.TryParse(parts[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte device)
-            || !byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out byte function) || device >= PciSlot.Devices || function >= PciSlot.Functions)
+            || !byte.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out byte function) || device >= PciSlot.Devices
+                || function >= PciSlot.Functions)
         {
             return false;
         }

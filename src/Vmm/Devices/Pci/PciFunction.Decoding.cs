@@ -23,7 +23,10 @@ public sealed partial class PciFunction
     /// <summary>The guest sees the function in its slot.</summary>
     public bool Connected => Volatile.Read(ref _windows) is not null;
 
-    /// <summary>Where the guest's registers place a BAR, or null while its kind of access is disabled or the function asleep. Also while the function is not connected.</summary>
+    /// <summary>
+    /// Where the guest's registers place a BAR, or null while its kind of access is disabled or the function asleep. Also while the
+    /// function is not connected.
+    /// </summary>
     public ulong? AddressOf(int index) => _bars[index] is { } bar ? DecodedAddress(index, bar) : null;
 
     public void AddBar(int index, PciBar bar)
@@ -31,7 +34,8 @@ public sealed partial class PciFunction
         bool wide = bar.Kind == PciBarKind.Memory64;
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(index, _bars.Length - (wide ? 2 : 1));
-        uint flags = bar.Kind switch { PciBarKind.Io => IoBarFlag, PciBarKind.Memory64 => Memory64Flag, _ => 0 } | (bar.Prefetchable ? PrefetchableFlag : 0);
+        uint flags = bar.Kind switch { PciBarKind.Io => IoBarFlag, PciBarKind.Memory64 => Memory64Flag, _ => 0 }
+            | (bar.Prefetchable ? PrefetchableFlag : 0);
         ulong mask = ~(bar.Size - 1);
         // An I/O BAR decodes 16 bits; the upper half reads as zero (PCI Local Bus 3.0 §6.2.5.1).
         _config.Define(BarOffset(index), 4, flags, writable: bar.Kind == PciBarKind.Io ? (ushort)mask : (uint)mask);
@@ -144,7 +148,9 @@ public sealed partial class PciFunction
         _left.Clear();
     }
 
-    /// <summary>Brings what is decoded in line with the registers. Whoever changed a register comes here after it, so the last one sees all.</summary>
+    /// <summary>
+    /// Brings what is decoded in line with the registers. Whoever changed a register comes here after it, so the last one sees all.
+    /// </summary>
     internal void UpdateMappings()
     {
         lock (_mapping)

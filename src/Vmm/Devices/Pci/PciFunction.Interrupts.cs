@@ -122,7 +122,8 @@ public sealed partial class PciFunction
 
     private void Send(MsiMessage? message)
     {
-        // A message is a memory write of the function: it needs bus mastering, and only the interrupt window is answered by interrupt controllers.
+        // A message is a memory write of the function: it needs bus mastering, and only the interrupt window is answered by interrupt
+        // controllers.
         if (message is { } send && (send.Address & ~0xfffffUL) == PlatformMap.LocalApic && BusMaster)
         {
             _bus?.Wiring.Router.SendMsi(send with { Requester = Requester });

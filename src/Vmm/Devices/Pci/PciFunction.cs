@@ -3,13 +3,13 @@ using WebVm.Vmm.Devices.Framework;
 namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>
-/// The PCI side of a device: configuration space, base address registers, capabilities and interrupts. The device builds it in its constructor; the bus it is
-/// put on knows where it is.
+/// The PCI side of a device: configuration space, base address registers, capabilities and interrupts. The device builds it in its
+/// constructor; the bus it is put on knows where it is.
 /// </summary>
 /// <remarks>
 /// Two locks, in this order: the mapping lock, held while BARs move, and the register lock. Moving a BAR may have to wait for vCPUs, so it
-/// happens outside the register lock. No lock of one function is held while one of another is taken, but for the mapping lock of what is behind a bridge, under
-/// which the bridge is asked what it forwards.
+/// happens outside the register lock. No lock of one function is held while one of another is taken, but for the mapping lock of what is
+/// behind a bridge, under which the bridge is asked what it forwards.
 /// </remarks>
 public sealed partial class PciFunction
 {
@@ -25,7 +25,9 @@ public sealed partial class PciFunction
     /// <summary>From when the guest puts the function to sleep until the device is started again.</summary>
     private bool _asleep;
 
-    /// <summary>Whether the guest finds it, in one word that each request looks at: <see cref="InItsSlot"/>, <see cref="BeingReset"/>.</summary>
+    /// <summary>
+    /// Whether the guest finds it, in one word that each request looks at: <see cref="InItsSlot"/>, <see cref="BeingReset"/>.
+    /// </summary>
     private int _presence;
     private PciBus? _bus;
     private PciSlot _slot;
@@ -130,7 +132,8 @@ public sealed partial class PciFunction
     {
         if (state.Config.Length != _config.Size)
         {
-            throw new InvalidDataException($"The saved configuration space has {state.Config.Length} bytes; the function has {_config.Size}.");
+            throw new InvalidDataException(
+                $"The saved configuration space has {state.Config.Length} bytes; the function has {_config.Size}.");
         }
 
         if (state.MsiX is null != _msix is null)
@@ -262,8 +265,8 @@ public sealed partial class PciFunction
         _config.Define(PciRegister.HeaderType, 1, (uint)(PciRegister.MultiFunction | (Bridge is null ? 0 : PciBridgeRegister.HeaderType)));
 
     /// <summary>
-    /// The link that leads to it went down, which is a conventional reset (PCI Express Base 5.0 §6.6.1). Registers have their power-on values at once; the device,
-    /// which may be at work, follows, and does not answer before it has.
+    /// The link that leads to it went down, which is a conventional reset (PCI Express Base 5.0 §6.6.1). Registers have their power-on
+    /// values at once; the device, which may be at work, follows, and does not answer before it has.
     /// </summary>
     internal void HotReset()
     {

@@ -13,7 +13,9 @@ public static class PciResources
     private const ulong IoWindowGranularity = 1 << 12;
     private const ulong MemoryWindowGranularity = 1 << 20;
 
-    /// <summary>What a port with hot-plug has at least, for what is plugged in later: it cannot be moved to where there is more room.</summary>
+    /// <summary>
+    /// What a port with hot-plug has at least, for what is plugged in later: it cannot be moved to where there is more room.
+    /// </summary>
     private const ulong HotPlugMemory = 2 << 20;
     private const ulong HotPlugPrefetchable = 1 << 30;
 
@@ -27,7 +29,8 @@ public static class PciResources
     }
 
     /// <summary>Assigns all, largest first. Call after power-up and after every reset, with the devices stopped.</summary>
-    /// <exception cref="InvalidOperationException">The windows are too small for what is on the buses, or there are too many buses.</exception>
+    /// <exception cref="InvalidOperationException">The windows are too small for what is on the buses, or there are too many
+    /// buses.</exception>
     public static void Assign(PciBus bus)
     {
         var map = bus.Wiring.Windows.Map;
@@ -180,7 +183,9 @@ public static class PciResources
     private sealed record Want(Space Space, ulong Size, ulong Alignment, string What, bool TryLow, bool MayBeHigh, Action<ulong> Give)
     {
         public static Want Of(PciSlot slot, PciFunction function, int index, PciBar bar) => new(
-            bar.Kind == PciBarKind.Io ? Space.Io : bar is { Kind: PciBarKind.Memory64, Prefetchable: true } ? Space.Prefetchable : Space.Memory,
+            bar.Kind == PciBarKind.Io
+                ? Space.Io
+                : bar is { Kind: PciBarKind.Memory64, Prefetchable: true } ? Space.Prefetchable : Space.Memory,
             bar.Size,
             bar.Kind == PciBarKind.Io ? bar.Size : Math.Max(bar.Size, MemoryGranularity),
             $"BAR {index} of PCI function {slot}",

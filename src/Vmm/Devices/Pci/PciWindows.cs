@@ -39,7 +39,9 @@ internal sealed class PciWindows(SystemBus bus, GuestMemory memory, PlatformMap 
 
         bar.Window = bar.Ports is { } ports
             ? bus.Add(new PortWindow((ushort)address, (int)bar.Size, ports) { Width = bar.Width }, owner, WindowPrecedence.Relocatable)
-            : bus.Add(new MmioWindow(new GuestPhysicalAddress(address), bar.Size, bar.Registers!) { Width = bar.Width }, owner, WindowPrecedence.Relocatable);
+            : bus.Add(
+                new MmioWindow(new GuestPhysicalAddress(address), bar.Size, bar.Registers!) { Width = bar.Width }, owner,
+                WindowPrecedence.Relocatable);
         return true;
     }
 

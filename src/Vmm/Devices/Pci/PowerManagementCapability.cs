@@ -3,13 +3,13 @@ using WebVm.Vmm.Devices.Framework;
 namespace WebVm.Vmm.Devices.Pci;
 
 /// <summary>
-/// The power management capability (PCI Bus Power Management Interface 1.2 §3.2; PCI Express Base 5.0 §7.5.2): D0 and D3hot, no events. The function's lock
-/// protects it.
+/// The power management capability (PCI Bus Power Management Interface 1.2 §3.2; PCI Express Base 5.0 §7.5.2): D0 and D3hot, no events. The
+/// function's lock protects it.
 /// </summary>
 /// <remarks>
-/// No_Soft_Reset is set: a function that is woken is as it was. Its guest then need not restore what it has not saved, and one that was put to sleep and
-/// woken without a driver (by a tool, or by a state that was saved in between) still works. Linux leaves out the restoring, and does not offer D3hot as a way
-/// to reset the function, which it would not be.
+/// No_Soft_Reset is set: a function that is woken is as it was. Its guest then need not restore what it has not saved, and one that was put
+/// to sleep and woken without a driver (by a tool, or by a state that was saved in between) still works. Linux leaves out the restoring,
+/// and does not offer D3hot as a way to reset the function, which it would not be.
 /// </remarks>
 internal sealed class PowerManagementCapability() : PciCapability(PciCapabilityId.PowerManagement, Length)
 {
@@ -27,7 +27,10 @@ internal sealed class PowerManagementCapability() : PciCapability(PciCapabilityI
     public PowerLevel Level
     {
         get => (Config.Get16(Offset + ControlStatus) & PowerState) == D0 ? PowerLevel.Full : PowerLevel.Asleep;
-        private set => Config.Set16(Offset + ControlStatus, (ushort)((Config.Get16(Offset + ControlStatus) & ~PowerState) | (value == PowerLevel.Full ? D0 : D3Hot)));
+        private set =>
+            Config.Set16(
+                Offset + ControlStatus, (ushort)((Config.Get16(Offset + ControlStatus) & ~PowerState)
+                    | (value == PowerLevel.Full ? D0 : D3Hot)));
     }
 
     /// <summary>After registers were written: a state that the function does not have is no change (§3.2.4).</summary>

@@ -6,7 +6,8 @@ namespace WebVm.Vmm.Devices.Serial;
 public interface ISerialBackend
 {
     /// <summary>Takes bytes that the guest sent.</summary>
-    /// <returns>How many were taken, from the first on. If not all, <see cref="ISerialPort.OutputReady"/> is called when there is room again.</returns>
+    /// <returns>How many were taken, from the first on. If not all, <see cref="ISerialPort.OutputReady"/> is called when there is room
+    /// again.</returns>
     int Send(ReadOnlySpan<byte> data);
 
     /// <summary>The guest has read: a delivery that was refused in part may go on.</summary>

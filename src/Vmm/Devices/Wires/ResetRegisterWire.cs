@@ -3,7 +3,9 @@ using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Devices.Wires;
 
-/// <summary>From the PCI configuration ports to the reset control register that lies among them; nothing answers where there is none.</summary>
+/// <summary>
+/// From the PCI configuration ports to the reset control register that lies among them; nothing answers where there is none.
+/// </summary>
 public sealed class ResetRegisterWire : IPortHandler
 {
     public IPortHandler? Register { get; set; }

@@ -27,7 +27,9 @@ public static class BootLoader
         };
     }
 
-    /// <summary>What the file is by its contents, magic numbers and notes, and of a Linux kernel's two entries the one that suits the machine.</summary>
+    /// <summary>
+    /// What the file is by its contents, magic numbers and notes, and of a Linux kernel's two entries the one that suits the machine.
+    /// </summary>
     public static BootProtocol Recognize(BootFile file, BootSurroundings surroundings)
     {
         if (file.Length == 0)

@@ -46,7 +46,9 @@ internal sealed class BootMemory(GuestMemory memory, MemoryMap map, BootFile ker
     public bool IsFree(ulong address, ulong length) =>
         IsRam(address, length) && !_claims.Exists(claim => address < claim.End && claim.Start < address + length);
 
-    /// <summary>Takes the lowest free range at or above <paramref name="lowest"/>; null when there is none below <paramref name="limit"/>.</summary>
+    /// <summary>
+    /// Takes the lowest free range at or above <paramref name="lowest"/>; null when there is none below <paramref name="limit"/>.
+    /// </summary>
     public ulong? TakeLowest(string what, ulong length, ulong alignment, ulong lowest, ulong limit = FourGigabytes)
     {
         length = Math.Max(length, 1);
@@ -106,7 +108,9 @@ internal sealed class BootMemory(GuestMemory memory, MemoryMap map, BootFile ker
         return null;
     }
 
-    /// <summary>Takes and fills room for a structure of the loader below 1 MiB if there is any, else as low as possible below 4 GiB.</summary>
+    /// <summary>
+    /// Takes and fills room for a structure of the loader below 1 MiB if there is any, else as low as possible below 4 GiB.
+    /// </summary>
     public ulong Place(string what, ReadOnlySpan<byte> contents, ulong alignment = 16)
     {
         ulong address = Reserve(what, (ulong)contents.Length, alignment);

@@ -30,7 +30,9 @@ public sealed record BootSource : IDisposable
 {
     public required BootFile Kernel { get; init; }
 
-    /// <summary>Linux: one initial RAM disk. PVH and Multiboot: modules in order, of which a Linux kernel takes the first as its initrd.</summary>
+    /// <summary>
+    /// Linux: one initial RAM disk. PVH and Multiboot: modules in order, of which a Linux kernel takes the first as its initrd.
+    /// </summary>
     public IReadOnlyList<BootModule> Modules { get; init; } = [];
 
     /// <summary>Encoded as UTF-8; without NUL.</summary>
@@ -51,7 +53,9 @@ public sealed record BootSource : IDisposable
     }
 }
 
-/// <summary>A 32 bits per pixel framebuffer (blue in the lowest byte, then green, red, unused) that the guest may draw on from the start.</summary>
+/// <summary>
+/// A 32 bits per pixel framebuffer (blue in the lowest byte, then green, red, unused) that the guest may draw on from the start.
+/// </summary>
 /// <param name="Stride">Bytes from one line to the next.</param>
 public sealed record LinearFramebuffer(GuestPhysicalAddress Base, int Width, int Height, int Stride);
 

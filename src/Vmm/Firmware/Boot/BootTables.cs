@@ -35,7 +35,9 @@ internal static class BootTables
         return new GuestPhysicalAddress(memory.Place("the boot GDT", table));
     }
 
-    /// <summary>Writes tables that map the first 4 GiB to themselves with 2 MiB pages (SDM Vol. 3A §4.5): pages that every processor has.</summary>
+    /// <summary>
+    /// Writes tables that map the first 4 GiB to themselves with 2 MiB pages (SDM Vol. 3A §4.5): pages that every processor has.
+    /// </summary>
     /// <returns>The value for CR3.</returns>
     public static GuestPhysicalAddress PlaceIdentityMap(BootMemory memory)
     {
@@ -60,7 +62,8 @@ internal static class BootTables
     {
         Selector = CodeSelector,
         Limit = uint.MaxValue,
-        Attributes = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Code | SegmentAttributes.WritableOrReadable
+        Attributes = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Code
+            | SegmentAttributes.WritableOrReadable
             | SegmentAttributes.Accessed | SegmentAttributes.Granularity4K
             | (longMode ? SegmentAttributes.Long : SegmentAttributes.Default32),
     };

@@ -86,10 +86,12 @@ internal sealed class ElfImage
             ulong at = tableOffset + ((ulong)i * entrySize);
             segments[i] = is64Bit
                 ? new Segment(
-                    file.UInt32(at, "p_type"), file.UInt64(at + 8, "p_offset"), file.UInt64(at + 16, "p_vaddr"), file.UInt64(at + 24, "p_paddr"),
+                    file.UInt32(at, "p_type"), file.UInt64(at + 8, "p_offset"), file.UInt64(at + 16, "p_vaddr"),
+                    file.UInt64(at + 24, "p_paddr"),
                     file.UInt64(at + 32, "p_filesz"), file.UInt64(at + 40, "p_memsz"), file.UInt64(at + 48, "p_align"))
                 : new Segment(
-                    file.UInt32(at, "p_type"), file.UInt32(at + 4, "p_offset"), file.UInt32(at + 8, "p_vaddr"), file.UInt32(at + 12, "p_paddr"),
+                    file.UInt32(at, "p_type"), file.UInt32(at + 4, "p_offset"), file.UInt32(at + 8, "p_vaddr"),
+                    file.UInt32(at + 12, "p_paddr"),
                     file.UInt32(at + 16, "p_filesz"), file.UInt32(at + 20, "p_memsz"), file.UInt32(at + 28, "p_align"));
         }
 
@@ -124,7 +126,9 @@ internal sealed class ElfImage
         return end > 0 ? (start, end) : throw _file.Fault("has no ELF segment to load");
     }
 
-    /// <summary>The entry point as a physical address, when <see cref="Entry"/> is given in the virtual addresses of a loaded segment.</summary>
+    /// <summary>
+    /// The entry point as a physical address, when <see cref="Entry"/> is given in the virtual addresses of a loaded segment.
+    /// </summary>
     public ulong PhysicalEntry
     {
         get

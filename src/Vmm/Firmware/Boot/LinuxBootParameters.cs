@@ -101,8 +101,8 @@ internal sealed class LinuxBootParameters
     public void SetAcpiRootPointer(ulong address) => WriteUInt64(AcpiRootPointer, address);
 
     /// <summary>
-    /// Describes the framebuffer in screen_info as an EFI one: Linux's efifb and simpledrm take such a framebuffer at any address, without a
-    /// VGA BIOS, and never touch VGA registers.
+    /// Describes the framebuffer in screen_info as an EFI one: Linux's efifb and simpledrm take such a framebuffer at any address, without
+    /// a VGA BIOS, and never touch VGA registers.
     /// </summary>
     public void SetFramebuffer(LinearFramebuffer framebuffer)
     {

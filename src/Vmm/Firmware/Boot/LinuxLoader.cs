@@ -94,7 +94,8 @@ internal static class LinuxLoader
             ? memory.TakeLowest("the kernel", header.InitializationSize, header.Alignment, MemoryMap.ExtendedMemory)
             : null;
         return elsewhere
-            ?? throw file.Fault($"the kernel needs {header.InitializationSize} bytes of RAM at 0x{wanted:x}; RAM ends at {memory.Map.LowRamEnd}");
+            ?? throw file.Fault(
+                $"the kernel needs {header.InitializationSize} bytes of RAM at 0x{wanted:x}; RAM ends at {memory.Map.LowRamEnd}");
     }
 
     private static BootPlan Finish(
@@ -113,7 +114,8 @@ internal static class LinuxLoader
         {
             // As high as allowed: the kernel unpacks itself upwards from its load address.
             ulong address = memory.TakeHighest("the initrd", initrd.Length, PageSize, placement.InitrdLimit)
-                ?? throw initrd.Fault($"the initrd has {initrd.Length} bytes; RAM below 0x{placement.InitrdLimit:x} has no room for it beside the kernel");
+                ?? throw initrd.Fault(
+                    $"the initrd has {initrd.Length} bytes; RAM below 0x{placement.InitrdLimit:x} has no room for it beside the kernel");
             memory.Write(address, initrd.Data.Span);
             parameters.SetInitrd(address, initrd.Length);
         }

@@ -53,8 +53,8 @@ internal sealed record LinuxSetupHeader
         file.Has(0x1fe, 8) && file.UInt16(0x1fe, "boot flag") == BootFlag && file.UInt32(0x202, "header magic") == Magic;
 
     /// <summary>
-    /// Loaders' own programs that borrow the header so that loaders of Linux start them: without an address for the 32-bit entry (iPXE), or by name
-    /// where they leave it at Linux's default (MEMDISK).
+    /// Loaders' own programs that borrow the header so that loaders of Linux start them: without an address for the 32-bit entry (iPXE), or
+    /// by name where they leave it at Linux's default (MEMDISK).
     /// </summary>
     private static bool NeedsBios(BootFile file)
     {
@@ -66,7 +66,8 @@ internal sealed record LinuxSetupHeader
         // kernel_version counts from 0x200, and 0 stands for none.
         ulong version = file.UInt16(0x20e, "kernel_version");
         ReadOnlySpan<byte> name = "MEMDISK"u8;
-        return version != 0 && file.Has(version + 0x200, (ulong)name.Length) && file.Slice(version + 0x200, (ulong)name.Length, "kernel_version").SequenceEqual(name);
+        return version != 0 && file.Has(version + 0x200, (ulong)name.Length)
+            && file.Slice(version + 0x200, (ulong)name.Length, "kernel_version").SequenceEqual(name);
     }
 
     public static LinuxSetupHeader Read(BootFile file)
@@ -83,10 +84,12 @@ internal sealed record LinuxSetupHeader
         }
 
         ulong headerEnd = 0x202UL + file.Byte(0x201, "header length");
-        ulong needed = version switch { >= 0x20c => 0x268, >= 0x20a => 0x264, >= 0x206 => 0x23c, >= 0x205 => 0x238, >= 0x203 => 0x230, _ => 0x22c };
+        ulong needed = version switch { >= 0x20c =>
+            0x268, >= 0x20a => 0x264, >= 0x206 => 0x23c, >= 0x205 => 0x238, >= 0x203 => 0x230, _ => 0x22c };
         if (headerEnd < needed)
         {
-            throw file.Fault($"the setup header ends at 0x{headerEnd:x}; protocol {version >> 8}.{version & 0xff:d2} needs it up to 0x{needed:x}");
+            throw file.Fault(
+                $"the setup header ends at 0x{headerEnd:x}; protocol {version >> 8}.{version & 0xff:d2} needs it up to 0x{needed:x}");
         }
 
         file.Slice(Start, headerEnd - Start, "setup header");
@@ -97,7 +100,9 @@ internal sealed record LinuxSetupHeader
 
         if (NeedsBios(file))
         {
-            throw file.Fault("has the form of a Linux kernel, but starts in real mode and calls a BIOS (as iPXE and MEMDISK do); direct boot, which enters kernels behind that, has none");
+            throw file.Fault(
+                "has the form of a Linux kernel, but starts in real mode and calls a BIOS (as iPXE and MEMDISK do); direct boot, which "
+                + "enters kernels behind that, has none");
         }
 
         byte sectors = file.Byte(Start, "setup_sects");

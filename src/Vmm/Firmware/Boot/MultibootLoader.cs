@@ -71,7 +71,8 @@ internal static class MultibootLoader
         uint entry = file.UInt32(header.Offset + 28, "entry_addr");
         if (loadAddress > headerAddress || headerAddress - loadAddress > header.Offset)
         {
-            throw file.Fault($"load_addr 0x{loadAddress:x} and header_addr 0x{headerAddress:x} do not fit a header at 0x{header.Offset:x} of the file");
+            throw file.Fault(
+                $"load_addr 0x{loadAddress:x} and header_addr 0x{headerAddress:x} do not fit a header at 0x{header.Offset:x} of the file");
         }
 
         ulong offset = header.Offset - (headerAddress - loadAddress);
@@ -107,7 +108,8 @@ internal static class MultibootLoader
         Write(4, (uint)(MemoryMap.ExtendedBiosData >> 10));
         ulong upper = memory.Map.LowRamEnd.Value is var lowRamEnd and > MemoryMap.ExtendedMemory ? lowRamEnd - MemoryMap.ExtendedMemory : 0;
         Write(8, (uint)(upper >> 10));
-        Write(16, (uint)memory.Place("the command line", LinuxBootParameters.EncodeCommandLine(file, commandLine, PvhLoader.CommandLineMax)));
+        Write(16, (uint)memory.Place(
+            "the command line", LinuxBootParameters.EncodeCommandLine(file, commandLine, PvhLoader.CommandLineMax)));
         if (source.Modules.Count > 0)
         {
             flags |= HasModules;

@@ -44,7 +44,8 @@ internal static class PvhLoader
         BinaryPrimitives.WriteUInt32LittleEndian(info.AsSpan(12), (uint)source.Modules.Count);
         BinaryPrimitives.WriteUInt64LittleEndian(info.AsSpan(16), PlaceModules(source, memory));
         BinaryPrimitives.WriteUInt64LittleEndian(
-            info.AsSpan(24), memory.Place("the command line", LinuxBootParameters.EncodeCommandLine(file, source.CommandLine, CommandLineMax)));
+            info.AsSpan(
+                24), memory.Place("the command line", LinuxBootParameters.EncodeCommandLine(file, source.CommandLine, CommandLineMax)));
         BinaryPrimitives.WriteUInt64LittleEndian(info.AsSpan(32), surroundings.AcpiRootPointer?.Value ?? 0);
         BinaryPrimitives.WriteUInt64LittleEndian(info.AsSpan(40), PlaceMap(memory));
         BinaryPrimitives.WriteUInt32LittleEndian(info.AsSpan(48), (uint)memory.Map.Entries.Count);

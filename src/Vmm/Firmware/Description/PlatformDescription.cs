@@ -84,7 +84,8 @@ public sealed record PlatformDescription
         Require(Identity.IsValid, $"the identity has a string that is not printable ASCII of at most {PlatformIdentity.MaximumLength} characters");
         if (Distances is { } rows)
         {
-            Require(rows.Count == NodeCount && rows.All(row => row.Count == NodeCount), "the distances are not one row per node with one value per node");
+            Require(rows.Count == NodeCount
+                && rows.All(row => row.Count == NodeCount), "the distances are not one row per node with one value per node");
             for (int node = 0; node < NodeCount; node++)
             {
                 Require(rows[node][node] == LocalDistance, $"the distance of node {node} from itself is not {LocalDistance}");

@@ -118,7 +118,8 @@ public static class SmbiosTables
         const byte centralProcessor = 3;
         const byte populatedAndEnabled = 0x41;
         const byte useSecondField = 0xff;
-        foreach (var (index, socket) in platform.Cpus.Where(cpu => cpu.Enabled).GroupBy(cpu => cpu.Node).OrderBy(group => group.Key).Index())
+        foreach (var (index, socket) in platform.Cpus.Where(cpu => cpu.Enabled).GroupBy(cpu => cpu.Node).OrderBy(group => group.Key)
+            .Index())
         {
             int cores = socket.Count();
             byte count = cores < useSecondField ? (byte)cores : useSecondField;

@@ -27,7 +27,9 @@ internal sealed class NativeFieldAttribute(string name) : Attribute
     public string Name { get; } = name;
 }
 
-/// <summary>Every constant of the class is the C constant of the same name in <paramref name="headers"/>; checked by the ABI test.</summary>
+/// <summary>
+/// Every constant of the class is the C constant of the same name in <paramref name="headers"/>; checked by the ABI test.
+/// </summary>
 [AttributeUsage(AttributeTargets.Class)]
 internal sealed class NativeConstantsAttribute(params string[] headers) : Attribute
 {

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace WebVm.Vmm.Host.Native;
 
 /// <summary>
-/// clone(2), mount(2), capset(2), prctl(2), wait4(2), signal(2): making a process, and what walls are made of. Filters are built of these constants,
-/// and they are used between clone and exec, so they are C#'s own and not calls of a package.
+/// clone(2), mount(2), capset(2), prctl(2), wait4(2), signal(2): making a process, and what walls are made of. Filters are built of these
+/// constants, and they are used between clone and exec, so they are C#'s own and not calls of a package.
 /// </summary>
 [NativeConstants("sched.h", "sys/mount.h", "sys/prctl.h", "signal.h", "linux/capability.h", "fcntl.h", "sys/resource.h")]
 internal static unsafe partial class ProcessCalls

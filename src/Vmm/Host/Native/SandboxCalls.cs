@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>Arguments of seccomp(2), userfaultfd(2) and landlock_create_ruleset(2) by which they are asked whether they are there.</summary>
+/// <summary>
+/// Arguments of seccomp(2), userfaultfd(2) and landlock_create_ruleset(2) by which they are asked whether they are there.
+/// </summary>
 [NativeConstants("linux/seccomp.h", "linux/userfaultfd.h", "linux/landlock.h")]
 internal static class SandboxCalls
 {

@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Host.Native;
 
-/// <summary>Numbers of the system calls that filters name, and that are made where glibc has no function, or none that may be called (syscall(2)).</summary>
+/// <summary>
+/// Numbers of the system calls that filters name, and that are made where glibc has no function, or none that may be called (syscall(2)).
+/// </summary>
 [NativeConstants("sys/syscall.h")]
 internal static class SystemCall
 {

@@ -28,7 +28,10 @@ internal static class EngineSelection
         try
         {
             return kvm
-                ? new KvmEngine(memory, bus, timers.Clock, AsksForNothing(spec, known) || KvmOffer.ForGuests is not { } offer ? null : Decide(offer, spec, known))
+                ? new KvmEngine(
+                    memory, bus, timers.Clock, AsksForNothing(spec, known) || KvmOffer.ForGuests is not { } offer
+                        ? null
+                        : Decide(offer, spec, known))
                 : new SoftEngine(memory, bus, timers, Decide(SoftOffer.ForGuests, spec, known));
         }
         catch (Exception failure) when (failure is LinuxException or IOException)
@@ -41,7 +44,10 @@ internal static class EngineSelection
         }
     }
 
-    /// <summary>What this host's engine lacks of the processor that a saved guest knows; null for nothing, and where it shows only when the engine is made.</summary>
+    /// <summary>
+    /// What this host's engine lacks of the processor that a saved guest knows; null for nothing, and where it shows only when the engine
+    /// is made.
+    /// </summary>
     public static string? Lack(MachineSpec spec, CpuDescription? known)
     {
         try
@@ -57,7 +63,8 @@ internal static class EngineSelection
     }
 
     private static bool TakesKvm(MachineSpec spec, CpuDescription? known) =>
-        spec.Engine == EngineChoice.Kvm || (spec.Engine == EngineChoice.Auto && KvmCan(spec, known) && HostProbe.ChooseEngine().Engine == "kvm");
+        spec.Engine == EngineChoice.Kvm
+            || (spec.Engine == EngineChoice.Auto && KvmCan(spec, known) && HostProbe.ChooseEngine().Engine == "kvm");
 
     private static bool AsksForNothing(MachineSpec spec, CpuDescription? known) => known is null && spec.Cpu.IsDefault;
 

@@ -141,11 +141,14 @@ public static class MachineAssembly
 
     /// <summary>The display as a kernel may draw on it from the start; null where there is none, or it is off.</summary>
     private static LinearFramebuffer? ScreenOf(DeviceTree devices) =>
-        devices.All<IDisplay>().FirstOrDefault() is { FramebufferAddress: { } address, Mode: { } mode } ? new LinearFramebuffer(address, mode.Width, mode.Height, mode.Stride) : null;
+        devices.All<IDisplay>().FirstOrDefault() is { FramebufferAddress: { } address, Mode: { } mode }
+            ? new LinearFramebuffer(address, mode.Width, mode.Height, mode.Stride)
+            : null;
 
     private static IAddressMap? MapOf(DeviceTree devices) => devices.All<IAddressMap>().FirstOrDefault();
 
-    private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices) => Describe(spec, devices, MapOf(devices)?.Map ?? PlatformMap.Direct);
+    private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices) =>
+        Describe(spec, devices, MapOf(devices)?.Map ?? PlatformMap.Direct);
 
     private static PlatformDescription Describe(MachineSpec spec, DeviceTree devices, PlatformMap map) => new()
     {

@@ -102,7 +102,8 @@ public sealed class SerialConsole : ISerialBackend
         }
     }
 
-    private long Room() => Volatile.Read(ref _reader) is >= 0 and var reader ? Math.Max(0, SerialLog.Capacity - (Log.End - reader)) : long.MaxValue;
+    private long Room() =>
+        Volatile.Read(ref _reader) is >= 0 and var reader ? Math.Max(0, SerialLog.Capacity - (Log.End - reader)) : long.MaxValue;
 
     private bool Deliver()
     {

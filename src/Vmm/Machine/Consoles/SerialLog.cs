@@ -58,7 +58,9 @@ public sealed class SerialLog
         }
     }
 
-    /// <summary>Waits until there is something at <paramref name="offset"/>, or <paramref name="ended"/> says so; <see cref="Wake"/> makes it look.</summary>
+    /// <summary>
+    /// Waits until there is something at <paramref name="offset"/>, or <paramref name="ended"/> says so; <see cref="Wake"/> makes it look.
+    /// </summary>
     public void Wait(long offset, Func<bool> ended)
     {
         lock (_gate)

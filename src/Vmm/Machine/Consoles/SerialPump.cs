@@ -1,6 +1,8 @@
 namespace WebVm.Vmm.Machine.Consoles;
 
-/// <summary>Copies a serial port's output to a stream on the host. The guest waits rather than that output is lost, until the stream fails.</summary>
+/// <summary>
+/// Copies a serial port's output to a stream on the host. The guest waits rather than that output is lost, until the stream fails.
+/// </summary>
 public sealed class SerialPump : IDisposable
 {
     private static readonly TimeSpan s_drainLimit = TimeSpan.FromSeconds(2);

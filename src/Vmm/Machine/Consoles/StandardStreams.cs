@@ -3,7 +3,9 @@ using WebVm.Vmm.Host;
 
 namespace WebVm.Vmm.Machine.Consoles;
 
-/// <summary>A serial port on the process's standard input and output. A terminal is in raw mode meanwhile, and put back whatever happens.</summary>
+/// <summary>
+/// A serial port on the process's standard input and output. A terminal is in raw mode meanwhile, and put back whatever happens.
+/// </summary>
 public sealed class StandardStreams : IDisposable
 {
     private readonly SerialConsole _console;
@@ -79,7 +81,10 @@ public sealed class StandardStreams : IDisposable
         }
     }
 
-    /// <summary>Standard input as it is: Console's own stream edits lines of a terminal, and echoes them, until Enter is pressed. Null when there is none.</summary>
+    /// <summary>
+    /// Standard input as it is: Console's own stream edits lines of a terminal, and echoes them, until Enter is pressed. Null when there is
+    /// none.
+    /// </summary>
     private static FileStream? TryOpenInput()
     {
         try

@@ -12,6 +12,8 @@ public sealed record EnlightenmentStatus(string Name, string Description, bool O
             enlightenment.Name,
             enlightenment.Description,
             enlightenment.IsOffered(features),
-            enlightenment.IsTaken is { } taken ? [.. Enumerable.Range(0, states.Count).Where(index => taken(in states[index]->Msr))] : null)),
+            enlightenment.IsTaken is { } taken
+                ? [.. Enumerable.Range(0, states.Count).Where(index => taken(in states[index]->Msr))]
+                : null)),
     ];
 }

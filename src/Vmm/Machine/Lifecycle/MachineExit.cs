@@ -42,7 +42,10 @@ public sealed record MachineExit(ExitKind Kind, int Code, string Message)
 
     public static MachineExit Stopped { get; } = new(ExitKind.Stopped, 0, "stopped");
 
-    /// <summary>A signal to the process asked for the end: a host that shuts down, most of all. It has a code of its own, as the guest did not power off.</summary>
+    /// <summary>
+    /// A signal to the process asked for the end: a host that shuts down, most of all. It has a code of its own, as the guest did not power
+    /// off.
+    /// </summary>
     /// <param name="signal">signal(7); the code is 128 and its number, as a shell tells it.</param>
     public static MachineExit Signalled(int signal) => new(ExitKind.Stopped, 128 + signal, $"stopped by signal {signal}");
 

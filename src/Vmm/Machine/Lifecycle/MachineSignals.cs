@@ -3,7 +3,10 @@ using WebVm.Vmm.Devices.Framework;
 
 namespace WebVm.Vmm.Machine.Lifecycle;
 
-/// <summary>Hands what the guest asks of its machine to the machine's thread. Made before the devices, which hold it, and the machine, which hears it.</summary>
+/// <summary>
+/// Hands what the guest asks of its machine to the machine's thread. Made before the devices, which hold it, and the machine, which hears
+/// it.
+/// </summary>
 internal sealed class MachineSignals : IMachineSignals
 {
     private volatile VirtualMachine? _machine;

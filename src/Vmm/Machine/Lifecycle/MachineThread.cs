@@ -3,12 +3,12 @@ using WebVm.Vmm.Devices.Framework;
 namespace WebVm.Vmm.Machine.Lifecycle;
 
 /// <summary>
-/// The thread on which everything happens that concerns a machine as a whole. Transitions run one after the other, first come, first served; while one
-/// waits, what is short goes on: questions, events, what devices note. Nothing of it runs on a vCPU's thread.
+/// The thread on which everything happens that concerns a machine as a whole. Transitions run one after the other, first come, first
+/// served; while one waits, what is short goes on: questions, events, what devices note. Nothing of it runs on a vCPU's thread.
 /// </summary>
 /// <remarks>
-/// What a transition awaits comes back to this thread, and does not come back once the thread has ended. The last transition of a machine does not queue: it
-/// cancels what the active one waits for and is next.
+/// What a transition awaits comes back to this thread, and does not come back once the thread has ended. The last transition of a machine
+/// does not queue: it cancels what the active one waits for and is next.
 /// </remarks>
 internal sealed class MachineThread : IDeviceThread, IDisposable
 {
@@ -269,7 +269,8 @@ internal sealed class MachineThread : IDeviceThread, IDisposable
     {
         public override void Post(SendOrPostCallback d, object? state) => thread.Resume(d, state);
 
-        public override void Send(SendOrPostCallback d, object? state) => throw new NotSupportedException("Nobody waits for the machine's thread.");
+        public override void Send(SendOrPostCallback d, object? state) =>
+            throw new NotSupportedException("Nobody waits for the machine's thread.");
 
         public override SynchronizationContext CreateCopy() => this;
     }

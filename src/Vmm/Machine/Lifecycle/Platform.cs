@@ -53,7 +53,9 @@ internal sealed class Platform : IDisposable
 
     public DisplayPublisher? DisplayPublisher { get; init; }
 
-    /// <summary>What firmware does at power-on and reset: sets up interrupt controllers, fills (zeroed) guest memory and the vCPUs' states.</summary>
+    /// <summary>
+    /// What firmware does at power-on and reset: sets up interrupt controllers, fills (zeroed) guest memory and the vCPUs' states.
+    /// </summary>
     public required Action<CpuStateBuffer> PowerOn { get; init; }
 
     /// <summary>Presses the power button.</summary>

@@ -61,7 +61,9 @@ internal sealed class VcpuGroup : IDisposable
         }
     }
 
-    /// <summary>Calls <paramref name="visit"/> for each vCPU in turn on its own thread, running or not; the others run on meanwhile.</summary>
+    /// <summary>
+    /// Calls <paramref name="visit"/> for each vCPU in turn on its own thread, running or not; the others run on meanwhile.
+    /// </summary>
     public void Visit(Action<IVirtualCpu> visit)
     {
         foreach (var thread in _threads)

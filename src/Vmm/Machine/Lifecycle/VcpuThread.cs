@@ -32,7 +32,8 @@ internal sealed class VcpuThread : IDisposable
     private Action<IVirtualCpu>? _call;
     private Exception? _callFailure;
 
-    /// <param name="ended">Called on the vCPU's thread when it cannot go on by itself, with a reason if there is one; the thread parks after that.</param>
+    /// <param name="ended">Called on the vCPU's thread when it cannot go on by itself, with a reason if there is one; the thread parks
+    /// after that.</param>
     public VcpuThread(IVirtualCpu cpu, Action<IVirtualCpu, VcpuExit, string?> ended)
     {
         _cpu = cpu;
@@ -84,7 +85,8 @@ internal sealed class VcpuThread : IDisposable
                     return false;
                 }
 
-                // A kick that came just before Run started is kept by the vCPU; kicking again costs nothing and forgives an engine that lost one.
+                // A kick that came just before Run started is kept by the vCPU; kicking again costs nothing and forgives an engine that
+                // lost one.
                 if (!Monitor.Wait(_gate, Math.Min(left, 100)))
                 {
                     _cpu.Kick();
@@ -120,7 +122,9 @@ internal sealed class VcpuThread : IDisposable
         }
     }
 
-    /// <summary>Makes a call like <see cref="Invoke"/> between two stretches of guest code, if the vCPU runs; what else moves goes on meanwhile.</summary>
+    /// <summary>
+    /// Makes a call like <see cref="Invoke"/> between two stretches of guest code, if the vCPU runs; what else moves goes on meanwhile.
+    /// </summary>
     /// <returns>False if the guest's code was not left within <paramref name="limit"/>.</returns>
     public bool TryVisit(Action<IVirtualCpu> call, TimeSpan limit)
     {

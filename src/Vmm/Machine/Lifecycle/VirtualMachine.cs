@@ -31,7 +31,9 @@ public sealed partial class VirtualMachine : IDisposable
     /// <summary>Advanced by every reset: a request that the guest made before one does not count after it.</summary>
     private int _era;
 
-    /// <summary>The era in which the guest last asked for an end or a reset, or told of a panic, by kind: once is enough, however often it does.</summary>
+    /// <summary>
+    /// The era in which the guest last asked for an end or a reset, or told of a panic, by kind: once is enough, however often it does.
+    /// </summary>
     private int _askedIn = -1;
     private readonly int[] _panickedIn = [-1, -1];
     private long _guestResetAt = -ShortestResetInterval;
@@ -86,8 +88,8 @@ public sealed partial class VirtualMachine : IDisposable
     public DisplayPublisher? DisplayPublisher => _platform.DisplayPublisher;
 
     /// <summary>
-    /// What devices get to come to rest when the machine goes on afterwards: half of the 20 s that its vCPUs may stand still, with its clock running, before Linux
-    /// calls one locked up.
+    /// What devices get to come to rest when the machine goes on afterwards: half of the 20 s that its vCPUs may stand still, with its
+    /// clock running, before Linux calls one locked up.
     /// </summary>
     internal TimeSpan PauseDeadline { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -148,7 +150,9 @@ public sealed partial class VirtualMachine : IDisposable
     /// <param name="exit">Who asked for it, and the code that the process ends with.</param>
     internal Task Stop(MachineExit exit) => RunLast(() => End(exit));
 
-    /// <summary>Which of the paravirtual interfaces the guest is offered, and which vCPUs' guests took them. The machine runs on meanwhile.</summary>
+    /// <summary>
+    /// Which of the paravirtual interfaces the guest is offered, and which vCPUs' guests took them. The machine runs on meanwhile.
+    /// </summary>
     public unsafe Task<IReadOnlyList<EnlightenmentStatus>> Enlightenments() => _thread.Run(() =>
     {
         Demand(MachineState.Running, MachineState.Paused);
@@ -157,7 +161,10 @@ public sealed partial class VirtualMachine : IDisposable
         return EnlightenmentStatus.Of(_platform.Engine.ParavirtualFeatures, states);
     });
 
-    /// <summary>Runs <paramref name="work"/>, begun on the machine's thread, while nothing of the machine moves; a running machine goes on afterwards.</summary>
+    /// <summary>
+    /// Runs <paramref name="work"/>, begun on the machine's thread, while nothing of the machine moves; a running machine goes on
+    /// afterwards.
+    /// </summary>
     /// <param name="work">Is handed a token that is cancelled when the machine is to end.</param>
     /// <exception cref="DevicesBusyException">A device did not come to rest; the machine runs on.</exception>
     internal Task<T> WhileStill<T>(Func<VcpuGroup, CancellationToken, Task<T>> work) => Run(async ending =>
@@ -202,7 +209,8 @@ public sealed partial class VirtualMachine : IDisposable
         _disposed = true;
         _ = Stop();
         _thread.Dispose();
-        // A thread that is still inside the guest, or a save inside the host, uses all of it: better to leave that to the end of the process than to pull it away.
+        // A thread that is still inside the guest, or a save inside the host, uses all of it: better to leave that to the end of the
+        // process than to pull it away.
         if (_vcpus.HasEnded && !_thread.HasLeftSomething)
         {
             _platform.Dispose();
@@ -374,7 +382,9 @@ public sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    /// <summary>A guest that has reset itself does not go on: a device that does not come to rest is lost, until the reset powers it up anew.</summary>
+    /// <summary>
+    /// A guest that has reset itself does not go on: a device that does not come to rest is lost, until the reset powers it up anew.
+    /// </summary>
     private async Task HaltForReset(bool wasRunning, CancellationToken ending)
     {
         if (wasRunning)
@@ -428,7 +438,8 @@ public sealed partial class VirtualMachine : IDisposable
             return;
         }
 
-        // Each step is taken whatever became of the one before: where a vCPU is stuck, time stands still all the same. How the guest ended stays.
+        // Each step is taken whatever became of the one before: where a vCPU is stuck, time stands still all the same. How the guest ended
+        // stays.
         Take(_vcpus.Dispose);
         await _platform.Devices.StopForGoodAsync(EndDeadline);
         Take(_platform.Clock.Stop);

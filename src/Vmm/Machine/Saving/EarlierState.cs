@@ -6,8 +6,8 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Machine.Saving;
 
 /// <summary>
-/// What machine.json held before there were sections: its schema 1. All that was in it is version 1 of what the sections hold. This does not change any more;
-/// what comes after is upgraded as sections are.
+/// What machine.json held before there were sections: its schema 1. All that was in it is version 1 of what the sections hold. This does
+/// not change any more; what comes after is upgraded as sections are.
 /// </summary>
 internal sealed record EarlierState
 {
@@ -43,20 +43,25 @@ internal sealed record EarlierState
         var controllers = saved.InterruptControllers;
         var machine = new MachineRecord(saved.Engine, saved.SavedAt, saved.Spec);
         var clock = new ClockRecord(saved.Clock, saved.ClockStoppedAt ?? saved.SavedAt);
-        List<StateSection> sections = [First(StateUnits.Machine, SavedRecords.Machine, JsonSerializer.SerializeToElement(machine, json.MachineRecord))];
+        List<StateSection> sections = [First(
+            StateUnits.Machine, SavedRecords.Machine, JsonSerializer.SerializeToElement(machine, json.MachineRecord))];
         if (saved.Cpu is { } cpu)
         {
             sections.Add(First(StateUnits.Cpu, SavedRecords.Cpu, JsonSerializer.SerializeToElement(cpu, json.CpuDescription)));
         }
 
-        sections.Add(First(StateUnits.Memory, SavedRecords.Memory, JsonSerializer.SerializeToElement(new EarlierMemory(saved.Memory), json.EarlierMemory)));
+        sections.Add(
+            First(StateUnits.Memory, SavedRecords.Memory, JsonSerializer.SerializeToElement(
+                new EarlierMemory(saved.Memory), json.EarlierMemory)));
         sections.Add(First(StateUnits.Clock, SavedRecords.Clock, JsonSerializer.SerializeToElement(clock, json.ClockRecord)));
         sections.AddRange(saved.Vcpus.Select((vcpu, index) => First(StateUnits.Vcpu(index), SavedRecords.Vcpu, vcpu)));
         sections.Add(First(StateUnits.Pics, SavedRecords.Pics, Pair(controllers.PrimaryPic, controllers.SecondaryPic)));
         sections.Add(First(StateUnits.IoApic, SavedRecords.IoApic, controllers.IoApic));
         sections.Add(First(StateUnits.Pit, SavedRecords.Pit, controllers.Pit));
         sections.AddRange(controllers.LocalApics.Select((apic, index) => First(StateUnits.LocalApic(index), SavedRecords.LocalApic, apic)));
-        sections.AddRange(saved.Devices.Select(device => new StateSection(StateUnits.Device(device.Device), device.Schema, device.Version, device.State)));
+        sections.AddRange(
+            saved.Devices.Select(
+                device => new StateSection(StateUnits.Device(device.Device), device.Schema, device.Version, device.State)));
         return sections;
     }
 

@@ -11,7 +11,8 @@ internal static class HostNeeds
 {
     /// <param name="spec">Null where it could not be read.</param>
     /// <param name="cpu">The processor that the guest knows.</param>
-    public static void Check(MachineSpec? spec, CpuDescription? cpu, IStateSource source, IReadOnlyList<StateContents> memory, List<string> faults)
+    public static void Check(
+        MachineSpec? spec, CpuDescription? cpu, IStateSource source, IReadOnlyList<StateContents> memory, List<string> faults)
     {
         if (spec is not null && EngineSelection.Lack(spec, cpu) is { } lack)
         {
@@ -28,7 +29,8 @@ internal static class HostNeeds
     }
 
     /// <summary>Memory that is zero is the host's until the guest touches it. The rest must have room at once.</summary>
-    /// <param name="available">As the collector sees it: where a control group sets a limit, it takes three quarters of that for all.</param>
+    /// <param name="available">As the collector sees it: where a control group sets a limit, it takes three quarters of that for
+    /// all.</param>
     internal static void CheckMemory(long data, long available, List<string> faults)
     {
         long most = available / 3 * 4;

@@ -36,7 +36,8 @@ internal sealed class SavedMachine : IDisposable
 
     /// <summary>Reads all sections, and looks what the host lacks. Nothing has been made yet.</summary>
     /// <param name="changed">What becomes of the spec here.</param>
-    /// <exception cref="InvalidDataException">No machine of this build can be put into the state on this host. Every reason is named.</exception>
+    /// <exception cref="InvalidDataException">No machine of this build can be put into the state on this host. Every reason is
+    /// named.</exception>
     public static SavedMachine Read(IStateSource source, Func<MachineSpec, MachineSpec> changed, DeviceCatalogue? catalogue)
     {
         var faults = new List<string>();
@@ -81,7 +82,9 @@ internal sealed class SavedMachine : IDisposable
             }
 
             HostNeeds.Check(spec, cpu, source, memory, faults);
-            return faults.Count > 0 || spec is null || clock is null || controllers is null ? throw Refused(source, faults) : new SavedMachine
+            return faults.Count > 0 || spec is null || clock is null || controllers is null
+                ? throw Refused(source, faults)
+                : new SavedMachine
             {
                 Spec = spec,
                 Cpu = cpu,
@@ -102,14 +105,20 @@ internal sealed class SavedMachine : IDisposable
     /// <summary>What a state is refused with.</summary>
     public static InvalidDataException Refused(IStateSource source, List<string> faults)
     {
-        var told = faults.Distinct().Take(MostFaults).Select(fault => fault.Contains(source.Name, StringComparison.Ordinal) ? fault : $"{source.Name}: {fault}");
+        var told = faults.Distinct().Take(MostFaults)
+            .Select(fault => fault.Contains(source.Name, StringComparison.Ordinal) ? fault : $"{source.Name}: {fault}");
         return new(string.Join(Environment.NewLine, faults.Count > MostFaults ? told.Append($"{source.Name}: there is more.") : told));
     }
 
-    /// <summary>The spec, with the devices that the machine had when it was saved; null where it cannot be read. What else is wrong with it is noted.</summary>
+    /// <summary>
+    /// The spec, with the devices that the machine had when it was saved; null where it cannot be read. What else is wrong with it is
+    /// noted.
+    /// </summary>
     private static MachineSpec? ReadSpec(JsonElement json, SectionReader reader, DeviceCatalogue? catalogue, List<string> faults)
     {
-        var devices = reader.Has(StateUnits.Devices) && reader.TryTake(StateUnits.Devices, SavedRecords.Devices, out var record) ? record.Devices : null;
+        var devices = reader.Has(StateUnits.Devices) && reader.TryTake(StateUnits.Devices, SavedRecords.Devices, out var record)
+            ? record.Devices
+            : null;
         var spec = MachineSpecJson.Read(json, out var found, catalogue);
         if (spec is not null && devices is not null)
         {
@@ -180,7 +189,8 @@ internal sealed class SavedMachine : IDisposable
     }
 
     /// <summary>The guest goes by the ids that it found when it started; here they follow from the spec.</summary>
-    private static unsafe void CheckApicIds(MachineSpec spec, InterruptControllerState controllers, CpuStateBuffer states, List<string> faults)
+    private static unsafe void CheckApicIds(
+        MachineSpec spec, InterruptControllerState controllers, CpuStateBuffer states, List<string> faults)
     {
         var topology = CpuLayout.Of(spec);
         for (int index = 0; index < states.Count; index++)

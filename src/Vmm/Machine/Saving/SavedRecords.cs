@@ -66,7 +66,9 @@ internal static class SavedRecords
         }
     }
 
-    /// <summary>1 to 2: registers that builds had one after the other; a state that lacks one is of a guest that had not touched it.</summary>
+    /// <summary>
+    /// 1 to 2: registers that builds had one after the other; a state that lacks one is of a guest that had not touched it.
+    /// </summary>
     private static void VcpuHasLaterRegisters(JsonObject body)
     {
         foreach (string name in s_sinceVcpu2.Where(name => !body.ContainsKey(name)))

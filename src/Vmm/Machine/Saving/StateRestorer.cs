@@ -6,12 +6,15 @@ using WebVm.Vmm.State;
 
 namespace WebVm.Vmm.Machine.Saving;
 
-/// <summary>Makes a machine of a saved state, on whatever engine. The state is untrusted: what it says is checked before it is done.</summary>
+/// <summary>
+/// Makes a machine of a saved state, on whatever engine. The state is untrusted: what it says is checked before it is done.
+/// </summary>
 public static class StateRestorer
 {
     /// <param name="directory">The state's folder, of this build or any before.</param>
     /// <inheritdoc cref="Restore(IStateSource, EngineChoice?, ClockPolicy?, DeviceCatalogue?)"/>
-    public static Task<VirtualMachine> Restore(string directory, EngineChoice? engine = null, ClockPolicy? clock = null, DeviceCatalogue? catalogue = null) =>
+    public static Task<VirtualMachine> Restore(
+        string directory, EngineChoice? engine = null, ClockPolicy? clock = null, DeviceCatalogue? catalogue = null) =>
         Restore(new FolderSource(directory, EarlierState.ToSections), engine, clock, catalogue);
 
     /// <param name="engine">Engine to go on with; null for what the spec says.</param>
@@ -21,9 +24,11 @@ public static class StateRestorer
     /// <exception cref="InvalidDataException">
     /// There is no state that this build can read, or that can go on here. Every reason that shows is named, before any machine is made.
     /// </exception>
-    public static async Task<VirtualMachine> Restore(IStateSource source, EngineChoice? engine = null, ClockPolicy? clock = null, DeviceCatalogue? catalogue = null)
+    public static async Task<VirtualMachine> Restore(
+        IStateSource source, EngineChoice? engine = null, ClockPolicy? clock = null, DeviceCatalogue? catalogue = null)
     {
-        using var saved = SavedMachine.Read(source, spec => spec with { Engine = engine ?? spec.Engine, Clock = clock ?? spec.Clock }, catalogue);
+        using var saved = SavedMachine.Read(
+            source, spec => spec with { Engine = engine ?? spec.Engine, Clock = clock ?? spec.Clock }, catalogue);
         var machine = MachineAssembly.Assemble(saved.Spec, saved.Cpu, catalogue);
         try
         {

@@ -10,7 +10,9 @@ namespace WebVm.Vmm.Machine.Saving;
 /// <summary>Writes a machine's complete state to where it is told; the machine goes on afterwards either way.</summary>
 public static class StateSaver
 {
-    /// <summary>The files that a state of this machine consists of, with their lengths in bytes; null for one that is known only when it is written.</summary>
+    /// <summary>
+    /// The files that a state of this machine consists of, with their lengths in bytes; null for one that is known only when it is written.
+    /// </summary>
     public static IReadOnlyDictionary<string, long?> FilesOf(VirtualMachine machine)
     {
         Dictionary<string, long?> files = new(StringComparer.Ordinal) { [SavedStateFolder.FileName] = null };
@@ -24,26 +26,35 @@ public static class StateSaver
 
     /// <summary>Saves. Making the files, making them durable and giving them their place is <see cref="SavedStateFolder"/>'s.</summary>
     /// <param name="files">Empty files, by the names that <see cref="FilesOf"/> gives; still the caller's.</param>
-    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on a thread of the save's own.</param>
+    /// <param name="progress">Told how much of guest memory is done, in percent, each time that grows; on a thread of the save's
+    /// own.</param>
     /// <param name="cancellation">Gives up; what the files hold is no state then.</param>
     /// <returns>Bytes of memory written; pages of zeros are not.</returns>
     /// <exception cref="IOException">A file is missing, the host could not write, or a device could not save its state.</exception>
     /// <exception cref="DevicesBusyException">A device did not come to rest.</exception>
-    public static Task<long> Save(VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int>? progress = null, CancellationToken cancellation = default) =>
+    public static Task<long> Save(
+        VirtualMachine machine, IReadOnlyDictionary<string, FileDescriptor> files, Action<int>? progress = null,
+        CancellationToken cancellation = default) =>
         Save(machine, new FolderSink(files), progress, cancellation);
 
     /// <summary>Saves to a folder's files, to a stream or to whatever else there is.</summary>
     /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
-    public static Task<long> Save(VirtualMachine machine, IStateSink sink, Action<int>? progress = null, CancellationToken cancellation = default) =>
+    public static Task<long> Save(
+        VirtualMachine machine, IStateSink sink, Action<int>? progress = null, CancellationToken cancellation = default) =>
         machine.WhileStill((vcpus, ending) => Save(machine, vcpus, sink, progress ?? (_ => { }), ending, cancellation));
 
-    /// <summary>Saves to a directory, at once or not at all, from the machine's own process. A state that the directory holds already is replaced in one step.</summary>
+    /// <summary>
+    /// Saves to a directory, at once or not at all, from the machine's own process. A state that the directory holds already is replaced in
+    /// one step.
+    /// </summary>
     /// <inheritdoc cref="Save(VirtualMachine, IReadOnlyDictionary{string, FileDescriptor}, Action{int}?, CancellationToken)"/>
-    public static Task<long> Save(VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default) =>
+    public static Task<long> Save(
+        VirtualMachine machine, string directory, Action<int>? progress = null, CancellationToken cancellation = default) =>
         SavedStateFolder.WriteAsync(directory, FilesOf(machine), files => Save(machine, files, progress, cancellation));
 
     private static async Task<long> Save(
-        VirtualMachine machine, VcpuGroup vcpus, IStateSink sink, Action<int> progress, CancellationToken ending, CancellationToken cancellation)
+        VirtualMachine machine, VcpuGroup vcpus, IStateSink sink, Action<int> progress, CancellationToken ending,
+        CancellationToken cancellation)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(ending, cancellation);
         try
@@ -51,7 +62,8 @@ public static class StateSaver
             var sections = Describe(machine, vcpus);
             // What takes long does not keep the machine's thread from hearing that the machine is to end.
             return await Task.Factory.StartNew(
-                () => Write(machine, sink, sections, progress, either.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                () => Write(machine, sink, sections, progress, either.Token), CancellationToken.None, TaskCreationOptions.LongRunning,
+                TaskScheduler.Default);
         }
         catch (Exception failure) when (failure is LinuxException or InvalidOperationException)
         {
@@ -59,7 +71,8 @@ public static class StateSaver
         }
     }
 
-    private static long Write(VirtualMachine machine, IStateSink sink, List<StateSection> sections, Action<int> progress, CancellationToken cancellation)
+    private static long Write(
+        VirtualMachine machine, IStateSink sink, List<StateSection> sections, Action<int> progress, CancellationToken cancellation)
     {
         sink.WriteSections(sections);
         long written = WriteMemory(machine, sink, progress, cancellation);
@@ -94,7 +107,9 @@ public static class StateSaver
     }
 
     internal static IEnumerable<GuestMemoryRegion> RegionsOf(VirtualMachine machine) =>
-        machine.Platform.Memory.AllRegions.Where(region => region.Kind == GuestMemoryKind.Ram).Concat(machine.Platform.Devices.MemoryRegions).Distinct();
+        machine.Platform.Memory.AllRegions.Where(region => region.Kind == GuestMemoryKind.Ram)
+            .Concat(machine.Platform.Devices.MemoryRegions)
+            .Distinct();
 
     private static StateContents ContentsOf(GuestMemoryRegion region) => new(region.Name, region.Size);
 
@@ -104,7 +119,8 @@ public static class StateSaver
         var platform = machine.Platform;
         var now = DateTimeOffset.UtcNow;
         var controllers = platform.Engine.SaveInterruptControllers();
-        var spec = JsonSerializer.SerializeToElement(MachineSpecJson.Write(machine.Spec with { Devices = null }), SavedRecordsJson.Strict.JsonObject);
+        var spec = JsonSerializer.SerializeToElement(
+            MachineSpecJson.Write(machine.Spec with { Devices = null }), SavedRecordsJson.Strict.JsonObject);
         return
         [
             SavedRecords.Machine.Write(StateUnits.Machine, new MachineRecord(machine.EngineName, now, spec)),

@@ -77,7 +77,9 @@ internal static unsafe class VcpuStateJson
         {
             fixed (ulong* first = &at(state))
             {
-                json.Add(name, new JsonArray([.. new ReadOnlySpan<ulong>(first, count).ToArray().Select(value => JsonValue.Create(Hex(value)))]));
+                json.Add(
+                    name, new JsonArray(
+                        [.. new ReadOnlySpan<ulong>(first, count).ToArray().Select(value => JsonValue.Create(Hex(value)))]));
             }
         }
 
@@ -86,7 +88,8 @@ internal static unsafe class VcpuStateJson
             ref var segment = ref state->Segments[index];
             json[Name(index)] = new JsonObject
             {
-                ["selector"] = Hex(segment.Selector), ["base"] = Hex(segment.Base), ["limit"] = Hex(segment.Limit), ["attributes"] = Hex((ulong)segment.Attributes),
+                ["selector"] = Hex(segment.Selector), ["base"] = Hex(segment.Base), ["limit"] = Hex(segment.Limit),
+                ["attributes"] = Hex((ulong)segment.Attributes),
             };
         }
 
@@ -151,7 +154,8 @@ internal static unsafe class VcpuStateJson
         state->PendingEventType = (byte)Number(json, "pendingEventType", 7);
         state->PendingEventHasErrorCode = (byte)Number(json, "pendingEventHasErrorCode", 1);
         state->PendingEventErrorCode = (uint)Number(json, "pendingEventErrorCode", uint.MaxValue);
-        if (Field(json, "xsave") is not { ValueKind: JsonValueKind.String } extended || !extended.TryGetBytesFromBase64(out byte[]? bytes) || bytes.Length != XsaveLength)
+        if (Field(json, "xsave") is not { ValueKind: JsonValueKind.String } extended || !extended.TryGetBytesFromBase64(out byte[]? bytes)
+            || bytes.Length != XsaveLength)
         {
             throw new InvalidDataException($"'xsave' of a vCPU is not {XsaveLength} bytes in base64.");
         }
@@ -172,15 +176,19 @@ internal static unsafe class VcpuStateJson
         new() { Base = Parse(json, "base"), Limit = (ushort)Parse(json, "limit", ushort.MaxValue) };
 
     private static JsonElement Field(JsonElement json, string name) =>
-        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value) ? value : throw new InvalidDataException($"'{name}' of a vCPU is missing.");
+        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value)
+            ? value
+            : throw new InvalidDataException($"'{name}' of a vCPU is missing.");
 
     private static ulong Parse(JsonElement json, string name, ulong maximum = ulong.MaxValue) =>
         ParseValue(Field(json, name), name, maximum);
 
     private static ulong ParseValue(JsonElement value, string name, ulong maximum)
     {
-        if (value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 2 } text && text.StartsWith("0x", StringComparison.Ordinal)
-            && ulong.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong number) && number <= maximum)
+        if (value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 2 } text
+            && text.StartsWith("0x", StringComparison.Ordinal)
+            && ulong.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong number)
+                && number <= maximum)
         {
             return number;
         }
@@ -189,7 +197,8 @@ internal static unsafe class VcpuStateJson
     }
 
     private static long Number(JsonElement json, string name, long maximum) =>
-        Field(json, name) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt64(out long number) && number >= 0 && number <= maximum
+        Field(json, name) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt64(out long number) && number >= 0
+            && number <= maximum
             ? number
             : throw new InvalidDataException($"'{name}' of a vCPU is not a number from 0 to {maximum}.");
 }

@@ -18,7 +18,9 @@ internal static class DeviceExpansion
 
         if (spec.Display is { } display)
         {
-            entries.Add(new(new DeviceSpec("display", "display.bochs").WithSettings($$"""{"width":{{display.Width}},"height":{{display.Height}}}"""), "/display", IsShort: true));
+            entries.Add(
+                new(new DeviceSpec("display", "display.bochs").WithSettings(
+                    $$"""{"width":{{display.Width}},"height":{{display.Height}}}"""), "/display", IsShort: true));
         }
 
         return entries;

@@ -20,10 +20,14 @@ public enum EngineChoice
 /// <summary>What becomes of the time in which a machine was paused or saved.</summary>
 public enum ClockPolicy
 {
-    /// <summary>The guest's clocks jump ahead when it goes on: its calendar is right, its timers expire, and it is told that it was stopped.</summary>
+    /// <summary>
+    /// The guest's clocks jump ahead when it goes on: its calendar is right, its timers expire, and it is told that it was stopped.
+    /// </summary>
     CatchUp,
 
-    /// <summary>The guest's clocks go on from where they stood; only its real time clock, which it reads at boot, tells the time that was missed.</summary>
+    /// <summary>
+    /// The guest's clocks go on from where they stood; only its real time clock, which it reads at boot, tells the time that was missed.
+    /// </summary>
     Stopped,
 }
 
@@ -70,7 +74,9 @@ public sealed record MachineSpec
     /// <summary>What is started; null only for a machine that is restored.</summary>
     public BootSpec? Boot { get; init; }
 
-    /// <summary>What the machine is made of beside processors and memory; null for the list of the profile pc. Short forms add to it.</summary>
+    /// <summary>
+    /// What the machine is made of beside processors and memory; null for the list of the profile pc. Short forms add to it.
+    /// </summary>
     public IReadOnlyList<DeviceSpec>? Devices { get; init; }
 
     /// <summary>Short form of a display device; null adds none.</summary>
@@ -86,9 +92,12 @@ public sealed record MachineSpec
     public IReadOnlyList<SpecFault> Validate(DeviceCatalogue? catalogue = null) => Check(catalogue, out _);
 
     /// <exception cref="InvalidSpecException">The spec has faults.</exception>
-    public MachineSpec Validated(DeviceCatalogue? catalogue = null) => Check(catalogue, out _) is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
+    public MachineSpec Validated(DeviceCatalogue? catalogue = null) =>
+        Check(catalogue, out _) is { Count: > 0 } faults ? throw new InvalidSpecException(faults) : this;
 
-    /// <summary>The same machine with all its devices in <see cref="Devices"/>, each with its place and all settings, and no short form.</summary>
+    /// <summary>
+    /// The same machine with all its devices in <see cref="Devices"/>, each with its place and all settings, and no short form.
+    /// </summary>
     /// <exception cref="InvalidSpecException">The spec has faults.</exception>
     public MachineSpec Expanded(DeviceCatalogue? catalogue = null) => Expanded(catalogue, out _);
 
@@ -100,7 +109,8 @@ public sealed record MachineSpec
     private List<SpecFault> Check(DeviceCatalogue? catalogue, out DevicePlan plan)
     {
         var faults = new List<SpecFault>();
-        if (Name.Length is 0 or > 64 || Name.Any(character => !char.IsAsciiLetterOrDigit(character) && character is not ('-' or '_' or '.')))
+        if (Name.Length is 0 or > 64
+            || Name.Any(character => !char.IsAsciiLetterOrDigit(character) && character is not ('-' or '_' or '.')))
         {
             faults.Add(new("/name", "a name is 1 to 64 letters, digits, '-', '_' or '.'"));
         }
@@ -112,12 +122,15 @@ public sealed record MachineSpec
 
         if (Cpu.Maximum is { } maximum && (maximum < Cpus || maximum > MaximumCpus))
         {
-            faults.Add(new("/cpu/maximum", $"{maximum} vCPUs at most; the machine starts with {Cpus}, and there may be up to {MaximumCpus}"));
+            faults.Add(
+                new("/cpu/maximum", $"{maximum} vCPUs at most; the machine starts with {Cpus}, and there may be up to {MaximumCpus}"));
         }
 
         if (Memory is < MinimumMemory or > MaximumMemory)
         {
-            faults.Add(new("/memory", $"{ByteSize.Format(Memory)}; there may be {ByteSize.Format(MinimumMemory)} to {ByteSize.Format(MaximumMemory)}"));
+            faults.Add(
+                new("/memory", $"{ByteSize.Format(
+                    Memory)}; there may be {ByteSize.Format(MinimumMemory)} to {ByteSize.Format(MaximumMemory)}"));
         }
         else if (Memory % 4096 != 0)
         {

@@ -125,7 +125,8 @@ public static class MachineSpecJson
 
         if (cpu.Features.Count > 0)
         {
-            result["features"] = new JsonObject(cpu.Features.Select(feature => KeyValuePair.Create(feature.Key, (JsonNode?)JsonValue.Create(feature.Value))));
+            result["features"] = new JsonObject(
+                cpu.Features.Select(feature => KeyValuePair.Create(feature.Key, (JsonNode?)JsonValue.Create(feature.Value))));
         }
 
         if (cpu.Maximum is { } maximum)
@@ -179,7 +180,8 @@ public static class MachineSpecJson
             Engine = root.Choice("engine", EngineChoice.Auto),
             Cpus = root.Integer("cpus", nodes.Count > 0 ? Math.Max(1, nodes.Max(node => node.Cpus.Highest + 1)) : initial.Cpus),
             Cpu = root.Object("cpu") is { } cpu ? ReadCpu(cpu) : initial.Cpu,
-            Memory = root.Size("memory") ?? (nodes.Count > 0 ? nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)) : initial.Memory),
+            Memory = root.Size("memory")
+                ?? (nodes.Count > 0 ? nodes.Aggregate(0UL, (sum, node) => unchecked(sum + node.Memory)) : initial.Memory),
             Numa = nodes,
             Clock = ReadClock(root),
             Hpet = root.Flag("hpet", initial.Hpet),
@@ -281,7 +283,8 @@ public static class MachineSpecJson
             device.Missing(field);
         }
 
-        var result = new DeviceSpec(device.Text("id") ?? "", device.Text("kind") ?? "") { At = device.Text("at"), Settings = device.Element("settings") };
+        var result = new DeviceSpec(
+            device.Text("id") ?? "", device.Text("kind") ?? "") { At = device.Text("at"), Settings = device.Element("settings") };
         device.RefuseOthers();
         return result;
     }

@@ -26,7 +26,9 @@ internal static class NumaValidation
             memory += node.Memory;
             if (node.Memory < MachineSpec.MinimumNodeMemory || node.Memory % 4096 != 0)
             {
-                faults.Add(new($"/numa/{index}/memory", $"{node.Memory} bytes; a node has at least {ByteSize.Format(MachineSpec.MinimumNodeMemory)}, in whole pages of 4096"));
+                faults.Add(
+                    new($"/numa/{index}/memory", $"{node.Memory} bytes; a node has at least {ByteSize.Format(
+                        MachineSpec.MinimumNodeMemory)}, in whole pages of 4096"));
             }
 
             if ((seen & node.Cpus.Mask) is not 0 and var twice)
@@ -72,7 +74,10 @@ internal static class NumaValidation
             // 0 to 9 are reserved.
             if (other == index ? distances[other] != NumaNodeSpec.LocalDistance : distances[other] <= NumaNodeSpec.LocalDistance)
             {
-                faults.Add(new($"/numa/{index}/distances/{other}", other == index ? "the distance of a node to itself is 10" : "the distance to another node is 11 to 255"));
+                faults.Add(
+                    new($"/numa/{index}/distances/{other}", other == index
+                        ? "the distance of a node to itself is 10"
+                        : "the distance to another node is 11 to 255"));
             }
         }
     }

@@ -10,5 +10,6 @@ public enum MeterLevel
 
 public static class MeterLevels
 {
-    public static MeterLevel Of(double share, double much, double tooMuch) => share > tooMuch ? MeterLevel.TooMuch : share > much ? MeterLevel.Much : MeterLevel.Calm;
+    public static MeterLevel Of(double share, double much, double tooMuch) =>
+        share > tooMuch ? MeterLevel.TooMuch : share > much ? MeterLevel.Much : MeterLevel.Calm;
 }

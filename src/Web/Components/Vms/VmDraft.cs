@@ -95,7 +95,9 @@ public sealed class VmDraft
             {
                 Cpus = [.. node.Cpus],
                 MemoryMebibytes = node.Memory / Mebibyte,
-                Distances = node.Distances.Count == vm.Numa.Count ? [.. node.Distances] : [.. Enumerable.Range(0, vm.Numa.Count).Select(to => to == n ? SelfDistance : UsualDistance)],
+                Distances = node.Distances.Count == vm.Numa.Count
+                    ? [.. node.Distances]
+                    : [.. Enumerable.Range(0, vm.Numa.Count).Select(to => to == n ? SelfDistance : UsualDistance)],
             });
         }
 
@@ -106,10 +108,13 @@ public sealed class VmDraft
     {
         Name = Name.Trim(),
         Description = Description.Trim(),
-        Labels = Labels.Where(label => label.Name.Trim().Length > 0).GroupBy(label => label.Name.Trim(), StringComparer.Ordinal).ToDictionary(group => group.Key, group => group.Last().Value.Trim()),
+        Labels = Labels.Where(label => label.Name.Trim().Length > 0).GroupBy(label => label.Name.Trim(), StringComparer.Ordinal)
+            .ToDictionary(group => group.Key, group => group.Last().Value.Trim()),
         Cpus = Cpus,
         Memory = MemoryMebibytes * Mebibyte,
-        Numa = [.. Nodes.Select(node => new NumaNode { Cpus = [.. node.Cpus.Order()], Memory = node.MemoryMebibytes * Mebibyte, Distances = [.. node.Distances] })],
+        Numa = [.. Nodes.Select(
+            node => new NumaNode { Cpus = [.. node.Cpus.Order()], Memory = node.MemoryMebibytes * Mebibyte,
+                Distances = [.. node.Distances] })],
         Boot = new BootConfiguration
         {
             Image = OwnKernel ? null : Empty(Image),
@@ -137,13 +142,15 @@ public sealed class VmDraft
             {
                 Cpus = [.. Enumerable.Range(0, Cpus).Where(cpu => (long)cpu * nodes / Cpus == n)],
                 MemoryMebibytes = (MemoryMebibytes / nodes) + (n == 0 ? MemoryMebibytes % nodes : 0),
-                Distances = [.. Enumerable.Range(0, nodes).Select(to => to == n ? SelfDistance : n < before.Count && to < before.Count ? before[n][to] : UsualDistance)],
+                Distances = [.. Enumerable.Range(0, nodes)
+                    .Select(to => to == n ? SelfDistance : n < before.Count && to < before.Count ? before[n][to] : UsualDistance)],
             });
         }
     }
 
     /// <summary>Distances are the same both ways: what firmware reports of real machines, and what Linux expects.</summary>
-    public void SetDistance(int from, int to, int distance) => (Nodes[from].Distances[to], Nodes[to].Distances[from]) = (distance, distance);
+    public void SetDistance(int from, int to, int distance) =>
+        (Nodes[from].Distances[to], Nodes[to].Distances[from]) = (distance, distance);
 
     public void MoveCpu(int cpu, int node)
     {

@@ -9,7 +9,8 @@ namespace WebVm.Vmm.Tests.Cpu.Differential;
 /// Runs random streams on the host's processor and on another one from the same state, and finds the instruction that made a difference.
 /// A stream is run whole; after an exception it continues behind the unit that raised it.
 /// </summary>
-internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine subject, InstructionPool pool, int bitness, int maximumFindings = 20)
+internal sealed unsafe class DifferentialRun(
+    IRing3Machine oracle, IRing3Machine subject, InstructionPool pool, int bitness, int maximumFindings = 20)
 {
     private const int UnitsPerStream = 48;
     private const int UserBytes = Ring3Layout.DataSize + Ring3Layout.StackSize;
@@ -27,8 +28,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
     private const int XmmOffset = 160;
     private const int XmmBytes = 256;
 
-    // KVM without hardware virtualization takes a #GP of user code for an instruction to emulate; if it does not know it, the guest gets #UD;
-    // and it has its own mind about which segment an address with two overrides lies in.
+    // KVM without hardware virtualization takes a #GP of user code for an instruction to emulate; if it does not know it, the guest gets
+    // #UD; and it has its own mind about which segment an address with two overrides lies in.
     private readonly bool _hidesProtectionFaults = HidesProtectionFaults(oracle);
     private readonly Ring3State _start = new();
     private readonly Ring3State _expected = new();
@@ -84,7 +85,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             Snapshot();
             int next;
             string? failure = TryRunBoth(stream.Units[unit].Offset);
-            if (failure == null && Ring3Comparison.AreEqual(_expected, _actual) && Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory) == null)
+            if (failure == null && Ring3Comparison.AreEqual(_expected, _actual)
+                && Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory) == null)
             {
                 next = UnitBehind(stream, _expected.Rip, unit);
                 RunAgain(stream, unit, seed);
@@ -123,7 +125,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
     /// <summary>What differed, for a failure message.</summary>
     public string Report()
     {
-        var text = new StringBuilder($"{Instructions} instructions; {Disturbances} runs disturbed; {_findings.Count} kinds of difference (expected | actual)\n");
+        var text = new StringBuilder(
+            $"{Instructions} instructions; {Disturbances} runs disturbed; {_findings.Count} kinds of difference (expected | actual)\n");
         foreach (var (name, finding) in _findings)
         {
             text.Append($"--- {name} ({_counts[name]} times) {finding}\n");
@@ -210,7 +213,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
     /// <summary>Runs unit by unit from the last snapshot until one makes a difference; returns the unit behind it.</summary>
     private int Locate(InstructionStream stream, int first, int seed, string? failure)
     {
-        string together = failure ?? (Ring3Comparison.Describe(_expected, _actual) + Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory));
+        string together = failure
+            ?? (Ring3Comparison.Describe(_expected, _actual) + Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory));
         Restore(_startMemory);
         byte[] whole = [.. _startMemory];
         var wholeStart = new Ring3State();
@@ -251,7 +255,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             _start.CopyFrom(wholeStart);
             Isolate(stream, stream.Units[last]);
             failure = TryRunBoth(stream.Units[first].Offset);
-            string differences = failure ?? (Ring3Comparison.Describe(_expected, _actual) + Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory));
+            string differences = failure
+                ?? (Ring3Comparison.Describe(_expected, _actual) + Ring3Comparison.DescribeMemory(oracle.Memory, subject.Memory));
             Load(stream.Bytes);
             if (differences.Length != 0 || last == stream.Units.Count - 1)
             {
@@ -285,7 +290,9 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
             text.Append($"  {instruction.IP:x} {instruction}\n");
         }
 
-        text.Append($"before: rflags {_start.Rflags:x} mxcsr {BitConverter.ToUInt32(_start.Xsave, 24):x} fcw {BitConverter.ToUInt16(_start.Xsave, 0):x}")
+        text.Append(
+            $"before: rflags {_start.Rflags:x} mxcsr {BitConverter.ToUInt32(
+                _start.Xsave, 24):x} fcw {BitConverter.ToUInt16(_start.Xsave, 0):x}")
             .Append($" fsw {BitConverter.ToUInt16(_start.Xsave, 2):x} ftw {_start.Xsave[4]:x}\n");
         text.Append("  gpr ").AppendJoin(' ', _start.Gpr.Select(value => value.ToString("x", null))).Append('\n');
         for (int i = 0; i < unit.Subject.OpCount; i++)
@@ -302,7 +309,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
 
     private string Before(Register register) =>
         register.IsGPR() && !register.IsGPR8() ? $"  {register} {_start.Gpr[register.GetNumber()]:x}\n"
-        : register.IsXMM() || register.IsYMM() ? $"  {register} {Convert.ToHexString(_start.Xsave, 160 + (register.GetNumber() * 16), 16)}\n"
+        : register.IsXMM()
+            || register.IsYMM() ? $"  {register} {Convert.ToHexString(_start.Xsave, 160 + (register.GetNumber() * 16), 16)}\n"
         : register.IsST() ? $"  {register} {Convert.ToHexString(_start.Xsave, 32 + (register.GetNumber() * 16), 10)}\n"
         : string.Empty;
 
@@ -332,10 +340,12 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
         RandomValue.Fill(random, _start.Xsave);
         _start.Xsave.AsSpan(0, 32).Clear();
         _start.Xsave.AsSpan(416).Slice(0, 160).Clear();
-        BitConverter.TryWriteBytes(_start.Xsave, (ushort)(0x40 | (random.Next(4) != 0 ? 0x3f : random.Next(0x40)) | (random.Next(16) << 8)));
+        BitConverter.TryWriteBytes(
+            _start.Xsave, (ushort)(0x40 | (random.Next(4) != 0 ? 0x3f : random.Next(0x40)) | (random.Next(16) << 8)));
         BitConverter.TryWriteBytes(_start.Xsave.AsSpan(2), (ushort)(random.Next(8) << 11));
         _start.Xsave[4] = random.Next(3) == 0 ? (byte)0 : (byte)random.Next(256);
-        uint mxcsr = (uint)((random.Next(4) != 0 ? 0x1f80 : random.Next(0x40) << 7) | (random.Next(4) << 13) | (random.Next(4) == 0 ? 0x8040 : 0));
+        uint mxcsr = (uint)((random.Next(4) != 0 ? 0x1f80 : random.Next(0x40) << 7) | (random.Next(4) << 13)
+            | (random.Next(4) == 0 ? 0x8040 : 0));
         BitConverter.TryWriteBytes(_start.Xsave.AsSpan(24), mxcsr);
         BitConverter.TryWriteBytes(_start.Xsave.AsSpan(512), 7UL);
         for (int i = 0; i < 8; i++)
@@ -368,7 +378,8 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
     private void Snapshot()
     {
         new ReadOnlySpan<byte>(oracle.Memory.HostAt(Ring3Layout.Data), Ring3Layout.DataSize).CopyTo(_startMemory);
-        new ReadOnlySpan<byte>(oracle.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize).CopyTo(_startMemory.AsSpan(Ring3Layout.DataSize));
+        new ReadOnlySpan<byte>(oracle.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize).CopyTo(
+            _startMemory.AsSpan(Ring3Layout.DataSize));
     }
 
     private void Restore(byte[] memory)
@@ -389,6 +400,7 @@ internal sealed unsafe class DifferentialRun(IRing3Machine oracle, IRing3Machine
         Buffer.MemoryCopy(
             oracle.Memory.HostAt(Ring3Layout.Data), subject.Memory.HostAt(Ring3Layout.Data), Ring3Layout.DataSize, Ring3Layout.DataSize);
         Buffer.MemoryCopy(
-            oracle.Memory.HostAt(Ring3Layout.Stack), subject.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize, Ring3Layout.StackSize);
+            oracle.Memory.HostAt(Ring3Layout.Stack), subject.Memory.HostAt(Ring3Layout.Stack), Ring3Layout.StackSize,
+            Ring3Layout.StackSize);
     }
 }

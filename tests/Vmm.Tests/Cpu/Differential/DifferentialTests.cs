@@ -11,7 +11,8 @@ public sealed class DifferentialTests
     public static bool HasKvm => KvmRing3Machine.IsAvailable;
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void Random_streams_end_alike_on_both_processors() => Compare(seed: 1, instructions: 20_000, new InstructionPool(64), bitness: 64);
+    public void Random_streams_end_alike_on_both_processors() =>
+        Compare(seed: 1, instructions: 20_000, new InstructionPool(64), bitness: 64);
 
     [Fact(Explicit = true)]
     public void A_million_random_instructions_end_alike_on_both_processors()
@@ -31,7 +32,8 @@ public sealed class DifferentialTests
     }
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
-    public void Privileged_instructions_fault_alike() => Compare(seed: 1, instructions: 5_000, new InstructionPool(64, privileged: true), bitness: 64);
+    public void Privileged_instructions_fault_alike() =>
+        Compare(seed: 1, instructions: 5_000, new InstructionPool(64, privileged: true), bitness: 64);
 
     [Fact(Skip = NoKvm, SkipUnless = nameof(HasKvm))]
     public void Random_encodings_mean_the_same() => CompareEncodings(seed: 1, streams: 60);
@@ -67,7 +69,8 @@ public sealed class DifferentialTests
     private static bool RunsCompatibilityModeNatively()
     {
         using var machine = new KvmRing3Machine();
-        machine.Memory.TryWrite(new GuestPhysicalAddress(Ring3Layout.Code), (ReadOnlySpan<byte>)[0xd9, 0xee, 0xd9, 0xfa, 0x0f, 0x0b]); // FLDZ, FSQRT, UD2
+        machine.Memory.TryWrite(
+            new GuestPhysicalAddress(Ring3Layout.Code), (ReadOnlySpan<byte>)[0xd9, 0xee, 0xd9, 0xfa, 0x0f, 0x0b]); // FLDZ, FSQRT, UD2
         var state = new Ring3State { Rip = Ring3Layout.Code, Compatibility = true };
         state.Gpr[4] = Ring3Layout.Stack + 0x1000;
         BitConverter.TryWriteBytes(state.Xsave, (ushort)0x37f);

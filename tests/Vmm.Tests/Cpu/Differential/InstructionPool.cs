@@ -80,7 +80,8 @@ internal sealed class InstructionPool
     {
         var any = needed.ToHashSet();
         bool integer = any.Contains(CpuidFeature.INTEL8086);
-        return forms.Where(code => code.CpuidFeatures().All(features.Contains) && (integer || code.CpuidFeatures().Any(any.Contains))).ToArray();
+        return forms.Where(code => code.CpuidFeatures().All(features.Contains) && (integer || code.CpuidFeatures().Any(any.Contains)))
+            .ToArray();
     }
 
     private static bool IsUsable(Code code, int bitness, bool privileged)
@@ -110,7 +111,8 @@ internal sealed class InstructionPool
 
         // Far indirect branches, and near ones with an operand size that the vendors disagree on.
         string name = code.ToString();
-        return !(info.OpCount > 0 && info.GetOpKind(0) == OpCodeOperandKind.mem && code.Mnemonic() is Mnemonic.Call or Mnemonic.Jmp && name.Contains("_m1", StringComparison.Ordinal))
+        return !(info.OpCount > 0 && info.GetOpKind(0) == OpCodeOperandKind.mem && code.Mnemonic() is Mnemonic.Call or Mnemonic.Jmp
+            && name.Contains("_m1", StringComparison.Ordinal))
             && !(bitness == 64 && code is Code.Call_rm16 or Code.Jmp_rm16 or Code.Retnw or Code.Retnw_imm16)
             && !(code is Code.Retnw or Code.Retnw_imm16 or Code.Call_rm16 or Code.Jmp_rm16);
     }

@@ -83,7 +83,8 @@ internal sealed partial class InstructionStream
         if (NeedsTarget(subject))
         {
             // Now the lengths are known: branch to the instruction behind the subject, or behind the marker that follows it.
-            if (!Compose(ref subject, Ring3Layout.Code + (ulong)behind) || !TryEncode(Length, subject, out int again, out _) || again != length)
+            if (!Compose(ref subject, Ring3Layout.Code + (ulong)behind) || !TryEncode(Length, subject, out int again, out _)
+                || again != length)
             {
                 return;
             }
@@ -129,7 +130,8 @@ internal sealed partial class InstructionStream
         Instruction marker = Instruction.Create(Code.Mov_r32_imm32, Register.EDX, 0x600d);
         switch (subject.FlowControl)
         {
-            case FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch or FlowControl.Call when subject.Op0Kind is OpKind.NearBranch64 or OpKind.NearBranch32:
+            case FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch
+                or FlowControl.Call when subject.Op0Kind is OpKind.NearBranch64 or OpKind.NearBranch32:
                 if (_bitness == 64)
                 {
                     subject.NearBranch64 = target;

@@ -3,7 +3,9 @@ using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Tests.Cpu.Differential;
 
-/// <summary>A processor with a known mistake: its ADC takes the carry flag for clear. To show that the comparison finds such things.</summary>
+/// <summary>
+/// A processor with a known mistake: its ADC takes the carry flag for clear. To show that the comparison finds such things.
+/// </summary>
 internal sealed class PlantedMistake(IRing3Machine inner) : IRing3Machine
 {
     public GuestMemory Memory => inner.Memory;

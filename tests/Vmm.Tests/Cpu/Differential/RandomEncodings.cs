@@ -97,24 +97,28 @@ internal sealed partial class InstructionStream
     private static bool IsComparable(in Instruction subject, HashSet<Code> known) =>
         known.Contains(subject.Code) && subject.FlowControl is FlowControl.Next or FlowControl.Exception && known.Contains(subject.Code)
         && subject.IsVsib == false
-        && subject.Mnemonic is not (Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64
+        && subject.Mnemonic is not (Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor
+            or Mnemonic.Xrstor64
             or Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Fnsave or Mnemonic.Frstor
             or Mnemonic.Fnstenv or Mnemonic.Fldenv or Mnemonic.Dpps or Mnemonic.Dppd or Mnemonic.Vdpps or Mnemonic.Vdppd
             or Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq or Mnemonic.Shld or Mnemonic.Shrd
             or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu)
         && !subject.Mnemonic.ToString().StartsWith("Sha", StringComparison.Ordinal);
 
-    /// <summary>Bytes that no processor takes for an instruction; not those that belong to extensions which Iced leaves to options.</summary>
+    /// <summary>
+    /// Bytes that no processor takes for an instruction; not those that belong to extensions which Iced leaves to options.
+    /// </summary>
     private static bool IsNobodys(byte[] bytes)
     {
         ReadOnlySpan<byte> head = bytes.AsSpan(0, 9);
         int escape = head.IndexOf((byte)0x0f);
 
-        // Where the vendors differ: registers that do not exist (below privilege 0 some say #GP; some read the operand first), non-temporal stores, fences and
-        // others with a prefix that selects nothing, LOCK before what is privileged.
+        // Where the vendors differ: registers that do not exist (below privilege 0 some say #GP; some read the operand first), non-temporal
+        // stores, fences and others with a prefix that selects nothing, LOCK before what is privileged.
         bool disputed = escape >= 0 && bytes[escape + 1] is (>= 0x20 and <= 0x23) or 0xc3 or 0xae or 0x01 or 0xe7;
 
-        // How long far calls and jumps would be, if there were any: with some prefixes too long on one processor (#GP) and undefined on another.
+        // How long far calls and jumps would be, if there were any: with some prefixes too long on one processor (#GP) and undefined on
+        // another.
         disputed |= head.ContainsAny((byte)0x9a, (byte)0xea);
 
         // VPERMQ and VPERMPD without VEX.W: Zen 5 reads the operand first.

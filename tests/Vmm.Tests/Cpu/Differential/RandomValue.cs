@@ -14,12 +14,14 @@ internal static class RandomValue
     private static readonly float[] _singles =
     [
         0f, -0f, 1f, -1f, 0.5f, 2f, 1.5f, float.MaxValue, float.MinValue, float.Epsilon, 1.1754944e-38f, 1.17e-38f, -1e-40f, 1e38f, 1e-38f,
-        float.PositiveInfinity, float.NegativeInfinity, float.NaN, 2147483648f, -2147483904f, 9.223372e18f, 65504f, 65520f, 0.1f, 123456.789f,
+        float.PositiveInfinity, float.NegativeInfinity, float.NaN, 2147483648f, -2147483904f, 9.223372e18f, 65504f, 65520f, 0.1f,
+        123456.789f,
     ];
 
     private static readonly double[] _doubles =
     [
-        0, -0.0, 1, -1, 0.5, 2, 1.5, double.MaxValue, double.MinValue, double.Epsilon, 2.2250738585072014e-308, 1e-310, 1e-45, 3.5e38, 1e300, 1e-300,
+        0, -0.0, 1, -1, 0.5, 2, 1.5, double.MaxValue, double.MinValue, double.Epsilon, 2.2250738585072014e-308, 1e-310, 1e-45, 3.5e38,
+        1e300, 1e-300,
         double.PositiveInfinity, double.NegativeInfinity, double.NaN, 2147483648.0, -2147483649.0, 9.3e18, 0.1, 123456.789, 1e18,
     ];
 

@@ -6,7 +6,8 @@ namespace WebVm.Vmm.Tests.Cpu.Differential;
 /// <summary>What two processors made of the same code.</summary>
 internal static class Ring3Comparison
 {
-    private const int ControlEnd = 6;        // FCW, FSW, FTW; the opcode and the two pointers behind are kept differently by every processor
+    private const int ControlEnd =
+        6;        // FCW, FSW, FTW; the opcode and the two pointers behind are kept differently by every processor
     private const int MxcsrStart = 24;
     private const int RegistersStart = 32;
     private const int SlotBytes = 10;
@@ -65,7 +66,9 @@ internal static class Ring3Comparison
             if (common != size)
             {
                 int shown = Math.Min(32, size - common);
-                return $"memory at {start + (ulong)common:x}: {Convert.ToHexString(left.Slice(common, shown))} | {Convert.ToHexString(right.Slice(common, shown))}\n";
+                return $"memory at {start
+                    + (ulong)common:x}: {Convert.ToHexString(
+                        left.Slice(common, shown))} | {Convert.ToHexString(right.Slice(common, shown))}\n";
             }
         }
 

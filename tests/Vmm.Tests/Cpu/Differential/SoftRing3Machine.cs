@@ -75,7 +75,8 @@ internal sealed unsafe class SoftRing3Machine : IRing3Machine, IGuestBus
             Selector = state.Compatibility ? Ring3Layout.UserCode32 : Ring3Layout.UserCode64,
             Attributes = UserCode | (state.Compatibility ? SegmentAttributes.Default32 : SegmentAttributes.Long),
         };
-        _state->Segments[SegmentIndex.Ss] = new SegmentRegister { Limit = uint.MaxValue, Selector = Ring3Layout.UserData, Attributes = UserData };
+        _state->Segments[SegmentIndex.Ss] = new SegmentRegister { Limit = uint.MaxValue, Selector = Ring3Layout.UserData,
+            Attributes = UserData };
         state.Xsave.CopyTo(new Span<byte>((byte*)_state + CpuState.XsaveOffset, Ring3State.XsaveSize));
         Vcpu.Load(_state);
         VcpuExit exit = Vcpu.RunUntilHalt();
@@ -84,7 +85,8 @@ internal sealed unsafe class SoftRing3Machine : IRing3Machine, IGuestBus
         Vcpu.Save(after);
         if (exit != VcpuExit.Kicked || after->Activity != VcpuActivity.Halted)
         {
-            throw new InvalidOperationException($"The soft engine ended with {exit} at {after->Rip:x}, started at {state.Rip:x}: {Vcpu.Failure}");
+            throw new InvalidOperationException(
+                $"The soft engine ended with {exit} at {after->Rip:x}, started at {state.Rip:x}: {Vcpu.Failure}");
         }
 
         new Span<ulong>(after->Gpr, 16).CopyTo(state.Gpr);

@@ -4,7 +4,8 @@ using Xunit;
 namespace WebVm.Vmm.Tests.Cpu.Kvm;
 
 /// <summary>
-/// Instructions that incomplete KVMs refuse to emulate have their effect all the same. Where KVM executes them itself the tests hold as well.
+/// Instructions that incomplete KVMs refuse to emulate have their effect all the same. Where KVM executes them itself the tests hold as
+/// well.
 /// </summary>
 public sealed class KvmAssistTests
 {

@@ -86,7 +86,8 @@ internal sealed unsafe class KvmGuest : IDisposable
         return _state->Gpr[index];
     }
 
-    public void Write(uint address, params ReadOnlySpan<byte> bytes) => Assert.True(Memory.TryWrite(new GuestPhysicalAddress(address), bytes));
+    public void Write(uint address, params ReadOnlySpan<byte> bytes) =>
+        Assert.True(Memory.TryWrite(new GuestPhysicalAddress(address), bytes));
 
     public T Read<T>(uint address)
         where T : unmanaged
@@ -121,7 +122,8 @@ internal sealed unsafe class KvmGuest : IDisposable
             string input = Path.Combine(directory.FullName, "guest.asm");
             string output = Path.Combine(directory.FullName, "guest.bin");
             File.WriteAllText(input, source);
-            using var process = Process.Start(new ProcessStartInfo("nasm", ["-f", "bin", "-o", output, input]) { RedirectStandardError = true })!;
+            using var process = Process.Start(
+                new ProcessStartInfo("nasm", ["-f", "bin", "-o", output, input]) { RedirectStandardError = true })!;
             string errors = process.StandardError.ReadToEnd();
             process.WaitForExit();
             return process.ExitCode == 0 ? File.ReadAllBytes(output) : throw new InvalidOperationException(errors);
@@ -181,7 +183,8 @@ internal sealed class RecordingBus : IGuestBus
         return Answers.GetValueOrDefault(address.Value, 0x8877665544332211) & Mask(size);
     }
 
-    public void WriteMmio(GuestPhysicalAddress address, int size, ulong value) => Accesses.Enqueue($"write {address.Value:x} {size} {value:x}");
+    public void WriteMmio(GuestPhysicalAddress address, int size, ulong value) =>
+        Accesses.Enqueue($"write {address.Value:x} {size} {value:x}");
 
     private static ulong Mask(int size) => size == 8 ? ulong.MaxValue : (1UL << (size * 8)) - 1;
 }

@@ -200,15 +200,19 @@ public sealed class KvmInterruptTests
         guest.Clock.Stop();
         var state = new InterruptControllerState
         {
-            PrimaryPic = found.PrimaryPic with { Mask = 0xb8, VectorBase = 0x30, InService = 1, LevelTriggered = 0x20, ReadInService = true },
-            SecondaryPic = found.SecondaryPic with { Mask = 0x8e, VectorBase = 0x38, SpecialMask = true, InitializationStep = 3, ExpectsFourthWord = true },
+            PrimaryPic = found.PrimaryPic with { Mask = 0xb8, VectorBase = 0x30, InService = 1, LevelTriggered = 0x20,
+                ReadInService = true },
+            SecondaryPic = found.SecondaryPic with { Mask = 0x8e, VectorBase = 0x38, SpecialMask = true, InitializationStep = 3,
+                ExpectsFourthWord = true },
             IoApic = found.IoApic with { Id = 2, Index = 0x10, Redirection = redirection },
             Pit = found.Pit with
             {
                 SpeakerDataOn = true,
-                Channels = [found.Pit.Channels[0] with { Mode = 2, Count = 11932, AccessMode = 3 }, found.Pit.Channels[1], found.Pit.Channels[2] with { Mode = 3, Count = 65536 }],
+                Channels = [found.Pit.Channels[0] with { Mode = 2, Count = 11932, AccessMode = 3 }, found.Pit.Channels[1],
+                    found.Pit.Channels[2] with { Mode = 3, Count = 65536 }],
             },
-            LocalApics = [found.LocalApics[0], new LocalApicState { Registers = registers, TimerDeadline = guest.Clock.Now + 3_000_000_000 }],
+            LocalApics = [found.LocalApics[0], new LocalApicState { Registers = registers, TimerDeadline = guest.Clock.Now
+                + 3_000_000_000 }],
         };
         guest.Engine.LoadInterruptControllers(state);
         var after = guest.Engine.SaveInterruptControllers();

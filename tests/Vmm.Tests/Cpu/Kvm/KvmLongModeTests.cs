@@ -85,7 +85,8 @@ public sealed unsafe class KvmLongModeTests
                 state->Segments[segment] = data;
             }
 
-            state->Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xa09b };
+            state->Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue,
+                Attributes = (SegmentAttributes)0xa09b };
             state->Gdtr = new DescriptorTableRegister { Base = 0x5000, Limit = 0x37 };
             state->Msr.Star = 0x0023_0010_0000_0000;
             state->Msr.Lstar = Kernel;

@@ -82,7 +82,10 @@ public sealed class KvmMemoryMapTests
         Assert.Equal(0x26, guest.Read<byte>(Alias));
     }
 
-    /// <summary>As <see cref="Soft.AliasTests.A_remapping_is_over_when_the_call_returns"/>; the mapping is cut out of one that the code runs in, too.</summary>
+    /// <summary>
+    /// As <see cref="Soft.AliasTests.A_remapping_is_over_when_the_call_returns"/>; the mapping is cut out of one that the code runs in,
+    /// too.
+    /// </summary>
     [Fact]
     public void A_remapping_is_over_when_the_call_returns()
     {
@@ -124,7 +127,9 @@ public sealed class KvmMemoryMapTests
             if (round % 8 == 0)
             {
                 uint seen = guest.Read<uint>(0x3000);
-                Assert.True(SpinWait.SpinUntil(() => guest.Read<uint>(0x3000) != seen || guest.Read<byte>(0x3004) != 0, s_patience), guest.Vcpu.Failure);
+                Assert.True(
+                    SpinWait.SpinUntil(() => guest.Read<uint>(0x3000) != seen || guest.Read<byte>(0x3004) != 0, s_patience),
+                    guest.Vcpu.Failure);
             }
 
             Assert.Equal(0, guest.Read<byte>(0x3004));

@@ -35,11 +35,16 @@ public sealed unsafe class KvmStateTests
             state->Cr4 = 0x6f0 & ~0x40u;
             state->Efer = LongMode | 0x801;
             state->Xcr0 = 7;
-            state->Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xa09b };
-            state->Segments[SegmentIndex.Ss] = new SegmentRegister { Selector = 0x18, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xc093 };
-            state->Segments[SegmentIndex.Fs] = new SegmentRegister { Base = 0x7f00_1234_5000, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xc093 };
-            state->Segments[SegmentIndex.Gs] = new SegmentRegister { Base = 0xffff_8880_0000_0000, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xc093 };
-            state->Segments[SegmentIndex.Tr] = new SegmentRegister { Base = 0xffff_8000_0000_3000, Selector = 0x40, Limit = 0x206f, Attributes = (SegmentAttributes)0x8b };
+            state->Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue,
+                Attributes = (SegmentAttributes)0xa09b };
+            state->Segments[SegmentIndex.Ss] = new SegmentRegister { Selector = 0x18, Limit = uint.MaxValue,
+                Attributes = (SegmentAttributes)0xc093 };
+            state->Segments[SegmentIndex.Fs] = new SegmentRegister { Base = 0x7f00_1234_5000, Limit = uint.MaxValue,
+                Attributes = (SegmentAttributes)0xc093 };
+            state->Segments[SegmentIndex.Gs] = new SegmentRegister { Base = 0xffff_8880_0000_0000, Limit = uint.MaxValue,
+                Attributes = (SegmentAttributes)0xc093 };
+            state->Segments[SegmentIndex.Tr] = new SegmentRegister { Base = 0xffff_8000_0000_3000, Selector = 0x40, Limit = 0x206f,
+                Attributes = (SegmentAttributes)0x8b };
             state->Gdtr = new DescriptorTableRegister { Base = 0xffff_8000_0000_2000, Limit = 0x7f };
             state->Idtr = new DescriptorTableRegister { Base = 0xffff_fe00_0000_0000, Limit = 0xfff };
             state->Dr[0] = 0x1111;
@@ -66,7 +71,9 @@ public sealed unsafe class KvmStateTests
             var after = Aligned(r);
             Assert.Equal(new Span<ulong>(state->Gpr, 16), new Span<ulong>(after->Gpr, 16));
             Assert.Equal((state->Rip, state->Rflags), (after->Rip, after->Rflags));
-            Assert.Equal((state->Cr0, state->Cr2, state->Cr3, state->Cr4, state->Efer, state->Xcr0), (after->Cr0, after->Cr2, after->Cr3, after->Cr4, after->Efer, after->Xcr0));
+            Assert.Equal(
+                (state->Cr0, state->Cr2, state->Cr3, state->Cr4, state->Efer, state->Xcr0),
+                (after->Cr0, after->Cr2, after->Cr3, after->Cr4, after->Efer, after->Xcr0));
             foreach (var segment in (SegmentIndex[])[SegmentIndex.Cs, SegmentIndex.Ss, SegmentIndex.Fs, SegmentIndex.Gs, SegmentIndex.Tr])
             {
                 Assert.Equal(state->Segments[segment], after->Segments[segment]);
@@ -76,8 +83,12 @@ public sealed unsafe class KvmStateTests
             Assert.Equal((state->Idtr.Base, state->Idtr.Limit), (after->Idtr.Base, after->Idtr.Limit));
             Assert.Equal((state->Dr[0], state->Dr[3]), (after->Dr[0], after->Dr[3]));
             Assert.Equal((state->Msr.Star, state->Msr.Lstar, state->Msr.Sfmask), (after->Msr.Star, after->Msr.Lstar, after->Msr.Sfmask));
-            Assert.Equal((state->Msr.KernelGsBase, state->Msr.SysenterEip, state->Msr.Pat), (after->Msr.KernelGsBase, after->Msr.SysenterEip, after->Msr.Pat));
-            Assert.Equal((state->Msr.TscAux, state->Msr.MtrrDefaultType, state->Msr.MtrrFixed[0]), (after->Msr.TscAux, after->Msr.MtrrDefaultType, after->Msr.MtrrFixed[0]));
+            Assert.Equal(
+                (state->Msr.KernelGsBase, state->Msr.SysenterEip, state->Msr.Pat),
+                (after->Msr.KernelGsBase, after->Msr.SysenterEip, after->Msr.Pat));
+            Assert.Equal(
+                (state->Msr.TscAux, state->Msr.MtrrDefaultType, state->Msr.MtrrFixed[0]),
+                (after->Msr.TscAux, after->Msr.MtrrDefaultType, after->Msr.MtrrFixed[0]));
             Assert.Equal((state->Xsave.ControlWord, state->Xsave.Mxcsr), (after->Xsave.ControlWord, after->Xsave.Mxcsr));
             Assert.Equal(new Span<byte>(state->Xsave.Xmm, 256), new Span<byte>(after->Xsave.Xmm, 256));
             Assert.Equal(new Span<byte>(state->Xsave.YmmHigh, 256), new Span<byte>(after->Xsave.YmmHigh, 256));
@@ -108,7 +119,9 @@ public sealed unsafe class KvmStateTests
             var after = Aligned(r);
             Assert.Equal(activity, after->Activity);
             Assert.Equal(1, after->NmiBlocked);
-            Assert.Equal((0x10e, 3, 1, 2u), (after->PendingEvent, after->PendingEventType, after->PendingEventHasErrorCode, after->PendingEventErrorCode));
+            Assert.Equal(
+                (0x10e, 3, 1, 2u), (after->PendingEvent, after->PendingEventType, after->PendingEventHasErrorCode,
+                    after->PendingEventErrorCode));
         }
     }
 
@@ -117,7 +130,8 @@ public sealed unsafe class KvmStateTests
     {
         using var guest = new KvmGuest(2);
         guest.Write(0x3000, KvmGuest.Assemble("bits 16\n mov al, 0x77\n out 0xf4, al\n hlt"));
-        var second = Task.Factory.StartNew(() => guest.RunToEnd(1), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        var second = Task.Factory.StartNew(
+            () => guest.RunToEnd(1), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         guest.Engine.Interrupts.SendMsi(new WebVm.Vmm.Interrupts.MsiMessage(0xfee0_1000, 0x500));
         guest.Load("""
             lgdt [gdtr]

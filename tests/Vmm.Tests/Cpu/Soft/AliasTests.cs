@@ -98,7 +98,8 @@ public sealed unsafe class AliasTests
         using var machine = new LongModeProcessor();
         machine.MapBeyond();
         // The page directory is moved to a second name of its page, and marks accessed pages there.
-        Assert.True(machine.Memory.TryMap(new GuestMapping(new(Alias), machine.Region, LongModeProcessor.PageTables, 0x3000, BackingKind.Memory)));
+        Assert.True(
+            machine.Memory.TryMap(new GuestMapping(new(Alias), machine.Region, LongModeProcessor.PageTables, 0x3000, BackingKind.Memory)));
         machine.Write(Alias + 0x1000, (Alias + 0x2000) | 7);
         machine.Write(Alias, (Alias + 0x1000) | 7);
         machine.Cpu->State.Cr3 = Alias;
@@ -114,8 +115,8 @@ public sealed unsafe class AliasTests
     }
 
     /// <summary>
-    /// What a processor reads and executes after a remapping is never what was there before: two processors go by a page whose former contents are
-    /// spoilt as soon as the remapping is over.
+    /// What a processor reads and executes after a remapping is never what was there before: two processors go by a page whose former
+    /// contents are spoilt as soon as the remapping is over.
     /// </summary>
     [Fact]
     public void A_remapping_is_over_when_the_call_returns()
@@ -159,7 +160,8 @@ public sealed unsafe class AliasTests
         state->Gpr[7] = Results + 0x1000;
         second.Load(state);
         machine.Gpr(7) = Results;
-        var threads = new[] { machine.Vcpu, second }.Select(vcpu => new Thread(() => vcpu.RunUntilHalt()) { IsBackground = true }).ToArray();
+        var threads = new[] { machine.Vcpu, second }.Select(vcpu => new Thread(() => vcpu.RunUntilHalt()) { IsBackground = true })
+            .ToArray();
         Array.ForEach(threads, thread => thread.Start());
         for (int round = 0; round < 400; round++)
         {
@@ -169,7 +171,10 @@ public sealed unsafe class AliasTests
             if (round % 16 == 0)
             {
                 uint seen = machine.Read<uint>(Results), other = machine.Read<uint>(Results + 0x1000);
-                Assert.True(SpinWait.SpinUntil(() => Spoilt() || (machine.Read<uint>(Results) != seen && machine.Read<uint>(Results + 0x1000) != other), s_patience));
+                Assert.True(
+                    SpinWait.SpinUntil(
+                        () => Spoilt() || (machine.Read<uint>(Results) != seen && machine.Read<uint>(Results + 0x1000) != other),
+                        s_patience));
             }
 
             Assert.False(Spoilt(), $"in round {round}");

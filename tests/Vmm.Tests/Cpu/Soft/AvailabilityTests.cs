@@ -64,7 +64,8 @@ public sealed unsafe class AvailabilityTests
         ["rdtscp"] = [0x0f, 0x01, 0xf9],
     };
 
-    public static TheoryData<string> Features() => [.. CpuFeature.All.Where(feature => Everything(VendorOf(feature)).Has(feature.Name)).Select(feature => feature.Name)];
+    public static TheoryData<string> Features() =>
+        [.. CpuFeature.All.Where(feature => Everything(VendorOf(feature)).Has(feature.Name)).Select(feature => feature.Name)];
 
     [Theory]
     [MemberData(nameof(Features))]
@@ -96,7 +97,8 @@ public sealed unsafe class AvailabilityTests
         foreach (bool present in (bool[])[true, false])
         {
             var profile = Everything(CpuVendor.Intel);
-            using var machine = new LongModeProcessor(present ? profile : new CpuProfile(CpuModel.Host, CpuVendor.Intel, profile.Features.Without(CpuFeature.Find(name)!)));
+            using var machine = new LongModeProcessor(
+                present ? profile : new CpuProfile(CpuModel.Host, CpuVendor.Intel, profile.Features.Without(CpuFeature.Find(name)!)));
             machine.Gpr(3) = 8;
             machine.Place([0xf3, 0x48, 0x0f, opcode, 0xc3]);
             machine.Vcpu.Step(1, out _);
@@ -141,7 +143,9 @@ public sealed unsafe class AvailabilityTests
         var features = Everything(CpuVendor.Intel).Features.Without(CpuFeature.Find("x2apic")!);
         using var engine = new SoftEngine(processor.Memory, processor, timers, new CpuProfile(CpuModel.Host, CpuVendor.Intel, features));
         var cpu = ((SoftVcpu)engine.CreateVcpu(0, CpuPlace.Alone)).Context;
-        Assert.False(ModelSpecificRegisterAccess.TryWrite(cpu, LocalApic.MsrApicBase, LocalApic.DefaultBase | LocalApic.BaseEnable | LocalApic.BaseX2ApicEnable));
+        Assert.False(
+            ModelSpecificRegisterAccess.TryWrite(
+                cpu, LocalApic.MsrApicBase, LocalApic.DefaultBase | LocalApic.BaseEnable | LocalApic.BaseX2ApicEnable));
     }
 
     [Theory]
@@ -182,7 +186,9 @@ public sealed unsafe class AvailabilityTests
 
             if ((feature.Efer & mask) != 0)
             {
-                Assert.Equal(present, ModelSpecificRegisterAccess.TryWrite(processor.Cpu, Msr.Efer, (processor.Cpu->State.Efer & profile.Efer) | mask));
+                Assert.Equal(
+                    present, ModelSpecificRegisterAccess.TryWrite(
+                        processor.Cpu, Msr.Efer, (processor.Cpu->State.Efer & profile.Efer) | mask));
             }
         }
 

@@ -10,7 +10,9 @@ public sealed unsafe class BranchTests
     [Fact]
     public void XSAVE_area_is_aligned() => Assert.Equal(0, CpuState.XsaveOffset % 64);
 
-    /// <summary>At a block's start, later in a block, and across a page's end: what RIP-relative addresses are relative to differs.</summary>
+    /// <summary>
+    /// At a block's start, later in a block, and across a page's end: what RIP-relative addresses are relative to differs.
+    /// </summary>
     [Theory]
     [InlineData(LongModeProcessor.Code, int.MaxValue)]
     [InlineData(LongModeProcessor.Code, int.MinValue)]
@@ -45,7 +47,8 @@ public sealed unsafe class BranchTests
 
         // Five prefixes and REX; MOV dword [RCX + 0], 0 without its last byte, then with it.
         byte[] prefixes = [0x2e, 0x2e, 0x2e, 0x2e, 0x2e];
-        machine.Place([.. prefixes, 0xc7, 0x81, 0, 0, 0, 0, 0x77, 0, 0, 0, .. prefixes, 0x40, 0xc7, 0x81, 0, 0, 0, 0, 0x55, 0, 0, 0], start);
+        machine.Place(
+            [.. prefixes, 0xc7, 0x81, 0, 0, 0, 0, 0x77, 0, 0, 0, .. prefixes, 0x40, 0xc7, 0x81, 0, 0, 0, 0, 0x55, 0, 0, 0], start);
         machine.Cpu->State.Rip = start;
         machine.Gpr(1) = LongModeProcessor.Data;
         machine.RunToHalt();

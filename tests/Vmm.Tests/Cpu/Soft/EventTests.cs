@@ -327,7 +327,9 @@ public sealed unsafe class EventTests
         Assert.Equal(0UL, machine.Read<ulong>(machine.Gpr(4)));
     }
 
-    /// <summary>Two before the first is delivered: both run, the second behind the first. A third has no place; nor a second behind one in service.</summary>
+    /// <summary>
+    /// Two before the first is delivered: both run, the second behind the first. A third has no place; nor a second behind one in service.
+    /// </summary>
     [Theory]
     [InlineData(1, 1)]
     [InlineData(2, 2)]
@@ -385,13 +387,16 @@ public sealed unsafe class EventTests
         machine.Write(Tss + 0x24, IstStack);
         ref var state = ref machine.Cpu->State;
         state.Idtr = new DescriptorTableRegister { Base = Idt, Limit = 0xfff };
-        state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x40, Base = Tss, Limit = 0x67, Attributes = (SegmentAttributes)0x8b };
+        state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x40, Base = Tss, Limit = 0x67,
+            Attributes = (SegmentAttributes)0x8b };
         return machine;
     }
 
     private static void PointGate(LongModeProcessor machine, uint vector, ulong handler, int dpl, int ist)
     {
-        machine.Write(Idt + (vector * 16), (handler & 0xffff) | (8UL << 16) | ((ulong)(0x8e | (dpl << 5)) << 40) | ((ulong)ist << 32) | ((handler >> 16) << 48));
+        machine.Write(
+            Idt + (vector * 16), (handler & 0xffff) | (8UL << 16) | ((ulong)(0x8e | (dpl << 5)) << 40) | ((ulong)ist << 32)
+                | ((handler >> 16) << 48));
         machine.Write(Idt + (vector * 16) + 8, handler >> 32);
     }
 

@@ -154,7 +154,8 @@ public sealed unsafe class HostileCodeTests
         for (uint vector = 0; vector < 256; vector++)
         {
             ulong handler = vector is 8 or (>= 10 and <= 14) or 17 ? WithError : Plain;
-            machine.Write(0x4000 + (vector * 16), (handler & 0xffff) | (8UL << 16) | (0x8eUL << 40) | (1UL << 32) | ((handler >> 16) << 48));
+            machine.Write(
+                0x4000 + (vector * 16), (handler & 0xffff) | (8UL << 16) | (0x8eUL << 40) | (1UL << 32) | ((handler >> 16) << 48));
             machine.Write(0x4008 + (vector * 16), 0UL);
         }
 
@@ -162,7 +163,8 @@ public sealed unsafe class HostileCodeTests
         machine.Write(0x6024, 0x90_0000UL);
         ref var state = ref machine.Cpu->State;
         state.Idtr = new DescriptorTableRegister { Base = 0x4000, Limit = 0xfff };
-        state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x40, Base = 0x6000, Limit = 0x67, Attributes = (SegmentAttributes)0x8b };
+        state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x40, Base = 0x6000, Limit = 0x67,
+            Attributes = (SegmentAttributes)0x8b };
     }
 
     private static void SetUpProtected(LongModeProcessor machine, System.Random random)
@@ -182,12 +184,14 @@ public sealed unsafe class HostileCodeTests
         machine.Write(LongModeProcessor.Gdt + 0x30, 0x0000_8900_6000_0067UL);
         state.Idtr = new DescriptorTableRegister { Base = 0x4000, Limit = 0x7ff };
         state.Segments[SegmentIndex.Cs].Attributes = (SegmentAttributes)0xc09b;
-        state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x30, Base = 0x6000, Limit = 0x67, Attributes = (SegmentAttributes)0x8b };
+        state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x30, Base = 0x6000, Limit = 0x67,
+            Attributes = (SegmentAttributes)0x8b };
         if (random.Next(3) == 0)
         {
             // A small stack segment and an expand-down data segment.
             state.Segments[SegmentIndex.Ss].Limit = 0x8f_ffff;
-            state.Segments[SegmentIndex.Ds] = new SegmentRegister { Selector = 0x10, Limit = 0xfff, Attributes = (SegmentAttributes)0x4097 };
+            state.Segments[SegmentIndex.Ds] = new SegmentRegister { Selector = 0x10, Limit = 0xfff,
+                Attributes = (SegmentAttributes)0x4097 };
         }
     }
 
@@ -205,10 +209,12 @@ public sealed unsafe class HostileCodeTests
 
         for (var segment = SegmentIndex.Es; segment <= SegmentIndex.Gs; segment++)
         {
-            state.Segments[segment] = new SegmentRegister { Selector = 0x3000, Base = 0x3_0000, Limit = 0xffff, Attributes = (SegmentAttributes)0x93 };
+            state.Segments[segment] = new SegmentRegister { Selector = 0x3000, Base = 0x3_0000, Limit = 0xffff,
+                Attributes = (SegmentAttributes)0x93 };
         }
 
-        state.Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 0x2800, Base = 0x2_8000, Limit = 0xffff, Attributes = (SegmentAttributes)0x9b };
+        state.Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 0x2800, Base = 0x2_8000, Limit = 0xffff,
+            Attributes = (SegmentAttributes)0x9b };
         state.Idtr = new DescriptorTableRegister { Base = 0, Limit = 0x3ff };
         state.Rip = 0;
     }

@@ -110,7 +110,8 @@ public sealed unsafe class InterruptPathTests(ITestOutputHelper output) : IDispo
         vcpu.Kick();
         thread.Join();
         Array.Sort(latencies);
-        output.WriteLine($"wake-up by interrupt: median {latencies[Rounds / 2]:f1} us, 99 % {latencies[Rounds * 99 / 100]:f1} us, worst {latencies[^1]:f0} us");
+        output.WriteLine(
+            $"wake-up by interrupt: median {latencies[Rounds / 2]:f1} us, 99 % {latencies[Rounds * 99 / 100]:f1} us, worst {latencies[^1]:f0} us");
         Assert.True(latencies[^1] < 5_000_000);
     }
 

@@ -40,7 +40,8 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
         }
 
         // Null, 64-bit code, data, 32-bit user code, user data, 64-bit user code.
-        ulong[] gdt = [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff];
+        ulong[] gdt = [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff,
+            0x00af_fb00_0000_ffff];
         for (int i = 0; i < gdt.Length; i++)
         {
             Write(Gdt + ((ulong)i * 8), gdt[i]);
@@ -63,7 +64,8 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
             state.Segments[segment] = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue, Attributes = data };
         }
 
-        state.Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 8, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xa09b };
+        state.Segments[SegmentIndex.Cs] = new SegmentRegister { Selector = 8, Limit = uint.MaxValue,
+            Attributes = (SegmentAttributes)0xa09b };
         Vcpu.StateReplaced();
     }
 
@@ -130,7 +132,8 @@ internal sealed unsafe class LongModeProcessor : IGuestBus, IDisposable
 
     public void WritePort(ushort port, int size, uint value) => PortWrites.Add((port, value));
 
-    public ulong ReadMmio(GuestPhysicalAddress address, int size) => 0x1122_3344_5566_7788 & (size == 8 ? ulong.MaxValue : (1UL << (size * 8)) - 1);
+    public ulong ReadMmio(GuestPhysicalAddress address, int size) =>
+        0x1122_3344_5566_7788 & (size == 8 ? ulong.MaxValue : (1UL << (size * 8)) - 1);
 
     public void WriteMmio(GuestPhysicalAddress address, int size, ulong value)
     {

@@ -5,10 +5,14 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
-/// <summary>Operating modes and the ways between them; programs are assembled by nasm where it is there, so that the far forms are right.</summary>
+/// <summary>
+/// Operating modes and the ways between them; programs are assembled by nasm where it is there, so that the far forms are right.
+/// </summary>
 public sealed unsafe class ModeTests
 {
-    /// <summary>From the real mode that a start-up message gives through protected to 64-bit mode, to compatibility mode and all the way back.</summary>
+    /// <summary>
+    /// From the real mode that a start-up message gives through protected to 64-bit mode, to compatibility mode and all the way back.
+    /// </summary>
     [Fact]
     public void Through_all_modes_and_back()
     {
@@ -220,8 +224,8 @@ public sealed unsafe class ModeTests
     }
 
     /// <summary>
-    /// A hardware task switch and a data breakpoint that waits behind a load of SS: it traps before the task's first instruction, together with the task's own T flag
-    /// (SDM Vol. 3A §6.8.3, Vol. 3B §17.3.1.5).
+    /// A hardware task switch and a data breakpoint that waits behind a load of SS: it traps before the task's first instruction, together
+    /// with the task's own T flag (SDM Vol. 3A §6.8.3, Vol. 3B §17.3.1.5).
     /// </summary>
     [Theory]
     [InlineData("", 0, -1, 0x0)]
@@ -230,7 +234,8 @@ public sealed unsafe class ModeTests
     [InlineData("mov ss, [0x600]", 1, 1, 0x8001)]
     [InlineData("pop ss", 0, 1, 0x1)]
     [InlineData("pop ss", 1, 1, 0x8001)]
-    public void A_task_switch_takes_waiting_debug_conditions_along_to_the_tasks_first_instruction(string first, int trap, int vector, int conditions)
+    public void A_task_switch_takes_waiting_debug_conditions_along_to_the_tasks_first_instruction(
+        string first, int trap, int vector, int conditions)
     {
         using var machine = new LongModeProcessor();
         Start(machine, Protected + $"""

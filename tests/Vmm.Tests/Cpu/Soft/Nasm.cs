@@ -15,7 +15,8 @@ internal static class Nasm
             string input = Path.Combine(directory, "a.asm");
             string output = Path.Combine(directory, "a.bin");
             File.WriteAllText(input, source);
-            using var process = Process.Start(new ProcessStartInfo("nasm", ["-f", "bin", "-o", output, input]) { RedirectStandardError = true })!;
+            using var process = Process.Start(
+                new ProcessStartInfo("nasm", ["-f", "bin", "-o", output, input]) { RedirectStandardError = true })!;
             string errors = process.StandardError.ReadToEnd();
             process.WaitForExit();
             Assert.True(process.ExitCode == 0, $"nasm ({purpose}): {errors}");

@@ -29,10 +29,16 @@ public sealed unsafe class PageWalkTests
             var access = (AccessKind)random.Next(3);
             bool user = random.Next(2) == 0;
             bool open = random.Next(2) == 0;
-            var privilege = user ? Privilege.User : (machine.Cpu->State.Cr4 & Cr4.Smap) != 0 && !open ? Privilege.Supervisor : Privilege.SupervisorOpen;
+            var privilege = user
+                ? Privilege.User
+                : (machine.Cpu->State.Cr4 & Cr4.Smap) != 0 && !open ? Privilege.Supervisor : Privilege.SupervisorOpen;
             bool walked = PageWalk.TryWalk(machine.Cpu, machine.Memory, new(Linear), access, privilege, out var translation);
             uint? expected = Expected(machine.Cpu, entries, largeAt, access, user, privilege);
-            string seen = $"round {round}: {string.Join(' ', entries.Select(e => e.ToString("x")))} {access} {privilege} cr0 {machine.Cpu->State.Cr0:x} cr4 {machine.Cpu->State.Cr4:x} efer {machine.Cpu->State.Efer:x}";
+            string seen =
+                $"round {round}: {string.Join(
+                    ' ', entries.Select(
+                        e => e.ToString(
+                            "x")))} {access} {privilege} cr0 {machine.Cpu->State.Cr0:x} cr4 {machine.Cpu->State.Cr4:x} efer {machine.Cpu->State.Efer:x}";
             Assert.True(walked == (expected is null), $"{seen}: code {translation.ErrorCode:x}, expected {expected:x}");
             if (!walked)
             {
@@ -44,7 +50,8 @@ public sealed unsafe class PageWalkTests
             Assert.True((leaf & 0x20) != 0, seen);
             Assert.True(access != AccessKind.Write || (leaf & 0x40) != 0, seen);
             int shift = 39 - (9 * (entries.Length - 1));
-            Assert.Equal((entries[^1] & 0xff_ffff_f000 & ~((1UL << shift) - 1)) | (Linear & ((1UL << shift) - 1)), translation.Physical.Value);
+            Assert.Equal(
+                (entries[^1] & 0xff_ffff_f000 & ~((1UL << shift) - 1)) | (Linear & ((1UL << shift) - 1)), translation.Physical.Value);
         }
     }
 
@@ -56,7 +63,9 @@ public sealed unsafe class PageWalkTests
         machine.Write(0x5_0000UL, LongModeProcessor.PageTables | 7);
         machine.Cpu->State.Cr3 = 0x5_0000;
         machine.Vcpu.StateReplaced();
-        Assert.True(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(LongModeProcessor.Code), AccessKind.Read, Privilege.User, out var translation));
+        Assert.True(
+            PageWalk.TryWalk(
+                machine.Cpu, machine.Memory, new(LongModeProcessor.Code), AccessKind.Read, Privilege.User, out var translation));
         Assert.Equal(LongModeProcessor.Code, translation.Physical.Value);
         Assert.True(SlowAccess.IsCanonical(machine.Cpu, 0x00ff_ffff_ffff_ffff));
         Assert.False(PageWalk.TryWalk(machine.Cpu, machine.Memory, new(1UL << 48), AccessKind.Read, Privilege.User, out _));

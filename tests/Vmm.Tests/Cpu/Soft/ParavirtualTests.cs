@@ -57,7 +57,10 @@ public sealed unsafe class ParavirtualTests : IDisposable
         Assert.Equal(1, Byte(flags));
     }
 
-    private byte Byte(ulong address) => _processor.Vcpu.Memory.TryRead(new GuestPhysicalAddress(address), out byte value) ? value : throw new InvalidOperationException("nothing is there");
+    private byte Byte(ulong address) =>
+        _processor.Vcpu.Memory.TryRead(new GuestPhysicalAddress(address), out byte value)
+            ? value
+            : throw new InvalidOperationException("nothing is there");
 
     [Fact]
     public void Cpuid_names_kvm_and_its_features()

@@ -12,8 +12,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
 /// <summary>
-/// Debug conditions that wait behind a load of SS, and what they meet there: an instruction that delivers an event itself (SDM Vol. 3A §6.8.3,
-/// Vol. 3C §26.6.3). Each pair runs at CPL 3 in compatibility mode, where both POP SS and INTO exist.
+/// Debug conditions that wait behind a load of SS, and what they meet there: an instruction that delivers an event itself (SDM Vol. 3A
+/// §6.8.3, Vol. 3C §26.6.3). Each pair runs at CPL 3 in compatibility mode, where both POP SS and INTO exist.
 /// </summary>
 public sealed unsafe class PendingDebugTests
 {
@@ -205,8 +205,10 @@ public sealed unsafe class PendingDebugTests
             ref var state = ref _machine.Cpu->State;
             state.Idtr = new DescriptorTableRegister { Base = Idt, Limit = 0xfff };
             _machine.Write(Tss + 4, LongModeProcessor.Stack);
-            state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x40, Base = Tss, Limit = 0x67, Attributes = (SegmentAttributes)0x8b };
-            state.Segments[SegmentIndex.Ds] = new SegmentRegister { Selector = 0x23, Limit = uint.MaxValue, Attributes = (SegmentAttributes)0xc0f3 };
+            state.Segments[SegmentIndex.Tr] = new SegmentRegister { Selector = 0x40, Base = Tss, Limit = 0x67,
+                Attributes = (SegmentAttributes)0x8b };
+            state.Segments[SegmentIndex.Ds] = new SegmentRegister { Selector = 0x23, Limit = uint.MaxValue,
+                Attributes = (SegmentAttributes)0xc0f3 };
             state.Msr.Star = 8UL << 32;
             state.Msr.SysenterCs = 8;
             state.Msr.SysenterEip = KernelEntry;
@@ -238,7 +240,9 @@ public sealed unsafe class PendingDebugTests
 
         public void BreakOnSecond() => Break(Second, 0);
 
-        /// <summary>The first vectors that were delivered, each with the program counter that it would return to; -1 is SYSENTER's entry.</summary>
+        /// <summary>
+        /// The first vectors that were delivered, each with the program counter that it would return to; -1 is SYSENTER's entry.
+        /// </summary>
         public (int Vector, ulong Rip)[] Events(int count)
         {
             if (!_ran)
@@ -249,7 +253,8 @@ public sealed unsafe class PendingDebugTests
 
             ulong end = _machine.Read<ulong>(LogPointer);
             Assert.True(end >= Log + ((ulong)count * 24), $"only {(end - Log) / 24} events");
-            return [.. Enumerable.Range(0, count).Select(i => (_machine.Read<int>(Log + ((ulong)i * 24)), _machine.Read<ulong>(Log + ((ulong)i * 24) + 8)))];
+            return [.. Enumerable.Range(0, count)
+                .Select(i => (_machine.Read<int>(Log + ((ulong)i * 24)), _machine.Read<ulong>(Log + ((ulong)i * 24) + 8)))];
         }
 
         /// <summary>DR6 as the n-th event's handler found it.</summary>

@@ -176,9 +176,11 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
         using var second = _engine.CreateVcpu(1, CpuTopology.Single(2)[1]);
         // The second adds 1 to [0x500] under LOCK a thousand times in step with the first, then marks [0x510] and halts.
         byte[] add = [0xb9, 0xe8, 0x03, 0xf0, 0xff, 0x06, 0x00, 0x05, 0xe2, 0xf9];
-        Assert.True(_memory.TryWrite(new GuestPhysicalAddress(0x8000), [0x31, 0xc0, 0x8e, 0xd8, .. add, 0xc6, 0x06, 0x10, 0x05, 0x01, 0xfa, 0xf4]));
+        Assert.True(
+            _memory.TryWrite(new GuestPhysicalAddress(0x8000), [0x31, 0xc0, 0x8e, 0xd8, .. add, 0xc6, 0x06, 0x10, 0x05, 0x01, 0xfa, 0xf4]));
         Begin(first, [.. add, 0xc6, 0x06, 0x11, 0x05, 0x01, 0xfa, 0xf4]);
-        var threads = new[] { new Thread(() => first.Run()) { IsBackground = true }, new Thread(() => second.Run()) { IsBackground = true } };
+        var threads =
+            new[] { new Thread(() => first.Run()) { IsBackground = true }, new Thread(() => second.Run()) { IsBackground = true } };
         Array.ForEach(threads, thread => thread.Start());
         _engine.Controllers.Apics.Send(new ApicMessage(1, false, ApicDeliveryMode.Init, 0, false));
         _engine.Controllers.Apics.Send(new ApicMessage(1, false, ApicDeliveryMode.StartUp, 8, false));
@@ -196,7 +198,8 @@ public sealed unsafe class SoftEngineTests : IGuestBus, IDisposable
     {
         using var cpu = _engine.CreateVcpu(0, CpuPlace.Alone);
         // Loads, stores, calls, a port and an MMIO access in an endless loop.
-        Begin(cpu, [0xb9, 0x10, 0x00, 0x50, 0x58, 0xa1, 0x00, 0x05, 0xa3, 0x02, 0x05, 0xe8, 0x00, 0x00, 0x58, 0xe4, 0x80, 0xe2, 0xf1, 0xeb, 0xec]);
+        Begin(cpu, [0xb9, 0x10, 0x00, 0x50, 0x58, 0xa1, 0x00, 0x05, 0xa3, 0x02, 0x05, 0xe8, 0x00, 0x00, 0x58, 0xe4, 0x80, 0xe2, 0xf1, 0xeb,
+            0xec]);
         Warm(cpu, 300);
         Allocations.UntilNone(() =>
         {

@@ -108,7 +108,8 @@ public sealed unsafe class SpeedTests
             ulong count = machine.Cpu->Instructions - before;
             if (round == 1)
             {
-                Console.Error.WriteLine($"{name}: {count / seconds / 1e6:F0} MIPS ({seconds / iterations * 1e9:F2} ns per round of {instructions})");
+                Console.Error.WriteLine(
+                    $"{name}: {count / seconds / 1e6:F0} MIPS ({seconds / iterations * 1e9:F2} ns per round of {instructions})");
             }
         }
     }

@@ -39,7 +39,8 @@ public sealed unsafe class TimeStampCounterTests
         vcpu.Save(state);
         Assert.InRange(state->Msr.Tsc, atStart + (2_000UL * kilohertz) - 2, atStart + (2_000UL * kilohertz) + 2);
         Assert.Equal(kilohertz, state->Msr.TscKilohertz);
-        Assert.InRange(TimeStampCounter.ClockAt(vcpu.Context, atStart + (3_000UL * kilohertz)), start + 2_999_999_990, start + 3_000_000_010);
+        Assert.InRange(
+            TimeStampCounter.ClockAt(vcpu.Context, atStart + (3_000UL * kilohertz)), start + 2_999_999_990, start + 3_000_000_010);
 
         for (ulong target = atStart + 1; target < atStart + 100; target++)
         {

@@ -8,7 +8,9 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft;
 
-/// <summary>Where the manuals of Intel (SDM) and AMD (APM) differ. A comparison with a host's processor would see one of them only.</summary>
+/// <summary>
+/// Where the manuals of Intel (SDM) and AMD (APM) differ. A comparison with a host's processor would see one of them only.
+/// </summary>
 public sealed unsafe class VendorTests
 {
     private const ulong Entry = 0x28_0000;
@@ -164,7 +166,8 @@ public sealed unsafe class VendorTests
     {
         using var machine = new LongModeProcessor();
         machine.Cpu->Vendor = vendor;
-        machine.Cpu->State.Segments[SegmentIndex.Fs] = new SegmentRegister { Selector = 3, Base = 0x1234_5678, Attributes = SegmentAttributes.Unusable };
+        machine.Cpu->State.Segments[SegmentIndex.Fs] = new SegmentRegister { Selector = 3, Base = 0x1234_5678,
+            Attributes = SegmentAttributes.Unusable };
         machine.Place(a =>
         {
             a.push(0x23);
@@ -193,7 +196,9 @@ public sealed unsafe class VendorTests
     public void A_null_selector_clears_the_base_on_Intel_and_where_AMD_says_so(CpuVendor vendor, bool told, ulong expected)
     {
         var profile = SoftOffer.Everything(vendor);
-        profile = told ? profile : new CpuProfile(CpuModel.Host, vendor, profile.Features.Without(CpuFeature.Find("null_seg_clears_base")!));
+        profile = told
+            ? profile
+            : new CpuProfile(CpuModel.Host, vendor, profile.Features.Without(CpuFeature.Find("null_seg_clears_base")!));
         using var machine = new LongModeProcessor(profile);
         machine.Cpu->State.Segments[SegmentIndex.Fs].Base = 0x1234_5678;
         machine.Gpr(0) = 0;
@@ -233,7 +238,9 @@ public sealed unsafe class VendorTests
         using var machine = new LongModeProcessor(SoftOffer.Everything(vendor));
         bool amd = vendor == CpuVendor.Amd;
         var (maximum, ebx, ecx, edx) = CpuidPolicy.Read(machine.Cpu, 0, 0);
-        Assert.Equal(identification, System.Text.Encoding.ASCII.GetString(System.Runtime.InteropServices.MemoryMarshal.AsBytes<uint>((uint[])[ebx, edx, ecx])));
+        Assert.Equal(
+            identification, System.Text.Encoding.ASCII.GetString(
+                System.Runtime.InteropServices.MemoryMarshal.AsBytes<uint>((uint[])[ebx, edx, ecx])));
         uint signature = CpuidPolicy.Read(machine.Cpu, 1, 0).Eax;
         Assert.Equal(family, (signature >> 8 & 0xf) + ((signature >> 8 & 0xf) == 0xf ? signature >> 20 & 0xff : 0));
 
@@ -276,7 +283,8 @@ public sealed unsafe class VendorTests
 
         (byte[] Code, string What)[] instructions =
         [
-            ([0x0f, 0x01, 0x16], "LGDT"), ([0x0f, 0x01, 0x1e], "LIDT"), ([0x66, 0x0f, 0x38, 0x82, 0x06], "INVPCID"), ([0xf3, 0x48, 0x0f, 0xae, 0xd1], "WRFSBASE"),
+            ([0x0f, 0x01, 0x16], "LGDT"), ([0x0f, 0x01, 0x1e], "LIDT"), ([0x66, 0x0f, 0x38, 0x82, 0x06], "INVPCID"),
+            ([0xf3, 0x48, 0x0f, 0xae, 0xd1], "WRFSBASE"),
             ([0x0f, 0x00, 0xd0], "LLDT"), ([0x0f, 0x00, 0xd8], "LTR"),
         ];
         foreach (var (code, what) in instructions)

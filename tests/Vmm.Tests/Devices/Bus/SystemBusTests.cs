@@ -118,7 +118,8 @@ public class SystemBusTests
         var collision = Assert.Throws<ArgumentException>(() => _bus.Add(new PortWindow(0x71, 1, new RecordingHandler()), "other"));
         Assert.Contains("rtc", collision.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => _bus.Add(new PortWindow(0xffff, 2, new RecordingHandler()), "beyond"));
-        Assert.Throws<ArgumentException>(() => _bus.Add(new MmioWindow(new GuestPhysicalAddress(ulong.MaxValue), 2, new RecordingHandler()), "beyond"));
+        Assert.Throws<ArgumentException>(
+            () => _bus.Add(new MmioWindow(new GuestPhysicalAddress(ulong.MaxValue), 2, new RecordingHandler()), "beyond"));
     }
 
     [Fact]
@@ -167,7 +168,8 @@ public class SystemBusTests
             while (!Volatile.Read(ref stop))
             {
                 ulong moving = _bus.ReadMmio(new GuestPhysicalAddress(0x5100), 1);
-                if (_bus.ReadMmio(new GuestPhysicalAddress(0x50f0), 4) != 0x33333333 || _bus.ReadPort(0x80, 1) != 0x33 || moving is not (0x44 or 0xff))
+                if (_bus.ReadMmio(new GuestPhysicalAddress(0x50f0), 4) != 0x33333333 || _bus.ReadPort(0x80, 1) != 0x33
+                    || moving is not (0x44 or 0xff))
                 {
                     Interlocked.Increment(ref wrong);
                 }

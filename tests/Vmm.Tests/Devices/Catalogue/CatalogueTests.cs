@@ -32,9 +32,11 @@ public sealed class CatalogueTests
     [InlineData("""[{"id":"a","kind":"serial.16550","at":"mmio:3f8"}]""", "/devices/0/at")]
     [InlineData("""[{"id":"a","kind":"serial.16550","at":"port:10000"}]""", "/devices/0/at")]
     [InlineData("""[{"id":"a","kind":"serial.16550","at":"port:fffc"}]""", "/devices/0/at")]
-    [InlineData("""[{"id":"a","kind":"serial.16550","at":"port:3f8"},{"id":"b","kind":"serial.16550","at":"port:3fc","settings":{"irq":5}}]""", "/devices/1/at")]
+    [InlineData("""[{"id":"a","kind":"serial.16550","at":"port:3f8"},{"id":"b","kind":"serial.16550","at":"port:3fc","settings":{"irq":5}}]""",
+        "/devices/1/at")]
     [InlineData("""[{"id":"a","kind":"serial.16550"},{"id":"b","kind":"serial.16550","settings":{"irq":4}}]""", "/devices/1")]
-    [InlineData("""[{"id":"a","kind":"serial.16550"},{"id":"b","kind":"serial.16550","at":"port:2f8","settings":{"irq":3}},{"id":"c","kind":"serial.16550","at":"port:3e8","settings":{"irq":3}}]""", "/devices/2/settings/irq")]
+    [InlineData("""[{"id":"a","kind":"serial.16550"},{"id":"b","kind":"serial.16550","at":"port:2f8","settings":{"irq":3}},{"id":"c","kind":"serial.16550","at":"port:3e8","settings":{"irq":3}}]""",
+        "/devices/2/settings/irq")]
     [InlineData("""[{"id":"a","kind":"serial.16550","settings":{"irq":2}}]""", "/devices/0/settings/irq")]
     [InlineData("""[{"id":"a","kind":"serial.16550","settings":{"console":1}}]""", "/devices/0/settings/console")]
     [InlineData("""[{"id":"a","kind":"display.bochs"}]""", "/devices/0")]
@@ -42,9 +44,12 @@ public sealed class CatalogueTests
     [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"a","kind":"display.bochs","at":"pci:00.0"}]""", "/devices/1/at")]
     [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"a","kind":"display.bochs","at":"pci:20.0"}]""", "/devices/1/at")]
     [InlineData("""[{"id":"pci","kind":"timer.hpet"},{"id":"a","kind":"display.bochs","at":"pci:01.0"}]""", "/devices/1/at")]
-    [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"p","kind":"pcie.root-port"},{"id":"a","kind":"display.bochs","at":"p:01.0"}]""", "/devices/2/at")]
-    [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"p","kind":"pcie.root-port"},{"id":"q","kind":"pcie.root-port","at":"p:00.0"}]""", "/devices/2/at")]
-    [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"p","kind":"pcie.root-port","at":"pci:01.0"},{"id":"q","kind":"pcie.root-port","at":"pci:02.0","settings":{"slot":8}}]""", "/devices/2/settings/slot")]
+    [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"p","kind":"pcie.root-port"},{"id":"a","kind":"display.bochs","at":"p:01.0"}]""",
+        "/devices/2/at")]
+    [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"p","kind":"pcie.root-port"},{"id":"q","kind":"pcie.root-port","at":"p:00.0"}]""",
+        "/devices/2/at")]
+    [InlineData("""[{"id":"pci","kind":"pci.host-bridge"},{"id":"p","kind":"pcie.root-port","at":"pci:01.0"},{"id":"q","kind":"pcie.root-port","at":"pci:02.0","settings":{"slot":8}}]""",
+        "/devices/2/settings/slot")]
     [InlineData("""[{"id":"p","kind":"pcie.root-port"}]""", "/devices/0")]
     [InlineData("""[{"id":"a","kind":"example.bus","at":"a:a"}]""", "/devices/0/at")]
     [InlineData("""[{"id":"a","kind":"example.bus","at":"b:a"},{"id":"b","kind":"example.bus","at":"a:a"}]""", "/devices/1/at")]
@@ -81,19 +86,24 @@ public sealed class CatalogueTests
         const string all = """{"flag":false,"number":-4,"perhaps":255,"size":"1M","text":"abcd","mode":"user-network"}""";
         Assert.Equal(all, Complete(all));
 
-        static string Complete(string settings) => Expand($$"""{"devices":[{"id":"a","kind":"example.every-setting","settings":{{settings}}}]}""")[0].Settings!.Value.GetRawText();
+        static string Complete(string settings) =>
+            Expand($$"""{"devices":[{"id":"a","kind":"example.every-setting","settings":{{settings}}}]}""")[0].Settings!.Value.GetRawText();
     }
 
     [Fact]
-    public void A_machine_without_a_list_is_a_pc() => Assert.Equal(Profile.Pc.Select(device => (device.Id, device.Kind)), Expand("{}").Select(device => (device.Id, device.Kind)));
+    public void A_machine_without_a_list_is_a_pc() =>
+        Assert.Equal(Profile.Pc.Select(device => (device.Id, device.Kind)), Expand("{}").Select(device => (device.Id, device.Kind)));
 
     [Fact]
     public void Short_forms_add_a_device_to_whatever_list()
     {
         var pc = Expand("""{"hpet":true,"display":{"width":800,"height":600}}""");
         Assert.Equal([.. Profile.Pc.Select(device => device.Kind), "timer.hpet", "display.bochs"], pc.Select(device => device.Kind));
-        Assert.Equal(("display", "pci:01.0", """{"width":800,"height":600}"""), (pc[^1].Id, pc[^1].At, pc[^1].Settings!.Value.GetRawText()));
-        Assert.Equal(["root", "display"], Expand("""{"display":{},"devices":[{"id":"root","kind":"pci.host-bridge"}]}""").Select(device => device.Id));
+        Assert.Equal(
+            ("display", "pci:01.0", """{"width":800,"height":600}"""), (pc[^1].Id, pc[^1].At, pc[^1].Settings!.Value.GetRawText()));
+        Assert.Equal(
+            ["root", "display"], Expand("""{"display":{},"devices":[{"id":"root","kind":"pci.host-bridge"}]}""")
+                .Select(device => device.Id));
         Assert.Null(Read("""{"display":{},"devices":[{"id":"display","kind":"pci.host-bridge"}]}""", out var faults));
         Assert.Equal(["/display"], faults.Select(fault => fault.Pointer));
     }
@@ -138,7 +148,8 @@ public sealed class CatalogueTests
         using var platform = new WholePlatform();
         var spec = new MachineSpec
         {
-            Devices = [new("leaf", "example.bus") { At = "sub:c" }, new("sub", "example.bus") { At = "root:b" }, new("root", "example.root")],
+            Devices = [new(
+                "leaf", "example.bus") { At = "sub:c" }, new("sub", "example.bus") { At = "root:b" }, new("root", "example.root")],
         };
         spec.Expanded(s_catalogue, out var plan);
         using var tree = plan.Make(platform.Parts);
@@ -155,8 +166,10 @@ public sealed class CatalogueTests
         using var platform = new WholePlatform();
         Assert.Equal(
             [
-                "acpi-pm: acpi-pm 1", "display: bochs-display 1", "fw-cfg: fw-cfg 1", "hpet: hpet 1", "i8042: i8042 1", "pci: pci-host-bridge 2",
-                "port0: pcie-root-port 1", "port1: pcie-root-port 1", "port2: pcie-root-port 1", "port92: system-control-a 1", "reset-control: reset-control 1", "rtc: mc146818 1", "uart0: 16550 1",
+                "acpi-pm: acpi-pm 1", "display: bochs-display 1", "fw-cfg: fw-cfg 1", "hpet: hpet 1", "i8042: i8042 1",
+                "pci: pci-host-bridge 2",
+                "port0: pcie-root-port 1", "port1: pcie-root-port 1", "port2: pcie-root-port 1", "port92: system-control-a 1",
+                "reset-control: reset-control 1", "rtc: mc146818 1", "uart0: 16550 1",
             ],
             platform.Plan.Devices.Select(device => platform.Tree.Find(device.Id)!.Device).OfType<ISavedState>()
                 .Select(device => $"{((IDevice)device).Name}: {device.Schema.Name} {device.Schema.Version}").Order(StringComparer.Ordinal));
@@ -172,7 +185,10 @@ public sealed class CatalogueTests
             var claims = planned.Kind.Claims(planned.At, planned.Settings).ToList();
             var windows = ((device as IPortMapped)?.PortWindows ?? []).Select(window => Claim.Ports(window.First, window.Count))
                 .Concat(((device as IMemoryMapped)?.MmioWindows ?? []).Select(window => Claim.Memory(window.Base.Value, window.Size)));
-            Assert.All(windows, window => Assert.Contains(claims, claim => claim.Space == window.Space && claim.First <= window.First && window.First + window.Count <= claim.First + claim.Count));
+            Assert.All(
+                windows, window => Assert.Contains(
+                    claims, claim => claim.Space == window.Space && claim.First <= window.First
+                        && window.First + window.Count <= claim.First + claim.Count));
         }
     }
 
@@ -180,7 +196,9 @@ public sealed class CatalogueTests
     public void Every_kind_of_this_build_makes_a_device_of_the_whole_platform()
     {
         using var platform = new WholePlatform();
-        Assert.Equal(BuiltInDevices.Catalogue.Kinds.Select(kind => kind.Name), platform.Plan.Devices.Select(device => device.Kind.Name).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(
+            BuiltInDevices.Catalogue.Kinds.Select(kind => kind.Name),
+            platform.Plan.Devices.Select(device => device.Kind.Name).Distinct().Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -188,13 +206,17 @@ public sealed class CatalogueTests
     {
         using var platform = new WholePlatform();
         var made = platform.Tree.Nodes.Select(node => node.Device.GetType()).ToHashSet();
-        Assert.All(typeof(IDevice).Assembly.GetTypes().Where(type => type is { IsClass: true, IsAbstract: false } && type.IsAssignableTo(typeof(IDevice))), type => Assert.Contains(type, made));
+        Assert.All(
+            typeof(IDevice).Assembly.GetTypes()
+                .Where(type => type is { IsClass: true, IsAbstract: false } && type.IsAssignableTo(typeof(IDevice))),
+            type => Assert.Contains(type, made));
     }
 
     [Fact]
     public void Two_kinds_of_one_name_are_refused() => Assert.Throws<ArgumentException>(() => s_catalogue.With(ExampleKinds.All));
 
-    private static MachineSpec? Read(string json, out IReadOnlyList<SpecFault> faults) => MachineSpecJson.Read(Encoding.UTF8.GetBytes(json), out faults, s_catalogue);
+    private static MachineSpec? Read(string json, out IReadOnlyList<SpecFault> faults) =>
+        MachineSpecJson.Read(Encoding.UTF8.GetBytes(json), out faults, s_catalogue);
 
     private static IReadOnlyList<DeviceSpec> Expand(string json)
     {

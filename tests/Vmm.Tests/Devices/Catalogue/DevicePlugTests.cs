@@ -78,7 +78,8 @@ public sealed class DevicePlugTests : IDisposable
         {
             int regions = _memory.AllRegions.Count, windows = _bus.Windows.Count;
             var spec = Add("""{"single":true}""");
-            Assert.Equal(("card", "port:00.0", """{"fails":"nothing","single":true}"""), (spec.Id, spec.At, spec.Settings!.Value.GetRawText()));
+            Assert.Equal(
+                ("card", "port:00.0", """{"fails":"nothing","single":true}"""), (spec.Id, spec.At, spec.Settings!.Value.GetRawText()));
             Assert.Contains("card", _plug.Devices.Select(device => device.Id));
             var card = (ExampleCard)_tree.Find("card")!.Device;
             Assert.True(card.HasPower);
@@ -116,15 +117,21 @@ public sealed class DevicePlugTests : IDisposable
     [InlineData("""{"kind":"example.card"}""", "/device/id", "''")]
     [InlineData("""{"id":"port","kind":"example.card"}""", "/device/id", "there is a device 'port' already")]
     [InlineData("""{"id":"a","kind":"example.cart"}""", "/device/kind", "'example.cart'; there are")]
-    [InlineData("""{"id":"a","kind":"serial.16550"}""", "/device/kind", "a serial.16550 is in no slot, and cannot come while the machine runs")]
+    [InlineData("""{"id":"a","kind":"serial.16550"}""", "/device/kind",
+        "a serial.16550 is in no slot, and cannot come while the machine runs")]
     [InlineData("""{"id":"a","kind":"timer.hpet"}""", "/device/kind", "a timer.hpet is in no slot, and cannot come while the machine runs")]
-    [InlineData("""{"id":"a","kind":"pcie.root-port"}""", "/device", "no slot is free in which a pcie.root-port can be plugged while the machine runs")]
+    [InlineData("""{"id":"a","kind":"pcie.root-port"}""", "/device",
+        "no slot is free in which a pcie.root-port can be plugged while the machine runs")]
     [InlineData("""{"id":"a","kind":"example.card","at":"pci:07.0"}""", "/device/at", "'pci' takes no device while the machine runs")]
-    [InlineData("""{"id":"a","kind":"example.card","at":"fixed:00.0"}""", "/device/at", "'fixed' takes no device while the machine runs: its hotPlug is off")]
+    [InlineData("""{"id":"a","kind":"example.card","at":"fixed:00.0"}""", "/device/at",
+        "'fixed' takes no device while the machine runs: its hotPlug is off")]
     [InlineData("""{"id":"a","kind":"example.card","at":"other:00.0"}""", "/device/at", "there is a device in 'other' already")]
-    [InlineData("""{"id":"a","kind":"example.card","at":"port:00.1"}""", "/device/at", "a device that comes while the machine runs is function 0 of 'port'")]
-    [InlineData("""{"id":"a","kind":"example.card","at":"port:01.0"}""", "/device/at", "'port' is a pcie.root-port, which has no place 01.0")]
-    [InlineData("""{"id":"a","kind":"example.card","at":"a:00.0"}""", "/device/at", "'a' is a example.card, to which nothing is connected by pci")]
+    [InlineData("""{"id":"a","kind":"example.card","at":"port:00.1"}""", "/device/at",
+        "a device that comes while the machine runs is function 0 of 'port'")]
+    [InlineData("""{"id":"a","kind":"example.card","at":"port:01.0"}""", "/device/at",
+        "'port' is a pcie.root-port, which has no place 01.0")]
+    [InlineData("""{"id":"a","kind":"example.card","at":"a:00.0"}""", "/device/at",
+        "'a' is a example.card, to which nothing is connected by pci")]
     [InlineData("""{"id":"a","kind":"example.card","at":"nowhere:00.0"}""", "/device/at", "there is no device 'nowhere'")]
     [InlineData("""{"id":"a","kind":"example.card","settings":{"fails":"never"}}""", "/device/settings/fails", "'never'")]
     [InlineData("""{"id":"held","kind":"example.card"}""", "/device/kind", "and cannot come while it runs")]

@@ -41,7 +41,8 @@ public sealed record EverySetting
 [DeviceKind("example.every-setting", "takes every type of setting")]
 internal sealed class EverySettingKind : IDeviceKind<EverySetting>
 {
-    public static IEnumerable<(string Setting, string Message)> Check(EverySetting settings) => settings.Text == "no" ? [("text", "that is no text")] : [];
+    public static IEnumerable<(string Setting, string Message)> Check(EverySetting settings) =>
+        settings.Text == "no" ? [("text", "that is no text")] : [];
 
     public static IDevice Create(DeviceSite site, EverySetting settings) => new ExampleDevice(site.Id);
 }

@@ -202,7 +202,8 @@ public sealed class HpetTests
                 {
                     int size = 1 << random.Next(4);
                     ulong offset = random.Next(3) == 0 ? (ulong)random.Next(0x400 - size + 1) : (ulong)random.Next(0x2c) * 8;
-                    ulong value = random.Next(3) switch { 0 => (ulong)random.Next(0x8000), 1 => (ulong)random.NextInt64(), _ => ulong.MaxValue };
+                    ulong value = random.Next(3) switch { 0 =>
+                        (ulong)random.Next(0x8000), 1 => (ulong)random.NextInt64(), _ => ulong.MaxValue };
                     _hpet.WriteMmio(Math.Min(offset, 0x400 - (ulong)size), size, value);
                     _hpet.ReadMmio(Math.Min(offset, 0x400 - (ulong)size), size);
                     _timers.Stall(random.Next(1_000_000));

@@ -61,7 +61,8 @@ public sealed class RealTimeClockTests
         _timers.Advance(5_000_000_000);
         Assert.Equal(0x57, Read(0));
         Write(0x0a, 0x76);
-        foreach (var (index, value) in new (byte, byte)[] { (0, 0x30), (2, 0x15), (4, 0x08), (7, 0x02), (8, 0x03), (9, 0x99), (0x32, 0x19) })
+        foreach (var (index, value) in new (byte, byte)[] { (0, 0x30), (2, 0x15), (4, 0x08), (7, 0x02), (8, 0x03), (9, 0x99),
+            (0x32, 0x19) })
         {
             Write(index, value);
         }

@@ -70,7 +70,9 @@ public sealed class BochsDisplayTests : IDisposable
         {
             for (int register = 1; register < 11; register++)
             {
-                Dispi(register, random.Next(3) == 0 ? (ushort)random.Next(65536) : random.Next(2) == 0 ? (ushort)random.Next(2000) : interesting[random.Next(interesting.Length)]);
+                Dispi(register, random.Next(3) == 0
+                    ? (ushort)random.Next(65536)
+                    : random.Next(2) == 0 ? (ushort)random.Next(2000) : interesting[random.Next(interesting.Length)]);
             }
 
             Dispi(3, new ushort[] { 8, 16, 24, 32 }[random.Next(4)]);
@@ -79,7 +81,9 @@ public sealed class BochsDisplayTests : IDisposable
             {
                 valid++;
                 long end = mode.Offset + ((long)(mode.Height - 1) * mode.Stride) + ((long)mode.Width * mode.BytesPerPixel);
-                Assert.True(end <= (long)BochsDisplay.SmallestMemory && mode.Offset >= 0 && mode.Stride >= mode.Width * mode.BytesPerPixel, $"seed {seed}: {mode}");
+                Assert.True(
+                    end <= (long)BochsDisplay.SmallestMemory && mode.Offset >= 0 && mode.Stride >= mode.Width * mode.BytesPerPixel,
+                    $"seed {seed}: {mode}");
                 Assert.Equal(mode.Width * mode.BytesPerPixel, _framebuffer.Line(mode, mode.Height - 1).Length);
             }
         }
@@ -149,9 +153,13 @@ public sealed class BochsDisplayTests : IDisposable
             for (int x = 0; x < 100; x++)
             {
                 var (red, green, blue) = Colour(x, y);
-                uint pixel = bits == 16 ? (uint)((red >> 3 << 11) | (green >> 2 << 5) | (blue >> 3)) : (uint)((red << 16) | (green << 8) | blue);
+                uint pixel = bits == 16
+                    ? (uint)((red >> 3 << 11) | (green >> 2 << 5) | (blue >> 3))
+                    : (uint)((red << 16) | (green << 8) | blue);
                 byte[] raw = BitConverter.GetBytes(pixel);
-                _memory.TryWrite(new GuestPhysicalAddress(0xd000_0000 + (ulong)(mode.Offset + (y * mode.Stride) + (x * bits / 8))), raw.AsSpan(0, bits / 8));
+                _memory.TryWrite(
+                    new GuestPhysicalAddress(0xd000_0000 + (ulong)(mode.Offset + (y * mode.Stride) + (x * bits / 8))),
+                    raw.AsSpan(0, bits / 8));
             }
         }
 
@@ -278,7 +286,9 @@ public sealed class BochsDisplayTests : IDisposable
             Assert.Equal(~crc, BinaryPrimitives.ReadUInt32BigEndian(file.AsSpan(at + 8 + length)));
             if (type == "IHDR")
             {
-                Assert.Equal((width, height), (BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(at + 8)), BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(at + 12))));
+                Assert.Equal(
+                    (width, height), (BinaryPrimitives.ReadInt32BigEndian(
+                        file.AsSpan(at + 8)), BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(at + 12))));
                 Assert.Equal([8, 2, 0, 0, 0], file[(at + 16)..(at + 21)]);
             }
             else if (type == "IDAT")

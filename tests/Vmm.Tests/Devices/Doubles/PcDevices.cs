@@ -19,7 +19,9 @@ internal static class PcDevices
     /// <param name="hpet">With event timers.</param>
     /// <param name="serialPorts">1 or 2.</param>
     public static IReadOnlyList<IFirmwareVisible> Create(bool hpet = false, int serialPorts = 1) =>
-        Create(new MachineSpec { Hpet = hpet, Devices = serialPorts == 2 ? [.. Profile.Pc, new DeviceSpec("uart1", "serial.16550")] : null });
+        Create(new MachineSpec { Hpet = hpet, Devices = serialPorts == 2
+            ? [.. Profile.Pc, new DeviceSpec("uart1", "serial.16550")]
+            : null });
 
     public static IReadOnlyList<IFirmwareVisible> Create(MachineSpec spec)
     {

@@ -33,7 +33,8 @@ internal sealed class QueueBackend
 }
 
 /// <summary>
-/// What a queue starts from and stops into. The heads in flight stand in it one by one: after completions out of order they do not follow from the indices.
+/// What a queue starts from and stops into. The heads in flight stand in it one by one: after completions out of order they do not follow
+/// from the indices.
 /// </summary>
 internal sealed record QueueState(int NextOffered, int[] InFlight);
 

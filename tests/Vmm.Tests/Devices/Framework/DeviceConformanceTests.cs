@@ -14,16 +14,19 @@ public sealed class DeviceConformanceTests
 {
     private static readonly Type[] s_types = typeof(GuestMemory).Assembly.GetTypes();
 
-    private static readonly Type[] s_devices = [.. s_types.Where(type => type is { IsClass: true, IsAbstract: false } && type.IsAssignableTo(typeof(IDevice)))];
+    private static readonly Type[] s_devices = [.. s_types.Where(
+        type => type is { IsClass: true, IsAbstract: false } && type.IsAssignableTo(typeof(IDevice)))];
 
     [Fact]
     public void Whatever_has_a_capability_of_a_device_is_a_device()
     {
-        Type[] capabilities = [typeof(IPortMapped), typeof(IMemoryMapped), typeof(ISavedState), typeof(IPowerable), typeof(IEjectable), typeof(IDeviceMemory), typeof(IPciDevice)];
+        Type[] capabilities = [typeof(IPortMapped), typeof(IMemoryMapped), typeof(ISavedState), typeof(IPowerable), typeof(IEjectable),
+            typeof(IDeviceMemory), typeof(IPciDevice)];
         Assert.NotEmpty(s_devices);
         foreach (var type in s_types.Where(type => type is { IsClass: true, IsAbstract: false }))
         {
-            Assert.True(s_devices.Contains(type) || !capabilities.Any(type.IsAssignableTo), $"{type} has a device's capability and is none.");
+            Assert.True(
+                s_devices.Contains(type) || !capabilities.Any(type.IsAssignableTo), $"{type} has a device's capability and is none.");
         }
     }
 
@@ -31,7 +34,8 @@ public sealed class DeviceConformanceTests
     public void Only_the_framework_knows_the_states_of_a_device()
     {
         string framework = typeof(DeviceNode).Namespace!;
-        foreach (var type in s_types.Where(type => type.Namespace?.StartsWith("WebVm.Vmm.Devices", StringComparison.Ordinal) == true && type.Namespace != framework))
+        foreach (var type in s_types.Where(
+            type => type.Namespace?.StartsWith("WebVm.Vmm.Devices", StringComparison.Ordinal) == true && type.Namespace != framework))
         {
             Assert.False(TypeUses.Of(type).Contains(typeof(DeviceLifecycle)), $"{type} looks at the lifecycle.");
         }
@@ -45,7 +49,8 @@ public sealed class DeviceConformanceTests
             var changing = device.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)
                 .Where(field => !field.IsInitOnly && !field.IsDefined(typeof(CompilerGeneratedAttribute)));
             // A primary constructor's parameters are mutable fields for the compiler only.
-            var registers = changing.Where(field => !field.Name.Contains('<', StringComparison.Ordinal)).Select(field => field.Name).ToArray();
+            var registers = changing.Where(field => !field.Name.Contains('<', StringComparison.Ordinal)).Select(field => field.Name)
+                .ToArray();
             Assert.True(registers.Length == 0, $"{device} has {string.Join(", ", registers)} and no saved state.");
         }
     }

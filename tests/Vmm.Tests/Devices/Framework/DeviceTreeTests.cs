@@ -66,8 +66,12 @@ public sealed class DeviceTreeTests : IDisposable
         _tree.Start();
         _tree.PowerDown();
 
-        Assert.Equal(["interrupts", "bus", "disk"], _log.Where(line => line.Contains("start", StringComparison.Ordinal)).Select(line => line.Split(' ')[0]));
-        Assert.Equal(["disk", "bus", "interrupts"], _log.Where(line => line.Contains("power down", StringComparison.Ordinal)).Select(line => line.Split(' ')[0]));
+        Assert.Equal(
+            ["interrupts", "bus", "disk"], _log.Where(line => line.Contains("start", StringComparison.Ordinal))
+                .Select(line => line.Split(' ')[0]));
+        Assert.Equal(
+            ["disk", "bus", "interrupts"], _log.Where(line => line.Contains("power down", StringComparison.Ordinal))
+                .Select(line => line.Split(' ')[0]));
     }
 
     [Fact]
@@ -144,7 +148,9 @@ public sealed class DeviceTreeTests : IDisposable
     public void Two_devices_that_claim_the_same_port_cost_the_second_its_place()
     {
         _tree.Add(new ScriptedDevice("first", _log) { PortWindows = [new PortWindow(0x80, 1, new Constant(1))] });
-        _tree.Add(new ScriptedDevice("second", _log) { PortWindows = [new PortWindow(0x90, 1, new Constant(2)), new PortWindow(0x80, 2, new Constant(2))] });
+        _tree.Add(
+            new ScriptedDevice(
+                "second", _log) { PortWindows = [new PortWindow(0x90, 1, new Constant(2)), new PortWindow(0x80, 2, new Constant(2))] });
         _tree.PowerUp();
         _tree.Start();
         Assert.Equal("second", Assert.Single(_failures).Device);
@@ -219,7 +225,8 @@ public sealed class DeviceTreeTests : IDisposable
     }
 
     [Theory]
-    [InlineData("""[{"unit":"device/a","schema":"scripted","version":4,"body":{"value":1}}]""", "version 4 of schema 'scripted'; this build reads versions 1 to 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":4,"body":{"value":1}}]""",
+        "version 4 of schema 'scripted'; this build reads versions 1 to 3")]
     [InlineData("""[{"unit":"device/a","schema":"other","version":3,"body":{"value":1}}]""", "schema 'other'")]
     [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":"x"}}]""", "is not 'scripted' version 3")]
     [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{}}]""", "is not 'scripted' version 3")]
@@ -227,12 +234,16 @@ public sealed class DeviceTreeTests : IDisposable
     [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":null}]""", "'device/a' is not a JSON object")]
     [InlineData("""[{"unit":"device/z","schema":"scripted","version":3,"body":{"value":1}}]""", "no device for 'device/z'")]
     [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":[null]}}]""", "nothing in the place of an element")]
-    [InlineData("""[{"unit":"device/a","schema":"scripted","version":0,"body":{"value":1}}]""", "version 0 of schema 'scripted'; this build reads versions 1 to 3")]
-    [InlineData("""[{"unit":"device/a","schema":"scripted","version":1,"body":{"value":1}}]""", "cannot be brought from version 1 of schema 'scripted' to 2")]
-    [InlineData("""[{"unit":"device/a","schema":"scripted","version":2,"body":{"value":1}}]""", "cannot be brought from version 2 of schema 'scripted' to 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":0,"body":{"value":1}}]""",
+        "version 0 of schema 'scripted'; this build reads versions 1 to 3")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":1,"body":{"value":1}}]""",
+        "cannot be brought from version 1 of schema 'scripted' to 2")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":2,"body":{"value":1}}]""",
+        "cannot be brought from version 2 of schema 'scripted' to 3")]
     [InlineData("""[{"unit":"machine","schema":"scripted","version":3,"body":{"value":1}}]""", "no device for 'machine'")]
     [InlineData("[]", "no saved state of 'device/a'")]
-    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":1}},{"unit":"device/a","schema":"scripted","version":3,"body":{"value":2}}]""", "more than one")]
+    [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":1}},{"unit":"device/a","schema":"scripted","version":3,"body":{"value":2}}]""",
+        "more than one")]
     [InlineData("""[{"unit":"device/a","schema":"scripted","version":3,"body":{"value":-1}}]""", "negative")]
     public void A_state_that_is_not_understood_is_refused_by_name_and_changes_nothing(string json, string expected)
     {
@@ -280,7 +291,8 @@ public sealed class DeviceTreeTests : IDisposable
 
         public IReadOnlyList<PortWindow> PortWindows { get; init; } = [];
 
-        public StateSchema<ScriptedState> Schema { get; } = new("scripted", StateJson.Of<ScriptedState>(), body => body["size"] = body["old"]!.DeepClone(), Renamed);
+        public StateSchema<ScriptedState> Schema { get; } = new(
+            "scripted", StateJson.Of<ScriptedState>(), body => body["size"] = body["old"]!.DeepClone(), Renamed);
 
         public void Reset()
         {

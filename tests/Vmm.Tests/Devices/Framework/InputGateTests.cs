@@ -131,7 +131,8 @@ public sealed class InputGateTests
         string[] notes = ["started", "running", "stopped", "paused", "isstarted", "isrunning", "isstopped", "ispaused"];
         foreach (var type in DeviceTypes)
         {
-            var fields = type.GetFields(BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public).Select(field => field.Name);
+            var fields = type.GetFields(BindingFlags.Instance | BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public)
+                .Select(field => field.Name);
             Assert.DoesNotContain(fields, field => notes.Contains(field.Trim('_').ToLowerInvariant()));
         }
     }
@@ -141,11 +142,14 @@ public sealed class InputGateTests
     {
         foreach (var type in s_types.Where(type => type != typeof(DeviceNode) && type.DeclaringType != typeof(DeviceNode)))
         {
-            Assert.DoesNotContain(TypeUses.CallsOf(type), call => call.DeclaringType == typeof(InputGate) && call.Name is nameof(InputGate.Open) or nameof(InputGate.Close));
+            Assert.DoesNotContain(
+                TypeUses.CallsOf(type), call => call.DeclaringType == typeof(InputGate)
+                    && call.Name is nameof(InputGate.Open) or nameof(InputGate.Close));
         }
     }
 
-    private static IEnumerable<Type> DeviceTypes => s_types.Where(type => type.Namespace?.StartsWith("WebVm.Vmm.Devices", StringComparison.Ordinal) == true
+    private static IEnumerable<Type> DeviceTypes =>
+        s_types.Where(type => type.Namespace?.StartsWith("WebVm.Vmm.Devices", StringComparison.Ordinal) == true
         && type.Namespace != typeof(DeviceNode).Namespace);
 
     private static bool Enters(InputGate gate)

@@ -18,12 +18,14 @@ public sealed class DeviceFuzzTests
     [Theory]
     [InlineData("generic", 150_000)]
     [InlineData("q35", 50_000)]
-    public void Nothing_that_a_guest_does_to_its_devices_makes_one_throw_or_hang(string chipset, int accesses) => Fuzz(Environment.TickCount, accesses, chipset);
+    public void Nothing_that_a_guest_does_to_its_devices_makes_one_throw_or_hang(string chipset, int accesses) =>
+        Fuzz(Environment.TickCount, accesses, chipset);
 
     [Theory(Explicit = true)]
     [InlineData("generic", 20_000_000)]
     [InlineData("q35", 2_000_000)]
-    public void Nothing_that_a_guest_does_to_its_devices_makes_one_throw_or_hang_for_long(string chipset, int accesses) => Fuzz(Environment.TickCount, accesses, chipset);
+    public void Nothing_that_a_guest_does_to_its_devices_makes_one_throw_or_hang_for_long(string chipset, int accesses) =>
+        Fuzz(Environment.TickCount, accesses, chipset);
 
     [Fact]
     public void The_detector_sees_a_device_that_throws()
@@ -90,7 +92,8 @@ public sealed class DeviceFuzzTests
                 platform.Device<I8042>().SendKey((KeyCode)random.Next(256), random.Next(2) == 0);
                 break;
             case 1:
-                platform.Device<I8042>().SendPointer(random.Next(-9999, 9999), random.Next(-9999, 9999), random.Next(-9, 9), (PointerButtons)random.Next(256));
+                platform.Device<I8042>()
+                    .SendPointer(random.Next(-9999, 9999), random.Next(-9999, 9999), random.Next(-9, 9), (PointerButtons)random.Next(256));
                 break;
             case 2:
                 platform.Serial.Write(new byte[random.Next(64)]);

@@ -11,7 +11,8 @@ internal sealed class RandomGuest(WholePlatform platform, int seed)
 {
     private static readonly uint[] s_interesting =
     [
-        0, 1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xff, 0xfe, 0xffff, 0x8000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xfee0_0000, 0xd000_0000, 0xc000_0000, 0x1000,
+        0, 1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xff, 0xfe, 0xffff, 0x8000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xfee0_0000, 0xd000_0000,
+        0xc000_0000, 0x1000,
     ];
 
     private readonly Random _random = new(seed);
@@ -88,7 +89,9 @@ internal sealed class RandomGuest(WholePlatform platform, int seed)
         }
     }
 
-    /// <summary>Configuration space of the functions that exist, BARs, windows of bridges and capabilities most of all; and of some that do not.</summary>
+    /// <summary>
+    /// Configuration space of the functions that exist, BARs, windows of bridges and capabilities most of all; and of some that do not.
+    /// </summary>
     private void Configuration()
     {
         var functions = platform.Bridge.RootBus.AllFunctions.ToArray();
@@ -123,7 +126,8 @@ internal sealed class RandomGuest(WholePlatform platform, int seed)
             return;
         }
 
-        platform.Bus.WriteMmio(new GuestPhysicalAddress(ecam.Base + ((ulong)requester << 12) + (ulong)register), 1 << _random.Next(3), value);
+        platform.Bus.WriteMmio(
+            new GuestPhysicalAddress(ecam.Base + ((ulong)requester << 12) + (ulong)register), 1 << _random.Next(3), value);
     }
 
     /// <summary>Something for DMA to find: a plausible fw_cfg descriptor, and the port that starts it.</summary>

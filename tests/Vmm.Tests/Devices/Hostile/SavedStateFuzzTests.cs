@@ -88,7 +88,9 @@ public sealed class SavedStateFuzzTests
             switch (node)
             {
                 case JsonObject { Count: > 0 } parent:
-                    string name = parent.ContainsKey("body") && random.Next(16) != 0 ? "body" : parent.ElementAt(random.Next(parent.Count)).Key;
+                    string name = parent.ContainsKey("body") && random.Next(16) != 0
+                        ? "body"
+                        : parent.ElementAt(random.Next(parent.Count)).Key;
                     if (parent[name] is JsonObject or JsonArray { Count: > 0 } && random.Next(8) != 0)
                     {
                         node = parent[name]!;

@@ -45,7 +45,10 @@ internal sealed class WholePlatform : IDisposable
 
         _engine = new SoftEngine(Memory, Bus, _timers);
         _engine.CreateVcpu(0, CpuPlace.Alone);
-        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec(), Devices = [.. Profile.Pc.Select(device => device.Kind == "pci.host-bridge" ? device.WithSettings($$"""{"chipset":"{{chipset}}"}""") : device), .. s_notInPc] };
+        var spec = new MachineSpec { Memory = RamSize, Hpet = true, Display = new DisplaySpec(),
+            Devices = [.. Profile.Pc.Select(
+                device => device.Kind == "pci.host-bridge" ? device.WithSettings($$"""{"chipset":"{{chipset}}"}""") : device),
+                .. s_notInPc] };
         spec.Expanded(null, out var plan);
         Plan = plan;
         Parts = new MachineParts

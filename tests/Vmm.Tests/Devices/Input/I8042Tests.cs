@@ -179,7 +179,8 @@ public sealed partial class I8042Tests
     [InlineData("Cut", "E017", "E097")]
     [InlineData("Copy", "E018", "E098")]
     [InlineData("Paste", "E00A", "E08A")]
-    public void Keys_beyond_those_of_the_PC_send_what_Windows_knows_them_by_and_are_always_taken(string name, string pressed, string released)
+    public void Keys_beyond_those_of_the_PC_send_what_Windows_knows_them_by_and_are_always_taken(
+        string name, string pressed, string released)
     {
         Command(0x60, 0x40);
         var key = Enum.Parse<KeyCode>(name);
@@ -357,7 +358,8 @@ public sealed partial class I8042Tests
             KeyCode.NumpadDecimal => "KEY_KPDOT",
             >= KeyCode.Numpad0 and <= KeyCode.Numpad9 => $"KEY_KP{name[^1]}",
             KeyCode.Minus or KeyCode.Equal or KeyCode.Backspace or KeyCode.Tab or KeyCode.Backslash or KeyCode.CapsLock or KeyCode.Semicolon
-                or KeyCode.Enter or KeyCode.Comma or KeyCode.Slash or KeyCode.Space or KeyCode.NumLock or KeyCode.ScrollLock => $"KEY_{name.ToUpperInvariant()}",
+                or KeyCode.Enter or KeyCode.Comma or KeyCode.Slash or KeyCode.Space or KeyCode.NumLock or KeyCode.ScrollLock =>
+                    $"KEY_{name.ToUpperInvariant()}",
             _ => "",
         };
     }

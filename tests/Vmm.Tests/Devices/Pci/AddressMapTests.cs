@@ -11,7 +11,9 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Devices.Pci;
 
-/// <summary>RAM, the configuration window and PCI's windows as firmware moves them by the registers of a Q35 memory controller hub.</summary>
+/// <summary>
+/// RAM, the configuration window and PCI's windows as firmware moves them by the registers of a Q35 memory controller hub.
+/// </summary>
 public sealed class AddressMapTests : IDisposable
 {
     private const ulong Gigabyte = 1UL << 30, High = PlatformMap.HighMemory;
@@ -233,11 +235,15 @@ public sealed class AddressMapTests : IDisposable
         }
 
         Assert.Equal(PlatformMap.Direct, generic.Bridge.Map);
-        Assert.Equal((PlatformMap.Direct.LowMemoryEnd, PlatformMap.Direct.Ecam), (_machine.Bridge.Map.LowMemoryEnd, _machine.Bridge.Map.Ecam));
+        Assert.Equal(
+            (PlatformMap.Direct.LowMemoryEnd, PlatformMap.Direct.Ecam), (_machine.Bridge.Map.LowMemoryEnd, _machine.Bridge.Map.Ecam));
         Assert.Equal(other.Function.Bars.Select(bar => bar?.MappedAt), mine.Function.Bars.Select(bar => bar?.MappedAt));
-        Assert.Equal(Enumerable.Range(6, 12).Select(word => generic.Read(0, 6, 4 * word)), Enumerable.Range(6, 12).Select(word => _machine.Read(0, 6, 4 * word)));
+        Assert.Equal(
+            Enumerable.Range(6, 12).Select(word => generic.Read(0, 6, 4 * word)),
+            Enumerable.Range(6, 12).Select(word => _machine.Read(0, 6, 4 * word)));
         Assert.Equal([(0UL, 0xa_0000UL), (0xc_0000UL, 0xc000_0000UL), (High, 6 * Gigabyte)], Ram());
-        Assert.Equal([new AddressWindow(0xc000_0000, 0xe000_0000), new AddressWindow(0xf000_0000, 0xfec0_0000)], _machine.Bridge.Map.Windows32);
+        Assert.Equal(
+            [new AddressWindow(0xc000_0000, 0xe000_0000), new AddressWindow(0xf000_0000, 0xfec0_0000)], _machine.Bridge.Map.Windows32);
     }
 
     [Fact]
@@ -357,7 +363,8 @@ public sealed class AddressMapTests : IDisposable
             for (int i = 0; i < 400; i++)
             {
                 uint value = (uint)random.NextInt64(1L << 32);
-                int register = random.Next(5) switch { 0 => Pciexbar, 1 => Pciexbar + 4, 2 => Pam0 + random.Next(7), 3 => Smram, _ => Tolud };
+                int register = random.Next(5) switch { 0 =>
+                    Pciexbar, 1 => Pciexbar + 4, 2 => Pam0 + random.Next(7), 3 => Smram, _ => Tolud };
                 _machine.Bridge.Function.WriteConfig(register, 1 << random.Next(3), value);
                 device.Function.WriteConfig(random.Next(2) == 0 ? Bar0 : Command, 4, value);
                 Read(value & ~3u);

@@ -8,14 +8,18 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Devices.Pci;
 
-/// <summary>A slot as a guest's hot-plug driver runs it: the register sequences of PCI Express Base 5.0 §6.7, as Linux's pciehp makes them.</summary>
+/// <summary>
+/// A slot as a guest's hot-plug driver runs it: the register sequences of PCI Express Base 5.0 §6.7, as Linux's pciehp makes them.
+/// </summary>
 public sealed class HotPlugTests : IDisposable
 {
     private const int LinkControl = 16, LinkStatus = 18, SlotCapabilities = 20, SlotControl = 24, SlotStatus = 26;
-    private const uint ButtonPressed = 1, PresenceChanged = 8, CommandCompleted = 0x10, Present = 0x40, LinkStateChanged = 0x100, LinkActive = 0x2000;
+    private const uint ButtonPressed = 1, PresenceChanged = 8, CommandCompleted = 0x10, Present = 0x40, LinkStateChanged = 0x100,
+        LinkActive = 0x2000;
 
     /// <summary>All events with their interrupt, indicators off but power on or off.</summary>
-    private const uint Enables = 0x1039, IndicatorOff = 0x300, IndicatorOn = 0x100, IndicatorBlink = 0x200, PowerOff = 0x400, Attention = 0xc0;
+    private const uint Enables = 0x1039, IndicatorOff = 0x300, IndicatorOn = 0x100, IndicatorBlink = 0x200, PowerOff = 0x400,
+        Attention = 0xc0;
     private const uint Device = 0x5678_1234, Nobody = 0xffff_ffff;
 
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(1);
@@ -166,7 +170,9 @@ public sealed class HotPlugTests : IDisposable
         Assert.Equal(Present, _machine.Read(0, 6, express + SlotStatus, 2));
         _machine.Write(0, 6, express + SlotControl, 2, 0xffff);
         Assert.Equal(0u, _machine.Read(0, 6, express + SlotControl, 2));
-        Assert.Equal(UnplugOutcome.Gone, await _machine.Tree.UnplugAsync(_machine.Tree.Find("fixed")!, s_limit, TestContext.Current.CancellationToken));
+        Assert.Equal(
+            UnplugOutcome.Gone, await _machine.Tree.UnplugAsync(
+                _machine.Tree.Find("fixed")!, s_limit, TestContext.Current.CancellationToken));
         Assert.Equal(0u, _machine.Read(0, 6, express + LinkStatus, 2) & LinkActive);
     }
 

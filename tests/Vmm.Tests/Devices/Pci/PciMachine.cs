@@ -25,7 +25,9 @@ internal sealed class PciMachine : IDisposable
             MemoryLayout.Populate(Memory, MemoryLayout.Of(new MachineSpec { Memory = ram }, PlatformMap.DirectLowMemoryEnd));
         }
 
-        Bridge = new PciHostBridge(Bus, Memory, Router, [.. Enumerable.Range(16, 4).Select(Router.Line)], new ResetControl(new RecordingSignals()), chipset) { Name = "pci" };
+        Bridge = new PciHostBridge(
+            Bus, Memory, Router, [.. Enumerable.Range(16, 4).Select(Router.Line)], new ResetControl(new RecordingSignals()),
+            chipset) { Name = "pci" };
         Tree = deadline is { } limit ? new DeviceTree(new BusConnector(Bus)) { Deadline = limit } : new DeviceTree(new BusConnector(Bus));
         Tree.DeviceFailed += failure => Assert.True(deadline is not null, failure.ToString());
         Tree.Add(Bridge, [], [Bridge]);
@@ -90,9 +92,11 @@ internal sealed class PciMachine : IDisposable
         Tree.Start();
     }
 
-    public uint Read(int bus, int device, int register, int size = 4, int function = 0) => (uint)Bus.ReadMmio(Ecam(bus, device, function, register), size);
+    public uint Read(int bus, int device, int register, int size = 4, int function = 0) =>
+        (uint)Bus.ReadMmio(Ecam(bus, device, function, register), size);
 
-    public void Write(int bus, int device, int register, int size, uint value, int function = 0) => Bus.WriteMmio(Ecam(bus, device, function, register), size, value);
+    public void Write(int bus, int device, int register, int size, uint value, int function = 0) =>
+        Bus.WriteMmio(Ecam(bus, device, function, register), size, value);
 
     /// <summary>By ports 0xcf8 and 0xcfc.</summary>
     public uint Legacy(int bus, int device, int register)

@@ -28,7 +28,8 @@ public sealed class PciPowerTests : IDisposable
 
     public PciPowerTests()
     {
-        var bridge = new PciHostBridge(_bus, _memory, _router, [.. Enumerable.Range(16, 4).Select(_router.Line)], new ResetControl(new RecordingSignals()));
+        var bridge = new PciHostBridge(
+            _bus, _memory, _router, [.. Enumerable.Range(16, 4).Select(_router.Line)], new ResetControl(new RecordingSignals()));
         _tree = new DeviceTree(new BusConnector(_bus), bridge);
         _tree.DeviceFailed += failure => Assert.Fail(failure.ToString());
         _tree.Add(bridge);

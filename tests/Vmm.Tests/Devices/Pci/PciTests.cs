@@ -428,5 +428,6 @@ public sealed class PciTests : IDisposable
 
     private void EcamWrite(int device, int register, int size, uint value) => _bus.WriteMmio(Address(device, register), size, value);
 
-    private static GuestPhysicalAddress Address(int device, int register) => new(PlatformMap.Direct.Ecam!.Base + ((ulong)device << 15) + (ulong)register);
+    private static GuestPhysicalAddress Address(int device, int register) =>
+        new(PlatformMap.Direct.Ecam!.Base + ((ulong)device << 15) + (ulong)register);
 }

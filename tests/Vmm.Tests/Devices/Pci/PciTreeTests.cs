@@ -14,7 +14,8 @@ namespace WebVm.Vmm.Tests.Devices.Pci;
 public sealed class PciTreeTests : IDisposable
 {
     private const uint Device = 0x5678_1234, Nobody = 0xffff_ffff, Port = 0x000c_1b36;
-    private const int Command = 4, Bar0 = 0x10, Bar1 = 0x14, Bar2 = 0x18, Numbers = 0x18, IoWindow = 0x1c, MemoryWindow = 0x20, PrefetchableWindow = 0x24, Control = 0x3e;
+    private const int Command = 4, Bar0 = 0x10, Bar1 = 0x14, Bar2 = 0x18, Numbers = 0x18, IoWindow = 0x1c, MemoryWindow = 0x20,
+        PrefetchableWindow = 0x24, Control = 0x3e;
     private readonly PciMachine _machine = new();
     private readonly PcieRootPort _first;
     private readonly PcieRootPort _second;
@@ -48,7 +49,8 @@ public sealed class PciTreeTests : IDisposable
         Assert.Equal(0x14u, _machine.Bus.ReadPort((ushort)(_behind.Function.Bars[1]!.MappedAt!.Value + 4), 1));
 
         // An empty slot with hot-plug has room for what comes; nothing overlaps.
-        var windows = new[] { 2, 3 }.SelectMany(Windows).Where(window => window.Last > window.First).OrderBy(window => window.First).ToArray();
+        var windows = new[] { 2, 3 }.SelectMany(Windows).Where(window => window.Last > window.First).OrderBy(window => window.First)
+            .ToArray();
         Assert.All(windows.Zip(windows.Skip(1)), pair => Assert.True(pair.First.Last < pair.Second.First, $"{pair}"));
         Assert.Equal([1u << 30, 2u << 20], Windows(2).Select(window => (uint)(window.Last + 1 - window.First)).Order().Reverse());
     }
@@ -348,5 +350,6 @@ public sealed class PciTreeTests : IDisposable
         ];
     }
 
-    private uint Register(TestPciDevice device, ulong offset) => (uint)_machine.Bus.ReadMmio(new GuestPhysicalAddress(device.Function.Bars[2]!.MappedAt!.Value + offset), 4);
+    private uint Register(TestPciDevice device, ulong offset) =>
+        (uint)_machine.Bus.ReadMmio(new GuestPhysicalAddress(device.Function.Bars[2]!.MappedAt!.Value + offset), 4);
 }

@@ -51,7 +51,9 @@ public sealed class AcpiTableLoaderTests
                     Assert.Contains(file, allocated);
                     Assert.Contains(target, allocated);
                     var field = files[file].Bytes.AsSpan((int)BinaryPrimitives.ReadUInt32LittleEndian(command[116..]), command[120]);
-                    ulong value = field.Length == 4 ? BinaryPrimitives.ReadUInt32LittleEndian(field) : BinaryPrimitives.ReadUInt64LittleEndian(field);
+                    ulong value = field.Length == 4
+                        ? BinaryPrimitives.ReadUInt32LittleEndian(field)
+                        : BinaryPrimitives.ReadUInt64LittleEndian(field);
                     value += files[target].Address;
                     if (field.Length == 4)
                     {
@@ -91,7 +93,8 @@ public sealed class AcpiTableLoaderTests
         var map = MemoryMap.Of(memory, PlatformMap.Direct, []);
         FirmwareConfiguration.Fill(items, () => s_machine, memory, hasDisplay: true);
 
-        string[] files = ["etc/e820", "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/smbios/smbios-tables", "etc/smbios/smbios-anchor"];
+        string[] files = ["etc/e820", "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/smbios/smbios-tables",
+            "etc/smbios/smbios-anchor"];
         foreach (string file in files)
         {
             Assert.True(items.SelectorOf(file) is { } key && items.TryGet(key, out var data) && !data.IsEmpty, file);
@@ -157,7 +160,8 @@ public sealed class AcpiTableLoaderTests
                 if (Encoding.ASCII.GetString(entry.AsSpan(8)).TrimEnd('\0') == file)
                 {
                     bus.WritePort(FwCfg.Port, 2, BinaryPrimitives.ReadUInt16BigEndian(entry.AsSpan(4)));
-                    return [.. Enumerable.Range(0, BinaryPrimitives.ReadInt32BigEndian(entry)).Select(_ => (byte)bus.ReadPort(FwCfg.Port + 1, 1))];
+                    return [.. Enumerable.Range(0, BinaryPrimitives.ReadInt32BigEndian(entry))
+                        .Select(_ => (byte)bus.ReadPort(FwCfg.Port + 1, 1))];
                 }
             }
 

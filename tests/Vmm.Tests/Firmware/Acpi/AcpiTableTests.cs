@@ -20,7 +20,8 @@ public sealed partial class AcpiTableTests
 
     public static TheoryData<int, int, bool> Machines => new()
     {
-        { 1, 0, false }, { 1, 1, true }, { 2, 2, false }, { 3, 2, true }, { 4, 4, false }, { 16, 3, true }, { 64, 8, false }, { 300, 8, true },
+        { 1, 0, false }, { 1, 1, true }, { 2, 2, false }, { 3, 2, true }, { 4, 4, false }, { 16, 3, true }, { 64, 8, false },
+        { 300, 8, true },
     };
 
     [Theory]
@@ -33,7 +34,8 @@ public sealed partial class AcpiTableTests
         {
             byte[] bytes = table.Resolve(target => set.AddressOf(target, s_block).Value);
             var result = iasl.RoundTrip(table.Signature, bytes);
-            string what = $"{table.Signature} of {cpus} CPUs, {nodes} nodes, hpet {hpet}:\n{result.Disassembly}\n{result.Compilation}\n{result.Source}";
+            string what =
+                $"{table.Signature} of {cpus} CPUs, {nodes} nodes, hpet {hpet}:\n{result.Disassembly}\n{result.Compilation}\n{result.Source}";
 
             Assert.False(Complaints().IsMatch(result.Disassembly), what);
             Assert.True(NoComplaint().IsMatch(result.Compilation), what);
@@ -71,7 +73,9 @@ public sealed partial class AcpiTableTests
             }
         }
 
-        string[] expected = [.. new[] { "FACP", "APIC", "MCFG" }, .. hpet ? ["HPET"] : Array.Empty<string>(), .. nodes > 0 ? ["SRAT", "SLIT"] : Array.Empty<string>()];
+        string[] expected = [.. new[] { "FACP", "APIC", "MCFG" }, .. hpet
+            ? ["HPET"]
+            : Array.Empty<string>(), .. nodes > 0 ? ["SRAT", "SLIT"] : Array.Empty<string>()];
         Assert.Equal(expected, found);
     }
 
@@ -80,8 +84,10 @@ public sealed partial class AcpiTableTests
     [InlineData(false, "0x1C")]
     public void Ports_stand_in_the_table_with_their_wires_and_native_hot_plug_is_granted_where_there_is_some(bool hotPlug, string granted)
     {
-        var port = new DeviceSpec("port", "pcie.root-port") { At = "pci:05.2" }.WithSettings($$"""{"hotPlug":{{(hotPlug ? "true" : "false")}}}""");
-        var machine = Machine(cpus: 1, nodes: 1, hpet: false) with { Devices = PcDevices.Create(new MachineSpec { Devices = [.. Profile.Pc, port] }) };
+        var port = new DeviceSpec("port", "pcie.root-port") { At = "pci:05.2" }.WithSettings(
+            $$"""{"hotPlug":{{(hotPlug ? "true" : "false")}}}""");
+        var machine = Machine(
+            cpus: 1, nodes: 1, hpet: false) with { Devices = PcDevices.Create(new MachineSpec { Devices = [.. Profile.Pc, port] }) };
         var set = AcpiTableSet.Create(machine);
         byte[] bytes = set.Tables.Single(table => table.Signature == "DSDT").Resolve(target => set.AddressOf(target, s_block).Value);
         using var iasl = new Iasl();
@@ -98,7 +104,9 @@ public sealed partial class AcpiTableTests
     public void A_machine_without_ports_grants_no_native_hot_plug()
     {
         using var iasl = new Iasl();
-        Assert.Contains("Local0 = (CDW3 & 0x1C)", iasl.RoundTrip("DSDT", Resolve(Machine(cpus: 1, nodes: 0, hpet: false), "DSDT")).Source, StringComparison.Ordinal);
+        Assert.Contains(
+            "Local0 = (CDW3 & 0x1C)", iasl.RoundTrip("DSDT", Resolve(Machine(cpus: 1, nodes: 0, hpet: false), "DSDT")).Source,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -121,7 +129,9 @@ public sealed partial class AcpiTableTests
     {
         var machine = Machine(cpus: 3, nodes: 2, hpet: false) with
         {
-            Memory = [new(new(0), 0x1000_0000, 0), new(new(0x1000_0000), 0x2000_0000, 1), new(new(PlatformMap.HighMemory), 1UL << 32, 1, HotPluggable: true)],
+            Memory = [new(
+                new(0), 0x1000_0000, 0), new(new(0x1000_0000), 0x2000_0000, 1),
+                new(new(PlatformMap.HighMemory), 1UL << 32, 1, HotPluggable: true)],
         };
         using var iasl = new Iasl();
         string source = iasl.RoundTrip("SRAT", Resolve(machine, "SRAT")).Source;

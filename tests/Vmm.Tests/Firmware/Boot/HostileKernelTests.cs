@@ -9,7 +9,8 @@ public sealed class HostileKernelTests
     /// <summary>Values that loaders get wrong: limits of the integer types, of RAM and of the address space.</summary>
     private static readonly ulong[] s_interesting =
     [
-        0, 1, 2, 3, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x1000, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x9_fc00, 0xa_0000, 0xf_0000, 0x10_0000, 0x20_0000,
+        0, 1, 2, 3, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x1000, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x9_fc00, 0xa_0000, 0xf_0000, 0x10_0000,
+        0x20_0000,
         0x3ff_f000, 0x400_0000, 0x7fff_ffff, 0x8000_0000, 0xc000_0000, 0xffff_f000, 0xffff_ffff, 0x1_0000_0000, 0x7fff_ffff_ffff_ffff,
         0x8000_0000_0000_0000, 0xffff_ffff_ffff_f000, ulong.MaxValue,
     ];
@@ -18,7 +19,8 @@ public sealed class HostileKernelTests
 
     [Theory]
     [MemberData(nameof(Formats))]
-    public void A_mutated_kernel_boots_or_is_refused_and_never_reaches_reserved_memory(string format) => Fuzz(format, Environment.TickCount, rounds: 1500);
+    public void A_mutated_kernel_boots_or_is_refused_and_never_reaches_reserved_memory(string format) =>
+        Fuzz(format, Environment.TickCount, rounds: 1500);
 
     [Theory(Explicit = true)]
     [MemberData(nameof(Formats))]

@@ -23,7 +23,9 @@ public sealed unsafe class LinuxLoaderTests
         Assert.Equal(0x8000_0031UL, state.Cr0);
         Assert.Equal(0x20UL, state.Cr4);
         Assert.Equal(2UL, state.Rflags);
-        Assert.True(state.Segments[SegmentIndex.Cs].Attributes.HasFlag(SegmentAttributes.Long | SegmentAttributes.Code | SegmentAttributes.Present));
+        Assert.True(
+            state.Segments[SegmentIndex.Cs].Attributes.HasFlag(
+                SegmentAttributes.Long | SegmentAttributes.Code | SegmentAttributes.Present));
         Assert.Equal(0x10, state.Segments[SegmentIndex.Cs].Selector);
         Assert.Equal(0x18, state.Segments[SegmentIndex.Ds].Selector);
 
@@ -67,7 +69,8 @@ public sealed unsafe class LinuxLoaderTests
         for (int i = 0; i < plan.Map.Entries.Count; i++)
         {
             ulong at = page + 0x2d0 + ((ulong)i * 20);
-            Assert.Equal(plan.Map.Entries[i], new MemoryMapEntry(new(bench.UInt64(at)), bench.UInt64(at + 8), (MemoryMapType)bench.UInt32(at + 16)));
+            Assert.Equal(
+                plan.Map.Entries[i], new MemoryMapEntry(new(bench.UInt64(at)), bench.UInt64(at + 8), (MemoryMapType)bench.UInt32(at + 16)));
         }
     }
 
@@ -215,7 +218,8 @@ public sealed unsafe class LinuxLoaderTests
             (With(good, f => SyntheticKernel.UInt32(f, 0x230, 3)), "not a power of two"),
             (With(good, f => SyntheticKernel.UInt32(f, 0x24c, 0xffff_ffff)), "truncated"),
             (With(good, f => SyntheticKernel.UInt32(f, 0x260, 0x7fff_ffff)), "needs 2147483647 bytes of RAM"),
-            (With(SyntheticKernel.BzImage(relocatable: false), f => SyntheticKernel.UInt64(f, 0x258, ulong.MaxValue)), "of RAM at 0xffffffffffffffff"),
+            (With(SyntheticKernel.BzImage(relocatable: false), f => SyntheticKernel.UInt64(f, 0x258, ulong.MaxValue)),
+                "of RAM at 0xffffffffffffffff"),
         ];
         foreach (var (file, reason) in broken)
         {
@@ -232,7 +236,8 @@ public sealed unsafe class LinuxLoaderTests
     public void An_initrd_larger_than_RAM_is_refused_by_its_name()
     {
         using var bench = new BootBench(32 << 20);
-        var e = Assert.Throws<BootException>(() => bench.Load(SyntheticKernel.BzImage(), "", new BootModule(new BootFile("big.cpio", new byte[31 << 20]))));
+        var e = Assert.Throws<BootException>(
+            () => bench.Load(SyntheticKernel.BzImage(), "", new BootModule(new BootFile("big.cpio", new byte[31 << 20]))));
 
         Assert.StartsWith("big.cpio: ", e.Message, StringComparison.Ordinal);
     }

@@ -131,7 +131,8 @@ public sealed unsafe class ProtocolLoaderTests
             (SyntheticKernel.Elf64(0x20_0000, Load(ulong.MaxValue - 0x800, 0x1000)), "is not in RAM"),
             (SyntheticKernel.Elf64(0x9_f000, Load(0x9_f000, 0x2000)), "is not in RAM"),
             (SyntheticKernel.Elf64(0x20_0000), "no ELF segment"),
-            (SyntheticKernel.Elf64(0x20_0000, new SyntheticKernel.Segment(1, 0x20_0000, new byte[64], 32)), "more bytes in the file than in memory"),
+            (SyntheticKernel.Elf64(
+                0x20_0000, new SyntheticKernel.Segment(1, 0x20_0000, new byte[64], 32)), "more bytes in the file than in memory"),
             (SyntheticKernel.Elf32(0x20_0000, Load(0x20_0000, 0x1000)), "without a Multiboot header"),
             ([.. SyntheticKernel.MultibootHeader(0x8), .. new byte[64]], "unknown to Multiboot"),
             ([.. SyntheticKernel.MultibootHeader(0x1), .. new byte[64]], "not ELF"),
@@ -166,7 +167,8 @@ public sealed unsafe class ProtocolLoaderTests
 
     private static SyntheticKernel.Segment Load(ulong address, ulong memorySize) => new(1, address, new byte[16], memorySize);
 
-    private static byte[] Kludge(params uint[] addressFields) => [.. SyntheticKernel.MultibootHeader(0x1_0000, addressFields), .. new byte[64]];
+    private static byte[] Kludge(params uint[] addressFields) =>
+        [.. SyntheticKernel.MultibootHeader(0x1_0000, addressFields), .. new byte[64]];
 
     private static void AssertFlat32(CpuState state)
     {
@@ -179,7 +181,8 @@ public sealed unsafe class ProtocolLoaderTests
             var segment = state.Segments[index];
             Assert.Equal(0UL, segment.Base);
             Assert.Equal(uint.MaxValue, segment.Limit);
-            Assert.True(segment.Attributes.HasFlag(SegmentAttributes.Present | SegmentAttributes.Default32 | SegmentAttributes.WritableOrReadable));
+            Assert.True(
+                segment.Attributes.HasFlag(SegmentAttributes.Present | SegmentAttributes.Default32 | SegmentAttributes.WritableOrReadable));
             Assert.False(segment.Attributes.HasFlag(SegmentAttributes.Long));
         }
 

@@ -59,7 +59,8 @@ internal sealed unsafe class QemuBoot : IDisposable
         };
         string[] arguments =
         [
-            "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{Megabytes}M", "-smp", $"{Cpus},sockets={Cpus}", "-nodefaults", "-display", "none", "-no-reboot",
+            "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{Megabytes}M", "-smp", $"{Cpus},sockets={Cpus}", "-nodefaults", "-display",
+            "none", "-no-reboot",
             "-bios", "trampoline.bin", "-serial", $"file:{serial}",
             "-device", "loader,file=low,addr=0,force-raw=on",
             "-device", $"loader,file=rom,addr={MemoryMap.SystemRom},force-raw=on",
@@ -137,7 +138,8 @@ internal sealed unsafe class QemuBoot : IDisposable
     {
         (string Name, ulong Value)[] values =
         [
-            ("ENTRY", state->Rip), ("GDT", state->Gdtr.Base), ("CR0", state->Cr0), ("CR3", state->Cr3), ("CR4", state->Cr4), ("EFER", state->Efer),
+            ("ENTRY", state->Rip), ("GDT", state->Gdtr.Base), ("CR0", state->Cr0), ("CR3", state->Cr3), ("CR4", state->Cr4),
+            ("EFER", state->Efer),
             ("RAX", state->Gpr[0]), ("RBX", state->Gpr[3]), ("RSI", state->Gpr[6]),
             ("CODE", state->Segments[SegmentIndex.Cs].Selector), ("DATA", state->Segments[SegmentIndex.Ds].Selector),
         ];

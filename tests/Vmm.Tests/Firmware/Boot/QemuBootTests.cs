@@ -15,7 +15,9 @@ public sealed class QemuBootTests
         {
             Kernel = new BootFile("multiboot.bin", QemuBoot.Assemble("multiboot.asm")),
             CommandLine = "hello world",
-            Modules = [new BootModule(new BootFile("m", Encoding.ASCII.GetBytes("contents\0")), "first"), new BootModule(new BootFile("n", new byte[1]), "second")],
+            Modules = [new BootModule(
+                new BootFile("m", Encoding.ASCII.GetBytes("contents\0")), "first"),
+                new BootModule(new BootFile("n", new byte[1]), "second")],
         }, megabytes: 32);
         string serial = qemu.RunUntil("multiboot done", seconds: 300);
 
@@ -37,9 +39,11 @@ public sealed class QemuBootTests
     [InlineData("memtest86+ia32.bin", Explicit = true)]
     public void Memtest_shows_its_screen_on_the_serial_line(string file)
     {
-        string path = new[] { Path.Combine(CacheDirectory, "images", "memtest", file), Path.Combine("/boot", file) }.FirstOrDefault(File.Exists, "");
+        string path = new[] { Path.Combine(CacheDirectory, "images", "memtest", file), Path.Combine("/boot", file) }.FirstOrDefault(
+            File.Exists, "");
         Assert.SkipWhen(path.Length == 0, $"{file} is not there (./webvm image build memtest)");
-        using var qemu = new QemuBoot(new BootSource { Kernel = BootFile.Open(path), CommandLine = "console=ttyS0,115200 nosmp" }, megabytes: 64);
+        using var qemu = new QemuBoot(
+            new BootSource { Kernel = BootFile.Open(path), CommandLine = "console=ttyS0,115200 nosmp" }, megabytes: 64);
         string serial = qemu.RunUntil("Pass", seconds: 300);
 
         Shows(serial, "Memtest86+");

@@ -157,7 +157,8 @@ internal static class SyntheticKernel
 
     public static BootFile File(byte[] bytes, string name = "kernel.bin") => new(name, bytes);
 
-    public static void UInt16(byte[] file, int offset, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(offset), value);
+    public static void UInt16(byte[] file, int offset, ushort value) =>
+        BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(offset), value);
 
     public static void UInt32(byte[] file, int offset, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(offset), value);
 

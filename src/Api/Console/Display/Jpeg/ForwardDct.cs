@@ -4,8 +4,9 @@ using System.Runtime.Intrinsics;
 namespace WebVm.Api.Console.Display.Jpeg;
 
 /// <summary>
-/// The discrete cosine transform of a block (T.81 A.3.3), quantized (A.3.4), in zig-zag order (A.3.6). The transform is Arai, Agui and Nakajima's with five
-/// multiplications, which leaves each coefficient multiplied by a factor of its own: quantizing divides by it as well. Eight columns at a time.
+/// The discrete cosine transform of a block (T.81 A.3.3), quantized (A.3.4), in zig-zag order (A.3.6). The transform is Arai, Agui and
+/// Nakajima's with five multiplications, which leaves each coefficient multiplied by a factor of its own: quantizing divides by it as well.
+/// Eight columns at a time.
 /// </summary>
 internal sealed class ForwardDct
 {
@@ -22,7 +23,8 @@ internal sealed class ForwardDct
         {
             for (int horizontal = 0; horizontal < Side; horizontal++)
             {
-                _factors[(horizontal * Side) + vertical] = (float)(1 / (steps[(vertical * Side) + horizontal] * Scale(horizontal) * Scale(vertical) * Side));
+                _factors[(horizontal * Side)
+                    + vertical] = (float)(1 / (steps[(vertical * Side) + horizontal] * Scale(horizontal) * Scale(vertical) * Side));
             }
         }
 
@@ -55,7 +57,8 @@ internal sealed class ForwardDct
         Span<int> quantized = stackalloc int[JpegTables.BlockSize];
         for (int i = 0; i < JpegTables.BlockSize; i += Side)
         {
-            Vector256.ConvertToInt32(Vector256.Round(Vector256.Create<float>(block[i..]) * Vector256.Create(_factors, i))).CopyTo(quantized[i..]);
+            Vector256.ConvertToInt32(Vector256.Round(Vector256.Create<float>(block[i..]) * Vector256.Create(_factors, i)))
+                .CopyTo(quantized[i..]);
         }
 
         var order = _order.AsSpan(0, JpegTables.BlockSize);

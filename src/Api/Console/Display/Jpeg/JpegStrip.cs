@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace WebVm.Api.Console.Display.Jpeg;
 
 /// <summary>
-/// A JPEG file (T.81 annex B, with T.871's header) whose picture is tiles one below the other. Each tile is a restart interval; so tiles that were encoded one
-/// by one become one picture by markers between them, with one set of tables, and the browser decodes it in one go.
+/// A JPEG file (T.81 annex B, with T.871's header) whose picture is tiles one below the other. Each tile is a restart interval; so tiles
+/// that were encoded one by one become one picture by markers between them, with one set of tables, and the browser decodes it in one go.
 /// </summary>
 internal sealed class JpegStrip
 {
@@ -94,8 +94,10 @@ internal sealed class JpegStrip
         // B.2.4.2: class (0 for first coefficients, 1 for all others) and number.
         Segment(HuffmanTables,
         [
-            0x00, .. JpegTables.LuminanceDc.Counts, .. JpegTables.LuminanceDc.Symbols, 0x10, .. JpegTables.LuminanceAc.Counts, .. JpegTables.LuminanceAc.Symbols,
-            0x01, .. JpegTables.ChrominanceDc.Counts, .. JpegTables.ChrominanceDc.Symbols, 0x11, .. JpegTables.ChrominanceAc.Counts, .. JpegTables.ChrominanceAc.Symbols,
+            0x00, .. JpegTables.LuminanceDc.Counts, .. JpegTables.LuminanceDc.Symbols, 0x10, .. JpegTables.LuminanceAc.Counts,
+            .. JpegTables.LuminanceAc.Symbols,
+            0x01, .. JpegTables.ChrominanceDc.Counts, .. JpegTables.ChrominanceDc.Symbols, 0x11, .. JpegTables.ChrominanceAc.Counts,
+            .. JpegTables.ChrominanceAc.Symbols,
         ]);
         Segment(RestartInterval, [0, UnitsOfTile]);
 
@@ -103,7 +105,8 @@ internal sealed class JpegStrip
         Segment(StartOfScan, [3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0]);
         return ([.. header], heightAt);
 
-        void Segment(byte code, ReadOnlySpan<byte> content) => header.AddRange([0xff, code, (byte)((content.Length + 2) >> 8), (byte)(content.Length + 2), .. content]);
+        void Segment(byte code, ReadOnlySpan<byte> content) =>
+            header.AddRange([0xff, code, (byte)((content.Length + 2) >> 8), (byte)(content.Length + 2), .. content]);
 
         static byte[] InZigZag(byte[] steps)
         {

@@ -3,10 +3,11 @@ using System.Runtime.Intrinsics;
 namespace WebVm.Api.Console.Display.Jpeg;
 
 /// <summary>
-/// Encodes tiles as baseline JPEG (T.81, sequential DCT of 8 bits), each as a restart interval of its own: what one tile becomes depends on no other, so
-/// it is encoded once for all viewers, and tiles are put together to a picture as they are needed (<see cref="JpegStrip"/>). Colours have half the resolution
-/// (4:2:0): only photographs are encoded this way, in which it is not seen, and it halves the work and saves a quarter of the bytes. What suffers, coloured text on
-/// a photograph, is sharp again when the tile comes without loss. One instance a thread; no allocation.
+/// Encodes tiles as baseline JPEG (T.81, sequential DCT of 8 bits), each as a restart interval of its own: what one tile becomes depends on
+/// no other, so it is encoded once for all viewers, and tiles are put together to a picture as they are needed (<see cref="JpegStrip"/>).
+/// Colours have half the resolution (4:2:0): only photographs are encoded this way, in which it is not seen, and it halves the work and
+/// saves a quarter of the bytes. What suffers, coloured text on a photograph, is sharp again when the tile comes without loss. One instance
+/// a thread; no allocation.
 /// </summary>
 internal sealed class JpegTileEncoder
 {
@@ -107,6 +108,7 @@ internal sealed class JpegTileEncoder
             }
         }
 
-        static void AddTo(Span<float> sums, Vector256<float> values, int y) => (y % 2 == 0 ? values : values + Vector256.Create<float>(sums)).CopyTo(sums);
+        static void AddTo(Span<float> sums, Vector256<float> values, int y) =>
+            (y % 2 == 0 ? values : values + Vector256.Create<float>(sums)).CopyTo(sums);
     }
 }

@@ -19,7 +19,8 @@ internal ref struct ScanWriter(Span<byte> buffer)
     private int _length;
 
     /// <param name="coefficients">64, quantized, in zig-zag order.</param>
-    /// <param name="before">The first coefficient of the component's block before; 0 at the start of a restart interval (F.1.1.5.1).</param>
+    /// <param name="before">The first coefficient of the component's block before; 0 at the start of a restart interval
+    /// (F.1.1.5.1).</param>
     public void WriteBlock(scoped ReadOnlySpan<int> coefficients, int before, HuffmanTable first, HuffmanTable others)
     {
         coefficients = coefficients[..JpegTables.BlockSize];
@@ -63,7 +64,9 @@ internal ref struct ScanWriter(Span<byte> buffer)
         return _length;
     }
 
-    /// <summary>A run of zeros and what ends it: the size in bits of the value, then the value, negative ones less one (F.1.2.1.2, F.1.2.2.1).</summary>
+    /// <summary>
+    /// A run of zeros and what ends it: the size in bits of the value, then the value, negative ones less one (F.1.2.1.2, F.1.2.2.1).
+    /// </summary>
     private void WriteValue(int zeros, int value, HuffmanTable table)
     {
         int size = 32 - BitOperations.LeadingZeroCount((uint)Math.Abs(value));

@@ -9,7 +9,8 @@ namespace WebVm.Vmm.Cpu.Soft.Access;
 internal static unsafe class DeviceAccess
 {
     /// <summary>
-    /// Reads a register if the translation cache knows its page as one of the bus. As a hit of its tables, that stands for every check of the access.
+    /// Reads a register if the translation cache knows its page as one of the bus. As a hit of its tables, that stands for every check of
+    /// the access.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryRead<T>(CpuContext* cpu, GuestVirtualAddress linear, out T value)
@@ -45,7 +46,9 @@ internal static unsafe class DeviceAccess
         return true;
     }
 
-    /// <summary>Moves <paramref name="size"/> bytes (within a page) in as few accesses of 1, 2, 4 or 8 bytes as their alignment allows.</summary>
+    /// <summary>
+    /// Moves <paramref name="size"/> bytes (within a page) in as few accesses of 1, 2, 4 or 8 bytes as their alignment allows.
+    /// </summary>
     public static void Transfer(CpuContext* cpu, GuestPhysicalAddress physical, byte* buffer, uint size, bool write)
     {
         while (size > 0)

@@ -58,8 +58,8 @@ internal static unsafe partial class GuestAccess
     }
 
     /// <summary>
-    /// Gives direct access to guest memory at an offset of a segment, for block transfers. True with <paramref name="available"/> 0 where only
-    /// single accesses will do (devices, breakpoints set): go on by <see cref="TryReadAt"/> and <see cref="TryWriteAt"/>.
+    /// Gives direct access to guest memory at an offset of a segment, for block transfers. True with <paramref name="available"/> 0 where
+    /// only single accesses will do (devices, breakpoints set): go on by <see cref="TryReadAt"/> and <see cref="TryWriteAt"/>.
     /// False: an exception is recorded; the very first byte cannot be reached.
     /// </summary>
     /// <param name="bytes">How many bytes are wanted, upwards from the offset, which is wrapped at the address size.</param>

@@ -75,7 +75,9 @@ internal static unsafe partial class GuestAccess
     public static bool TryWriteAligned<T>(CpuContext* cpu, Operation* op, T value)
         where T : unmanaged => CheckAligned(cpu, op, (uint)sizeof(T)) && TryWrite(cpu, op, value);
 
-    /// <summary>Whether the memory operand's linear address is a multiple of <paramref name="alignment"/> (a power of two); records #GP if not.</summary>
+    /// <summary>
+    /// Whether the memory operand's linear address is a multiple of <paramref name="alignment"/> (a power of two); records #GP if not.
+    /// </summary>
     public static bool CheckAligned(CpuContext* cpu, Operation* op, uint alignment)
     {
         ulong linear = EffectiveAddress(cpu, op);
@@ -93,7 +95,9 @@ internal static unsafe partial class GuestAccess
         return false;
     }
 
-    /// <summary>Reads at an offset of a segment: string instructions and their kind. The offset is already wrapped at the address size.</summary>
+    /// <summary>
+    /// Reads at an offset of a segment: string instructions and their kind. The offset is already wrapped at the address size.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryReadAt<T>(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, out T value)
         where T : unmanaged
@@ -120,10 +124,13 @@ internal static unsafe partial class GuestAccess
         where T : unmanaged =>
         (IsFlat(op, segment) && TryWriteCached(cpu, op, new(offset), value)) || WriteSegment(cpu, op, segment, offset, value);
 
-    /// <summary>Whether the memory operand could be written, without writing: for instructions that must not change anything before a fault.</summary>
+    /// <summary>
+    /// Whether the memory operand could be written, without writing: for instructions that must not change anything before a fault.
+    /// </summary>
     public static bool TryTouch<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged =>
-        Segments.TryLinear(cpu, op, (SegmentIndex)op->Segment, EffectiveAddress(cpu, op), (uint)sizeof(T), write: true, out GuestVirtualAddress linear)
+        Segments.TryLinear(
+            cpu, op, (SegmentIndex)op->Segment, EffectiveAddress(cpu, op), (uint)sizeof(T), write: true, out GuestVirtualAddress linear)
         && SlowAccess.TryCheck(cpu, (SegmentIndex)op->Segment, linear, (uint)sizeof(T), write: true)
         && SlowAccess.TryProbe(cpu, linear, (uint)sizeof(T), write: true);
 
@@ -232,7 +239,10 @@ internal static unsafe partial class GuestAccess
         where T : unmanaged =>
         DeviceAccess.TryWrite(cpu, linear, value) || SlowAccess.TryWrite(cpu, op, segment, linear, (byte*)&value, (uint)sizeof(T));
 
-    /// <summary>After a store to a page that someone watches: tell guest memory, and if it was the running block's own page, stop after this instruction.</summary>
+    /// <summary>
+    /// After a store to a page that someone watches: tell guest memory, and if it was the running block's own page, stop after this
+    /// instruction.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static void StoreObserved(CpuContext* cpu, Operation* op, SystemPage page)
     {

@@ -15,7 +15,8 @@ internal static unsafe class Segments
         (op->Flags & OperationFlags.Long) != 0 && segment < SegmentIndex.Fs ? 0 : Register(cpu, segment)->Base;
 
     /// <summary>Linear address of an access, or false with #GP or #SS recorded.</summary>
-    public static bool TryLinear(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, uint size, bool write, out GuestVirtualAddress linear)
+    public static bool TryLinear(
+        CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset, uint size, bool write, out GuestVirtualAddress linear)
     {
         if ((op->Flags & OperationFlags.Long) != 0)
         {
@@ -37,7 +38,9 @@ internal static unsafe class Segments
     /// <summary>How many bytes from the offset upwards are inside the segment's limit and the address size's reach.</summary>
     public static ulong Reach(CpuContext* cpu, Operation* op, SegmentIndex segment, ulong offset)
     {
-        ulong wrap = (op->Flags & OperationFlags.Address16) != 0 ? 0x1_0000UL : (op->Flags & OperationFlags.Address32) != 0 ? 0x1_0000_0000UL : ulong.MaxValue;
+        ulong wrap = (op->Flags & OperationFlags.Address16) != 0
+            ? 0x1_0000UL
+            : (op->Flags & OperationFlags.Address32) != 0 ? 0x1_0000_0000UL : ulong.MaxValue;
         ulong reach = wrap - offset;
         if ((op->Flags & OperationFlags.Long) == 0)
         {
@@ -74,11 +77,13 @@ internal static unsafe class Segments
     /// <summary>Whether the segment is data (or readable code) that covers all 4 GiB from 0, writable.</summary>
     public static bool IsFlat(SegmentRegister* register) =>
         register->Base == 0 && register->Limit == uint.MaxValue
-        && (register->Attributes & (SegmentAttributes.Unusable | SegmentAttributes.Code | SegmentAttributes.ExpandDownOrConforming | SegmentAttributes.WritableOrReadable))
+        && (register->Attributes & (SegmentAttributes.Unusable | SegmentAttributes.Code | SegmentAttributes.ExpandDownOrConforming
+            | SegmentAttributes.WritableOrReadable))
             == SegmentAttributes.WritableOrReadable;
 
     private static bool IsExpandDown(SegmentRegister* register) =>
-        (register->Attributes & (SegmentAttributes.Code | SegmentAttributes.ExpandDownOrConforming)) == SegmentAttributes.ExpandDownOrConforming;
+        (register->Attributes & (SegmentAttributes.Code
+            | SegmentAttributes.ExpandDownOrConforming)) == SegmentAttributes.ExpandDownOrConforming;
 
     private static uint UpperBound(SegmentRegister* register) =>
         (register->Attributes & SegmentAttributes.Default32) != 0 ? uint.MaxValue : 0xffff;

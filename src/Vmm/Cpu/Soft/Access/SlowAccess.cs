@@ -7,15 +7,19 @@ using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Access;
 
-/// <summary>Accesses by linear address that the translation cache does not answer: walks, page crossings, devices, ROM, breakpoints.</summary>
+/// <summary>
+/// Accesses by linear address that the translation cache does not answer: walks, page crossings, devices, ROM, breakpoints.
+/// </summary>
 internal static unsafe class SlowAccess
 {
     /// <summary>Reads with the current privilege.</summary>
     public static bool TryRead(CpuContext* cpu, SegmentIndex segment, GuestVirtualAddress linear, byte* destination, uint size) =>
-        TryCheck(cpu, segment, linear, size, write: false) && TryTransfer(cpu, null, linear, destination, size, AccessKind.Read, Tlb.Current(cpu));
+        TryCheck(cpu, segment, linear, size, write: false)
+            && TryTransfer(cpu, null, linear, destination, size, AccessKind.Read, Tlb.Current(cpu));
 
     /// <summary>Writes with the current privilege.</summary>
-    public static bool TryWrite(CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, byte* source, uint size) =>
+    public static bool TryWrite(
+        CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, byte* source, uint size) =>
         TryCheck(cpu, segment, linear, size, write: true) && TryTransfer(cpu, op, linear, source, size, AccessKind.Write, Tlb.Current(cpu));
 
     /// <summary>
@@ -88,11 +92,13 @@ internal static unsafe class SlowAccess
     };
 
     /// <summary>Translates one linear address, entering the result into the translation cache; false with #PF recorded.</summary>
-    public static bool TryTranslate(CpuContext* cpu, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out PhysicalPlace place) =>
+    public static bool TryTranslate(
+        CpuContext* cpu, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out PhysicalPlace place) =>
         Tlb.Of(cpu).TryFind(cpu, privilege, linear, access, out place) || TryWalk(cpu, linear, access, privilege, out place);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool TryWalk(CpuContext* cpu, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out PhysicalPlace place)
+    private static bool TryWalk(
+        CpuContext* cpu, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out PhysicalPlace place)
     {
         var environment = CpuEnvironment.Of(cpu);
         if (!PageWalk.TryWalk(cpu, environment.Memory, linear, access, privilege, out var translation))
@@ -121,8 +127,8 @@ internal static unsafe class SlowAccess
     }
 
     /// <summary>
-    /// Whether there can be such a linear address on this processor, whatever its mode: what MSRs, descriptor-table registers, hidden segment bases and
-    /// INVPCID take (Intel, 5-Level Paging, §2.2: by the width that CPUID tells of, not by CR4.LA57).
+    /// Whether there can be such a linear address on this processor, whatever its mode: what MSRs, descriptor-table registers, hidden
+    /// segment bases and INVPCID take (Intel, 5-Level Paging, §2.2: by the width that CPUID tells of, not by CR4.LA57).
     /// </summary>
     public static bool IsCanonicalHere(CpuContext* cpu, ulong address)
     {
@@ -130,8 +136,11 @@ internal static unsafe class SlowAccess
         return (ulong)((long)(address << shift) >> shift) == address;
     }
 
-    /// <summary>A copy of an operand that guest memory cannot give in one piece; under the lock of the machine's bus if the operation locks.</summary>
-    public static bool TryBeginBounce(CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, uint size, out byte* host)
+    /// <summary>
+    /// A copy of an operand that guest memory cannot give in one piece; under the lock of the machine's bus if the operation locks.
+    /// </summary>
+    public static bool TryBeginBounce(
+        CpuContext* cpu, Operation* op, SegmentIndex segment, GuestVirtualAddress linear, uint size, out byte* host)
     {
         host = cpu->Bounce;
         bool locks = (op->Flags & OperationFlags.Lock) != 0;
@@ -176,7 +185,8 @@ internal static unsafe class SlowAccess
         return (cpu->State.Efer & Efer.Lma) != 0 ? next : new((uint)next.Value);
     }
 
-    private static bool TryTransfer(CpuContext* cpu, Operation* op, GuestVirtualAddress linear, byte* buffer, uint size, AccessKind access, Privilege privilege)
+    private static bool TryTransfer(
+        CpuContext* cpu, Operation* op, GuestVirtualAddress linear, byte* buffer, uint size, AccessKind access, Privilege privilege)
     {
         if (!TryTranslate(cpu, linear, access, privilege, out var place))
         {

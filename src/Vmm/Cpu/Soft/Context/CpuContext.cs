@@ -16,7 +16,10 @@ internal unsafe struct CpuContext
     /// <summary>What host stubs work with; 64-byte aligned, as its place behind <see cref="State"/> makes it.</summary>
     public VectorScratch Vector;
 
-    /// <summary>Bounce buffer of read-modify-write accesses that guest memory cannot take in place. Aligned by its place: CMPXCHG16B faults otherwise.</summary>
+    /// <summary>
+    /// Bounce buffer of read-modify-write accesses that guest memory cannot take in place. Aligned by its place: CMPXCHG16B faults
+    /// otherwise.
+    /// </summary>
     public fixed byte Bounce[64];
 
     /// <summary>Zero flag: set when this is 0. See <see cref="LazyFlags"/>.</summary>
@@ -25,7 +28,9 @@ internal unsafe struct CpuContext
     /// <summary>Sign flag in bit 63; parity flag = even parity of bits 7:0.</summary>
     public ulong FlagSignParity;
 
-    /// <summary>Carry out of the most significant bit in bit 63, carry into it in bit 62, carry out of bit 3 in bit 3; other bits undefined.</summary>
+    /// <summary>
+    /// Carry out of the most significant bit in bit 63, carry into it in bit 62, carry out of bit 3 in bit 3; other bits undefined.
+    /// </summary>
     public ulong FlagCarries;
 
     /// <summary>The table of the translation cache that data and instruction accesses of the current privilege use.</summary>

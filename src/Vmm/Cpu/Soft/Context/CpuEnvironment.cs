@@ -8,7 +8,10 @@ using WebVm.Vmm.Time;
 
 namespace WebVm.Vmm.Cpu.Soft.Context;
 
-/// <summary>What a processor is made as, and what it is connected to: of all that its context leads to, what does not change while instructions execute.</summary>
+/// <summary>
+/// What a processor is made as, and what it is connected to: of all that its context leads to, what does not change while instructions
+/// execute.
+/// </summary>
 internal sealed unsafe class CpuEnvironment : IDisposable
 {
     private readonly GCHandle _self;

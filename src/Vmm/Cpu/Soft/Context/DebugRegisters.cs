@@ -66,7 +66,9 @@ internal static unsafe class DebugRegisters
         return hit;
     }
 
-    /// <summary>Sets DR6 for a debug exception: B0-B3 tell of this one alone; the bits above stay until software clears them (SDM Vol. 3B §17.2.3).</summary>
+    /// <summary>
+    /// Sets DR6 for a debug exception: B0-B3 tell of this one alone; the bits above stay until software clears them (SDM Vol. 3B §17.2.3).
+    /// </summary>
     public static void Report(ref CpuState state, ulong conditions) => state.Dr[6] = (state.Dr[6] & ~0xfUL) | conditions;
 
     private static bool Any(CpuContext* cpu, bool data)

@@ -17,8 +17,8 @@ internal static unsafe class TimeStampCounter
     public const uint CrystalHertz = 1_000_000_000;
 
     /// <summary>
-    /// The counter's frequency as a fraction of the crystal's, for CPUID leaf 0x15: the best approximation with which Linux's 32-bit product
-    /// of crystal kilohertz and numerator does not overflow. Within a few millionths of the truth.
+    /// The counter's frequency as a fraction of the crystal's, for CPUID leaf 0x15: the best approximation with which Linux's 32-bit
+    /// product of crystal kilohertz and numerator does not overflow. Within a few millionths of the truth.
     /// </summary>
     public static (uint Numerator, uint Denominator) CrystalRatio(CpuContext* cpu)
     {
@@ -30,7 +30,8 @@ internal static unsafe class TimeStampCounter
         while (divisor != 0)
         {
             ulong quotient = rest / divisor;
-            (ulong Numerator, ulong Denominator) next = ((quotient * best.Numerator) + before.Numerator, (quotient * best.Denominator) + before.Denominator);
+            (ulong Numerator, ulong Denominator) next = ((quotient * best.Numerator)
+                + before.Numerator, (quotient * best.Denominator) + before.Denominator);
             if (next.Numerator > limit || next.Denominator > limit)
             {
                 break;

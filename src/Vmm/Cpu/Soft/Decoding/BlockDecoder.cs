@@ -32,7 +32,9 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     /// <summary>The single instruction decoded last goes to the system or returns from it: SYSCALL, SYSRET, INT and its kind.</summary>
     public bool SingleIsSystemCall { get; private set; }
 
-    /// <summary>Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.</summary>
+    /// <summary>
+    /// Whether a cached block still is what memory holds; its version is renewed if only other bytes of the page changed.
+    /// </summary>
     public bool IsCurrent(Block* block, GuestVirtualAddress linear)
     {
         if (block->Page2 != default)
@@ -52,7 +54,8 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
         }
 
         uint version = _memory.WatchCode(block->Physical.Page);
-        if (!new ReadOnlySpan<byte>(_memory.Host(block->Physical), block->Bytes).SequenceEqual(new ReadOnlySpan<byte>(Code(block), block->Bytes)))
+        if (!new ReadOnlySpan<byte>(_memory.Host(block->Physical), block->Bytes).SequenceEqual(
+            new ReadOnlySpan<byte>(Code(block), block->Bytes)))
         {
             return false;
         }
@@ -61,7 +64,9 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
         return true;
     }
 
-    /// <summary>Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.</summary>
+    /// <summary>
+    /// Decodes from memory into the cache; null with an exception recorded if the only instruction runs into a page that cannot be fetched.
+    /// </summary>
     public Block* Decode(ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach)
     {
         uint version = _memory.WatchCode(physical.Page);
@@ -138,7 +143,8 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
     /// <summary>The bytes a block was decoded from, behind its links.</summary>
     private static byte* Code(Block* block) => (byte*)(BlockLinks.Behind(Block.First(block)) + 1);
 
-    private Block* DecodeStraddling(ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
+    private Block* DecodeStraddling(
+        ulong rip, GuestVirtualAddress linear, SystemPhysicalAddress physical, DecodeMode mode, uint reach, uint version)
     {
         int available = (int)Math.Min(4096 - linear.PageOffset, reach);
         if (!TryFetchSecond(linear, ref available, reach, out var secondPage, out uint secondVersion))
@@ -166,7 +172,8 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
 
     private Block* Single(Block* block, in Instruction instruction, ulong rip, DecodeMode mode)
     {
-        SingleIsSystemCall = instruction.FlowControl == FlowControl.Interrupt || instruction.Mnemonic is Mnemonic.Syscall or Mnemonic.Sysret or Mnemonic.Sysretq;
+        SingleIsSystemCall = instruction.FlowControl == FlowControl.Interrupt
+            || instruction.Mnemonic is Mnemonic.Syscall or Mnemonic.Sysret or Mnemonic.Sysretq;
         var operations = Block.First(block);
         OperationDecoder.Fill(in instruction, mode, rip, operations, instruction.IsInvalid && _decoder.TooLong);
         Finish(block, operations, 1, instruction.Length, EndsBlock(in instruction, operations), mode);
@@ -179,7 +186,9 @@ internal sealed unsafe class BlockDecoder(CpuContext* cpu, BlockCache blocks) : 
         return block;
     }
 
-    /// <summary>Completes the window from the page behind; false with an exception recorded. The page is 0 where it is not memory.</summary>
+    /// <summary>
+    /// Completes the window from the page behind; false with an exception recorded. The page is 0 where it is not memory.
+    /// </summary>
     private bool TryFetchSecond(GuestVirtualAddress linear, ref int available, uint reach, out SystemPage page, out uint version)
     {
         page = default;

@@ -19,7 +19,10 @@ internal enum ComparisonForm : byte
     MemoryImmediate,
 }
 
-/// <summary>Fuses a conditional branch of 64-bit mode with the comparison decoded just before it. See <see cref="FusedBranches{TOperation, T, TCondition}"/>.</summary>
+/// <summary>
+/// Fuses a conditional branch of 64-bit mode with the comparison decoded just before it. See
+/// <see cref="FusedBranches{TOperation, T, TCondition}"/>.
+/// </summary>
 internal static unsafe class BranchFusion
 {
     private const int FormBits = 7;
@@ -32,10 +35,13 @@ internal static unsafe class BranchFusion
         where T : unmanaged
     {
         op->Flags |= OperationFlags.Comparison;
-        op->Reg2 = (byte)((byte)form | (BitOperations.Log2((uint)sizeof(T)) << SizeShift) | (typeof(TOperation) == typeof(And) ? TestBit : 0));
+        op->Reg2 = (byte)((byte)form | (BitOperations.Log2((uint)sizeof(T)) << SizeShift)
+            | (typeof(TOperation) == typeof(And) ? TestBit : 0));
     }
 
-    /// <summary>Gives the operation before <paramref name="branch"/> a handler that does both, if it is a comparison in the same block.</summary>
+    /// <summary>
+    /// Gives the operation before <paramref name="branch"/> a handler that does both, if it is a comparison in the same block.
+    /// </summary>
     public static void TryFuse(Operation* branch, ConditionCode condition)
     {
         if (branch->Offset == 0 || (branch[-1].Flags & OperationFlags.Comparison) == 0)

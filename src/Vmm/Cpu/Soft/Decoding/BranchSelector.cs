@@ -49,13 +49,17 @@ internal static unsafe class BranchSelector
                 operation->Handler = sizeof(TWidth) == 8 ? &DirectBranches.Jump : &NearBranches.Jump<TWidth>;
                 return true;
             case Mnemonic.Jmp when instruction.IsJmpNearIndirect:
-                operation->Handler = instruction.Op0Kind == OpKind.Register ? &NearBranches.JumpRegister<TWidth> : &NearBranches.JumpMemory<TWidth>;
+                operation->Handler = instruction.Op0Kind == OpKind.Register
+                    ? &NearBranches.JumpRegister<TWidth>
+                    : &NearBranches.JumpMemory<TWidth>;
                 return true;
             case Mnemonic.Call when instruction.IsCallNear:
                 operation->Handler = sizeof(TWidth) == 8 ? &DirectBranches.Call : &NearBranches.Call<TWidth>;
                 return true;
             case Mnemonic.Call when instruction.IsCallNearIndirect:
-                operation->Handler = instruction.Op0Kind == OpKind.Register ? &NearBranches.CallRegister<TWidth> : &NearBranches.CallMemory<TWidth>;
+                operation->Handler = instruction.Op0Kind == OpKind.Register
+                    ? &NearBranches.CallRegister<TWidth>
+                    : &NearBranches.CallMemory<TWidth>;
                 return true;
             case Mnemonic.Ret:
                 operation->Handler = sizeof(TWidth) == 8 ? &DirectBranches.Return : &NearBranches.Return<TWidth>;

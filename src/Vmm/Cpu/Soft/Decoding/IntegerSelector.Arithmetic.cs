@@ -56,7 +56,9 @@ internal static unsafe partial class IntegerSelector
 
         bool register = instruction.Op1Kind == OpKind.Register;
         return Locked(op)
-            ? register ? &BinaryHandlers.LockedMemoryRegister<TOperation, T, TPath> : &BinaryHandlers.LockedMemoryImmediate<TOperation, T, TPath>
+            ? register
+                ? &BinaryHandlers.LockedMemoryRegister<TOperation, T, TPath>
+                : &BinaryHandlers.LockedMemoryImmediate<TOperation, T, TPath>
             : register ? &BinaryHandlers.MemoryRegister<TOperation, T, TPath> : &BinaryHandlers.MemoryImmediate<TOperation, T, TPath>;
     }
 

@@ -171,10 +171,15 @@ internal static unsafe partial class IntegerSelector
 
     private static Handler CarryChain(in Instruction instruction) => instruction.Code switch
     {
-        Code.Adcx_r32_rm32 => instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.CarryRegister<uint> : &CarryChainHandlers.CarryMemory<uint>,
-        Code.Adcx_r64_rm64 => instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.CarryRegister<ulong> : &CarryChainHandlers.CarryMemory<ulong>,
-        Code.Adox_r32_rm32 => instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.OverflowRegister<uint> : &CarryChainHandlers.OverflowMemory<uint>,
-        _ => instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.OverflowRegister<ulong> : &CarryChainHandlers.OverflowMemory<ulong>,
+        Code.Adcx_r32_rm32 =>
+            instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.CarryRegister<uint> : &CarryChainHandlers.CarryMemory<uint>,
+        Code.Adcx_r64_rm64 =>
+            instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.CarryRegister<ulong> : &CarryChainHandlers.CarryMemory<ulong>,
+        Code.Adox_r32_rm32 =>
+            instruction.Op1Kind == OpKind.Register ? &CarryChainHandlers.OverflowRegister<uint> : &CarryChainHandlers.OverflowMemory<uint>,
+        _ => instruction.Op1Kind == OpKind.Register
+            ? &CarryChainHandlers.OverflowRegister<ulong>
+            : &CarryChainHandlers.OverflowMemory<ulong>,
     };
 
     private static Handler Checksum(in Instruction instruction)

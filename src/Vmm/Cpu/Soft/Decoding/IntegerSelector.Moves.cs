@@ -44,7 +44,8 @@ internal static unsafe partial class IntegerSelector
         where T : unmanaged, IBinaryInteger<T>
     {
         // Only the accumulator's forms have a 64-bit absolute address, which does not fit the displacement.
-        bool absolute = instruction.MemoryDisplSize == 8 && instruction.MemoryBase == Register.None && instruction.MemoryIndex == Register.None;
+        bool absolute = instruction.MemoryDisplSize == 8 && instruction.MemoryBase == Register.None
+            && instruction.MemoryIndex == Register.None;
         if (instruction.Op0Kind == OpKind.Memory)
         {
             if (absolute && instruction.Op1Kind == OpKind.Register)
@@ -180,7 +181,9 @@ internal static unsafe partial class IntegerSelector
 
     private static Handler Exchange<T>(in Instruction instruction, Operation* op)
         where T : unmanaged =>
-        instruction.Op0Kind == OpKind.Register && instruction.Op1Kind == OpKind.Register ? &ExchangeHandlers.RegisterRegister<T> : Path(op) switch
+        instruction.Op0Kind == OpKind.Register && instruction.Op1Kind == OpKind.Register
+            ? &ExchangeHandlers.RegisterRegister<T>
+            : Path(op) switch
         {
             MemoryPath.Direct => &ExchangeHandlers.MemoryRegister<T, DirectPath>,
             MemoryPath.Based => &ExchangeHandlers.MemoryRegister<T, BasedPath>,

@@ -11,7 +11,10 @@ using unsafe Handler = delegate*<CpuContext*, Operation*, Operation*>;
 /// <summary>Handlers of the general-purpose data-processing instructions: one for each operation, operand size and operand form.</summary>
 internal static unsafe partial class IntegerSelector
 {
-    /// <summary>Sets <see cref="Operation.Handler"/> and adjusts operands where the handler wants them otherwise. False: not an instruction of this family.</summary>
+    /// <summary>
+    /// Sets <see cref="Operation.Handler"/> and adjusts operands where the handler wants them otherwise. False: not an instruction of this
+    /// family.
+    /// </summary>
     public static bool TrySelect(in Instruction instruction, in DecodeMode mode, Operation* op)
     {
         Handler handler = Select(in instruction, op);
@@ -142,7 +145,9 @@ internal static unsafe partial class IntegerSelector
                     _ => &MoveHandlers.ByteSwap<ulong>,
                 };
             case Mnemonic.Movnti:
-                return OperandSize(in instruction, 1) == 8 ? &MoveHandlers.MemoryRegister<ulong, GeneralPath> : &MoveHandlers.MemoryRegister<uint, GeneralPath>;
+                return OperandSize(in instruction, 1) == 8
+                    ? &MoveHandlers.MemoryRegister<ulong, GeneralPath>
+                    : &MoveHandlers.MemoryRegister<uint, GeneralPath>;
             case Mnemonic.Cmpxchg8b: return &WideExchangeHandlers.CompareExchange8;
             case Mnemonic.Cmpxchg16b: return &WideExchangeHandlers.CompareExchange16;
             case Mnemonic.Bound:

@@ -6,7 +6,9 @@ using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Decoding;
 
-/// <summary>Turns instruction bytes into an <see cref="Operation"/>: Iced decodes, this fills in the operands, the selectors choose the handler.</summary>
+/// <summary>
+/// Turns instruction bytes into an <see cref="Operation"/>: Iced decodes, this fills in the operands, the selectors choose the handler.
+/// </summary>
 internal sealed unsafe class OperationDecoder
 {
     /// <summary>An instruction is at most this long (SDM Vol. 2A §2.3.11).</summary>
@@ -202,7 +204,8 @@ internal sealed unsafe class OperationDecoder
     private static byte SegmentNumber(Register register, SegmentIndex otherwise) =>
         register is >= Register.ES and <= Register.GS ? (byte)(register - Register.ES) : (byte)otherwise;
 
-    private static void FillMemory(in Instruction instruction, DecodeMode mode, ulong blockRip, Operation* operation, ref OperationFlags flags)
+    private static void FillMemory(
+        in Instruction instruction, DecodeMode mode, ulong blockRip, Operation* operation, ref OperationFlags flags)
     {
         var baseRegister = instruction.MemoryBase;
         var indexRegister = instruction.MemoryIndex;

@@ -33,7 +33,8 @@ internal static unsafe partial class SystemSelector
             case Mnemonic.Sidt: return Select(operation, &DescriptorTableInstructions.StoreInterrupt);
             case Mnemonic.Push: return SelectPush(in instruction, in mode, operation);
             case Mnemonic.Pop: return SelectPop(in instruction, in mode, operation);
-            case Mnemonic.Lds or Mnemonic.Les or Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss: return SelectPointer(in instruction, operation);
+            case Mnemonic.Lds or Mnemonic.Les or Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss:
+                return SelectPointer(in instruction, operation);
             case Mnemonic.Iret: return Select(operation, &FarReturns.InterruptReturn<ushort>);
             case Mnemonic.Iretd: return Select(operation, &FarReturns.InterruptReturn<uint>);
             case Mnemonic.Iretq: return Select(operation, &FarReturns.InterruptReturn<ulong>);
@@ -75,7 +76,10 @@ internal static unsafe partial class SystemSelector
             default:
                 operation->Reg2 = instruction.Op1Kind == OpKind.Register ? Operand.IsRegister : (byte)0;
                 operation->Immediate = OperandBytes(in instruction);
-                return Select(operation, instruction.Mnemonic == Mnemonic.Lar ? &SegmentInstructions.LoadAccessRights : &SegmentInstructions.LoadLimit);
+                return Select(
+                    operation, instruction.Mnemonic == Mnemonic.Lar
+                        ? &SegmentInstructions.LoadAccessRights
+                        : &SegmentInstructions.LoadLimit);
         }
     }
 

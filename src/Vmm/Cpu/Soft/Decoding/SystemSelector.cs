@@ -24,7 +24,8 @@ internal static unsafe partial class SystemSelector
             case Mnemonic.Rdpkru: return Select(operation, &ProtectionKeys.Read);
             case Mnemonic.Wrpkru: return Select(operation, &ProtectionKeys.Write);
             case Mnemonic.Rdpid: return Select(operation, &ProcessorControl.ReadProcessorId);
-            case Mnemonic.Rdfsbase or Mnemonic.Rdgsbase or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase: return SelectBase(in instruction, operation);
+            case Mnemonic.Rdfsbase or Mnemonic.Rdgsbase or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase:
+                return SelectBase(in instruction, operation);
             case Mnemonic.Swapgs: return Select(operation, &ProcessorControl.SwapGs);
             case Mnemonic.Xsetbv: return Select(operation, &ControlRegisters.SetExtendedControl);
             case Mnemonic.Clts: return Select(operation, &ControlRegisters.ClearTaskSwitched);
@@ -86,13 +87,15 @@ internal static unsafe partial class SystemSelector
         return Select(operation, handler);
     }
 
-    private static bool SelectOperand(in Instruction instruction, Operation* operation, delegate*<CpuContext*, Operation*, Operation*> handler)
+    private static bool SelectOperand(
+        in Instruction instruction, Operation* operation, delegate*<CpuContext*, Operation*, Operation*> handler)
     {
         MarkOperand(in instruction, 0, operation);
         return Select(operation, handler);
     }
 
-    private static bool EndsOperand(in Instruction instruction, Operation* operation, delegate*<CpuContext*, Operation*, Operation*> handler)
+    private static bool EndsOperand(
+        in Instruction instruction, Operation* operation, delegate*<CpuContext*, Operation*, Operation*> handler)
     {
         MarkOperand(in instruction, 0, operation);
         return Ends(operation, handler);

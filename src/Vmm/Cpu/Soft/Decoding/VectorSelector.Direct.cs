@@ -114,9 +114,11 @@ internal static unsafe partial class VectorSelector
                 or Code.Movups_xmmm128_xmm or Code.Movupd_xmmm128_xmm or Code.Movdqu_xmmm128_xmm
                 or Code.Movaps_xmmm128_xmm or Code.Movapd_xmmm128_xmm or Code.Movdqa_xmmm128_xmm:
                 return &DirectMoves.Copy<SseAccess, Vector128<byte>>;
-            case Code.VEX_Vmovups_ymm_ymmm256 or Code.VEX_Vmovaps_ymm_ymmm256 or Code.VEX_Vmovdqu_ymm_ymmm256 or Code.VEX_Vmovdqa_ymm_ymmm256:
+            case Code.VEX_Vmovups_ymm_ymmm256 or Code.VEX_Vmovaps_ymm_ymmm256 or Code.VEX_Vmovdqu_ymm_ymmm256
+                or Code.VEX_Vmovdqa_ymm_ymmm256:
                 return &DirectMoves.Copy<AvxAccess, Vector256<byte>>;
-            case Code.VEX_Vmovups_xmm_xmmm128 or Code.VEX_Vmovaps_xmm_xmmm128 or Code.VEX_Vmovdqu_xmm_xmmm128 or Code.VEX_Vmovdqa_xmm_xmmm128:
+            case Code.VEX_Vmovups_xmm_xmmm128 or Code.VEX_Vmovaps_xmm_xmmm128 or Code.VEX_Vmovdqu_xmm_xmmm128
+                or Code.VEX_Vmovdqa_xmm_xmmm128:
                 return &DirectMoves.Copy<AvxAccess, Vector128<byte>>;
             case Code.Movd_xmm_rm32:
                 return &DirectMoves.FromGeneral<SseAccess, uint>;

@@ -63,7 +63,8 @@ internal static unsafe partial class VectorSelector
             return true;
         }
 
-        bool store = instruction.Mnemonic is Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp or Mnemonic.Fbstp;
+        bool store = instruction.Mnemonic is Mnemonic.Fst or Mnemonic.Fstp or Mnemonic.Fist or Mnemonic.Fistp or Mnemonic.Fisttp
+            or Mnemonic.Fbstp;
         operation->Handler = (instruction.MemorySize.GetSize(), store) switch
         {
             (2, false) => &X87Arithmetic.Load<ushort>,

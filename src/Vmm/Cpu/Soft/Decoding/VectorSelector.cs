@@ -24,7 +24,9 @@ internal static unsafe partial class VectorSelector
 
     private static readonly Family[] _families = new Family[MaximumCodes];
 
-    /// <summary>Sets the handler (and, for what runs as a host stub, the operands it needs). False: not of this family, or not offered.</summary>
+    /// <summary>
+    /// Sets the handler (and, for what runs as a host stub, the operands it needs). False: not of this family, or not offered.
+    /// </summary>
     public static bool TrySelect(in Instruction instruction, in DecodeMode mode, Operation* operation)
     {
         if (TrySelectState(in instruction, operation))

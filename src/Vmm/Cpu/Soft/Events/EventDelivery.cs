@@ -4,7 +4,9 @@ using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Events;
 
-/// <summary>Takes events to their handlers, faults on the way included: contributory and double faults (SDM Vol. 3A §6.15, interrupt 8).</summary>
+/// <summary>
+/// Takes events to their handlers, faults on the way included: contributory and double faults (SDM Vol. 3A §6.15, interrupt 8).
+/// </summary>
 internal static unsafe class EventDelivery
 {
     /// <summary>Delivers an event. False: triple fault, the processor shuts down.</summary>
@@ -31,7 +33,9 @@ internal static unsafe class EventDelivery
         }
     }
 
-    /// <summary>Delivers a software interrupt or exception from a handler: it stops where a fault on the way can be told from the instruction's own.</summary>
+    /// <summary>
+    /// Delivers a software interrupt or exception from a handler: it stops where a fault on the way can be told from the instruction's own.
+    /// </summary>
     public static bool TryOnce(CpuContext* cpu, in GuestEvent guestEvent)
     {
         cpu->State.InterruptShadow = 0;
@@ -62,15 +66,17 @@ internal static unsafe class EventDelivery
     public static ulong PushedFlags(CpuContext* cpu, in GuestEvent guestEvent)
     {
         ulong flags = LazyFlags.ReadAll(cpu);
-        bool fault = guestEvent is { Kind: EventKind.Exception, Vector: not (byte)ExceptionVector.DoubleFault and not (byte)ExceptionVector.MachineCheck }
+        bool fault =
+            guestEvent is { Kind: EventKind.Exception, Vector: not (byte)ExceptionVector.DoubleFault
+                and not (byte)ExceptionVector.MachineCheck }
             && (guestEvent.Vector != (byte)ExceptionVector.Debug || IsInstructionBreakpoint(in guestEvent));
         return fault ? flags | RflagsBits.Rf : flags;
     }
 
     /// <summary>
-    /// What becomes of debug conditions that still wait when an event is delivered (SDM Vol. 3C §26.6.3 says it of injected events): INT n, INT3 and
-    /// INTO leave them to trap at the handler's first instruction; a debug exception, INT1's own included, is the one that they wait for; whatever
-    /// else is delivered ends them, as the instruction that met them is begun again.
+    /// What becomes of debug conditions that still wait when an event is delivered (SDM Vol. 3C §26.6.3 says it of injected events): INT n,
+    /// INT3 and INTO leave them to trap at the handler's first instruction; a debug exception, INT1's own included, is the one that they
+    /// wait for; whatever else is delivered ends them, as the instruction that met them is begun again.
     /// </summary>
     private static void TakePendingDebug(CpuContext* cpu, in GuestEvent guestEvent)
     {

@@ -27,7 +27,8 @@ internal enum EventKind : byte
 /// <summary>Something to be delivered through the IDT.</summary>
 /// <param name="ReturnRip">What is pushed as the program counter.</param>
 /// <param name="Address">CR2 for a page fault, DR6 bits for a debug exception that is a fault.</param>
-internal readonly record struct GuestEvent(byte Vector, EventKind Kind, ulong ReturnRip, bool HasErrorCode = false, uint ErrorCode = 0, ulong Address = 0)
+internal readonly record struct GuestEvent(
+    byte Vector, EventKind Kind, ulong ReturnRip, bool HasErrorCode = false, uint ErrorCode = 0, ulong Address = 0)
 {
     /// <summary>The event did not come from the program (the EXT bit of error codes, SDM Vol. 3A §6.13).</summary>
     public bool IsExternalToProgram => Kind is EventKind.External or EventKind.Nmi or EventKind.Exception;
@@ -44,7 +45,8 @@ internal readonly record struct GuestEvent(byte Vector, EventKind Kind, ulong Re
 
     /// <summary>The exception in the context.</summary>
     public static unsafe GuestEvent Recorded(CpuContext* cpu) =>
-        new((byte)cpu->Exception, EventKind.Exception, cpu->State.Rip, PushesErrorCode(cpu->Exception), cpu->ExceptionErrorCode, cpu->ExceptionAddress);
+        new((byte)cpu->Exception, EventKind.Exception, cpu->State.Rip, PushesErrorCode(
+            cpu->Exception), cpu->ExceptionErrorCode, cpu->ExceptionAddress);
 
     private static bool PushesErrorCode(ExceptionVector vector) => vector is ExceptionVector.DoubleFault
         or (>= ExceptionVector.InvalidTss and <= ExceptionVector.PageFault) or ExceptionVector.AlignmentCheck;

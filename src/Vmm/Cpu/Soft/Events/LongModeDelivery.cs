@@ -107,7 +107,8 @@ internal static unsafe class LongModeDelivery
     }
 
     private static bool TryPushFrame(
-        CpuContext* cpu, in GuestEvent guestEvent, ushort selector, in Descriptor descriptor, ulong target, ulong stack, byte newCpl, bool clearsIf)
+        CpuContext* cpu, in GuestEvent guestEvent, ushort selector, in Descriptor descriptor, ulong target, ulong stack, byte newCpl,
+        bool clearsIf)
     {
         var ss = Segments.Register(cpu, SegmentIndex.Ss);
         var cs = Segments.Register(cpu, SegmentIndex.Cs);
@@ -125,7 +126,9 @@ internal static unsafe class LongModeDelivery
         frame[words++] = ss->Selector;
         ulong top = (stack & ~0xfUL) - ((ulong)words * 8);
         var privilege = newCpl == 3 ? Privilege.User
-            : (cpu->State.Cr4 & Cr4.Smap) != 0 && (cpu->State.Rflags & RflagsBits.Ac) == 0 ? Privilege.Supervisor : Privilege.SupervisorOpen;
+            : (cpu->State.Cr4 & Cr4.Smap) != 0 && (cpu->State.Rflags & RflagsBits.Ac) == 0
+                ? Privilege.Supervisor
+                : Privilege.SupervisorOpen;
         if (!SlowAccess.IsCanonical(cpu, top))
         {
             return Fail(cpu, ExceptionVector.StackFault, guestEvent.IsExternalToProgram ? 1u : 0);

@@ -6,7 +6,9 @@ using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Events;
 
-/// <summary>Task, interrupt and trap gates of protected mode, from virtual-8086 mode as well (SDM Vol. 3A §6.12, Vol. 3B §20.3.1).</summary>
+/// <summary>
+/// Task, interrupt and trap gates of protected mode, from virtual-8086 mode as well (SDM Vol. 3A §6.12, Vol. 3B §20.3.1).
+/// </summary>
 internal static unsafe class ProtectedModeDelivery
 {
     private const int TaskGate = 5;
@@ -28,7 +30,8 @@ internal static unsafe class ProtectedModeDelivery
         }
 
         var gate = new Descriptor(low);
-        if (gate.IsCodeOrData || gate.Type is not (TaskGate or 6 or 7 or 14 or 15) || (guestEvent.ChecksGatePrivilege && gate.Dpl < cpu->Cpl))
+        if (gate.IsCodeOrData || gate.Type is not (TaskGate or 6 or 7 or 14 or 15)
+            || (guestEvent.ChecksGatePrivilege && gate.Dpl < cpu->Cpl))
         {
             return CodeTransfer.Fail(cpu, ExceptionVector.GeneralProtection, gateError);
         }
@@ -41,7 +44,8 @@ internal static unsafe class ProtectedModeDelivery
         if (gate.Type == TaskGate)
         {
             uint? error = guestEvent.HasErrorCode ? guestEvent.ErrorCode : null;
-            return TaskSwitch.TrySwitch(cpu, gate.GateSelector, nests: true, guestEvent.ReturnRip, external, error) == TaskSwitchResult.Switched;
+            return TaskSwitch.TrySwitch(
+                cpu, gate.GateSelector, nests: true, guestEvent.ReturnRip, external, error) == TaskSwitchResult.Switched;
         }
 
         return TryEnter(cpu, in guestEvent, in gate, external);

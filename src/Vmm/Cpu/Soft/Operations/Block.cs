@@ -18,7 +18,9 @@ internal unsafe struct Block
     /// <summary>Next block in the hash chain.</summary>
     public Block* Next;
 
-    /// <summary>Host address of the first instruction; 0 when it is not in memory or straddles pages (never cached by program counter).</summary>
+    /// <summary>
+    /// Host address of the first instruction; 0 when it is not in memory or straddles pages (never cached by program counter).
+    /// </summary>
     public ulong Host;
 
     /// <summary>The page's counter, and its value that the operations belong to.</summary>
@@ -43,7 +45,9 @@ internal unsafe struct Block
 
     public static Operation* First(Block* block) => (Operation*)(block + 1);
 
-    /// <summary>If the running block's own code changed, makes it stop after the current operation: the rest must be decoded anew.</summary>
+    /// <summary>
+    /// If the running block's own code changed, makes it stop after the current operation: the rest must be decoded anew.
+    /// </summary>
     public static void StopIfChanged(CpuContext* cpu, Operation* op)
     {
         var block = BlockLinks.Behind(op)->Owner;

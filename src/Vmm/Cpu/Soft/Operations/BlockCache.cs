@@ -103,5 +103,6 @@ internal sealed unsafe class BlockCache : IDisposable
     private static nuint Size(int operations, int bytes) =>
         (nuint)(sizeof(Block) + (operations * sizeof(Operation)) + sizeof(BlockLinks) + bytes + 63) & ~(nuint)63;
 
-    private static uint Hash(SystemPhysicalAddress physical, uint mode) => (uint)(((physical.Value ^ ((ulong)mode << 40)) * 0x9e37_79b9_7f4a_7c15) >> 49);
+    private static uint Hash(SystemPhysicalAddress physical, uint mode) =>
+        (uint)(((physical.Value ^ ((ulong)mode << 40)) * 0x9e37_79b9_7f4a_7c15) >> 49);
 }

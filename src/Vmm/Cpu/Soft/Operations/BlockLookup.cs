@@ -16,7 +16,9 @@ internal unsafe struct JumpCacheEntry
     public static ulong Index(ulong rip) => (rip ^ (rip >> 12)) & (Count - 1);
 }
 
-/// <summary>The way from a processor to the next block, as handlers know it: the context has its cells without their types, which would lead up.</summary>
+/// <summary>
+/// The way from a processor to the next block, as handlers know it: the context has its cells without their types, which would lead up.
+/// </summary>
 internal static unsafe class BlockLookup
 {
     /// <summary>Says where the jump cache is and what finds a block that nothing leads to.</summary>

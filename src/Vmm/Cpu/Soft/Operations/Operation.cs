@@ -20,7 +20,9 @@ internal unsafe struct Operation
     [FieldOffset(0)]
     public delegate*<CpuContext*, Operation*, Operation*> Handler;
 
-    /// <summary>Immediate operand, sign- or zero-extended as the instruction says; for a near branch, the target less the block's address.</summary>
+    /// <summary>
+    /// Immediate operand, sign- or zero-extended as the instruction says; for a near branch, the target less the block's address.
+    /// </summary>
     [FieldOffset(8)]
     public ulong Immediate;
 

@@ -35,7 +35,9 @@ internal static unsafe class AddressSpace
         return true;
     }
 
-    /// <summary>Reads the four page-directory-pointer entries of PAE paging; false if one has reserved bits set (SDM Vol. 3A §4.4.1).</summary>
+    /// <summary>
+    /// Reads the four page-directory-pointer entries of PAE paging; false if one has reserved bits set (SDM Vol. 3A §4.4.1).
+    /// </summary>
     public static bool TryLoadPdptes(CpuContext* cpu, ulong cr3)
     {
         const ulong Reserved = 0x1e6 | (ulong.MaxValue << GuestMemory.AddressBits);

@@ -4,8 +4,8 @@ using WebVm.Vmm.Cpu.Soft.Context;
 namespace WebVm.Vmm.Cpu.Soft.Paging;
 
 /// <summary>
-/// Whether a processor may be using translations. Outside the guest (in calls of the bus, asleep) it uses none, so that whoever changes the memory map
-/// does not wait for it; coming back it first drops what became stale.
+/// Whether a processor may be using translations. Outside the guest (in calls of the bus, asleep) it uses none, so that whoever changes the
+/// memory map does not wait for it; coming back it first drops what became stale.
 /// </summary>
 internal static unsafe class GuestPresence
 {

@@ -56,7 +56,8 @@ internal static unsafe class PageWalk
     private const ulong BeyondPhysical = 0x000f_ffff_ffff_ffff & ~(GuestMemory.AddressSpaceSize - 1);
 
     /// <returns>False for a page fault, with the error code in the translation.</returns>
-    public static bool TryWalk(CpuContext* cpu, GuestMemory memory, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out Translation result)
+    public static bool TryWalk(
+        CpuContext* cpu, GuestMemory memory, GuestVirtualAddress linear, AccessKind access, Privilege privilege, out Translation result)
     {
         result = default;
         ulong cr0 = cpu->State.Cr0;
@@ -122,7 +123,9 @@ internal static unsafe class PageWalk
             {
                 var backing = memory.Resolve(new(table + (((linear.Value >> shift) & ((1UL << indexBits) - 1)) * (uint)entrySize)));
                 byte* cell = memory.Host(backing.Address);
-                value = backing.Kind == BackingKind.Bus ? ulong.MaxValue : entrySize == 8 ? Volatile.Read(ref *(ulong*)cell) : Volatile.Read(ref *(uint*)cell);
+                value = backing.Kind == BackingKind.Bus
+                    ? ulong.MaxValue
+                    : entrySize == 8 ? Volatile.Read(ref *(ulong*)cell) : Volatile.Read(ref *(uint*)cell);
                 if ((value & Present) == 0)
                 {
                     result.ErrorCode = code;
@@ -187,8 +190,8 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>
-    /// What the protection key of a page allows data accesses (SDM Vol. 3A §4.6.2): by PKRU to user pages, whoever accesses them, and by IA32_PKRS to
-    /// supervisor pages. That writes are disabled binds supervisors by CR0.WP.
+    /// What the protection key of a page allows data accesses (SDM Vol. 3A §4.6.2): by PKRU to user pages, whoever accesses them, and by
+    /// IA32_PKRS to supervisor pages. That writes are disabled binds supervisors by CR0.WP.
     /// </summary>
     private static (bool Reads, bool Writes) KeyRights(CpuContext* cpu, ulong leaf, bool user, bool userPage)
     {
@@ -248,7 +251,8 @@ internal static unsafe class PageWalk
 
     /// <param name="cells">Where the entries are; null where stores have no effect.</param>
     /// <returns>False if an entry changed meanwhile: walk again.</returns>
-    private static bool TrySetAccessed(CpuContext* cpu, GuestMemory memory, byte** cells, ulong* values, int depth, int entrySize, bool write)
+    private static bool TrySetAccessed(
+        CpuContext* cpu, GuestMemory memory, byte** cells, ulong* values, int depth, int entrySize, bool write)
     {
         for (int i = 0; i < depth; i++)
         {

@@ -4,7 +4,9 @@ using WebVm.Vmm.Cpu.Soft.Context;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;
 
-/// <summary>Setting PKRU and IA32_PKRS (SDM Vol. 3A §4.6.2). Translations are cached with the rights of their keys, so a change drops them.</summary>
+/// <summary>
+/// Setting PKRU and IA32_PKRS (SDM Vol. 3A §4.6.2). Translations are cached with the rights of their keys, so a change drops them.
+/// </summary>
 internal static unsafe class ProtectionKeyRights
 {
     /// <summary>Sets PKRU.</summary>

@@ -3,7 +3,9 @@ using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Paging;
 
-/// <summary>Translations that are no longer so, because the memory map changed: noted by whoever changed it, dropped by the processor's own thread.</summary>
+/// <summary>
+/// Translations that are no longer so, because the memory map changed: noted by whoever changed it, dropped by the processor's own thread.
+/// </summary>
 internal sealed unsafe class StaleTranslations(Tlb tlb)
 {
     private readonly Lock _lock = new();

@@ -29,7 +29,9 @@ internal sealed unsafe class Tlb : IDisposable
     public const int EntryCount = 8192;
     private const int PrivilegeCount = 3;
 
-    /// <summary>Address spaces are spread over so many tables, so that the kernel's pages, which all have, are not displaced at every switch.</summary>
+    /// <summary>
+    /// Address spaces are spread over so many tables, so that the kernel's pages, which all have, are not displaced at every switch.
+    /// </summary>
     private const int BankCount = 4;
     private const int TableCount = PrivilegeCount * BankCount;
     private const int TableSize = 32 * EntryCount;
@@ -48,8 +50,8 @@ internal sealed unsafe class Tlb : IDisposable
     private readonly TlbEntry* _tables;
 
     /// <summary>
-    /// What the tables cannot hold, as hits there are accesses to memory: pages of the bus, and stores to pages that only read as memory. The addend
-    /// leads to the guest-physical page and has its <see cref="BackingKind"/> in the low bits.
+    /// What the tables cannot hold, as hits there are accesses to memory: pages of the bus, and stores to pages that only read as memory.
+    /// The addend leads to the guest-physical page and has its <see cref="BackingKind"/> in the low bits.
     /// </summary>
     private readonly TlbEntry* _others;
 
@@ -87,9 +89,12 @@ internal sealed unsafe class Tlb : IDisposable
 
     /// <summary>The translation to what is not plain memory, for whoever finds none to memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TlbEntry* Other(CpuContext* cpu, GuestVirtualAddress linear) => cpu->Others + (int)((linear.Value >> 12) & (OtherCount - 1));
+    public static TlbEntry* Other(CpuContext* cpu, GuestVirtualAddress linear) =>
+        cpu->Others + (int)((linear.Value >> 12) & (OtherCount - 1));
 
-    /// <summary>The tag that an access matches whose last byte is at <paramref name="last"/>: one that crosses into the next page never does.</summary>
+    /// <summary>
+    /// The tag that an access matches whose last byte is at <paramref name="last"/>: one that crosses into the next page never does.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Match(CpuContext* cpu, GuestVirtualAddress last) => (last.Value & ~0xfffUL) | cpu->TlbTag;
 
@@ -161,7 +166,9 @@ internal sealed unsafe class Tlb : IDisposable
         if (Tag(other, access) == tag)
         {
             var kind = (BackingKind)(other->Addend & 0xfff);
-            place = kind == BackingKind.ReadOnly ? new(kind, default) : new(new GuestPhysicalAddress(linear.Value + (other->Addend & ~0xfffUL)));
+            place = kind == BackingKind.ReadOnly
+                ? new(kind, default)
+                : new(new GuestPhysicalAddress(linear.Value + (other->Addend & ~0xfffUL)));
             return true;
         }
 
@@ -218,7 +225,9 @@ internal sealed unsafe class Tlb : IDisposable
         }
     }
 
-    /// <summary>INVLPG: the page that holds the address, in every address space (which the architecture allows), global ones included.</summary>
+    /// <summary>
+    /// INVLPG: the page that holds the address, in every address space (which the architecture allows), global ones included.
+    /// </summary>
     public void FlushPage(CpuContext* cpu, GuestVirtualAddress linear)
     {
         if (_hugeRegions.MayHold(linear) || _largeRegions.MayHold(linear) || _largeRegions.MayHold(new(linear.Value ^ (1 << 21))))
@@ -293,7 +302,8 @@ internal sealed unsafe class Tlb : IDisposable
     private static ulong Tag(TlbEntry* entry, AccessKind access) =>
         access switch { AccessKind.Read => entry->Read, AccessKind.Write => entry->Write, _ => entry->Execute };
 
-    private TlbEntry* Other(Privilege privilege, GuestVirtualAddress linear) => _others + (OtherCount * (int)privilege) + (int)((linear.Value >> 12) & (OtherCount - 1));
+    private TlbEntry* Other(Privilege privilege, GuestVirtualAddress linear) =>
+        _others + (OtherCount * (int)privilege) + (int)((linear.Value >> 12) & (OtherCount - 1));
 
     private TlbEntry* Table(Privilege privilege) => _tables + (EntryCount * TableOf(privilege));
 

@@ -62,7 +62,8 @@ internal static unsafe class CallGate
         if (call)
         {
             ulong* frame = stackalloc ulong[2] { Faults.NextRip(cpu, op), Segments.Register(cpu, SegmentIndex.Cs)->Selector };
-            var stack = new StackFrame(cpu, *Segments.Register(cpu, SegmentIndex.Ss), cpu->State.Gpr[4], cpu->IsCode64, size, Tlb.Current(cpu));
+            var stack = new StackFrame(
+                cpu, *Segments.Register(cpu, SegmentIndex.Ss), cpu->State.Gpr[4], cpu->IsCode64, size, Tlb.Current(cpu));
             if (!stack.TryPush(cpu, frame[1]) || !stack.TryPush(cpu, frame[0]))
             {
                 return CodeTransferStackFault(cpu, stack);
@@ -117,7 +118,8 @@ internal static unsafe class CallGate
             pushed = stack.TryPush(cpu, value);
         }
 
-        pushed = pushed && stack.TryPush(cpu, Segments.Register(cpu, SegmentIndex.Cs)->Selector) && stack.TryPush(cpu, Faults.NextRip(cpu, op));
+        pushed = pushed && stack.TryPush(cpu, Segments.Register(cpu, SegmentIndex.Cs)->Selector)
+            && stack.TryPush(cpu, Faults.NextRip(cpu, op));
         if (!pushed)
         {
             return CodeTransferStackFault(cpu, stack);

@@ -8,8 +8,11 @@ namespace WebVm.Vmm.Cpu.Soft.Segmentation;
 /// <summary>The stacks for inner privilege levels in the task state segment (SDM Vol. 3A §5.8.5, §7.2.1, §7.7).</summary>
 internal static unsafe class InnerStack
 {
-    /// <summary>Finds and checks SS:rSP of a level; in IA-32e mode SS is null and <paramref name="stackTable"/> (1-7) may name an IST entry.</summary>
-    public static bool TryFind(CpuContext* cpu, int cpl, int stackTable, uint external, out ushort ss, out Descriptor descriptor, out ulong pointer)
+    /// <summary>
+    /// Finds and checks SS:rSP of a level; in IA-32e mode SS is null and <paramref name="stackTable"/> (1-7) may name an IST entry.
+    /// </summary>
+    public static bool TryFind(
+        CpuContext* cpu, int cpl, int stackTable, uint external, out ushort ss, out Descriptor descriptor, out ulong pointer)
     {
         ss = (ushort)cpl;
         descriptor = default;
@@ -58,5 +61,7 @@ internal static unsafe class InnerStack
 
     /// <summary>The rights of pushes at a privilege level.</summary>
     public static Privilege Privilege(CpuContext* cpu, int cpl) => cpl == 3 ? Paging.Privilege.User
-        : (cpu->State.Cr4 & Cr4.Smap) != 0 && (cpu->State.Rflags & RflagsBits.Ac) == 0 ? Paging.Privilege.Supervisor : Paging.Privilege.SupervisorOpen;
+        : (cpu->State.Cr4 & Cr4.Smap) != 0 && (cpu->State.Rflags & RflagsBits.Ac) == 0
+            ? Paging.Privilege.Supervisor
+            : Paging.Privilege.SupervisorOpen;
 }

@@ -9,7 +9,9 @@ namespace WebVm.Vmm.Cpu.Soft.Segmentation;
 /// <summary>What the context keeps of the mode, so that nobody has to work it out for each instruction.</summary>
 internal static unsafe class ProcessorMode
 {
-    /// <summary>Recomputes what derives from segment registers, CR0, CR4, EFER, RFLAGS and DR7. To be called after any of them changed.</summary>
+    /// <summary>
+    /// Recomputes what derives from segment registers, CR0, CR4, EFER, RFLAGS and DR7. To be called after any of them changed.
+    /// </summary>
     public static void Update(CpuContext* cpu)
     {
         ref var state = ref cpu->State;

@@ -9,10 +9,13 @@ namespace WebVm.Vmm.Cpu.Soft.Segmentation;
 /// <summary>Loading data and stack segment registers, in every mode (SDM Vol. 2B MOV, Vol. 3A §5.6-5.7).</summary>
 internal static unsafe class SegmentLoad
 {
-    private const SegmentAttributes Virtual8086 = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.WritableOrReadable
+    private const SegmentAttributes Virtual8086 = SegmentAttributes.Present | SegmentAttributes.CodeOrData
+        | SegmentAttributes.WritableOrReadable
         | SegmentAttributes.Accessed | (SegmentAttributes)(3 << 5);
 
-    /// <summary>Loads ES, SS, DS, FS or GS. False: an exception is recorded and nothing has changed. The caller renews what derives from SS.</summary>
+    /// <summary>
+    /// Loads ES, SS, DS, FS or GS. False: an exception is recorded and nothing has changed. The caller renews what derives from SS.
+    /// </summary>
     public static bool TryLoad(CpuContext* cpu, SegmentIndex segment, ushort selector)
     {
         if ((cpu->State.Cr0 & Cr0.Pe) == 0)
@@ -42,7 +45,9 @@ internal static unsafe class SegmentLoad
 
     /// <summary>Every segment of virtual-8086 mode looks alike (SDM Vol. 3B §20.2).</summary>
     public static void LoadVirtual8086(CpuContext* cpu, SegmentIndex segment, ushort selector) =>
-        *Segments.Register(cpu, segment) = new SegmentRegister { Selector = selector, Base = (ulong)selector << 4, Limit = 0xffff, Attributes = Virtual8086 };
+        *Segments.Register(
+            cpu, segment) = new SegmentRegister { Selector = selector, Base = (ulong)selector << 4, Limit = 0xffff,
+                Attributes = Virtual8086 };
 
     /// <summary>A register with a null selector: any use faults, outside 64-bit mode.</summary>
     public static void LoadNull(CpuContext* cpu, SegmentIndex segment, ushort selector)
@@ -54,7 +59,8 @@ internal static unsafe class SegmentLoad
             register->Base = 0;
         }
 
-        register->Attributes = SegmentAttributes.Unusable | (segment == SegmentIndex.Ss ? (SegmentAttributes)((selector & 3) << 5) : SegmentAttributes.None);
+        register->Attributes = SegmentAttributes.Unusable
+            | (segment == SegmentIndex.Ss ? (SegmentAttributes)((selector & 3) << 5) : SegmentAttributes.None);
     }
 
     /// <summary>

@@ -5,7 +5,9 @@ using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Segmentation;
 
-/// <summary>A stack that the processor pushes on itself, while a transfer may still fail: nothing but the memory changes until <see cref="Commit"/>.</summary>
+/// <summary>
+/// A stack that the processor pushes on itself, while a transfer may still fail: nothing but the memory changes until <see cref="Commit"/>.
+/// </summary>
 internal unsafe ref struct StackFrame
 {
     private readonly bool _long;

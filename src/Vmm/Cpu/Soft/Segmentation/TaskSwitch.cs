@@ -23,11 +23,13 @@ internal static unsafe class TaskSwitch
     private const ulong Busy = 1UL << 41;
 
     /// <summary>JMP (no nesting) or CALL and task gates (nested) to the task of a TSS selector.</summary>
-    public static TaskSwitchResult TrySwitch(CpuContext* cpu, ushort selector, bool nests, ulong returnRip, uint external = 0, uint? errorCode = null) =>
+    public static TaskSwitchResult TrySwitch(
+        CpuContext* cpu, ushort selector, bool nests, ulong returnRip, uint external = 0, uint? errorCode = null) =>
         Switch(cpu, selector, nests ? Kind.Nest : Kind.Jump, returnRip, external, errorCode);
 
     /// <summary>IRET with NT set.</summary>
-    public static TaskSwitchResult TryReturn(CpuContext* cpu, ushort link, ulong returnRip) => Switch(cpu, link, Kind.Return, returnRip, 0, null);
+    public static TaskSwitchResult TryReturn(CpuContext* cpu, ushort link, ulong returnRip) =>
+        Switch(cpu, link, Kind.Return, returnRip, 0, null);
 
     private enum Kind
     {
@@ -115,7 +117,8 @@ internal static unsafe class TaskSwitch
         if (errorCode is { } code)
         {
             var stack = new StackFrame(
-                cpu, *Segments.Register(cpu, SegmentIndex.Ss), cpu->State.Gpr[4], false, wide ? 4u : 2u, InnerStack.Privilege(cpu, cpu->Cpl));
+                cpu, *Segments.Register(cpu, SegmentIndex.Ss), cpu->State.Gpr[4], false, wide ? 4u : 2u,
+                InnerStack.Privilege(cpu, cpu->Cpl));
             if (!stack.TryPush(cpu, code))
             {
                 if (stack.Exceeded)
@@ -166,8 +169,10 @@ internal static unsafe class TaskSwitch
 
         // Offsets: EIP 32, EFLAGS 36, eight registers from 40, six segments from 72; or IP 14, FLAGS 16, 18, 34.
         bool saved = wide
-            ? SlowAccess.TryWriteSystem(cpu, new(start + 32), (uint)returnRip) && SlowAccess.TryWriteSystem(cpu, new(start + 36), (uint)flags)
-            : SlowAccess.TryWriteSystem(cpu, new(start + 14), (ushort)returnRip) && SlowAccess.TryWriteSystem(cpu, new(start + 16), (ushort)flags);
+            ? SlowAccess.TryWriteSystem(cpu, new(start + 32), (uint)returnRip)
+                && SlowAccess.TryWriteSystem(cpu, new(start + 36), (uint)flags)
+            : SlowAccess.TryWriteSystem(cpu, new(start + 14), (ushort)returnRip)
+                && SlowAccess.TryWriteSystem(cpu, new(start + 16), (ushort)flags);
         for (uint i = 0; saved && i < 8; i++)
         {
             saved = wide

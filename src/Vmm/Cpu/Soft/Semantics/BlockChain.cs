@@ -86,7 +86,8 @@ internal static unsafe class BlockChain
         if (guess != null)
         {
             var entry = Tlb.Entry(cpu, new(rip));
-            if (entry->Execute == Tlb.Match(cpu, new(rip)) && guess->Host == rip + entry->Addend && guess->Mode == cpu->Mode && guess->Valid)
+            if (entry->Execute == Tlb.Match(cpu, new(rip)) && guess->Host == rip + entry->Addend && guess->Mode == cpu->Mode
+                && guess->Valid)
             {
                 return Enter(cpu, guess);
             }

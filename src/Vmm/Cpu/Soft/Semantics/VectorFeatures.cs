@@ -49,8 +49,8 @@ internal static unsafe class VectorFeatures
         (_, uint ebx7, uint ecx7, _) = maximum >= 7 ? Leaf(7, 0) : default;
         (uint eax71, _, _, _) = maximum >= 7 && Leaf(7, 0).Eax >= 1 ? Leaf(7, 1) : default;
 
-        // Not Avx.IsSupported, which a native program answers for what it was compiled for, not for where it runs. AVX can be used where the
-        // operating system enabled its state too (SDM Vol. 1 §14.3).
+        // Not Avx.IsSupported, which a native program answers for what it was compiled for, not for where it runs. AVX can be used where
+        // the operating system enabled its state too (SDM Vol. 1 §14.3).
         HasAvx = (ecx1 & Avx) != 0 && (ecx1 & OsXsave) != 0 && (HostXcr0() & (StateSse | StateAvx)) == (StateSse | StateAvx);
         Leaf1Edx = edx1 & Leaf1EdxImplemented;
         Leaf1Ecx = (ecx1 & Leaf1EcxImplemented) | (1u << 26) | (HasAvx ? ecx1 & Leaf1EcxAvx : 0);
@@ -97,7 +97,9 @@ internal static unsafe class VectorFeatures
     /// <summary>Bits of MXCSR that may be set: all but the reserved upper half; AMD's misaligned-access bit 17 is not offered.</summary>
     public static uint MxcsrMask => 0xffff;
 
-    /// <summary>Whether XSETBV may load that value, of those that the processor has (SDM Vol. 2 XSETBV): x87 always on, AVX only with SSE.</summary>
+    /// <summary>
+    /// Whether XSETBV may load that value, of those that the processor has (SDM Vol. 2 XSETBV): x87 always on, AVX only with SSE.
+    /// </summary>
     public static bool IsValidXcr0(ulong value, ulong supported) =>
         (value & ~supported) == 0 && (value & StateX87) != 0 && (value & (StateSse | StateAvx)) != StateAvx;
 
@@ -109,11 +111,13 @@ internal static unsafe class VectorFeatures
     public static uint CompactedSize(ulong features) => StandardSize(features & ~StatePkru) + ((features & StatePkru) != 0 ? PkruSize : 0);
 
     /// <summary>
-    /// CPUID leaf 0DH for a guest that may set <paramref name="supported"/> in XCR0 and has set <paramref name="xcr0"/>. Zero for sub-leaves that name
-    /// no component.
+    /// CPUID leaf 0DH for a guest that may set <paramref name="supported"/> in XCR0 and has set <paramref name="xcr0"/>. Zero for
+    /// sub-leaves that name no component.
     /// </summary>
     /// <param name="instructions">EAX of sub-leaf 1: XSAVEOPT, XSAVEC and compacted XRSTOR, XGETBV with ECX = 1.</param>
-    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) ExtendedStateLeaf(uint subleaf, ulong xcr0, ulong supported, uint instructions) => subleaf switch
+    public static (uint Eax, uint Ebx, uint Ecx, uint Edx) ExtendedStateLeaf(
+        uint subleaf, ulong xcr0, ulong supported, uint instructions) =>
+        subleaf switch
     {
         0 => ((uint)supported, StandardSize(xcr0), StandardSize(supported), 0),
 

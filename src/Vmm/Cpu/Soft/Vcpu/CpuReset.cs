@@ -29,7 +29,9 @@ internal static unsafe class CpuReset
         state->Msr.MtrrDefaultType = 0;
     }
 
-    /// <summary>INIT leaves caches, MSRs and the x87 and vector state alone; the boot processor starts again, others wait for SIPI.</summary>
+    /// <summary>
+    /// INIT leaves caches, MSRs and the x87 and vector state alone; the boot processor starts again, others wait for SIPI.
+    /// </summary>
     public static void Init(CpuContext* cpu, bool bootProcessor)
     {
         var state = &cpu->State;
@@ -69,8 +71,10 @@ internal static unsafe class CpuReset
         {
             Selector = 0xf000, Base = 0xffff_0000, Limit = 0xffff, Attributes = RealModeCode,
         };
-        state->Segments[SegmentIndex.Ldtr] = new SegmentRegister { Limit = 0xffff, Attributes = SegmentAttributes.Present | (SegmentAttributes)2 };
-        state->Segments[SegmentIndex.Tr] = new SegmentRegister { Limit = 0xffff, Attributes = SegmentAttributes.Present | (SegmentAttributes)11 };
+        state->Segments[SegmentIndex.Ldtr] = new SegmentRegister { Limit = 0xffff, Attributes = SegmentAttributes.Present
+            | (SegmentAttributes)2 };
+        state->Segments[SegmentIndex.Tr] = new SegmentRegister { Limit = 0xffff, Attributes = SegmentAttributes.Present
+            | (SegmentAttributes)11 };
         state->Gdtr.Limit = 0xffff;
         state->Idtr.Limit = 0xffff;
         state->Dr[6] = 0xffff_0ff0;

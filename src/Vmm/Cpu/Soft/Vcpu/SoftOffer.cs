@@ -4,7 +4,9 @@ using WebVm.Vmm.Cpu.Soft.Semantics;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;
 
-/// <summary>What the soft engine can show its guests: both vendors' processors, with all that it implements and this host's arithmetic allows.</summary>
+/// <summary>
+/// What the soft engine can show its guests: both vendors' processors, with all that it implements and this host's arithmetic allows.
+/// </summary>
 internal static class SoftOffer
 {
     /// <summary>Known, and not implemented.</summary>
@@ -15,7 +17,9 @@ internal static class SoftOffer
     /// </summary>
     public static CpuOffer ForGuests { get; } = new("the soft engine", vendor => Available(vendor), Withheld());
 
-    /// <summary>All that is implemented: for code of another engine's guests, whose rights are that engine's affair, and for tests.</summary>
+    /// <summary>
+    /// All that is implemented: for code of another engine's guests, whose rights are that engine's affair, and for tests.
+    /// </summary>
     public static CpuProfile Everything(CpuVendor vendor) => new(CpuModel.Host, vendor, Available(vendor));
 
     private static CpuFeatureSet Available(CpuVendor vendor)

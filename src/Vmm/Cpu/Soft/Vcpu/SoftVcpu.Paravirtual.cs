@@ -21,7 +21,9 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>The vCPU was kicked by another: it leaves HLT, or its next one.</summary>
     private bool _unhalted;
 
-    /// <summary>Before guest code runs: pages that the guest shares with us say what is true now. A processor that only assists has none.</summary>
+    /// <summary>
+    /// Before guest code runs: pages that the guest shares with us say what is true now. A processor that only assists has none.
+    /// </summary>
     private void ResumeParavirtual()
     {
         if (Apic is null)

@@ -118,8 +118,11 @@ internal sealed unsafe partial class SoftVcpu
         return false;
     }
 
-    /// <summary>One runs and one waits behind it (SDM Vol. 3A §6.7.1): of those that come before the first is delivered two remain, later one.</summary>
-    private byte PendingNmis(int arrived) => (byte)Math.Min(_cpu->State.NmiPending + Math.Min(arrived, 2), _cpu->State.NmiBlocked != 0 ? 1 : 2);
+    /// <summary>
+    /// One runs and one waits behind it (SDM Vol. 3A §6.7.1): of those that come before the first is delivered two remain, later one.
+    /// </summary>
+    private byte PendingNmis(int arrived) =>
+        (byte)Math.Min(_cpu->State.NmiPending + Math.Min(arrived, 2), _cpu->State.NmiBlocked != 0 ? 1 : 2);
 
     private void TakeActivityEvents()
     {

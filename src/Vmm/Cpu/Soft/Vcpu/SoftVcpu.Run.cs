@@ -56,7 +56,10 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         }
     }
 
-    /// <summary>Runs until HLT retires (the activity then is <see cref="VcpuActivity.Halted"/>, the result <see cref="VcpuExit.Kicked"/>) or another exit.</summary>
+    /// <summary>
+    /// Runs until HLT retires (the activity then is <see cref="VcpuActivity.Halted"/>, the result <see cref="VcpuExit.Kicked"/>) or another
+    /// exit.
+    /// </summary>
     public VcpuExit RunUntilHalt()
     {
         _exitOnHalt = true;
@@ -126,7 +129,9 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         }
     }
 
-    /// <summary>An event that another engine had begun to deliver when the state was saved. Software interrupts are executed again instead.</summary>
+    /// <summary>
+    /// An event that another engine had begun to deliver when the state was saved. Software interrupts are executed again instead.
+    /// </summary>
     private bool TryDeliverPending()
     {
         ref var state = ref _cpu->State;
@@ -142,11 +147,14 @@ internal sealed unsafe partial class SoftVcpu : IVirtualCpu, ILocalApicOwner
         return EventDelivery.TryDeliver(_cpu, vector == (byte)ExceptionVector.Debug ? pending with { Address = 0 } : pending);
     }
 
-    /// <summary>Executes from RIP until the dispatch loop is left, and delivers an exception that it was left with. False: triple fault.</summary>
+    /// <summary>
+    /// Executes from RIP until the dispatch loop is left, and delivers an exception that it was left with. False: triple fault.
+    /// </summary>
     private bool TryExecute()
     {
         bool trapFlag = (_cpu->State.Rflags & RflagsBits.Tf) != 0;
-        bool single = trapFlag || _cpu->CodeBreakpoints != 0 || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0 || _cpu->State.PendingDebug != 0;
+        bool single = trapFlag || _cpu->CodeBreakpoints != 0 || _cpu->DataBreakpoints != 0 || _cpu->State.InterruptShadow != 0
+            || _cpu->State.PendingDebug != 0;
         Outcome outcome;
         if (!single)
         {

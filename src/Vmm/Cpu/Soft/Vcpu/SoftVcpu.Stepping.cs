@@ -36,18 +36,23 @@ internal sealed unsafe partial class SoftVcpu
         return done;
     }
 
-    /// <summary>Debug traps of the instruction before, of a task switch or a return into single-stepped code: before anything else is taken.</summary>
+    /// <summary>
+    /// Debug traps of the instruction before, of a task switch or a return into single-stepped code: before anything else is taken.
+    /// </summary>
     private bool TryDeliverPendingDebug()
     {
         _cpu->State.Activity = VcpuActivity.Active;
         return EventDelivery.TryDeliver(_cpu, GuestEvent.DebugTrap(_cpu->State.Rip));
     }
 
-    /// <summary>One instruction, with what is to be checked around each: breakpoints before; single step and data breakpoints behind.</summary>
+    /// <summary>
+    /// One instruction, with what is to be checked around each: breakpoints before; single step and data breakpoints behind.
+    /// </summary>
     private bool TryExecuteSingle(bool trapFlag)
     {
         byte shadow = _cpu->State.InterruptShadow;
-        // The instruction behind a load of SS cannot be broken on: SS and the stack pointer do not belong together yet (SDM Vol. 3A §6.8.3).
+        // The instruction behind a load of SS cannot be broken on: SS and the stack pointer do not belong together yet (SDM Vol. 3A
+        // §6.8.3).
         if (_cpu->CodeBreakpoints != 0 && shadow != ShadowOfStackLoad && (_cpu->State.Rflags & RflagsBits.Rf) == 0)
         {
             uint hit = DebugRegisters.CodeAt(_cpu, new(_cpu->State.Rip + _cpu->CodeBase));

@@ -4,10 +4,14 @@ using WebVm.Vmm.Memory;
 
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;
 
-/// <content>Translations that are no longer so, because the memory map changed: noted by whoever changed it, dropped by the vCPU's own thread.</content>
+/// <content>Translations that are no longer so, because the memory map changed: noted by whoever changed it, dropped by the vCPU's own
+/// thread.</content>
 internal sealed unsafe partial class SoftVcpu
 {
-    /// <summary>Notes what a change made stale and asks for it to be dropped. On the vCPU's own thread, which it left to call a device, it is dropped.</summary>
+    /// <summary>
+    /// Notes what a change made stale and asks for it to be dropped. On the vCPU's own thread, which it left to call a device, it is
+    /// dropped.
+    /// </summary>
     public void AskToDrop(MapChange change)
     {
         Tlb.Stale.Note(change);

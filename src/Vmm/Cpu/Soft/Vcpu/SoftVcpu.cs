@@ -13,7 +13,8 @@ using WebVm.Vmm.Time;
 namespace WebVm.Vmm.Cpu.Soft.Vcpu;
 
 /// <summary>
-/// One processor in software: its native context and what belongs to that. How it runs as a vCPU (requests, interrupts, sleep) is in SoftVcpu.Run.cs.
+/// One processor in software: its native context and what belongs to that. How it runs as a vCPU (requests, interrupts, sleep) is in
+/// SoftVcpu.Run.cs.
 /// </summary>
 internal sealed unsafe partial class SoftVcpu
 {
@@ -116,8 +117,8 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     /// <summary>
-    /// A context, all zero. It lasts as long as anybody knows its vCPU: other threads may ask for something although the vCPU has ended, such as
-    /// an interrupt on its way.
+    /// A context, all zero. It lasts as long as anybody knows its vCPU: other threads may ask for something although the vCPU has ended,
+    /// such as an interrupt on its way.
     /// </summary>
     private sealed class ContextMemory
     {

@@ -7,7 +7,8 @@ namespace WebVm.Vmm.Devices.Chipset.Clock;
 [DeviceKind("clock.mc146818", "real time clock with battery-backed memory")]
 internal sealed class RealTimeClockKind : IDeviceKind<NoSettings>
 {
-    public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) => [Claim.Ports(RealTimeClock.Port, RealTimeClock.PortCount), Claim.Interrupt(RealTimeClock.Gsi)];
+    public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) =>
+        [Claim.Ports(RealTimeClock.Port, RealTimeClock.PortCount), Claim.Interrupt(RealTimeClock.Gsi)];
 
     public static IDevice Create(DeviceSite site, NoSettings settings)
     {

@@ -8,5 +8,6 @@ namespace WebVm.Vmm.Devices.Chipset.Clock;
 [JsonSerializable(typeof(RealTimeClock.State), TypeInfoPropertyName = "State")]
 internal sealed partial class RealTimeClockStateJson : JsonSerializerContext
 {
-    public static StateSchema<RealTimeClock.State> Schema { get; } = new("mc146818", new RealTimeClockStateJson(StrictJson.NewOptions()).State);
+    public static StateSchema<RealTimeClock.State> Schema { get; } = new(
+        "mc146818", new RealTimeClockStateJson(StrictJson.NewOptions()).State);
 }

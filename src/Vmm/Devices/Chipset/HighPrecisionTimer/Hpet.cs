@@ -47,12 +47,14 @@ public sealed class Hpet : IDevice, IMemoryMapped, IMmioHandler, IFirmwareVisibl
     private long _countedFrom;
 
     /// <param name="line">The interrupt line of a GSI.</param>
-    /// <param name="legacyReplaced">The comparators have taken (true) or given back the interrupts of PIT and RTC. Called with the device locked.</param>
+    /// <param name="legacyReplaced">The comparators have taken (true) or given back the interrupts of PIT and RTC. Called with the device
+    /// locked.</param>
     public Hpet(ITimerService timers, Func<int, InterruptLine> line, Action<bool> legacyReplaced)
     {
         _clock = timers.Clock;
         _legacyReplaced = legacyReplaced;
-        _timers = [.. Enumerable.Range(0, TimerCount).Select(index => new HpetTimer(index, timers.CreateTimer(() => Expired(index)), line))];
+        _timers = [.. Enumerable.Range(0, TimerCount)
+            .Select(index => new HpetTimer(index, timers.CreateTimer(() => Expired(index)), line))];
         Initialize();
     }
 

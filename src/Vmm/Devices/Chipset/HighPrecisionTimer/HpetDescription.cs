@@ -14,7 +14,8 @@ internal static class HpetDescription
 
     public static void AddTo(AcpiDescription acpi)
     {
-        acpi.SystemBus.Add(AmlDevices.Create("HPET", "PNP0103", 0, new AmlMemory32Fixed((uint)Hpet.Base, Hpet.WindowSize, Writable: false)));
+        acpi.SystemBus.Add(
+            AmlDevices.Create("HPET", "PNP0103", 0, new AmlMemory32Fixed((uint)Hpet.Base, Hpet.WindowSize, Writable: false)));
         acpi.Tables.Add(Table());
     }
 

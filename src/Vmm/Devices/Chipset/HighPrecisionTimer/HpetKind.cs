@@ -9,5 +9,6 @@ internal sealed class HpetKind : IDeviceKind<NoSettings>
 {
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) => [Claim.Memory(Hpet.Base, Hpet.WindowSize)];
 
-    public static IDevice Create(DeviceSite site, NoSettings settings) => new Hpet(site.Timers, site.Line, site.Wire<LegacyReplacement>().Set) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, NoSettings settings) =>
+        new Hpet(site.Timers, site.Line, site.Wire<LegacyReplacement>().Set) { Name = site.Id };
 }

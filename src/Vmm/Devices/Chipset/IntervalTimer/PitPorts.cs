@@ -5,7 +5,10 @@ using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Devices.Chipset.IntervalTimer;
 
-/// <summary>The ports of the 8254, with system control port B. The chip belongs to the engine, which resets and saves it with its interrupt controllers.</summary>
+/// <summary>
+/// The ports of the 8254, with system control port B. The chip belongs to the engine, which resets and saves it with its interrupt
+/// controllers.
+/// </summary>
 /// <param name="chip">Null for an engine that answers its accesses by itself.</param>
 public sealed class PitPorts(Pit? chip) : IDevice, IPortMapped, IFirmwareVisible
 {

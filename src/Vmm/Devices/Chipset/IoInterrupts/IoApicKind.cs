@@ -10,5 +10,6 @@ internal sealed class IoApicKind : IDeviceKind<NoSettings>
 {
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) => [Claim.Memory(IoApicWindow.Base, IoApic.WindowSize)];
 
-    public static IDevice Create(DeviceSite site, NoSettings settings) => new IoApicWindow(site.Part<ICpuEngine>().Chips?.IoApic) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, NoSettings settings) =>
+        new IoApicWindow(site.Part<ICpuEngine>().Chips?.IoApic) { Name = site.Id };
 }

@@ -4,7 +4,8 @@ using WebVm.Vmm.Interrupts;
 namespace WebVm.Vmm.Devices.Chipset.IoInterrupts;
 
 /// <summary>
-/// The registers of the I/O APIC on the system bus. The chip belongs to the engine, which resets and saves it with the other interrupt controllers.
+/// The registers of the I/O APIC on the system bus. The chip belongs to the engine, which resets and saves it with the other interrupt
+/// controllers.
 /// </summary>
 /// <param name="chip">Null for an engine that answers its accesses by itself.</param>
 public sealed class IoApicWindow(IoApic? chip) : IDevice, IMemoryMapped, IMmioHandler, IFirmwareVisible

@@ -8,7 +8,10 @@ namespace WebVm.Vmm.Devices.Chipset.LegacyInterrupts;
 internal sealed class PicKind : IDeviceKind<NoSettings>
 {
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) =>
-        [Claim.Ports(PicPorts.Primary, PicPorts.PortCount), Claim.Ports(PicPorts.Secondary, PicPorts.PortCount), Claim.Ports(PicPorts.Trigger, PicPorts.PortCount)];
+        [Claim.Ports(
+            PicPorts.Primary, PicPorts.PortCount), Claim.Ports(PicPorts.Secondary, PicPorts.PortCount),
+            Claim.Ports(PicPorts.Trigger, PicPorts.PortCount)];
 
-    public static IDevice Create(DeviceSite site, NoSettings settings) => new PicPorts(site.Part<ICpuEngine>().Chips?.Pics) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, NoSettings settings) =>
+        new PicPorts(site.Part<ICpuEngine>().Chips?.Pics) { Name = site.Id };
 }

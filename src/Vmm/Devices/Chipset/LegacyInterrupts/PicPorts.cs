@@ -5,7 +5,9 @@ using WebVm.Vmm.Interrupts;
 
 namespace WebVm.Vmm.Devices.Chipset.LegacyInterrupts;
 
-/// <summary>The ports of the 8259A pair. The chips belong to the engine, which resets and saves them with its other interrupt controllers.</summary>
+/// <summary>
+/// The ports of the 8259A pair. The chips belong to the engine, which resets and saves them with its other interrupt controllers.
+/// </summary>
 /// <param name="chips">Null for an engine that answers their accesses by itself.</param>
 public sealed class PicPorts(PicPair? chips) : IDevice, IPortMapped, IFirmwareVisible
 {
@@ -27,7 +29,8 @@ public sealed class PicPorts(PicPair? chips) : IDevice, IPortMapped, IFirmwareVi
     ];
 
     public void Describe(FirmwareDescription firmware) => firmware.Acpi.SystemBus.Add(AmlDevices.Create(
-        "PIC", "PNP0000", new AmlIoPort(Primary, PortCount), new AmlIoPort(Secondary, PortCount), new AmlIoPort(Trigger, PortCount), new AmlIrq(CascadeIrq)));
+        "PIC", "PNP0000", new AmlIoPort(Primary, PortCount), new AmlIoPort(Secondary, PortCount), new AmlIoPort(Trigger, PortCount),
+        new AmlIrq(CascadeIrq)));
 
     public void Reset()
     {

@@ -16,7 +16,8 @@ public sealed class Pvpanic(IMachineSignals signals) : IDevice, IPortMapped, IPo
 
     public IReadOnlyList<PortWindow> PortWindows => [new PortWindow(Port, 1, this)];
 
-    public void Describe(FirmwareDescription firmware) => firmware.Acpi.SystemBus.Add(AmlDevices.CreateHidden("PEVT", "QEMU0001", new AmlIoPort(Port, 1)));
+    public void Describe(FirmwareDescription firmware) =>
+        firmware.Acpi.SystemBus.Add(AmlDevices.CreateHidden("PEVT", "QEMU0001", new AmlIoPort(Port, 1)));
 
     public void Reset()
     {

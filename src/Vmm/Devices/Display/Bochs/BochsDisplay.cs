@@ -8,8 +8,8 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Devices.Display.Bochs;
 
 /// <summary>
-/// A linear framebuffer compatible with QEMU's bochs-display (PCI 1234:1111): BAR 0 is its memory, BAR 2 its registers: EDID at 0, VGA ports
-/// at 0x400, the Bochs display interface at 0x500, QEMU's extension at 0x600.
+/// A linear framebuffer compatible with QEMU's bochs-display (PCI 1234:1111): BAR 0 is its memory, BAR 2 its registers: EDID at 0, VGA
+/// ports at 0x400, the Bochs display interface at 0x500, QEMU's extension at 0x600.
 /// </summary>
 public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDisplay, IFirmwareSetUp, ISavedState<BochsDisplay.State>
 {
@@ -42,7 +42,8 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
     /// <param name="preferredWidth">The mode that the monitor asks for, and that firmware switches on.</param>
     public BochsDisplay(GuestMemory memory, int preferredWidth = 1024, int preferredHeight = 768)
     {
-        ulong size = Math.Max(SmallestMemory, BitOperations.RoundUpToPowerOf2((ulong)preferredWidth * (ulong)preferredHeight * BytesPerPixel));
+        ulong size = Math.Max(
+            SmallestMemory, BitOperations.RoundUpToPowerOf2((ulong)preferredWidth * (ulong)preferredHeight * BytesPerPixel));
         _memory = memory;
         _width = preferredWidth;
         _height = preferredHeight;
@@ -255,7 +256,8 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
         _ => 0,
     };
 
-    private bool CanPrefer(int width, int height) => width is >= MinimumExtent and <= Edid.MaximumWidth && height is >= MinimumExtent and <= Edid.MaximumHeight
+    private bool CanPrefer(int width, int height) =>
+        width is >= MinimumExtent and <= Edid.MaximumWidth && height is >= MinimumExtent and <= Edid.MaximumHeight
         && (ulong)width * (ulong)height * BytesPerPixel <= Memory.Size;
 
     private ushort ReadDispi(int index) => index switch
@@ -288,7 +290,8 @@ public sealed class BochsDisplay : IPciDevice, IMmioHandler, IDeviceMemory, IDis
         int width = _registers[DispiRegister.Width];
         int height = _registers[DispiRegister.Height];
         int bits = _registers[DispiRegister.BitsPerPixel];
-        if ((_registers[DispiRegister.Enable] & DispiRegister.Enabled) == 0 || bits is not (16 or 24 or 32) || width < MinimumExtent || height < MinimumExtent)
+        if ((_registers[DispiRegister.Enable] & DispiRegister.Enabled) == 0 || bits is not (16 or 24 or 32) || width < MinimumExtent
+            || height < MinimumExtent)
         {
             return null;
         }

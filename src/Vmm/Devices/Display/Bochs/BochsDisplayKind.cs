@@ -11,5 +11,6 @@ internal sealed class BochsDisplayKind : IDeviceKind<BochsDisplaySettings>
 
     public static IEnumerable<Claim> Claims(DevicePlace at, BochsDisplaySettings settings) => [Claim.Only("the machine's screen")];
 
-    public static IDevice Create(DeviceSite site, BochsDisplaySettings settings) => new BochsDisplay(site.Memory, settings.Width, settings.Height) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, BochsDisplaySettings settings) =>
+        new BochsDisplay(site.Memory, settings.Width, settings.Height) { Name = site.Id };
 }

@@ -8,5 +8,6 @@ namespace WebVm.Vmm.Devices.Display.Bochs;
 [JsonSerializable(typeof(BochsDisplay.State), TypeInfoPropertyName = "State")]
 internal sealed partial class BochsDisplayStateJson : JsonSerializerContext
 {
-    public static StateSchema<BochsDisplay.State> Schema { get; } = new("bochs-display", new BochsDisplayStateJson(StrictJson.NewOptions()).State);
+    public static StateSchema<BochsDisplay.State> Schema { get; } = new(
+        "bochs-display", new BochsDisplayStateJson(StrictJson.NewOptions()).State);
 }

@@ -106,7 +106,8 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
 
     public void Describe(FirmwareDescription firmware)
     {
-        firmware.Acpi.SystemBus.Add(AmlDevices.Create("KBD", "PNP0303", new AmlIoPort(DataPort, 1), new AmlIoPort(CommandPort, 1), new AmlIrq(KeyboardGsi)));
+        firmware.Acpi.SystemBus.Add(
+            AmlDevices.Create("KBD", "PNP0303", new AmlIoPort(DataPort, 1), new AmlIoPort(CommandPort, 1), new AmlIrq(KeyboardGsi)));
         firmware.Acpi.SystemBus.Add(AmlDevices.Create("MOU", "PNP0F13", new AmlIrq(MouseGsi)));
         firmware.Acpi.FixedHardware.KeyboardController = true;
         firmware.PointingDevice = true;
@@ -318,7 +319,8 @@ public sealed class I8042 : IDevice, IPortMapped, IFirmwareVisible, IKeyboardInp
                     Reply(0xa0);
                     break;
                 case 0xd0:
-                    Reply((byte)(1 | (_a20.Enabled ? 2 : 0) | (_outputFrom is Source.Keyboard or Source.Controller ? 0x10 : 0) | (_outputFrom == Source.Mouse ? 0x20 : 0)));
+                    Reply((byte)(1 | (_a20.Enabled ? 2 : 0) | (_outputFrom is Source.Keyboard or Source.Controller ? 0x10 : 0)
+                        | (_outputFrom == Source.Mouse ? 0x20 : 0)));
                     break;
                 case 0xdd:
                     _a20.Enabled = false;

@@ -9,7 +9,8 @@ internal sealed class I8042Kind : IDeviceKind<NoSettings>
 {
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) =>
     [
-        Claim.Ports(I8042.DataPort, 1), Claim.Ports(I8042.CommandPort, 1), Claim.Interrupt(I8042.KeyboardGsi), Claim.Interrupt(I8042.MouseGsi),
+        Claim.Ports(I8042.DataPort, 1), Claim.Ports(I8042.CommandPort, 1), Claim.Interrupt(I8042.KeyboardGsi),
+        Claim.Interrupt(I8042.MouseGsi),
     ];
 
     public static IDevice Create(DeviceSite site, NoSettings settings) =>

@@ -155,7 +155,8 @@ internal sealed class Ps2Keyboard
 
     public static void Validate(Ps2KeyboardState state)
     {
-        if (state.Output.Length > QueueCapacity || state.ScanCodeSet is not (1 or 2) || state.KeysDown.Any(name => !Enum.TryParse<KeyCode>(name, out _)))
+        if (state.Output.Length > QueueCapacity || state.ScanCodeSet is not (1 or 2)
+            || state.KeysDown.Any(name => !Enum.TryParse<KeyCode>(name, out _)))
         {
             throw new InvalidDataException("The saved state of the keyboard contradicts itself.");
         }
@@ -220,4 +221,5 @@ internal sealed class Ps2Keyboard
 }
 
 /// <summary>Saved state of the keyboard.</summary>
-public sealed record Ps2KeyboardState(byte[] Output, byte AwaitsArgumentOf, byte LastSent, bool Scanning, byte ScanCodeSet, byte Leds, string[] KeysDown);
+public sealed record Ps2KeyboardState(
+    byte[] Output, byte AwaitsArgumentOf, byte LastSent, bool Scanning, byte ScanCodeSet, byte Leds, string[] KeysDown);

@@ -18,7 +18,9 @@ internal sealed class Ps2Mouse
 
     private const int QueueCapacity = 64;
 
-    /// <summary>Movement that was not reported yet is kept up to this, in counts: a guest that reads late sees where the pointer went.</summary>
+    /// <summary>
+    /// Movement that was not reported yet is kept up to this, in counts: a guest that reads late sees where the pointer went.
+    /// </summary>
     private const int LargestPending = 32768;
 
     private readonly ByteFifo _output = new(QueueCapacity);
@@ -125,7 +127,8 @@ internal sealed class Ps2Mouse
 
     public static void Validate(Ps2MouseState state)
     {
-        if (state.Output.Length > QueueCapacity || state.PreviousRates.Length != 2 || state.Id is not (StandardId or WheelId or FiveButtonsId))
+        if (state.Output.Length > QueueCapacity || state.PreviousRates.Length != 2
+            || state.Id is not (StandardId or WheelId or FiveButtonsId))
         {
             throw new InvalidDataException("The saved state of the mouse contradicts itself.");
         }
@@ -242,7 +245,8 @@ internal sealed class Ps2Mouse
     }
 
     private byte Status() => (byte)((_remote ? 0x40 : 0) | (_reporting ? 0x20 : 0) | (_doubled ? 0x10 : 0)
-        | ((_buttons & PointerButtons.Left) != 0 ? 4 : 0) | ((_buttons & PointerButtons.Middle) != 0 ? 2 : 0) | ((_buttons & PointerButtons.Right) != 0 ? 1 : 0));
+        | ((_buttons & PointerButtons.Left) != 0 ? 4 : 0) | ((_buttons & PointerButtons.Middle) != 0 ? 2 : 0)
+            | ((_buttons & PointerButtons.Right) != 0 ? 1 : 0));
 
     /// <summary>Sends packets until all is told, or the guest has to read first.</summary>
     private void Report()

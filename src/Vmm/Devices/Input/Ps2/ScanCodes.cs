@@ -3,8 +3,8 @@ using WebVm.Vmm.Keys;
 namespace WebVm.Vmm.Devices.Input.Ps2;
 
 /// <summary>
-/// The codes a PS/2 keyboard sends (scan code set 2; Microsoft, Keyboard Scan Code Specification, appendix C), and the controller's translation of
-/// them to set 1.
+/// The codes a PS/2 keyboard sends (scan code set 2; Microsoft, Keyboard Scan Code Specification, appendix C), and the controller's
+/// translation of them to set 1.
 /// </summary>
 internal static class ScanCodes
 {

@@ -42,7 +42,8 @@ internal readonly record struct LegacySegments
     public SegmentAccess this[int segment] => (SegmentAccess)((_access >> (2 * segment)) & 3);
 
     /// <param name="segment">0 to <see cref="Shadows"/> - 1.</param>
-    public LegacySegments With(int segment, SegmentAccess access) => new((_access & ~(3u << (2 * segment))) | ((uint)access << (2 * segment)));
+    public LegacySegments With(int segment, SegmentAccess access) =>
+        new((_access & ~(3u << (2 * segment))) | ((uint)access << (2 * segment)));
 
     public LegacySegments WithAdapters(SegmentAccess access) => With(Adapters, access);
 

@@ -7,8 +7,9 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
 /// <summary>
-/// The root complex: bus 0, which all other buses hang on, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0 §3.2.2.3.2, and ECAM of PCI Express Base
-/// 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx. It decides which addresses are RAM's and which are PCI's.
+/// The root complex: bus 0, which all other buses hang on, both ways into configuration space (ports 0xcf8/0xcfc of PCI Local Bus 3.0
+/// §3.2.2.3.2, and ECAM of PCI Express Base 5.0 §7.2.2), the memory and port windows behind it, and the wiring of INTx. It decides which
+/// addresses are RAM's and which are PCI's.
 /// </summary>
 public sealed class PciHostBridge
     : IPciDevice, IDeviceHost, IDeviceConnector, IPortMapped, IMemoryMapped, IAddressMap, IFirmwareVisible, IFirmwareSetUp,
@@ -24,7 +25,10 @@ public sealed class PciHostBridge
 
     private readonly AddressDecoder _decoder;
 
-    /// <summary>What the map is made of; null for a bridge without such registers, whose map is <see cref="PlatformMap.Direct"/>, or that of a state.</summary>
+    /// <summary>
+    /// What the map is made of; null for a bridge without such registers, whose map is <see cref="PlatformMap.Direct"/>, or that of a
+    /// state.
+    /// </summary>
     private readonly MemoryControllerHub? _hub;
     private uint _configAddress;
 
@@ -137,7 +141,9 @@ public sealed class PciHostBridge
         if (state.Map is null == _hub is null)
         {
             throw new InvalidDataException(
-                _hub is null ? "The saved host bridge has no map of addresses." : "The saved host bridge has a map of addresses beside its registers.");
+                _hub is null
+                    ? "The saved host bridge has no map of addresses."
+                    : "The saved host bridge has a map of addresses beside its registers.");
         }
 
         if (state.Map?.Fault() is { } fault)
@@ -160,7 +166,8 @@ public sealed class PciHostBridge
     private static PciIdentity IdentityOf(HostBridgeChipset chipset) => chipset switch
     {
         // Firmware for virtual machines knows the chipset by this device, and QEMU's hardware by the subsystem.
-        HostBridgeChipset.Q35 => new() { Vendor = 0x8086, Device = 0x29c0, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 },
+        HostBridgeChipset.Q35 =>
+            new() { Vendor = 0x8086, Device = 0x29c0, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 },
 
         // Red Hat's identity for a generic PCI Express host bridge: nothing in it needs a driver or a quirk.
         _ => new() { Vendor = 0x1b36, Device = 0x0008, ClassCode = 0x060000, SubsystemVendor = 0x1af4, SubsystemDevice = 0x1100 },
@@ -170,7 +177,8 @@ public sealed class PciHostBridge
     private uint ReadConfig(int bus, byte slot, int register, int size) =>
         RootBus.Route(bus, slot) is { } function ? function.ReadConfig(register, size) : (uint)OpenBus.Read(size);
 
-    private void WriteConfig(int bus, byte slot, int register, int size, uint value) => RootBus.Route(bus, slot)?.WriteConfig(register, size, value);
+    private void WriteConfig(int bus, byte slot, int register, int size, uint value) =>
+        RootBus.Route(bus, slot)?.WriteConfig(register, size, value);
 
     /// <param name="Map">Null where the function's registers say it.</param>
     public sealed record State(uint ConfigAddress, PciFunctionState Function, PlatformMap? Map);
@@ -188,7 +196,8 @@ public sealed class PciHostBridge
                 default:
                     uint address = Volatile.Read(ref bridge._configAddress);
                     return offset >= DataPort && (address & ConfigEnable) != 0
-                        ? bridge.ReadConfig((int)(address >> 16) & 0xff, (byte)(address >> 8), (int)(address & 0xfc) + offset - DataPort, size)
+                        ? bridge.ReadConfig(
+                            (int)(address >> 16) & 0xff, (byte)(address >> 8), (int)(address & 0xfc) + offset - DataPort, size)
                         : (uint)OpenBus.Read(size);
             }
         }
@@ -207,7 +216,8 @@ public sealed class PciHostBridge
                     uint address = Volatile.Read(ref bridge._configAddress);
                     if (offset >= DataPort && (address & ConfigEnable) != 0)
                     {
-                        bridge.WriteConfig((int)(address >> 16) & 0xff, (byte)(address >> 8), (int)(address & 0xfc) + offset - DataPort, size, value);
+                        bridge.WriteConfig(
+                            (int)(address >> 16) & 0xff, (byte)(address >> 8), (int)(address & 0xfc) + offset - DataPort, size, value);
                     }
 
                     break;
@@ -217,7 +227,8 @@ public sealed class PciHostBridge
 
     private sealed class EcamHandler(PciHostBridge bridge) : IMmioHandler
     {
-        public ulong ReadMmio(ulong offset, int size) => bridge.ReadConfig((int)(offset >> 20), (byte)(offset >> 12), (int)(offset & 0xfff), size);
+        public ulong ReadMmio(ulong offset, int size) =>
+            bridge.ReadConfig((int)(offset >> 20), (byte)(offset >> 12), (int)(offset & 0xfff), size);
 
         public void WriteMmio(ulong offset, int size, ulong value) =>
             bridge.WriteConfig((int)(offset >> 20), (byte)(offset >> 12), (int)(offset & 0xfff), size, (uint)value);

@@ -3,13 +3,18 @@ using WebVm.Vmm.Acpi.Aml;
 
 namespace WebVm.Vmm.Devices.Pci.HostBridge;
 
-/// <summary>The PCI Express root in the namespace (windows, interrupt routing, negotiation of features), and where its configuration window lies.</summary>
+/// <summary>
+/// The PCI Express root in the namespace (windows, interrupt routing, negotiation of features), and where its configuration window lies.
+/// </summary>
 internal static class PciRootDescription
 {
     /// <summary>The _OSC of a PCI Express root (PCI Firmware 3.3 §4.5.1).</summary>
     private static readonly Guid s_hostBridgeFeatures = new("33db4d5b-1ff7-401c-9657-7441c03dd766");
 
-    /// <summary>Granted to the guest: native hot-plug, where there is some, power management events, error reporting, the capability structure (PCI Firmware 3.3 table 4-6).</summary>
+    /// <summary>
+    /// Granted to the guest: native hot-plug, where there is some, power management events, error reporting, the capability structure (PCI
+    /// Firmware 3.3 table 4-6).
+    /// </summary>
     private const ulong GrantedControls = NativeHotPlug | (1 << 2) | (1 << 3) | (1 << 4);
     private const ulong NativeHotPlug = 1 << 0;
 

@@ -4,9 +4,9 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Devices.Pci.RootPort;
 
 /// <summary>
-/// A root port of PCI Express (PCI Express Base 5.0 §1.3.1): a bridge from bus 0 to a link with one device, in a slot that the guest's driver
-/// runs (§6.7). What is plugged in shows as present; to be taken out it is asked for by the attention button, and the guest has let it go when
-/// slot power and power indicator are off.
+/// A root port of PCI Express (PCI Express Base 5.0 §1.3.1): a bridge from bus 0 to a link with one device, in a slot that the guest's
+/// driver runs (§6.7). What is plugged in shows as present; to be taken out it is asked for by the attention button, and the guest has let
+/// it go when slot power and power indicator are off.
 /// </summary>
 public sealed class PcieRootPort
     : IPciDevice, IDeviceHost, IDeviceConnector, IHotPlugController, ISavedState<PcieRootPort.State>

@@ -135,8 +135,8 @@ internal sealed class RootPortCapability(PciBridge bridge, byte number, int slot
     }
 
     /// <summary>
-    /// A device has come, or gone. Who puts one into a slot without power presses its button, so that it is switched on (§6.7.1.1.1): Linux,
-    /// for one, hears of nothing else where there is a button.
+    /// A device has come, or gone. Who puts one into a slot without power presses its button, so that it is switched on (§6.7.1.1.1):
+    /// Linux, for one, hears of nothing else where there is a button.
     /// </summary>
     public void LookIntoSlot() => bridge.Function.Change(() =>
     {

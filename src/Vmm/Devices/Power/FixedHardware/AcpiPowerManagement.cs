@@ -11,7 +11,8 @@ namespace WebVm.Vmm.Devices.Power.FixedHardware;
 /// ACPI fixed hardware (ACPI 6.5 §4.8): PM1 event and control registers, the PM timer, one block of general-purpose events, the SMI command
 /// port that switches ACPI mode, and the SCI that all of them raise.
 /// </summary>
-public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible, IPowerButton, ISavedState<AcpiPowerManagement.State>, IDisposable
+public sealed class AcpiPowerManagement
+    : IDevice, IPortMapped, IFirmwareVisible, IPowerButton, ISavedState<AcpiPowerManagement.State>, IDisposable
 {
     private const int EnableOffset = 2;
     private const int GpeHalf = AcpiPorts.Gpe0Length / 2;
@@ -42,7 +43,9 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
         [
             new PortWindow(AcpiPorts.Pm1Event, AcpiPorts.Pm1EventLength, new Handler(ReadEvent, WriteEvent)) { Width = 2 },
             new PortWindow(AcpiPorts.Pm1Control, AcpiPorts.Pm1ControlLength, new Handler(ReadControl, WriteControl)) { Width = 2 },
-            new PortWindow(AcpiPorts.Timer, AcpiPorts.TimerLength, new Handler((offset, size) => PmTimer.Read(_clock) >> (offset * 8), (_, _, _) => { })),
+            new PortWindow(
+                AcpiPorts.Timer, AcpiPorts.TimerLength, new Handler(
+                    (offset, size) => PmTimer.Read(_clock) >> (offset * 8), (_, _, _) => { })),
             new PortWindow(AcpiPorts.Gpe0, AcpiPorts.Gpe0Length, new Handler(ReadGpe, WriteGpe)) { Width = 1 },
             new PortWindow(AcpiPorts.SmiCommand, AcpiPorts.SmiLength, new Handler(ReadSmi, WriteSmi)) { Width = 1 },
         ];
@@ -149,7 +152,8 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
         {
             _status = (Pm1Events)state.Pm1Status & Pm1Events.All;
             _enable = (Pm1Events)state.Pm1Enable & Pm1Events.Interrupts;
-            _control = (ushort)(state.Pm1Control & (Pm1ControlBits.SciEnable | Pm1ControlBits.BusMasterReload | Pm1ControlBits.SleepTypeMask));
+            _control = (ushort)(state.Pm1Control & (Pm1ControlBits.SciEnable | Pm1ControlBits.BusMasterReload
+                | Pm1ControlBits.SleepTypeMask));
             _gpeStatus = state.GpeStatus;
             _gpeEnable = state.GpeEnable;
             _smiCommand = state.SmiCommand;
@@ -221,7 +225,9 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
     }
 
     private void UpdateSci() =>
-        _sci.Set((_control & Pm1ControlBits.SciEnable) != 0 && ((_status & _enable & Pm1Events.Interrupts) != 0 || (_gpeStatus & _gpeEnable) != 0));
+        _sci.Set(
+            (_control & Pm1ControlBits.SciEnable) != 0
+                && ((_status & _enable & Pm1Events.Interrupts) != 0 || (_gpeStatus & _gpeEnable) != 0));
 
     private uint ReadEvent(int offset, int size)
     {
@@ -268,7 +274,8 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
             int mask = (size == 1 ? 0xff : 0xffff) << (offset * 8);
             int written = (_control & ~mask) | ((int)(value << (offset * 8)) & mask);
             // SCI_EN belongs to the hardware (§4.8.4.2.1); SLP_EN always reads as zero.
-            _control = (ushort)((_control & Pm1ControlBits.SciEnable) | (written & (Pm1ControlBits.BusMasterReload | Pm1ControlBits.SleepTypeMask)));
+            _control = (ushort)((_control & Pm1ControlBits.SciEnable)
+                | (written & (Pm1ControlBits.BusMasterReload | Pm1ControlBits.SleepTypeMask)));
             if ((written & mask & Pm1ControlBits.SleepEnable) != 0)
             {
                 Sleep((byte)((_control & Pm1ControlBits.SleepTypeMask) >> Pm1ControlBits.SleepTypeShift));
@@ -361,5 +368,6 @@ public sealed class AcpiPowerManagement : IDevice, IPortMapped, IFirmwareVisible
         public void WritePort(int offset, int size, uint value) => write(offset, size, value);
     }
 
-    public sealed record State(ushort Pm1Status, ushort Pm1Enable, ushort Pm1Control, ulong GpeStatus, ulong GpeEnable, byte SmiCommand, byte SmiStatus);
+    public sealed record State(
+        ushort Pm1Status, ushort Pm1Enable, ushort Pm1Control, ulong GpeStatus, ulong GpeEnable, byte SmiCommand, byte SmiStatus);
 }

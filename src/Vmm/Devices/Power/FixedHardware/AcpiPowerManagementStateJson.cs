@@ -8,5 +8,6 @@ namespace WebVm.Vmm.Devices.Power.FixedHardware;
 [JsonSerializable(typeof(AcpiPowerManagement.State), TypeInfoPropertyName = "State")]
 internal sealed partial class AcpiPowerManagementStateJson : JsonSerializerContext
 {
-    public static StateSchema<AcpiPowerManagement.State> Schema { get; } = new("acpi-pm", new AcpiPowerManagementStateJson(StrictJson.NewOptions()).State);
+    public static StateSchema<AcpiPowerManagement.State> Schema { get; } = new(
+        "acpi-pm", new AcpiPowerManagementStateJson(StrictJson.NewOptions()).State);
 }

@@ -8,5 +8,6 @@ namespace WebVm.Vmm.Devices.Power.ResetRegister;
 [JsonSerializable(typeof(ResetControl.State), TypeInfoPropertyName = "State")]
 internal sealed partial class ResetControlStateJson : JsonSerializerContext
 {
-    public static StateSchema<ResetControl.State> Schema { get; } = new("reset-control", new ResetControlStateJson(StrictJson.NewOptions()).State);
+    public static StateSchema<ResetControl.State> Schema { get; } = new(
+        "reset-control", new ResetControlStateJson(StrictJson.NewOptions()).State);
 }

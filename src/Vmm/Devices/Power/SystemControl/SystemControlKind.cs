@@ -9,5 +9,6 @@ internal sealed class SystemControlKind : IDeviceKind<NoSettings>
 {
     public static IEnumerable<Claim> Claims(DevicePlace at, NoSettings settings) => [Claim.Ports(SystemControlPort.Port, 1)];
 
-    public static IDevice Create(DeviceSite site, NoSettings settings) => new SystemControlPort(site.Wire<A20Gate>(), site.Signals) { Name = site.Id };
+    public static IDevice Create(DeviceSite site, NoSettings settings) =>
+        new SystemControlPort(site.Wire<A20Gate>(), site.Signals) { Name = site.Id };
 }

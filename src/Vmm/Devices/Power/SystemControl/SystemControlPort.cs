@@ -5,7 +5,8 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Devices.Power.SystemControl;
 
 /// <summary>System control port A (0x92) of the PS/2: bit 0 resets, bit 1 gates A20.</summary>
-public sealed class SystemControlPort(A20Gate a20, IMachineSignals signals) : IDevice, IPortMapped, IPortHandler, ISavedState<SystemControlPort.State>
+public sealed class SystemControlPort(A20Gate a20, IMachineSignals signals)
+    : IDevice, IPortMapped, IPortHandler, ISavedState<SystemControlPort.State>
 {
     public const ushort Port = 0x92;
 

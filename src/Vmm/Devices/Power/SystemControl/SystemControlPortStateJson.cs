@@ -8,5 +8,6 @@ namespace WebVm.Vmm.Devices.Power.SystemControl;
 [JsonSerializable(typeof(SystemControlPort.State), TypeInfoPropertyName = "State")]
 internal sealed partial class SystemControlPortStateJson : JsonSerializerContext
 {
-    public static StateSchema<SystemControlPort.State> Schema { get; } = new("system-control-a", new SystemControlPortStateJson(StrictJson.NewOptions()).State);
+    public static StateSchema<SystemControlPort.State> Schema { get; } = new(
+        "system-control-a", new SystemControlPortStateJson(StrictJson.NewOptions()).State);
 }

@@ -71,7 +71,9 @@ public sealed partial class Uart16550
             return UartCause.TransmitterEmpty;
         }
 
-        return (_enabled & UartInterrupts.ModemStatus) != 0 && (_modemStatus & UartModemStatus.Deltas) != 0 ? UartCause.ModemStatus : UartCause.None;
+        return (_enabled & UartInterrupts.ModemStatus) != 0 && (_modemStatus & UartModemStatus.Deltas) != 0
+            ? UartCause.ModemStatus
+            : UartCause.None;
     }
 
     private void UpdateInterrupt()

@@ -7,8 +7,8 @@ using WebVm.Vmm.State;
 namespace WebVm.Vmm.Devices.Serial.Uart;
 
 /// <summary>
-/// A 16550A UART (National Semiconductor PC16550D data sheet) on a line without a bit rate: what the guest writes leaves as soon as the back
-/// end takes it, and while the back end takes nothing the transmitter stays busy.
+/// A 16550A UART (National Semiconductor PC16550D data sheet) on a line without a bit rate: what the guest writes leaves as soon as the
+/// back end takes it, and while the back end takes nothing the transmitter stays busy.
 /// </summary>
 /// <remarks>
 /// As the line is infinitely fast, it has always been idle for four character times when the guest looks: received data below
@@ -82,7 +82,8 @@ public sealed partial class Uart16550 : IDevice, IPortMapped, IPortHandler, ISer
     public void Describe(FirmwareDescription firmware)
     {
         int number = firmware.AddSerialPort(_port);
-        firmware.Acpi.SystemBus.Add(AmlDevices.Create($"COM{number:X}", "PNP0501", number, new AmlIoPort(_port, UartRegisters.Count), new AmlIrq(_interrupt.Gsi)));
+        firmware.Acpi.SystemBus.Add(
+            AmlDevices.Create($"COM{number:X}", "PNP0501", number, new AmlIoPort(_port, UartRegisters.Count), new AmlIrq(_interrupt.Gsi)));
     }
 
     public void Reset()
@@ -313,7 +314,8 @@ public sealed partial class Uart16550 : IDevice, IPortMapped, IPortHandler, ISer
         lock (_lock)
         {
             _enabled = (UartInterrupts)state.InterruptEnable & UartInterrupts.All;
-            _fifoControl = (UartFifoControl)state.FifoControl & (UartFifoControl.Enable | UartFifoControl.DmaMode | UartFifoControl.TriggerMask);
+            _fifoControl = (UartFifoControl)state.FifoControl & (UartFifoControl.Enable | UartFifoControl.DmaMode
+                | UartFifoControl.TriggerMask);
             _lineControl = state.LineControl;
             _modemControl = (UartModemControl)state.ModemControl & UartModemControl.All;
             _lineErrors = (UartLineStatus)state.LineErrors & UartLineStatus.Errors;

@@ -11,7 +11,8 @@ public sealed unsafe class AtomicTests
     private const int Rounds = 4000;
 
     public static TheoryData<string> Increments =>
-        ["inc byte", "inc word", "inc dword", "inc qword", "add unaligned", "add across lines", "cmpxchg8b across lines", "xadd across pages", "adc", "xadd", "sub", "cmpxchg8b", "cmpxchg16b", "btc"];
+        ["inc byte", "inc word", "inc dword", "inc qword", "add unaligned", "add across lines", "cmpxchg8b across lines",
+            "xadd across pages", "adc", "xadd", "sub", "cmpxchg8b", "cmpxchg16b", "btc"];
 
     [Theory]
     [MemberData(nameof(Increments))]

@@ -6,7 +6,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 
 /// <summary>
-/// As <see cref="HostProcessor"/> for 32-bit code: a far jump to Linux's 32-bit code segment and back. Code, stack and frame lie below 4 GiB.
+/// As <see cref="HostProcessor"/> for 32-bit code: a far jump to Linux's 32-bit code segment and back. Code, stack and frame lie below 4
+/// GiB.
 /// </summary>
 internal sealed unsafe partial class CompatibilityProcessor : IReferenceProcessor
 {

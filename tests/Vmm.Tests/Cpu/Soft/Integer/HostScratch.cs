@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 
-/// <summary>A piece of the test process's memory at an address that guest memory has too, so that pointers mean the same on both sides.</summary>
+/// <summary>
+/// A piece of the test process's memory at an address that guest memory has too, so that pointers mean the same on both sides.
+/// </summary>
 internal sealed unsafe partial class HostScratch : IDisposable
 {
     public const ulong Address = 0x2000_0000;

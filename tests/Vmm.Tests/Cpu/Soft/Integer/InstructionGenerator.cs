@@ -2,7 +2,9 @@ using Iced.Intel;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 
-/// <summary>Makes random instructions of a given opcode for 64-bit or 32-bit code. Never names RSP, and memory operands are simple enough to aim.</summary>
+/// <summary>
+/// Makes random instructions of a given opcode for 64-bit or 32-bit code. Never names RSP, and memory operands are simple enough to aim.
+/// </summary>
 internal sealed class InstructionGenerator(Random random, int bitness)
 {
     /// <summary>False if an operand is of a kind that is not made here.</summary>
@@ -51,7 +53,8 @@ internal sealed class InstructionGenerator(Random random, int bitness)
                 case OpCodeOperandKind.imm16: SetImmediate(ref instruction, i, OpKind.Immediate16, (ushort)random.Next()); break;
                 case OpCodeOperandKind.imm32: SetImmediate(ref instruction, i, OpKind.Immediate32, (uint)random.NextInt64()); break;
                 case OpCodeOperandKind.imm32sex64: SetImmediate(ref instruction, i, OpKind.Immediate32to64, (int)random.NextInt64()); break;
-                case OpCodeOperandKind.imm64: SetImmediate(ref instruction, i, OpKind.Immediate64, random.NextInt64(long.MinValue, long.MaxValue)); break;
+                case OpCodeOperandKind.imm64:
+                    SetImmediate(ref instruction, i, OpKind.Immediate64, random.NextInt64(long.MinValue, long.MaxValue)); break;
                 case OpCodeOperandKind.seg_rSI: instruction.SetOpKind(i, wide ? OpKind.MemorySegRSI : OpKind.MemorySegESI); break;
                 case OpCodeOperandKind.es_rDI: instruction.SetOpKind(i, wide ? OpKind.MemoryESRDI : OpKind.MemoryESEDI); break;
                 case OpCodeOperandKind.seg_rBX_al:

@@ -9,13 +9,16 @@ using Xunit;
 
 namespace WebVm.Vmm.Tests.Cpu.Soft.Integer;
 
-/// <summary>Every form of every general-purpose instruction in 64-bit and 32-bit code, on random operands, against the host's processor.</summary>
+/// <summary>
+/// Every form of every general-purpose instruction in 64-bit and 32-bit code, on random operands, against the host's processor.
+/// </summary>
 public sealed unsafe class NativeComparisonTests : IDisposable
 {
     private const ulong StatusFlags = 0x8d5;
 
     private static readonly ulong[] _corners =
-        [0, 1, 2, 7, 8, 0x0f, 0x10, 0x1f, 0x20, 0x3f, 0x40, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000,
+        [0, 1, 2, 7, 8, 0x0f, 0x10, 0x1f, 0x20, 0x3f, 0x40, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff,
+            0x8000_0000,
          0xffff_ffff, 0x1_0000_0000, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000, 0xffff_ffff_ffff_ff80, 0xffff_ffff_ffff_8000,
          0xffff_ffff_8000_0000, ulong.MaxValue];
 
@@ -85,7 +88,8 @@ public sealed unsafe class NativeComparisonTests : IDisposable
     {
         instruction = default;
         var info = code.ToOpCode();
-        if (!info.IsInstruction || !(bitness == 64 ? info.Mode64 : info.Mode32) || info.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX)
+        if (!info.IsInstruction || !(bitness == 64 ? info.Mode64 : info.Mode32)
+            || info.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX)
             || info.Mnemonic is Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 or Mnemonic.Bound or Mnemonic.Reservednop
             || IsOfOtherProcessors(code)
             || !generator.TryCreate(code, memory, out instruction))
@@ -198,8 +202,8 @@ public sealed unsafe class NativeComparisonTests : IDisposable
     }
 
     /// <summary>
-    /// On AMD's processors all flags are compared: the engine does as they do where the manuals leave flags undefined. But for bit scans, of which Zen 3 leaves
-    /// alone what Zen 5 sets.
+    /// On AMD's processors all flags are compared: the engine does as they do where the manuals leave flags undefined. But for bit scans,
+    /// of which Zen 3 leaves alone what Zen 5 sets.
     /// </summary>
     private static ulong ComparableFlags(in Instruction instruction)
     {
@@ -211,7 +215,9 @@ public sealed unsafe class NativeComparisonTests : IDisposable
         undefined |= (bits & Iced.Intel.RflagsBits.ZF) != 0 ? 0x40UL : 0;
         undefined |= (bits & Iced.Intel.RflagsBits.SF) != 0 ? 0x80UL : 0;
         undefined |= (bits & Iced.Intel.RflagsBits.OF) != 0 ? 0x800UL : 0;
-        return HostIsAmd && instruction.Mnemonic is not (Mnemonic.Bsf or Mnemonic.Bsr) ? StatusFlags | 0x400 : (StatusFlags | 0x400) & ~undefined;
+        return HostIsAmd && instruction.Mnemonic is not (Mnemonic.Bsf or Mnemonic.Bsr)
+            ? StatusFlags | 0x400
+            : (StatusFlags | 0x400) & ~undefined;
     }
 
     private ProcessorState Prepare(Random random, int bitness, in Instruction instruction)
@@ -287,7 +293,9 @@ public sealed unsafe class NativeComparisonTests : IDisposable
         return false;
     }
 
-    /// <summary>Sets base and index so that the operand lies in the middle of the scratch memory, at times across a page boundary.</summary>
+    /// <summary>
+    /// Sets base and index so that the operand lies in the middle of the scratch memory, at times across a page boundary.
+    /// </summary>
     private void Aim(Random random, in Instruction instruction, ProcessorState* state)
     {
         ulong target = HostScratch.Address + (HostScratch.Size / 2)

@@ -98,7 +98,8 @@ public sealed unsafe class RestartTests : IDisposable
     }
 
     public static TheoryData<string> FaultingInstructions =>
-        ["push", "push memory", "pop memory", "enter", "leave", "add", "adc", "lock add", "inc", "shl", "xadd", "xchg", "cmpxchg", "cmpxchg16b", "bts", "cmov", "set", "mul", "pop"];
+        ["push", "push memory", "pop memory", "enter", "leave", "add", "adc", "lock add", "inc", "shl", "xadd", "xchg", "cmpxchg",
+            "cmpxchg16b", "bts", "cmov", "set", "mul", "pop"];
 
     [Theory]
     [MemberData(nameof(FaultingInstructions))]

@@ -65,7 +65,8 @@ internal sealed unsafe class SoftProcessor : IDisposable
             state.Cr0 = 0x0000_0031;
         }
 
-        var data = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.WritableOrReadable | SegmentAttributes.Accessed;
+        var data = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.WritableOrReadable
+            | SegmentAttributes.Accessed;
         for (var segment = SegmentIndex.Es; segment <= SegmentIndex.Gs; segment++)
         {
             var attributes = segment == SegmentIndex.Cs ? data | SegmentAttributes.Code : data;

@@ -29,7 +29,9 @@ public sealed unsafe class HostStubTests
 
         Assert.Equal(2, mappings.Length);
         Assert.DoesNotContain(mappings, line => line.Contains("rwx", StringComparison.Ordinal));
-        Assert.Contains(mappings, line => line.Contains(" r-xs ", StringComparison.Ordinal) && line.StartsWith(code.ToString("x"), StringComparison.Ordinal));
+        Assert.Contains(
+            mappings, line => line.Contains(" r-xs ", StringComparison.Ordinal)
+                && line.StartsWith(code.ToString("x"), StringComparison.Ordinal));
     }
 
     [Fact]

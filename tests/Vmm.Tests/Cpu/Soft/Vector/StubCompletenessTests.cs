@@ -85,7 +85,10 @@ public sealed unsafe class StubCompletenessTests(ITestOutputHelper output)
         NativeMemory.AlignedFree(operation);
     }
 
-    /// <summary>A guest that executes every form with every immediate byte does not run the engine out of room for stubs, which would end its machine.</summary>
+    /// <summary>
+    /// A guest that executes every form with every immediate byte does not run the engine out of room for stubs, which would end its
+    /// machine.
+    /// </summary>
     [Fact]
     public void All_forms_together_fit_into_the_arena()
     {

@@ -198,7 +198,8 @@ public sealed class VectorInstructionTests : IDisposable
     }
 
     [Fact]
-    public void AVX_is_found_where_this_hosts_programs_can_use_it() => Assert.Equal(System.Runtime.Intrinsics.X86.Avx.IsSupported, VectorFeatures.HasAvx);
+    public void AVX_is_found_where_this_hosts_programs_can_use_it() =>
+        Assert.Equal(System.Runtime.Intrinsics.X86.Avx.IsSupported, VectorFeatures.HasAvx);
 
     [Fact]
     public void AVX_state_is_offered_only_together_with_SSE_state()
@@ -220,7 +221,8 @@ public sealed class VectorInstructionTests : IDisposable
         return state;
     }
 
-    private static void Put(Ring3State state, int offset, params float[] values) => Buffer.BlockCopy(values, 0, state.Xsave, offset, values.Length * 4);
+    private static void Put(Ring3State state, int offset, params float[] values) =>
+        Buffer.BlockCopy(values, 0, state.Xsave, offset, values.Length * 4);
 
     private static float[] Floats(Ring3State state, int offset)
     {

@@ -47,7 +47,9 @@ internal static unsafe class FarBranches
     {
         ulong address = GuestAccess.EffectiveAddress(cpu, op);
         ulong above = address + (ulong)sizeof(TWidth);
-        above = (op->Flags & OperationFlags.Address16) != 0 ? (ushort)above : (op->Flags & OperationFlags.Address32) != 0 ? (uint)above : above;
+        above = (op->Flags & OperationFlags.Address16) != 0
+            ? (ushort)above
+            : (op->Flags & OperationFlags.Address32) != 0 ? (uint)above : above;
         if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, address, out TWidth offset)
             || !GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, above, out ushort selector))
         {

@@ -15,7 +15,8 @@ internal static unsafe class FarReturns
     private const MethodImplOptions Once = MethodImplOptions.AggressiveOptimization;
 
     /// <summary>Flags that IRET sets whatever the privilege.</summary>
-    private const ulong AlwaysRestored = RflagsBits.Arithmetic | RflagsBits.Tf | RflagsBits.Df | RflagsBits.Nt | RflagsBits.Rf | RflagsBits.Ac | RflagsBits.Id;
+    private const ulong AlwaysRestored = RflagsBits.Arithmetic | RflagsBits.Tf | RflagsBits.Df | RflagsBits.Nt | RflagsBits.Rf
+        | RflagsBits.Ac | RflagsBits.Id;
 
     /// <summary>What a far return takes from the stack.</summary>
     private ref struct Frame
@@ -100,7 +101,9 @@ internal static unsafe class FarReturns
             return ReturnReal<TWidth>(cpu, op, in frame, restoresFlags: false, isProtected);
         }
 
-        return TryReturn<TWidth>(cpu, op, in frame, alwaysPopsStack: false, (uint)op->Immediate) ? GoOn(cpu, frame.Rip) : Faults.Faulted(cpu, op);
+        return TryReturn<TWidth>(cpu, op, in frame, alwaysPopsStack: false, (uint)op->Immediate)
+            ? GoOn(cpu, frame.Rip)
+            : Faults.Faulted(cpu, op);
     }
 
     /// <summary>Everything that derives from CS, SS and the flags is renewed, and the target looked up unless an event is due.</summary>
@@ -230,7 +233,8 @@ internal static unsafe class FarReturns
                 == (SegmentAttributes.Code | SegmentAttributes.ExpandDownOrConforming);
             if ((attributes & SegmentAttributes.Unusable) != 0)
             {
-                // Null, which Intel's processors make the selector 0 of (SDM Vol. 2A, IRET: RETURN-TO-OUTER-PRIVILEGE-LEVEL); AMD's leave its RPL.
+                // Null, which Intel's processors make the selector 0 of (SDM Vol. 2A, IRET: RETURN-TO-OUTER-PRIVILEGE-LEVEL); AMD's leave
+                // its RPL.
                 register->Selector = cpu->Vendor == CpuVendor.Intel ? (ushort)0 : register->Selector;
             }
             else if (!conforming && (((uint)attributes >> 5) & 3) < cpl)

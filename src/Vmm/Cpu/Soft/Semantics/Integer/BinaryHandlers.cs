@@ -5,7 +5,10 @@ using WebVm.Vmm.Cpu.Soft.Operations;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
-/// <summary>ADD, ADC, SUB, SBB, AND, OR, XOR, BTS, BTR and BTC in every operand form, and shifts by immediates. One compiled method for each operation, size and form.</summary>
+/// <summary>
+/// ADD, ADC, SUB, SBB, AND, OR, XOR, BTS, BTR and BTC in every operand form, and shifts by immediates. One compiled method for each
+/// operation, size and form.
+/// </summary>
 internal static unsafe class BinaryHandlers
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -105,7 +105,9 @@ internal readonly unsafe struct Xor : IBinaryOperation
     }
 }
 
-/// <summary>BT, BTS, BTR, BTC on a bit mask: only CF changes (so on AMD processors, where the SDM leaves OF, SF, AF and PF undefined).</summary>
+/// <summary>
+/// BT, BTS, BTR, BTC on a bit mask: only CF changes (so on AMD processors, where the SDM leaves OF, SF, AF and PF undefined).
+/// </summary>
 internal readonly unsafe struct BitTest : IBinaryOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -14,7 +14,10 @@ internal unsafe interface IScanOperation
         where T : unmanaged, IBinaryInteger<T>;
 }
 
-/// <summary>BSF, BSR. A source of 0 leaves the destination alone (AMD APM Vol. 3; undefined in the SDM). Flags besides ZF as on AMD processors: PF from the result, others clear.</summary>
+/// <summary>
+/// BSF, BSR. A source of 0 leaves the destination alone (AMD APM Vol. 3; undefined in the SDM). Flags besides ZF as on AMD processors: PF
+/// from the result, others clear.
+/// </summary>
 internal readonly unsafe struct BitScanForward : IScanOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

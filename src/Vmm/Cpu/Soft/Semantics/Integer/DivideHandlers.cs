@@ -15,7 +15,9 @@ internal static unsafe class DivideHandlers
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* UnsignedRegister<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T> =>
-        TryDivideUnsigned(cpu, RegisterFile.Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op) : Faults.Raise(cpu, op, ExceptionVector.DivideError);
+        TryDivideUnsigned(cpu, RegisterFile.Read<T>(cpu, op->Reg0))
+            ? Dispatch.Next(cpu, op)
+            : Faults.Raise(cpu, op, ExceptionVector.DivideError);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* UnsignedMemory<T>(CpuContext* cpu, Operation* op)
@@ -32,7 +34,9 @@ internal static unsafe class DivideHandlers
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* SignedRegister<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T> =>
-        TryDivideSigned(cpu, RegisterFile.Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op) : Faults.Raise(cpu, op, ExceptionVector.DivideError);
+        TryDivideSigned(cpu, RegisterFile.Read<T>(cpu, op->Reg0))
+            ? Dispatch.Next(cpu, op)
+            : Faults.Raise(cpu, op, ExceptionVector.DivideError);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* SignedMemory<T>(CpuContext* cpu, Operation* op)

@@ -73,7 +73,9 @@ internal static unsafe class ExchangeHandlers
         return TPath.Close(cpu, op, host);
     }
 
-    /// <summary>Only the register that is written changes: on failure the accumulator, even if of 32 bits (AMD APM Vol. 3, CMPXCHG).</summary>
+    /// <summary>
+    /// Only the register that is written changes: on failure the accumulator, even if of 32 bits (AMD APM Vol. 3, CMPXCHG).
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* CompareRegister<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged, IBinaryInteger<T>

@@ -5,8 +5,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 /// <summary>
-/// PDEP and PEXT of a processor that has BMI2, also where this was compiled for one that may lack it (a native program asks for what all of its
-/// hosts have), else a bit at a time; and the upper half of a product.
+/// PDEP and PEXT of a processor that has BMI2, also where this was compiled for one that may lack it (a native program asks for what all of
+/// its hosts have), else a bit at a time; and the upper half of a product.
 /// </summary>
 internal static unsafe class HostBitFields
 {

@@ -8,7 +8,9 @@ namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 /// <summary>NOP and hints, fences, cache control, UD, BOUND.</summary>
 internal static unsafe class MiscellaneousHandlers
 {
-    /// <summary>NOP, ENDBR, PREFETCH, and the load and store fences: loads and stores of the guest are those of the host, which orders them alike.</summary>
+    /// <summary>
+    /// NOP, ENDBR, PREFETCH, and the load and store fences: loads and stores of the guest are those of the host, which orders them alike.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* Nothing(CpuContext* cpu, Operation* op) => Dispatch.Next(cpu, op);
 

@@ -7,8 +7,8 @@ using WebVm.Vmm.Cpu.Soft.Operations;
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
 /// <summary>
-/// Shifts and rotates whose count may be 0, which changes no flag (SDM Vol. 2B, SAL/SAR/SHL/SHR): by CL, and by an immediate that is 0. By others
-/// they are operations of <see cref="BinaryHandlers"/> (<see cref="ByCount{TShift}"/>).
+/// Shifts and rotates whose count may be 0, which changes no flag (SDM Vol. 2B, SAL/SAR/SHL/SHR): by CL, and by an immediate that is 0. By
+/// others they are operations of <see cref="BinaryHandlers"/> (<see cref="ByCount{TShift}"/>).
 /// </summary>
 internal static unsafe class ShiftHandlers
 {

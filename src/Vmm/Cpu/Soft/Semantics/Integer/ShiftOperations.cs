@@ -150,7 +150,9 @@ internal unsafe interface IDoubleShiftOperation
         where T : unmanaged, IBinaryInteger<T>;
 }
 
-/// <summary>Counts above 16 on 16-bit operands, undefined in the SDM, go on with the filler from its start and clear CF, as on AMD processors.</summary>
+/// <summary>
+/// Counts above 16 on 16-bit operands, undefined in the SDM, go on with the filler from its start and clear CF, as on AMD processors.
+/// </summary>
 internal readonly unsafe struct DoubleShiftLeft : IDoubleShiftOperation
 {
     public static T Apply<T>(CpuContext* cpu, T value, T filler, int count)

@@ -24,7 +24,9 @@ internal readonly unsafe struct ScanString<T, TAddress> : IStringStep
         return true;
     }
 
-    /// <summary>Scans upwards what lies in one page, up to and with the element that ends the repetition. 0 elements: only single accesses will do.</summary>
+    /// <summary>
+    /// Scans upwards what lies in one page, up to and with the element that ends the repetition. 0 elements: only single accesses will do.
+    /// </summary>
     public static bool TryRun(CpuContext* cpu, Operation* op, out ulong elements)
     {
         elements = 0;

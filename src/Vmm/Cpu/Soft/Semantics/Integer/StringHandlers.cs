@@ -5,7 +5,9 @@ using WebVm.Vmm.Cpu.Soft.Operations;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Integer;
 
-/// <summary>What a string instruction does with one element, or with many at once. Whatever gives false has recorded an exception.</summary>
+/// <summary>
+/// What a string instruction does with one element, or with many at once. Whatever gives false has recorded an exception.
+/// </summary>
 internal unsafe interface IStringStep
 {
     static abstract bool TryOne(CpuContext* cpu, Operation* op);
@@ -17,7 +19,9 @@ internal unsafe interface IStringStep
     static abstract bool Ends(CpuContext* cpu, Operation* op);
 }
 
-/// <summary>String instructions, alone and repeated. Registers are exact after every element, so a fault or an interrupt can come between any two.</summary>
+/// <summary>
+/// String instructions, alone and repeated. Registers are exact after every element, so a fault or an interrupt can come between any two.
+/// </summary>
 internal static unsafe class StringHandlers<TStep, TAddress>
     where TStep : struct, IStringStep
     where TAddress : unmanaged, IBinaryInteger<TAddress>, IMinMaxValue<TAddress>

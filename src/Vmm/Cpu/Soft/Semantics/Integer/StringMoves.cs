@@ -25,7 +25,9 @@ internal readonly unsafe struct MoveString<T, TAddress> : IStringStep
         return true;
     }
 
-    /// <summary>Copies upwards what lies in one page on both sides. 0 elements: only single accesses will do. False: an exception is recorded.</summary>
+    /// <summary>
+    /// Copies upwards what lies in one page on both sides. 0 elements: only single accesses will do. False: an exception is recorded.
+    /// </summary>
     public static bool TryRun(CpuContext* cpu, Operation* op, out ulong elements)
     {
         elements = 0;

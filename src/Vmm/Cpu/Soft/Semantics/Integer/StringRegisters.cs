@@ -35,7 +35,10 @@ internal static unsafe class StringRegisters<TAddress>
     public static void CountDown(CpuContext* cpu, ulong elements) =>
         RegisterFile.Write(cpu, RegisterFile.Rcx, OperandBits.Narrow<TAddress>(Count(cpu) - elements));
 
-    /// <summary>Bytes that a run upwards from an offset may take: as counted, up to where the offset wraps, a piece at most. 0 backwards or when stepping.</summary>
+    /// <summary>
+    /// Bytes that a run upwards from an offset may take: as counted, up to where the offset wraps, a piece at most. 0 backwards or when
+    /// stepping.
+    /// </summary>
     public static ulong RunLimit(CpuContext* cpu, int elementSize, ulong offset)
     {
         if ((cpu->State.Rflags & (FlagHandlers.DirectionFlag | TrapFlag)) != 0)

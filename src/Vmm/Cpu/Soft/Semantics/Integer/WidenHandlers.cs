@@ -14,7 +14,8 @@ internal static unsafe class WidenHandlers
         where TFrom : unmanaged, IBinaryInteger<TFrom>
         where TTo : unmanaged, IBinaryInteger<TTo>
     {
-        RegisterFile.Write(cpu, RegisterFile.Rax, OperandBits.Narrow<TTo>(OperandBits.Extend(RegisterFile.Read<TFrom>(cpu, RegisterFile.Rax))));
+        RegisterFile.Write(
+            cpu, RegisterFile.Rax, OperandBits.Narrow<TTo>(OperandBits.Extend(RegisterFile.Read<TFrom>(cpu, RegisterFile.Rax))));
         return Dispatch.Next(cpu, op);
     }
 

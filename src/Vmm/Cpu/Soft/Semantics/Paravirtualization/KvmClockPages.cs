@@ -12,7 +12,10 @@ internal static class KvmClockPages
     /// <summary>Flag: all vCPUs' counters agree (PVCLOCK_TSC_STABLE_BIT).</summary>
     private const byte CounterStable = 1;
 
-    /// <summary>Flag: the guest did not run for a while, and its watchdogs are to think nothing of it (PVCLOCK_GUEST_STOPPED). The guest takes it back.</summary>
+    /// <summary>
+    /// Flag: the guest did not run for a while, and its watchdogs are to think nothing of it (PVCLOCK_GUEST_STOPPED). The guest takes it
+    /// back.
+    /// </summary>
     private const byte GuestStopped = 2;
 
     private static readonly ulong s_flagsOffset = (ulong)Marshal.OffsetOf<SystemTime>(nameof(SystemTime.Flags));
@@ -22,7 +25,8 @@ internal static class KvmClockPages
     /// <param name="now">VM time in nanoseconds.</param>
     /// <param name="stopped">The guest is told that it was stopped.</param>
     /// <param name="known">The page was written before: what the guest has not read yet stays.</param>
-    public static void WriteSystemTime(GuestMemory memory, GuestPhysicalAddress page, ulong tsc, ulong kilohertz, long now, bool stopped = false, bool known = false)
+    public static void WriteSystemTime(
+        GuestMemory memory, GuestPhysicalAddress page, ulong tsc, ulong kilohertz, long now, bool stopped = false, bool known = false)
     {
         bool untold = known && memory.TryRead(page + s_flagsOffset, out byte flags) && (flags & GuestStopped) != 0;
         var (multiplier, shift) = Scale(kilohertz);
@@ -42,7 +46,9 @@ internal static class KvmClockPages
         memory.TryWrite(page, version + 1);
     }
 
-    /// <summary>Nanoseconds = (ticks shifted left by shift, or right if negative) * multiplier >> 32, with the top bit of the multiplier set.</summary>
+    /// <summary>
+    /// Nanoseconds = (ticks shifted left by shift, or right if negative) * multiplier >> 32, with the top bit of the multiplier set.
+    /// </summary>
     internal static (uint Multiplier, sbyte Shift) Scale(ulong kilohertz)
     {
         ulong dividend = 1_000_000;

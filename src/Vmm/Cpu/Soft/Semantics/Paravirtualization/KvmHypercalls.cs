@@ -3,7 +3,9 @@ using WebVm.Vmm.Cpu.Soft.Operations;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Paravirtualization;
 
-/// <summary>VMCALL as KVM answers it (Linux, Documentation/virt/kvm/x86/hypercalls.rst): number in RAX, arguments in RBX, RCX, RDX, RSI.</summary>
+/// <summary>
+/// VMCALL as KVM answers it (Linux, Documentation/virt/kvm/x86/hypercalls.rst): number in RAX, arguments in RBX, RCX, RDX, RSI.
+/// </summary>
 internal static unsafe class KvmHypercalls
 {
     private const ulong KickCpu = 5;

@@ -13,8 +13,8 @@ internal static class KvmLeaves
     public const uint Last = KvmParavirtual.KVM_CPUID_FEATURES;
 
     /// <summary>
-    /// What a guest may use. Interfaces that only save exits which cost nothing here (IPIs by hypercall, TLB flush of preempted vCPUs) are not
-    /// offered, though the hypercalls work for guests that took them up elsewhere.
+    /// What a guest may use. Interfaces that only save exits which cost nothing here (IPIs by hypercall, TLB flush of preempted vCPUs) are
+    /// not offered, though the hypercalls work for guests that took them up elsewhere.
     /// </summary>
     public const uint Features = (1u << KvmParavirtual.KVM_FEATURE_NOP_IO_DELAY) | (1u << KvmParavirtual.KVM_FEATURE_CLOCKSOURCE2)
         | (1u << KvmParavirtual.KVM_FEATURE_STEAL_TIME) | (1u << KvmParavirtual.KVM_FEATURE_PV_EOI)

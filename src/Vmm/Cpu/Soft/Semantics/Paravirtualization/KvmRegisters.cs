@@ -81,7 +81,9 @@ internal static unsafe class KvmRegisters
         }
     }
 
-    /// <summary>Takes up what the MSRs say of a vCPU that was loaded, or whose guest may have been elsewhere meanwhile. Before it runs.</summary>
+    /// <summary>
+    /// Takes up what the MSRs say of a vCPU that was loaded, or whose guest may have been elsewhere meanwhile. Before it runs.
+    /// </summary>
     public static void Resume(CpuContext* cpu)
     {
         UpdateClock(cpu, known: true);
@@ -105,7 +107,9 @@ internal static unsafe class KvmRegisters
         if ((value & Enabled) != 0 && environment.Apic is not null)
         {
             long now = environment.Now;
-            KvmClockPages.WriteSystemTime(environment.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz, now,
+            KvmClockPages.WriteSystemTime(
+                environment.Memory, new GuestPhysicalAddress(value & ~Enabled), TimeStampCounter.At(cpu, now), cpu->State.Msr.TscKilohertz,
+                now,
                 stopped: environment.TakeGap(), known);
         }
     }

@@ -38,7 +38,9 @@ internal sealed class StealTime : IDisposable
     /// <summary>The vCPU stood still until now: nothing was stolen.</summary>
     public void Restart() => _delay.Restart();
 
-    /// <summary>Tells other vCPUs of the guest whether this one runs, so that they do not wait for what it holds, or do without its answer.</summary>
+    /// <summary>
+    /// Tells other vCPUs of the guest whether this one runs, so that they do not wait for what it holds, or do without its answer.
+    /// </summary>
     public static void MarkPreempted(GuestMemory memory, GuestPhysicalAddress structure, bool preempted) =>
         memory.TryWrite(structure + PreemptedOffset, preempted ? (byte)KvmParavirtual.KVM_VCPU_PREEMPTED : (byte)0);
 

@@ -117,7 +117,8 @@ internal static unsafe class ControlRegisters
         }
 
         ulong value = (uint)cpu->State.Gpr[0] | (cpu->State.Gpr[2] << 32);
-        bool valid = cpu->Cpl == 0 && (uint)cpu->State.Gpr[1] == 0 && VectorFeatures.IsValidXcr0(value, CpuEnvironment.Of(cpu).Profile.Xcr0);
+        bool valid = cpu->Cpl == 0 && (uint)cpu->State.Gpr[1] == 0
+            && VectorFeatures.IsValidXcr0(value, CpuEnvironment.Of(cpu).Profile.Xcr0);
         if (!valid)
         {
             return Faults.Raise(cpu, op, ExceptionVector.GeneralProtection);
@@ -227,7 +228,8 @@ internal static unsafe class ControlRegisters
         }
 
         const ulong ReloadsPdptes = Cr4.Pse | Cr4.Pae | Cr4.Pge | Cr4.Smep;
-        if ((state.Cr0 & Cr0.Pg) != 0 && !longMode && (value & Cr4.Pae) != 0 && (changed & ReloadsPdptes) != 0 && !AddressSpace.TryLoadPdptes(cpu, state.Cr3))
+        if ((state.Cr0 & Cr0.Pg) != 0 && !longMode && (value & Cr4.Pae) != 0 && (changed & ReloadsPdptes) != 0
+            && !AddressSpace.TryLoadPdptes(cpu, state.Cr3))
         {
             return Fault(cpu);
         }

@@ -8,7 +8,8 @@ using WebVm.Vmm.Memory;
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 
 /// <summary>
-/// What CPUID tells the guest: the features of its <see cref="CpuProfile"/>, in the leaves of its vendor (SDM Vol. 2A, CPUID; APM Vol. 3 appendix E).
+/// What CPUID tells the guest: the features of its <see cref="CpuProfile"/>, in the leaves of its vendor (SDM Vol. 2A, CPUID; APM Vol. 3
+/// appendix E).
 /// </summary>
 internal static unsafe class CpuidPolicy
 {
@@ -19,7 +20,8 @@ internal static unsafe class CpuidPolicy
 
     /// <summary>
     /// IA32_ARCH_CAPABILITIES: an interpreter has no speculation to leak from, so guests need no mitigations. RDCL_NO, IBRS_ALL,
-    /// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+    /// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO,
+    /// ITS_NO.
     /// </summary>
     public const ulong ArchCapabilities = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8)
         | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 24) | (1 << 26) | (1 << 27) | (1UL << 62);
@@ -32,7 +34,8 @@ internal static unsafe class CpuidPolicy
         bool amd = profile.Vendor == CpuVendor.Amd;
         uint basicMaximum = amd ? 0xdu : 0x16u;
         uint extendedMaximum = amd ? 0x8000_0021 : 0x8000_0008;
-        bool beyond = leaf > basicMaximum && leaf is < KvmLeaves.First or > KvmLeaves.First + 0xff and < FirstExtended || leaf > extendedMaximum;
+        bool beyond = leaf > basicMaximum && leaf is < KvmLeaves.First or > KvmLeaves.First + 0xff and < FirstExtended
+            || leaf > extendedMaximum;
         if (beyond)
         {
             // The highest basic leaf, as Intel's processors answer; AMD's answer nothing.
@@ -67,10 +70,12 @@ internal static unsafe class CpuidPolicy
                 uint megahertz = (uint)(cpu->State.Msr.TscKilohertz / 1000);
                 return (megahertz, megahertz, 100, 0);
             case >= KvmLeaves.First and <= KvmLeaves.Last: return KvmLeaves.Read(leaf);
-            case FirstExtended: return Identification(profile.Vendor, extendedMaximum) is var same && amd ? same : (extendedMaximum, 0, 0, 0);
+            case FirstExtended:
+                return Identification(profile.Vendor, extendedMaximum) is var same && amd ? same : (extendedMaximum, 0, 0, 0);
             case 0x8000_0001: return ExtendedFeatures(cpu, profile, place);
             case >= 0x8000_0002 and <= 0x8000_0004:
-                return CpuidIdentity.BrandOf(profile.Model == CpuModel.Host ? "WebVm soft processor" : $"{profile.Model.Name()} of WebVm", leaf);
+                return CpuidIdentity.BrandOf(
+                    profile.Model == CpuModel.Host ? "WebVm soft processor" : $"{profile.Model.Name()} of WebVm", leaf);
             case 0x8000_0005: return amd ? (0u, 0u, FirstLevelCache, FirstLevelCache) : default;
             case 0x8000_0006: return (0, 0, (1024 << 16) | (6 << 12) | 64, amd ? (32u << 18) | (9 << 12) | (1 << 8) | 64 : 0);
             case 0x8000_0007: return (0, 0, 0, profile.Features[CpuidWord.Extended7Edx]);
@@ -112,7 +117,8 @@ internal static unsafe class CpuidPolicy
             profile.Features[CpuidWord.Leaf1Ecx] | osxsave, edx | multiple);
     }
 
-    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) StructuredFeatures(CpuContext* cpu, CpuProfile profile, uint subleaf) => subleaf switch
+    private static (uint Eax, uint Ebx, uint Ecx, uint Edx) StructuredFeatures(CpuContext* cpu, CpuProfile profile, uint subleaf) =>
+        subleaf switch
     {
         0 => (profile.Vendor == CpuVendor.Amd ? 1u : 2u, profile.Features[CpuidWord.Leaf7Ebx],
             profile.Features[CpuidWord.Leaf7Ecx] | ((cpu->State.Cr4 & Cr4.Pke) != 0 ? OspkeBit : 0), profile.Features[CpuidWord.Leaf7Edx]),
@@ -129,14 +135,18 @@ internal static unsafe class CpuidPolicy
         uint edx = profile.Features[CpuidWord.Extended1Edx];
         if (profile.Vendor == CpuVendor.Amd)
         {
-            return (CpuidIdentity.Signature(profile.Vendor), 0, ecx | (place.Cores > 1 ? 2u : 0), edx | (profile.Features[CpuidWord.Leaf1Edx] & CpuidIdentity.RepeatedByAmd));
+            return (CpuidIdentity.Signature(profile.Vendor), 0, ecx
+                | (place.Cores > 1 ? 2u : 0), edx | (profile.Features[CpuidWord.Leaf1Edx] & CpuidIdentity.RepeatedByAmd));
         }
 
         // SYSCALL is told of in 64-bit mode, where alone it exists (SDM Vol. 2A, CPUID, note 1 of leaf 0x80000001).
         return (0, 0, ecx, cpu->IsCode64 ? edx : edx & ~SystemCallBit);
     }
 
-    /// <summary>Deterministic cache parameters, of the form that both vendors have: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by the package.</summary>
+    /// <summary>
+    /// Deterministic cache parameters, of the form that both vendors have: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 shared by the
+    /// package.
+    /// </summary>
     private static (uint Eax, uint Ebx, uint Ecx, uint Edx) Cache(uint index, CpuPlace place, uint cores)
     {
         const uint Ways = 8;

@@ -84,7 +84,8 @@ internal static unsafe class DescriptorTableInstructions
             return false;
         }
 
-        bool rightType = !descriptor.IsCodeOrData && (segment == SegmentIndex.Ldtr ? descriptor.Type == 2 : descriptor.Type == 9 || (descriptor.Type == 1 && !longMode));
+        bool rightType = !descriptor.IsCodeOrData
+            && (segment == SegmentIndex.Ldtr ? descriptor.Type == 2 : descriptor.Type == 9 || (descriptor.Type == 1 && !longMode));
         if (!inTable || (selector & 4) != 0 || !rightType || (longMode && !SlowAccess.IsCanonicalHere(cpu, descriptor.LongBase)))
         {
             Faults.Record(cpu, ExceptionVector.GeneralProtection, error);
@@ -125,7 +126,9 @@ internal static unsafe class DescriptorTableInstructions
         uint start32 = 0;
         var segment = (SegmentIndex)op->Segment;
         if (!GuestAccess.TryReadAt(cpu, op, segment, address, out ushort limit)
-            || !(longMode ? GuestAccess.TryReadAt(cpu, op, segment, address + 2, out start) : GuestAccess.TryReadAt(cpu, op, segment, address + 2, out start32)))
+            || !(longMode
+                ? GuestAccess.TryReadAt(cpu, op, segment, address + 2, out start)
+                : GuestAccess.TryReadAt(cpu, op, segment, address + 2, out start32)))
         {
             return Faults.Faulted(cpu, op);
         }

@@ -19,7 +19,9 @@ internal static unsafe class ModelSpecificRegisterAccess
     /// <summary>HWCR.TscFreqSel.</summary>
     private const ulong TscRunsAtP0 = 1 << 24;
 
-    /// <summary>HWCR bits that systems write and that have no effect here: those of caches, floating-point errors and machine checks.</summary>
+    /// <summary>
+    /// HWCR bits that systems write and that have no effect here: those of caches, floating-point errors and machine checks.
+    /// </summary>
     private const ulong HardwareConfigurationKnown = TscRunsAtP0 | (1 << 3) | (1 << 6) | (1 << 8) | (1 << 18) | (1 << 30);
 
     [MethodImpl(Once)]
@@ -161,7 +163,8 @@ internal static unsafe class ModelSpecificRegisterAccess
             case Msr.PredictionCommand or Msr.FlushCommand: return (value & ~1UL) == 0;
             case Msr.BiosSignature or Msr.MachineCheckStatus or Msr.DebugControl: return true;
             case Msr.HardwareConfiguration: return (value & ~HardwareConfigurationKnown) == 0;
-            case Msr.SystemConfiguration or Msr.DecodeConfiguration or Msr.InterruptPendingMessage or Msr.NorthbridgeConfiguration: return true;
+            case Msr.SystemConfiguration or Msr.DecodeConfiguration or Msr.InterruptPendingMessage or Msr.NorthbridgeConfiguration:
+                return true;
             case LocalApic.MsrApicBase or LocalApic.MsrTscDeadline:
             case >= LocalApic.MsrX2Apic and <= LocalApic.MsrX2ApicLast:
                 return TryWriteApic(cpu, msr, value);

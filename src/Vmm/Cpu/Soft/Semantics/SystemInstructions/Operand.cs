@@ -5,7 +5,9 @@ using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.SystemInstructions;
 
-/// <summary>Operands of system instructions: "r/m16" and its kind, a register or memory, 16 bits in memory whatever the operand size.</summary>
+/// <summary>
+/// Operands of system instructions: "r/m16" and its kind, a register or memory, 16 bits in memory whatever the operand size.
+/// </summary>
 internal static unsafe class Operand
 {
     /// <summary>Set by <see cref="Decoding.SystemSelector"/> in <see cref="Operation.Reg2"/> when the operand is a register.</summary>
@@ -23,7 +25,9 @@ internal static unsafe class Operand
         return true;
     }
 
-    /// <summary>Stores to register <see cref="Operation.Reg0"/> at its operand size (<see cref="Operation.Immediate"/> bytes), or 16 bits to memory.</summary>
+    /// <summary>
+    /// Stores to register <see cref="Operation.Reg0"/> at its operand size (<see cref="Operation.Immediate"/> bytes), or 16 bits to memory.
+    /// </summary>
     public static Operation* Store(CpuContext* cpu, Operation* op, ulong value)
     {
         if (op->Reg2 != IsRegister)

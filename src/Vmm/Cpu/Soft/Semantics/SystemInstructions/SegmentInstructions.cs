@@ -33,7 +33,9 @@ internal static unsafe class SegmentInstructions
     [MethodImpl(Once)]
     public static Operation* Push<TWidth>(CpuContext* cpu, Operation* op)
         where TWidth : unmanaged, IBinaryInteger<TWidth> =>
-        GuestAccess.TryPush(cpu, op, TWidth.CreateTruncating(Segments.Register(cpu, (SegmentIndex)op->Reg1)->Selector)) ? op + 1 : Faults.Faulted(cpu, op);
+        GuestAccess.TryPush(cpu, op, TWidth.CreateTruncating(Segments.Register(cpu, (SegmentIndex)op->Reg1)->Selector))
+            ? op + 1
+            : Faults.Faulted(cpu, op);
 
     [MethodImpl(Once)]
     public static Operation* Pop<TWidth>(CpuContext* cpu, Operation* op)
@@ -61,7 +63,9 @@ internal static unsafe class SegmentInstructions
     {
         ulong address = GuestAccess.EffectiveAddress(cpu, op);
         ulong above = address + (ulong)sizeof(TWidth);
-        above = (op->Flags & OperationFlags.Address16) != 0 ? (ushort)above : (op->Flags & OperationFlags.Address32) != 0 ? (uint)above : above;
+        above = (op->Flags & OperationFlags.Address16) != 0
+            ? (ushort)above
+            : (op->Flags & OperationFlags.Address32) != 0 ? (uint)above : above;
         if (!GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, address, out TWidth offset)
             || !GuestAccess.TryReadAt(cpu, op, (SegmentIndex)op->Segment, above, out ushort selector)
             || !SegmentLoad.TryLoad(cpu, (SegmentIndex)op->Reg1, selector))
@@ -73,7 +77,10 @@ internal static unsafe class SegmentInstructions
         return (SegmentIndex)op->Reg1 == SegmentIndex.Ss ? LeaveRenewed(cpu, op) : AfterLoad(cpu, op);
     }
 
-    /// <summary>LAR: access rights of a visible segment to Reg0; the selector in register Reg1 or memory. <see cref="Operation.Immediate"/>: operand size.</summary>
+    /// <summary>
+    /// LAR: access rights of a visible segment to Reg0; the selector in register Reg1 or memory. <see cref="Operation.Immediate"/>: operand
+    /// size.
+    /// </summary>
     [MethodImpl(Once)]
     public static Operation* LoadAccessRights(CpuContext* cpu, Operation* op) => Inspect(cpu, op, limit: false);
 
@@ -156,7 +163,8 @@ internal static unsafe class SegmentInstructions
         }
 
         bool longMode = (cpu->State.Efer & Efer.Lma) != 0;
-        visible = visible && (descriptor.IsCodeOrData || (limit ? HasLimit(descriptor.Type, longMode) : HasRights(descriptor.Type, longMode)));
+        visible = visible
+            && (descriptor.IsCodeOrData || (limit ? HasLimit(descriptor.Type, longMode) : HasRights(descriptor.Type, longMode)));
         if (visible)
         {
             ulong value = limit ? descriptor.Limit : (uint)(descriptor.Low >> 32) & 0x00f0_ff00;
@@ -169,7 +177,8 @@ internal static unsafe class SegmentInstructions
 
     private static bool HasLimit(int type, bool longMode) => longMode ? type is 2 or 9 or 11 : type is 1 or 2 or 3 or 9 or 11;
 
-    private static bool HasRights(int type, bool longMode) => longMode ? type is 2 or 9 or 11 or 12 : type is 1 or 2 or 3 or 4 or 5 or 9 or 11 or 12;
+    private static bool HasRights(int type, bool longMode) =>
+        longMode ? type is 2 or 9 or 11 or 12 : type is 1 or 2 or 3 or 4 or 5 or 9 or 11 or 12;
 
     private static Operation* Verify(CpuContext* cpu, Operation* op, bool write)
     {

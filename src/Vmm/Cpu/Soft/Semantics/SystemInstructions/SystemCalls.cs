@@ -14,7 +14,8 @@ internal static unsafe class SystemCalls
 {
     private const MethodImplOptions Once = MethodImplOptions.AggressiveOptimization;
 
-    private const SegmentAttributes Common = SegmentAttributes.Accessed | SegmentAttributes.WritableOrReadable | SegmentAttributes.CodeOrData
+    private const SegmentAttributes Common = SegmentAttributes.Accessed | SegmentAttributes.WritableOrReadable
+        | SegmentAttributes.CodeOrData
         | SegmentAttributes.Present | SegmentAttributes.Granularity4K;
 
     private const SegmentAttributes Code64 = Common | SegmentAttributes.Code | SegmentAttributes.Long;
@@ -146,8 +147,8 @@ internal static unsafe class SystemCalls
     }
 
     /// <summary>
-    /// Whether SYSCALL and SYSRET exist: with EFER.SCE, and on Intel's processors in 64-bit mode alone (SDM Vol. 2B, SYSCALL); on AMD's in every
-    /// protected mode (APM Vol. 3, SYSCALL).
+    /// Whether SYSCALL and SYSRET exist: with EFER.SCE, and on Intel's processors in 64-bit mode alone (SDM Vol. 2B, SYSCALL); on AMD's in
+    /// every protected mode (APM Vol. 3, SYSCALL).
     /// </summary>
     private static bool HasSystemCalls(CpuContext* cpu, bool in64)
     {

@@ -73,7 +73,9 @@ internal static unsafe class DirectMoves
         : GuestAccess.TryWriteAligned(cpu, op, Read<T>(cpu, op->Reg0)) ? Dispatch.Next(cpu, op)
         : Faults.Faulted(cpu, op);
 
-    /// <summary>MOVLPS, MOVLPD, MOVHPS, MOVHPD from memory: one half of the XMM register. <see cref="Operation.Reg0"/> names the half.</summary>
+    /// <summary>
+    /// MOVLPS, MOVLPD, MOVHPS, MOVHPD from memory: one half of the XMM register. <see cref="Operation.Reg0"/> names the half.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadHalf(CpuContext* cpu, Operation* op)
     {

@@ -6,8 +6,8 @@ using WebVm.Vmm.Cpu.State;
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 
 /// <summary>
-/// Single elements of gathers and masked moves. They are exempt from the alignment check (SDM Vol. 2C, VMASKMOV), so while it is on, misaligned
-/// ones go by bytes.
+/// Single elements of gathers and masked moves. They are exempt from the alignment check (SDM Vol. 2C, VMASKMOV), so while it is on,
+/// misaligned ones go by bytes.
 /// </summary>
 internal static unsafe class ElementAccess
 {

@@ -9,7 +9,9 @@ using WebVm.Vmm.Cpu.State;
 
 namespace WebVm.Vmm.Cpu.Soft.Semantics.Vector;
 
-/// <summary>FXSAVE, FXRSTOR and the XSAVE family (SDM Vol. 1 chapter 13). <see cref="Operation.Immediate"/>: 1 for the forms with REX.W.</summary>
+/// <summary>
+/// FXSAVE, FXRSTOR and the XSAVE family (SDM Vol. 1 chapter 13). <see cref="Operation.Immediate"/>: 1 for the forms with REX.W.
+/// </summary>
 internal static unsafe class ExtendedState
 {
     private const uint InitialMxcsr = 0x1f80;
@@ -217,12 +219,15 @@ internal static unsafe class ExtendedState
         ExtendedStateImage.FillX87(cpu, &image, op->Immediate != 0);
         image.StateBitmap = (before & ~requested) | (used & requested);
         image.Pkru = cpu->State.Xsave.Pkru;
-        bool done = WriteComponents(target, &image, op, optimized ? requested & used : requested, (requested & SseAndAvx) != 0, XsaveArea.PkruOffset)
+        bool done = WriteComponents(
+            target, &image, op, optimized ? requested & used : requested, (requested & SseAndAvx) != 0, XsaveArea.PkruOffset)
             && target.TryWrite((byte*)&image, ExtendedStateImage.HeaderStart, ExtendedStateImage.HeaderStart + 8);
         return done ? op + 1 : Faults.Faulted(cpu, op);
     }
 
-    /// <summary>Where PKRU lies: in compacted format behind what is there, and all but AVX's registers always is (SDM Vol. 1 §13.4.3).</summary>
+    /// <summary>
+    /// Where PKRU lies: in compacted format behind what is there, and all but AVX's registers always is (SDM Vol. 1 §13.4.3).
+    /// </summary>
     private static int PkruAt(ulong format) =>
         (format & Compacted) != 0 && (format & VectorFeatures.StateAvx) == 0 ? XsaveArea.YmmHighOffset : XsaveArea.PkruOffset;
 

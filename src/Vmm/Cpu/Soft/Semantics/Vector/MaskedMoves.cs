@@ -41,7 +41,9 @@ internal static unsafe class MaskedMoves
             : Faults.Faulted(cpu, op);
     }
 
-    /// <summary>VMASKMOVPS and its kind, memory to register. Reg0 the destination, Reg1 the mask, <see cref="Operation.Immediate"/> bytes.</summary>
+    /// <summary>
+    /// VMASKMOVPS and its kind, memory to register. Reg0 the destination, Reg1 the mask, <see cref="Operation.Immediate"/> bytes.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Operation* LoadElements<T>(CpuContext* cpu, Operation* op)
         where T : unmanaged

@@ -24,7 +24,9 @@ internal unsafe struct VectorForm
     /// <summary>Address bits that must be zero (#GP otherwise).</summary>
     public byte AlignmentMask;
 
-    /// <summary>Floating-point numbers that the instruction computes from operands that are not tiny themselves; 0 where it cannot underflow.</summary>
+    /// <summary>
+    /// Floating-point numbers that the instruction computes from operands that are not tiny themselves; 0 where it cannot underflow.
+    /// </summary>
     public byte ResultElements;
 
     /// <summary>2, 4 or 8.</summary>

@@ -116,7 +116,9 @@ internal static unsafe class VectorForms
         return (nint)form;
     }
 
-    /// <summary>Alignment that a memory operand needs (SDM Vol. 2A §2.4, table 2-21): 16 bytes with legacy encoding, none with VEX, but for a few.</summary>
+    /// <summary>
+    /// Alignment that a memory operand needs (SDM Vol. 2A §2.4, table 2-21): 16 bytes with legacy encoding, none with VEX, but for a few.
+    /// </summary>
     private static int RequiredAlignment(Mnemonic mnemonic, EncodingKind encoding, int bytes) => mnemonic switch
     {
         Mnemonic.Vmovaps or Mnemonic.Vmovapd or Mnemonic.Vmovdqa or Mnemonic.Vmovntps or Mnemonic.Vmovntpd or Mnemonic.Vmovntdq

@@ -25,7 +25,9 @@ internal static unsafe class VectorRegisters
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* Pointer(CpuContext* cpu, byte slot) => (byte*)cpu + ((nuint)slot * 8);
 
-    /// <summary>Address of byte <paramref name="offset"/> (0 to 31) of a YMM register, for elements that do not straddle its halves.</summary>
+    /// <summary>
+    /// Address of byte <paramref name="offset"/> (0 to 31) of a YMM register, for elements that do not straddle its halves.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* Element(CpuContext* cpu, byte slot, int offset) =>
         Pointer(cpu, slot) + offset + (offset < 16 ? 0 : HighHalf - 16);

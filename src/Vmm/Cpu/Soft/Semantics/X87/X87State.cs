@@ -27,8 +27,8 @@ internal static unsafe class X87State
         (cpu->State.Xsave.StatusWord & ~cpu->State.Xsave.ControlWord & ExceptionFlags) != 0;
 
     /// <summary>
-    /// Whether a waiting instruction must raise #MF now. With CR0.NE clear the processor would signal FERR# instead, which a PC wired to IRQ 13;
-    /// this machine has no such wire, so IGNNE# counts as asserted and execution goes on (SDM Vol. 1 appendix D.2.1).
+    /// Whether a waiting instruction must raise #MF now. With CR0.NE clear the processor would signal FERR# instead, which a PC wired to
+    /// IRQ 13; this machine has no such wire, so IGNNE# counts as asserted and execution goes on (SDM Vol. 1 appendix D.2.1).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool MustFault(CpuContext* cpu) => IsExceptionPending(cpu) && (cpu->State.Cr0 & Cr0.Ne) != 0;
