@@ -1,3 +1,5 @@
+using WebVm.Api.Settings;
+
 namespace WebVm.Web;
 
 /// <summary>Finds the static files: beside the published program, or at the top of a checkout.</summary>
@@ -14,6 +16,6 @@ internal static class WebRoot
             }
         }
 
-        throw new DirectoryNotFoundException($"No wwwroot beside {AppContext.BaseDirectory} or above it.");
+        throw new StartException($"The pages' files are missing: there is no folder wwwroot in {AppContext.BaseDirectory} or above it.");
     }
 }

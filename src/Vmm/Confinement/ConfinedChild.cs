@@ -125,8 +125,11 @@ internal static unsafe class ConfinedChild
         Call(SYS_prctl, PR_SET_DUMPABLE, 0);
         Call(SYS_prctl, ThreadCalls.PR_SET_NAME, (nint)plan->InitName);
         Call(SYS_dup2, plan->Lock, 0);
-        Call(SYS_close_range, 1, LastDescriptor);
+        Call(SYS_dup2, plan->Failure, 1);
+        plan->Failure = 1;
+        Call(SYS_close_range, 2, LastDescriptor);
         Check(plan, StartStep.Filter, Call(SYS_seccomp, (nint)SeccompCalls.SECCOMP_SET_MODE_FILTER, 0, (nint)(&plan->InitFilter)));
+        Call(SYS_close, plan->Failure);
         while (true)
         {
             int status = 0;

@@ -31,6 +31,7 @@ internal static class OuterFilter
     public static SystemCallFilter OfInit() => new SystemCallFilter()
         .Allow(SYS_wait4, "the monitor's end, and that of whoever is left without a parent")
         .Allow(SYS_restart_syscall, "what the kernel goes on with after a stop")
+        .Allow(SYS_close, "what it was told of failures by, once all stands")
         .Allow(SYS_exit_group, "the end");
 
     /// <param name="execReturnsTo">Where the call that starts the monitor returns to; null when it runs already.</param>

@@ -64,9 +64,11 @@ public sealed record PlatformMap(ulong LowMemoryEnd, ConfigurationWindow? Ecam, 
 
     /// <summary><see cref="Memory32"/> without the configuration window: one window, or two.</summary>
     [JsonIgnore]
-    public IReadOnlyList<AddressWindow> Windows32 => Ecam?.Range is not { } ecam || !Memory32.Overlaps(ecam.First, ecam.End - ecam.First)
-        ? Pieces(Memory32)
-        : Pieces(new(Memory32.First, Math.Max(Memory32.First, ecam.First)), new(Math.Min(Memory32.End, ecam.End), Memory32.End));
+    public IReadOnlyList<AddressWindow> Windows32 => WithoutEcam(Memory32);
+
+    /// <summary><see cref="Memory64"/> without the configuration window: one window, or two.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<AddressWindow> Windows64 => WithoutEcam(Memory64);
 
     /// <summary>What is wrong with the map, or null. One that is sound may still make no sense to a guest.</summary>
     internal string? Fault() =>
@@ -76,6 +78,11 @@ public sealed record PlatformMap(ulong LowMemoryEnd, ConfigurationWindow? Ecam, 
         : !IsInside(Memory32, LowMemoryEnd, FixedDevices) ? "PCI memory below 4 GiB is not between RAM and the chipset's devices"
         : !IsInside(Memory64, HighMemory, Memory.GuestMemory.AddressSpaceSize) ? "PCI memory above 4 GiB is not there"
         : null;
+
+    private IReadOnlyList<AddressWindow> WithoutEcam(AddressWindow window) =>
+        Ecam?.Range is not { } ecam || !window.Overlaps(ecam.First, ecam.End - ecam.First)
+            ? Pieces(window)
+            : Pieces(new(window.First, Math.Max(window.First, ecam.First)), new(Math.Min(window.End, ecam.End), window.End));
 
     private static bool IsSound(ConfigurationWindow ecam) =>
         ecam.Buses is 64 or 128 or 256 && ecam.Base % ecam.Size == 0 && ecam.Base <= Memory.GuestMemory.AddressSpaceSize - ecam.Size;

@@ -90,8 +90,9 @@ internal static class LinuxLoader
             return wanted;
         }
 
+        // Above alone: a kernel that is loaded below its place moves itself there (Documentation/arch/x86/boot.rst, pref_address).
         ulong? elsewhere = header.Relocatable
-            ? memory.TakeLowest("the kernel", header.InitializationSize, header.Alignment, MemoryMap.ExtendedMemory)
+            ? memory.TakeLowest("the kernel", header.InitializationSize, header.Alignment, Math.Max(wanted, MemoryMap.ExtendedMemory))
             : null;
         return elsewhere
             ?? throw file.Fault(

@@ -247,6 +247,17 @@ public sealed class AddressMapTests : IDisposable
     }
 
     [Fact]
+    public void The_configuration_window_is_no_part_of_what_functions_may_have()
+    {
+        const ulong size = 256 << 20;
+        var map = PlatformMap.Direct with { Ecam = new(PlatformMap.HighPci + size, PlatformMap.MaximumBuses) };
+        Assert.Equal([map.Memory32], map.Windows32);
+        Assert.Equal(
+            [new AddressWindow(map.Memory64.First, map.Memory64.First + size), new AddressWindow(map.Memory64.First + (2 * size), map.Memory64.End)],
+            map.Windows64);
+    }
+
+    [Fact]
     public void The_map_is_saved_with_its_registers_and_loaded_into_a_machine_that_has_another()
     {
         _machine.Start(assign: false);

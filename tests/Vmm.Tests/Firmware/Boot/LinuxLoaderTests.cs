@@ -144,12 +144,27 @@ public sealed unsafe class LinuxLoaderTests
         Assert.False(state.Segments[SegmentIndex.Cs].Attributes.HasFlag(SegmentAttributes.Long));
     }
 
+    /// <summary>
+    /// Loaded below its place it would move itself there (Linux, Documentation/arch/x86/boot.rst, pref_address), over whatever is there, or
+    /// into nothing.
+    /// </summary>
     [Fact]
-    public void A_relocatable_kernel_moves_when_its_place_is_beyond_RAM()
+    public void A_relocatable_kernel_is_never_loaded_below_its_place()
     {
         using var bench = new BootBench();
         byte[] kernel = SyntheticKernel.BzImage();
         SyntheticKernel.UInt64(kernel, 0x258, 0x1000_0000);
+
+        var refused = Assert.Throws<BootException>(() => bench.Load(kernel));
+        Assert.Contains("bytes of RAM at 0x10000000", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_relocatable_kernel_whose_place_is_no_RAM_moves_up_to_the_next()
+    {
+        using var bench = new BootBench();
+        byte[] kernel = SyntheticKernel.BzImage();
+        SyntheticKernel.UInt64(kernel, 0x258, 0x8_0000);
 
         Assert.Equal(0x20_0000UL, bench.Load(kernel).ImageStart.Value);
     }

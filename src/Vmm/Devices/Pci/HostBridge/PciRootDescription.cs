@@ -68,7 +68,7 @@ internal static class PciRootDescription
         new AmlWindow(AmlRangeKind.Io, 16, 0, PciHostBridge.ConfigAddress - 1),
         new AmlWindow(AmlRangeKind.Io, 16, PlatformMap.PciIoBase, PlatformMap.PciIoEnd),
         .. map.Windows32.Select(window => new AmlWindow(AmlRangeKind.Memory, 32, window.First, window.End - 1)),
-        new AmlWindow(AmlRangeKind.Memory, 64, map.Memory64.First, map.Memory64.End - 1, AmlCaching.Cacheable),
+        .. map.Windows64.Select(window => new AmlWindow(AmlRangeKind.Memory, 64, window.First, window.End - 1, AmlCaching.Cacheable)),
     ]);
 
     /// <summary>INTA#-INTD# of every slot on I/O APIC pins 16-19, rotated by slot (§6.2.13).</summary>
