@@ -16,7 +16,10 @@ internal static class HealthProbe
         string listen = Environment.GetEnvironmentVariable("WEBVM_LISTEN") ?? "http://127.0.0.1:8080";
         string address = LocalAddress.Of(listen.Split(';')[0].Trim());
         // The certificate names the host as others know it, not its loopback address; nothing secret is sent.
-        using var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator };
+        using var handler = new HttpClientHandler
+        {
+            ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator,
+        };
         using var client = new HttpClient(handler) { Timeout = Patience };
         try
         {

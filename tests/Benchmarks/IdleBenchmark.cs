@@ -77,9 +77,7 @@ internal sealed class IdleBenchmark : IBenchmark
                 if (process.HasExited || Stopwatch.GetElapsedTime(start) > s_limit)
                 {
                     throw new InvalidOperationException(
-                        $"{program} did not bring its guest to a shell: {(process.HasExited
-                            ? process.StandardError.ReadToEnd()
-                            : "too slow")}");
+                        $"{program} did not bring its guest to a shell: {(process.HasExited ? process.StandardError.ReadToEnd() : "too slow")}");
                 }
 
                 Thread.Sleep(100);

@@ -6,8 +6,7 @@ var known = typeof(IBenchmark).Assembly.GetTypes().Where(type => type.IsClass &&
 if (args.Except(known.Select(benchmark => benchmark.Name)).ToArray() is { Length: > 0 } unknown)
 {
     Console.Error.WriteLine(
-        $"There is no benchmark '{string.Join(
-            "', '", unknown)}'; there are: {string.Join(", ", known.Select(benchmark => benchmark.Name))}.");
+        $"There is no benchmark '{string.Join("', '", unknown)}'; there are: {string.Join(", ", known.Select(benchmark => benchmark.Name))}.");
     return 2;
 }
 
@@ -26,9 +25,7 @@ foreach (var benchmark in known.Where(benchmark => args.Length == 0 || args.Cont
             }
 
             Console.WriteLine(
-                $"  {what,-56} {Figure(value),12} {Figure(other),12} {unit,-8} {(other == 0
-                    ? "-"
-                    : Figure(value / other)),7} {note}".TrimEnd());
+                $"  {what,-56} {Figure(value),12} {Figure(other),12} {unit,-8} {(other == 0 ? "-" : Figure(value / other)),7} {note}".TrimEnd());
         }
         else
         {

@@ -23,8 +23,7 @@ public sealed class KvmTests(ITestOutputHelper output)
             seconds: 1500);
         guest.WaitForShell();
         output.WriteLine(
-            $"{cpus} vCPUs: shell after {watch.Elapsed.TotalSeconds:f0} s, {guest.Machine.Counters.Sum(
-                counters => counters.Assists)} assists, "
+            $"{cpus} vCPUs: shell after {watch.Elapsed.TotalSeconds:f0} s, {guest.Machine.Counters.Sum(counters => counters.Assists)} assists, "
             + $"{guest.Machine.Counters.Sum(counters => counters.PortExits)} port exits");
         Assert.Equal($"{cpus}", guest.Run("nproc"));
         guest.Type("poweroff\n");
@@ -58,8 +57,7 @@ public sealed class KvmTests(ITestOutputHelper output)
                 Assert.Equal("kvm", onKvm.Machine.EngineName);
                 await StateSaver.Save(onKvm.Machine, saved);
                 output.WriteLine(
-                    $"'{reached}' on kvm and saved after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(
-                        counters => counters.Assists)} assists");
+                    $"'{reached}' on kvm and saved after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(counters => counters.Assists)} assists");
             }
 
             await using var onSoft = await GuestSession.Restore(saved, EngineChoice.Soft);
@@ -104,8 +102,7 @@ public sealed class KvmTests(ITestOutputHelper output)
                 onKvm.Type("written on kvm");
                 onKvm.WaitFor("written on kvm");
                 output.WriteLine(
-                    $"echo on kvm after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(
-                        counters => counters.Assists)} assists, "
+                    $"echo on kvm after {watch.Elapsed.TotalSeconds:f0} s, {onKvm.Machine.Counters.Sum(counters => counters.Assists)} assists, "
                     + $"{onKvm.Machine.Counters.Sum(counters => counters.PortExits)} port exits");
                 await StateSaver.Save(onKvm.Machine, saved);
             }

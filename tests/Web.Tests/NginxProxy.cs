@@ -57,8 +57,11 @@ internal sealed class NginxProxy : IAsyncDisposable
     public static async Task<NginxProxy> StartAsync(Uri service, TestCertificate certificate)
     {
         var proxy = new NginxProxy(service, certificate);
-        using var client = new HttpClient(
-            new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator });
+        using var handler = new HttpClientHandler
+        {
+            ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator,
+        };
+        using var client = new HttpClient(handler);
         long began = Stopwatch.GetTimestamp();
         while (true)
         {

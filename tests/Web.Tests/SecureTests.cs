@@ -24,8 +24,11 @@ public sealed class SecureTests(Site site) : LinuxTests(site)
     public async Task Events_and_serial_output_come_through_a_reverse_proxy_at_once_and_images_go()
     {
         await using var nginx = await NginxProxy.StartAsync(Site.Service.Address, Site.Certificate);
-        using var client = new HttpClient(
-            new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator }) { BaseAddress = nginx.Address };
+        using var handler = new HttpClientHandler
+        {
+            ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator,
+        };
+        using var client = new HttpClient(handler) { BaseAddress = nginx.Address };
         client.DefaultRequestHeaders.Authorization = Site.Api.DefaultRequestHeaders.Authorization;
         await using var events = await client.GetStreamAsync("/api/v1/events", Rest.Cancellation);
         await using var serial = await client.GetStreamAsync($"/api/v1/vms/{Machine.Id}/serial?follow=true", Rest.Cancellation);

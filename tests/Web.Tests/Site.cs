@@ -252,7 +252,6 @@ public sealed class Window : IAsyncDisposable
             shown = failure.Message;
         }
 
-        return $"The window at {Page.Url} had {_errors.Count} errors{string.Concat(
-            _errors.Select(error => "\n  " + error))}\nand showed:\n{shown}\n";
+        return $"The window at {Page.Url} had {_errors.Count} errors{string.Concat(_errors.Select(error => "\n  " + error))}\nand showed:\n{shown}\n";
     }
 }

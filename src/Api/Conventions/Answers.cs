@@ -132,8 +132,7 @@ internal static class Selection
         string[] unknown = [.. fields.Where(field => Find(type, field) is null)];
         return fields.Length == 0 ? new("?fields", "names no field")
             : unknown.Length > 0 ? new(
-                "?fields", $"names {string.Join(
-                    ", ", unknown)}; there are {string.Join(", ", Properties(type).Select(property => property.Name))}")
+                "?fields", $"names {string.Join(", ", unknown)}; there are {string.Join(", ", Properties(type).Select(property => property.Name))}")
             : null;
     }
 

@@ -32,9 +32,7 @@ internal static class MediaTypes
 
     /// <summary>The 415 answer to a content type that is not one of these.</summary>
     public static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted) =>
-        Refuse(request, accepted, $"Content-Type is {(string.IsNullOrEmpty(request.ContentType)
-            ? "missing"
-            : Quote(request.ContentType))}; it must be {string.Join(" or ", accepted)}.");
+        Refuse(request, accepted, $"Content-Type is {(string.IsNullOrEmpty(request.ContentType) ? "missing" : Quote(request.ContentType))}; it must be {string.Join(" or ", accepted)}.");
 
     private static ProblemHttpResult Refuse(HttpRequest request, IReadOnlyList<string> accepted, string detail)
     {

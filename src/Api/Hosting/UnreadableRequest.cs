@@ -35,9 +35,7 @@ internal sealed partial class UnreadableRequest : IExceptionHandler
     private static string InOurWords(string message) =>
         message.StartsWith("Implicit body", StringComparison.Ordinal) ? "The request needs a body."
         : Parameter()
-            .Match(message) is { Success: true } parameter ? $"{parameter.Groups["name"]} {(parameter.Groups["given"].Success
-                ? "is not of the expected form"
-                : "is required")}."
+            .Match(message) is { Success: true } parameter ? $"{parameter.Groups["name"]} {(parameter.Groups["given"].Success ? "is not of the expected form" : "is required")}."
         : message;
 
     [GeneratedRegex("""^(?:(?<given>Failed to bind)|Required) parameter "\S.* (?<name>\S+)" """)]

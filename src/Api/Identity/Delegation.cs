@@ -16,7 +16,6 @@ internal static class Delegation
         Right.EndOf(caller) is not null ? Problems.Forbidden(
             "A token that expires does not make users, nor gives roles or passwords: those would outlast it.")
         : !Scopes.Of(role).All(caller.Has) ? Problems.Forbidden(
-            $"A user with the role {role} may do more than you: you lack {string.Join(
-                ", ", Scopes.Of(role).Where(scope => !caller.Has(scope)))}.")
+            $"A user with the role {role} may do more than you: you lack {string.Join(", ", Scopes.Of(role).Where(scope => !caller.Has(scope)))}.")
         : null;
 }

@@ -328,8 +328,7 @@ public static class ImageEndpoints
         catch (IOException failure) when (failure is not BadHttpRequestException && !cancellation.IsCancellationRequested)
         {
             return Problems.Create(
-                ProblemTypes.Storage, $"{DiskTrouble.Describe(
-                    failure)} What was received before is kept: ask with HEAD, and go on from there.");
+                ProblemTypes.Storage, $"{DiskTrouble.Describe(failure)} What was received before is kept: ask with HEAD, and go on from there.");
         }
 
         image.ReceivedBytes = received;

@@ -35,8 +35,7 @@ internal sealed class MemoryBudget(IOptions<ServiceOptions> options)
             long left = LeftBesides(vm);
             string? shortage = Policy == MemoryOvercommit.Allow || memory <= left
                 ? null
-                : $"The machine may take {Mebibytes(
-                    memory)}, but the host has only {Mebibytes(Math.Max(0, left))} left beside what the running machines may still take.";
+                : $"The machine may take {Mebibytes(memory)}, but the host has only {Mebibytes(Math.Max(0, left))} left beside what the running machines may still take.";
             if (shortage is null || Policy != MemoryOvercommit.Refuse)
             {
                 _promises[vm] = new Share(memory, null);

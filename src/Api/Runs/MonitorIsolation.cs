@@ -72,8 +72,7 @@ public sealed partial class MonitorIsolation(IOptions<ServiceOptions> options, C
     }
 
     private string Refusal(Isolation best) =>
-        $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString()
-            .ToLowerInvariant()}, and this host lets the service build {Describe(best)} only{Obstacles(best)}.";
+        $"No machine starts: WEBVM_ISOLATION demands {Demand.ToString().ToLowerInvariant()}, and this host lets the service build {Describe(best)} only{Obstacles(best)}.";
 
     private static string Describe(Isolation best) =>
         best.Walls.Count == 0 ? $"\"{best.Level}\"" : $"\"{best.Level}\" ({string.Join(", ", best.Walls)})";

@@ -46,8 +46,7 @@ internal static class VmSearch
             .ToDictionaryAsync(group => group.State, group => group.Count, cancellation);
 
     private static string Pattern(string word) =>
-        $"%{word.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal)
-            .Replace("_", @"\_", StringComparison.Ordinal)}%";
+        $"%{word.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal)}%";
 }
 
 /// <param name="States">Only the states that some VM is in.</param>

@@ -155,8 +155,7 @@ internal static class VmValidation
                     : distance is <= NumaNodeSpec.LocalDistance or > NumaNodeSpec.MaximumDistance).Any())
             {
                 yield return new(
-                    $"/numa/{n}/distances", $"must be {NumaNodeSpec.LocalDistance} to the node itself and {NumaNodeSpec.LocalDistance
-                        + 1} to {NumaNodeSpec.MaximumDistance} to others");
+                    $"/numa/{n}/distances", $"must be {NumaNodeSpec.LocalDistance} to the node itself and {NumaNodeSpec.LocalDistance + 1} to {NumaNodeSpec.MaximumDistance} to others");
             }
         }
 
@@ -243,8 +242,7 @@ internal static class VmValidation
         else if (image.Kind != kind)
         {
             faults.Add(
-                new(pointer, $"names \"{name}\", which is of kind {image.Kind.ToString()
-                    .ToLowerInvariant()}, not {kind.ToString().ToLowerInvariant()}"));
+                new(pointer, $"names \"{name}\", which is of kind {image.Kind.ToString().ToLowerInvariant()}, not {kind.ToString().ToLowerInvariant()}"));
         }
         else if (image.State != ImageState.Ready)
         {

@@ -74,8 +74,7 @@ internal readonly record struct KindModel(string Name, string Body, string? Faul
         }
 
         text.Append(
-            $"{indent}return new global::WebVm.Vmm.Devices.Catalogue.DeviceKind<{kind.ToDisplayString(
-                SymbolDisplayFormat.FullyQualifiedFormat)}, {type}>(\n");
+            $"{indent}return new global::WebVm.Vmm.Devices.Catalogue.DeviceKind<{kind.ToDisplayString(SymbolDisplayFormat.FullyQualifiedFormat)}, {type}>(\n");
         text.Append(
             $"{indent}    {Literal(name)}, {Literal(help)}, [{string.Join(", ", models.Select((_, index) => $"setting{index}"))}],\n");
         text.Append($"{indent}    json => new {type}()");

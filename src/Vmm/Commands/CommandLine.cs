@@ -38,8 +38,7 @@ internal static class CommandLine
             // ctl: who gives no socket gives no request either.
             yield return parsed.CommandResult.Children.OfType<System.CommandLine.Parsing.ArgumentResult>()
                 .Any(argument => argument.Tokens.Count > 0)
-                ? $"{command.Name} what? There are {Words(
-                    command)}" : $"{command.Name} takes the control socket of a running machine, and then what to do: {Words(command)}";
+                ? $"{command.Name} what? There are {Words(command)}" : $"{command.Name} takes the control socket of a running machine, and then what to do: {Words(command)}";
         }
         else if (command.Subcommands.Count > 0)
         {

@@ -61,9 +61,7 @@ internal static class ProbeVerb
             foreach (var setting in kind.Settings)
             {
                 Console.WriteLine(
-                    $"{"",-22}   {setting.Name}: {setting.Help} ({setting.Takes}{(setting.DefaultJson is { } initial
-                        ? $"; {initial.ToJsonString()}"
-                        : setting.IsRequired ? "; required" : "")})");
+                    $"{"",-22}   {setting.Name}: {setting.Help} ({setting.Takes}{(setting.DefaultJson is { } initial ? $"; {initial.ToJsonString()}" : setting.IsRequired ? "; required" : "")})");
             }
         }
     }

@@ -118,9 +118,7 @@ public sealed class SizeSetting(string name, string help) : Setting<ulong>(name,
     public ulong Multiple { get; init; } = 1;
 
     public override string Takes =>
-        $"a size from {ByteSize.Format(Minimum)} to {ByteSize.Format(Maximum)}{(Multiple == 1
-            ? ""
-            : $", a multiple of {ByteSize.Format(Multiple)}")}";
+        $"a size from {ByteSize.Format(Minimum)} to {ByteSize.Format(Maximum)}{(Multiple == 1 ? "" : $", a multiple of {ByteSize.Format(Multiple)}")}";
 
     public override JsonNode ToJson(ulong value) => ByteSize.Format(value);
 

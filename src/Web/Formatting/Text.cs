@@ -18,9 +18,7 @@ public static class Text
         }
 
         return string.Create(
-            CultureInfo.InvariantCulture, $"{(unit == 0 || bytes >= 100 || bytes == Math.Floor(bytes)
-                ? bytes.ToString("0", CultureInfo.InvariantCulture)
-                : bytes.ToString("0.#", CultureInfo.InvariantCulture))} {Units[unit]}");
+            CultureInfo.InvariantCulture, $"{(unit == 0 || bytes >= 100 || bytes == Math.Floor(bytes) ? bytes.ToString("0", CultureInfo.InvariantCulture) : bytes.ToString("0.#", CultureInfo.InvariantCulture))} {Units[unit]}");
     }
 
     /// <summary>By its largest unit alone, for the exact time stands in a title.</summary>

@@ -114,8 +114,7 @@ public sealed class DescriptionTests(SharedService shared)
         Assert.Empty(Growth.Breaks(committed, now));
         Assert.True(
             JsonNode.DeepEquals(committed, now),
-            $"The API has grown or says something in other words: commit its description, which {nameof(
-                Write_the_description)} (an explicit test) writes to docs/openapi-v1.json.");
+            $"The API has grown or says something in other words: commit its description, which {nameof(Write_the_description)} (an explicit test) writes to docs/openapi-v1.json.");
     }
 
     [Fact(Explicit = true)]

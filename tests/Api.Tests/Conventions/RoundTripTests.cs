@@ -128,8 +128,7 @@ public sealed class RoundTripTests(SharedService shared)
 
         string kernel = await IdleGuest.UploadAsync(Client);
         string image =
-            $"/api/v1/images/{(await Client.SendAsync(HttpMethod.Get, $"/api/v1/images?name={kernel}")).Body!["items"]!.AsArray()
-                .Single()!["id"]}";
+            $"/api/v1/images/{(await Client.SendAsync(HttpMethod.Get, $"/api/v1/images?name={kernel}")).Body!["items"]!.AsArray().Single()!["id"]}";
         string other = Rest.NewName("kernel");
         Assert.Equal(other, (string)(await Client.SendAsync(HttpMethod.Patch, image, new { name = other })).Body!["name"]!);
         await Client.CreateVmAsync(IdleGuest.Settings(other, Rest.NewName("user")));

@@ -23,9 +23,7 @@ public sealed class HostTests
             var load = host!["load"]!;
             Assert.Equal((3, 1), ((int)load["vms"]!, (int)load["runningVms"]!));
             Assert.Equal(
-                """{"off":1,"paused":1,"running":1}""", $"{{{string.Join(
-                    ',', load["vmStates"]!.AsObject().OrderBy(state => state.Key, StringComparer.Ordinal)
-                        .Select(state => $"\"{state.Key}\":{state.Value}"))}}}");
+                """{"off":1,"paused":1,"running":1}""", $"{{{string.Join(',', load["vmStates"]!.AsObject().OrderBy(state => state.Key, StringComparer.Ordinal).Select(state => $"\"{state.Key}\":{state.Value}"))}}}");
         }
     }
 }

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json.Nodes;
 using Microsoft.EntityFrameworkCore;
 using WebVm.Api.Conventions;
 using WebVm.Api.Idempotency;
@@ -96,8 +98,8 @@ public sealed class IdempotencyTests(SharedService shared)
         Assert.DoesNotContain(Password, Encoding.UTF8.GetString(kept.Body!), StringComparison.Ordinal);
     }
 
-    private static Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> PostAsync(HttpClient client,
-        string name, string key) =>
+    private static Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseHeaders Headers)> PostAsync(
+        HttpClient client, string name, string key) =>
         client.SendAsync(HttpMethod.Post, "/api/v1/vms", $$"""{"name":"{{name}}"}""", ("Idempotency-Key", key));
 
     /// <summary>What a service leaves that is killed while it answers.</summary>

@@ -1,6 +1,8 @@
 using System.IO.Pipelines;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using Microsoft.EntityFrameworkCore;
 using Xunit;
 
@@ -185,8 +187,7 @@ public sealed class ImageTests(SharedService shared)
         Assert.Equal("succeeded", (string)(await OperationAsync(last.Operation, 60)).Body!["state"]!);
         Assert.Equal("ready", await StateAsync(last.Image));
 
-        Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> OperationAsync(string id,
-            int wait = 0) =>
+        Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseHeaders Headers)> OperationAsync(string id, int wait = 0) =>
             client.SendAsync(HttpMethod.Get, $"/api/v1/operations/{id}?wait={wait}");
 
         async Task<string> StateAsync(string id) =>

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using WebVm.Api.Images;
 using Xunit;
 
@@ -171,6 +173,6 @@ public sealed class ImportTests(SharedService shared)
         Assert.Equal(count, server.Requests);
     }
 
-    private Task<(HttpStatusCode Status, System.Text.Json.Nodes.JsonNode? Body, System.Net.Http.Headers.HttpResponseHeaders Headers)> ImportAsync(object request) =>
+    private Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseHeaders Headers)> ImportAsync(object request) =>
         shared.Client.SendAsync(HttpMethod.Post, "/api/v1/images?wait=60", request);
 }

@@ -49,8 +49,7 @@ public sealed class RetentionTests(SharedService shared)
         var databases = await Databases.CreateAsync(shared.Service, "retention_count");
         await using var database = databases.CreateDbContext();
         await database.Database.ExecuteSqlAsync(
-            $"INSERT INTO events (type, subject, data, at) SELECT 'a', n::text, '{{}}'::jsonb, {s_start} FROM generate_series(1, {surplus
-                + 1000}) n",
+            $"INSERT INTO events (type, subject, data, at) SELECT 'a', n::text, '{{}}'::jsonb, {s_start} FROM generate_series(1, {surplus + 1000}) n",
             Rest.Cancellation);
         Assert.Equal(surplus, await Housekeeper(databases, new ServiceOptions { KeepEventsCount = 1000 }).SweepAsync(Rest.Cancellation));
         Assert.Equal(1000, await database.Events.CountAsync(Rest.Cancellation));

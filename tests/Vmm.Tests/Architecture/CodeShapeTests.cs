@@ -50,6 +50,6 @@ public sealed partial class CodeShapeTests
     [GeneratedRegex("\"{3,}")]
     private static partial Regex RawQuotes();
 
-    [GeneratedRegex("\"(?:[^\"\\\\]|\\\\.)*\"")]
+    [GeneratedRegex("\"{3}.*\"{3}|\"(?:[^\"\\\\]|\\\\.)*\"")]
     private static partial Regex Quoted();
 }

@@ -44,8 +44,7 @@ public sealed class AttackTests
         var inner = await AllAsync("inner");
         string[] rows = [.. Names()
             .Select(name =>
-                $"| {name} | {string.Join(
-                    " | ", s_ways.Select(way => outer[(name, way.Level)]).Concat(s_ways.Select(way => inner[(name, way.Level)])))} |")];
+                $"| {name} | {string.Join(" | ", s_ways.Select(way => outer[(name, way.Level)]).Concat(s_ways.Select(way => inner[(name, way.Level)])))} |")];
         string[] written = [.. page.SkipWhile(line => !line.StartsWith("| try |", StringComparison.Ordinal)).Skip(2)
             .TakeWhile(line => line.StartsWith('|'))];
         Assert.Equal(rows, written);

@@ -20,9 +20,7 @@ internal static class RecordShape
         {
             var inner = type.Options.GetTypeInfo(property.PropertyType);
             string converter = property.CustomConverter is { } custom ? $" by {custom.GetType().Name}" : "";
-            yield return $"{indent}{property.Name}{(IsRequired(property)
-                ? ""
-                : "?")}: {Name(inner)}{(property.IsGetNullable && !property.PropertyType.IsValueType ? " or null" : "")}{converter}";
+            yield return $"{indent}{property.Name}{(IsRequired(property) ? "" : "?")}: {Name(inner)}{(property.IsGetNullable && !property.PropertyType.IsValueType ? " or null" : "")}{converter}";
             foreach (string line in Members(Innermost(inner), indent + "  "))
             {
                 yield return line;
@@ -51,9 +49,7 @@ internal static class RecordShape
         JsonTypeInfoKind.Dictionary => $"map of {Name(type.Options.GetTypeInfo(type.ElementType!))}",
         _ when Nullable.GetUnderlyingType(type.Type) is { } some => $"{Name(type.Options.GetTypeInfo(some))} or null",
         _ when type.Type.IsEnum =>
-            $"one of {string.Join(
-                ", ", Enum.GetValuesAsUnderlyingType(type.Type).Cast<object>()
-                    .Select(value => $"{Enum.GetName(type.Type, value)} ({value})"))}",
+            $"one of {string.Join(", ", Enum.GetValuesAsUnderlyingType(type.Type).Cast<object>().Select(value => $"{Enum.GetName(type.Type, value)} ({value})"))}",
         _ => type.Type == typeof(JsonElement) ? "anything" : type.Type.Name,
     };
 

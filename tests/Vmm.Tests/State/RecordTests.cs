@@ -123,9 +123,7 @@ public sealed class RecordTests
             else if (!lines.SequenceEqual(before))
             {
                 faults.Add(
-                    $"'{name[..name.LastIndexOf(
-                        ' ')]}' version {name[(name.LastIndexOf(' ')
-                            + 1)..]} has changed (it has gained '{gained}' and lost '{lost}'). States were saved with that version as it was: "
+                    $"'{name[..name.LastIndexOf(' ')]}' version {name[(name.LastIndexOf(' ') + 1)..]} has changed (it has gained '{gained}' and lost '{lost}'). States were saved with that version as it was: "
                     + $"give its schema one more upgrade, from there to what you have now, which raises the version; then run: {HowToWrite}, and add a golden state (docs/saved-state.md).");
             }
         }

@@ -175,8 +175,8 @@ internal sealed class DescribedOperation : IOpenApiOperationTransformer
             ((OpenApiResponse)response).Description = string.Join(
                 " Or: ", ProblemTypes.All.Where(type => type.Status == int.Parse(status, CultureInfo.InvariantCulture))
                     .Select(type => $"{type.Name}: {type.Meaning}"));
-            ((OpenApiResponse)response).Content = new Dictionary<string, OpenApiMediaType> { [ProblemContent] = new() { Schema = new OpenApiSchemaReference(DescribedApi.Problem,
-                document) } };
+            var problem = new OpenApiMediaType { Schema = new OpenApiSchemaReference(DescribedApi.Problem, document) };
+            ((OpenApiResponse)response).Content = new Dictionary<string, OpenApiMediaType> { [ProblemContent] = problem };
         }
 
         var sorted = responses.OrderBy(entry => entry.Key, StringComparer.Ordinal).ToList();

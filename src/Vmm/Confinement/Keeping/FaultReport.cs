@@ -38,8 +38,7 @@ internal sealed unsafe class FaultReport
         var text = new StringBuilder()
             .Append(CultureInfo.InvariantCulture, $"webvm-vmm: {Name(signal.si_signo)} (code {signal.si_code})")
             .Append(signal.si_signo == SignalCalls.SIGABRT ? "" : $" at 0x{signal.si_addr:x}")
-            .Append(CultureInfo.InvariantCulture, $" in thread {record.Thread} \"{Letters(
-                new ReadOnlySpan<byte>(record.Name, FaultRecord.NameSize))}\"\n");
+            .Append(CultureInfo.InvariantCulture, $" in thread {record.Thread} \"{Letters(new ReadOnlySpan<byte>(record.Name, FaultRecord.NameSize))}\"\n");
         foreach (string frame in Frames(program, registers[ucontext_t.InstructionPointer], stack))
         {
             text.Append("  ").Append(frame).Append('\n');

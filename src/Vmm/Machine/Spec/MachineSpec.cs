@@ -129,8 +129,7 @@ public sealed record MachineSpec
         if (Memory is < MinimumMemory or > MaximumMemory)
         {
             faults.Add(
-                new("/memory", $"{ByteSize.Format(
-                    Memory)}; there may be {ByteSize.Format(MinimumMemory)} to {ByteSize.Format(MaximumMemory)}"));
+                new("/memory", $"{ByteSize.Format(Memory)}; there may be {ByteSize.Format(MinimumMemory)} to {ByteSize.Format(MaximumMemory)}"));
         }
         else if (Memory % 4096 != 0)
         {

@@ -27,8 +27,7 @@ internal static class NumaValidation
             if (node.Memory < MachineSpec.MinimumNodeMemory || node.Memory % 4096 != 0)
             {
                 faults.Add(
-                    new($"/numa/{index}/memory", $"{node.Memory} bytes; a node has at least {ByteSize.Format(
-                        MachineSpec.MinimumNodeMemory)}, in whole pages of 4096"));
+                    new($"/numa/{index}/memory", $"{node.Memory} bytes; a node has at least {ByteSize.Format(MachineSpec.MinimumNodeMemory)}, in whole pages of 4096"));
             }
 
             if ((seen & node.Cpus.Mask) is not 0 and var twice)

@@ -291,8 +291,7 @@ internal sealed unsafe class DifferentialRun(
         }
 
         text.Append(
-            $"before: rflags {_start.Rflags:x} mxcsr {BitConverter.ToUInt32(
-                _start.Xsave, 24):x} fcw {BitConverter.ToUInt16(_start.Xsave, 0):x}")
+            $"before: rflags {_start.Rflags:x} mxcsr {BitConverter.ToUInt32(_start.Xsave, 24):x} fcw {BitConverter.ToUInt16(_start.Xsave, 0):x}")
             .Append($" fsw {BitConverter.ToUInt16(_start.Xsave, 2):x} ftw {_start.Xsave[4]:x}\n");
         text.Append("  gpr ").AppendJoin(' ', _start.Gpr.Select(value => value.ToString("x", null))).Append('\n');
         for (int i = 0; i < unit.Subject.OpCount; i++)

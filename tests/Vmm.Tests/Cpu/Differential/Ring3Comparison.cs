@@ -66,9 +66,7 @@ internal static class Ring3Comparison
             if (common != size)
             {
                 int shown = Math.Min(32, size - common);
-                return $"memory at {start
-                    + (ulong)common:x}: {Convert.ToHexString(
-                        left.Slice(common, shown))} | {Convert.ToHexString(right.Slice(common, shown))}\n";
+                return $"memory at {start + (ulong)common:x}: {Convert.ToHexString(left.Slice(common, shown))} | {Convert.ToHexString(right.Slice(common, shown))}\n";
             }
         }
 

@@ -35,10 +35,7 @@ public sealed unsafe class PageWalkTests
             bool walked = PageWalk.TryWalk(machine.Cpu, machine.Memory, new(Linear), access, privilege, out var translation);
             uint? expected = Expected(machine.Cpu, entries, largeAt, access, user, privilege);
             string seen =
-                $"round {round}: {string.Join(
-                    ' ', entries.Select(
-                        e => e.ToString(
-                            "x")))} {access} {privilege} cr0 {machine.Cpu->State.Cr0:x} cr4 {machine.Cpu->State.Cr4:x} efer {machine.Cpu->State.Efer:x}";
+                $"round {round}: {string.Join(' ', entries.Select(e => e.ToString("x")))} {access} {privilege} cr0 {machine.Cpu->State.Cr0:x} cr4 {machine.Cpu->State.Cr4:x} efer {machine.Cpu->State.Efer:x}";
             Assert.True(walked == (expected is null), $"{seen}: code {translation.ErrorCode:x}, expected {expected:x}");
             if (!walked)
             {

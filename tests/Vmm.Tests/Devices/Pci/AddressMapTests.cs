@@ -253,7 +253,10 @@ public sealed class AddressMapTests : IDisposable
         var map = PlatformMap.Direct with { Ecam = new(PlatformMap.HighPci + size, PlatformMap.MaximumBuses) };
         Assert.Equal([map.Memory32], map.Windows32);
         Assert.Equal(
-            [new AddressWindow(map.Memory64.First, map.Memory64.First + size), new AddressWindow(map.Memory64.First + (2 * size), map.Memory64.End)],
+            [
+                new AddressWindow(map.Memory64.First, map.Memory64.First + size),
+                new AddressWindow(map.Memory64.First + (2 * size), map.Memory64.End),
+            ],
             map.Windows64);
     }
 

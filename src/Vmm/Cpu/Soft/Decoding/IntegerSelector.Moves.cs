@@ -245,15 +245,25 @@ internal static unsafe partial class IntegerSelector
         return instruction.Mnemonic switch
         {
             Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq =>
-                repeat ? &StringHandlers<MoveString<T, TAddress>, TAddress>.Repeat : &StringHandlers<MoveString<T, TAddress>, TAddress>.Once,
+                repeat
+                    ? &StringHandlers<MoveString<T, TAddress>, TAddress>.Repeat
+                    : &StringHandlers<MoveString<T, TAddress>, TAddress>.Once,
             Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq =>
-                repeat ? &StringHandlers<StoreString<T, TAddress>, TAddress>.Repeat : &StringHandlers<StoreString<T, TAddress>, TAddress>.Once,
+                repeat
+                    ? &StringHandlers<StoreString<T, TAddress>, TAddress>.Repeat
+                    : &StringHandlers<StoreString<T, TAddress>, TAddress>.Once,
             Mnemonic.Lodsb or Mnemonic.Lodsw or Mnemonic.Lodsd or Mnemonic.Lodsq =>
-                repeat ? &StringHandlers<LoadString<T, TAddress>, TAddress>.Repeat : &StringHandlers<LoadString<T, TAddress>, TAddress>.Once,
+                repeat
+                    ? &StringHandlers<LoadString<T, TAddress>, TAddress>.Repeat
+                    : &StringHandlers<LoadString<T, TAddress>, TAddress>.Once,
             Mnemonic.Scasb or Mnemonic.Scasw or Mnemonic.Scasd or Mnemonic.Scasq =>
-                repeat ? &StringHandlers<ScanString<T, TAddress>, TAddress>.Repeat : &StringHandlers<ScanString<T, TAddress>, TAddress>.Once,
+                repeat
+                    ? &StringHandlers<ScanString<T, TAddress>, TAddress>.Repeat
+                    : &StringHandlers<ScanString<T, TAddress>, TAddress>.Once,
             Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq =>
-                repeat ? &StringHandlers<CompareStrings<T, TAddress>, TAddress>.Repeat : &StringHandlers<CompareStrings<T, TAddress>, TAddress>.Once,
+                repeat
+                    ? &StringHandlers<CompareStrings<T, TAddress>, TAddress>.Repeat
+                    : &StringHandlers<CompareStrings<T, TAddress>, TAddress>.Once,
             _ => null,
         };
     }
