@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
@@ -10,7 +11,7 @@ namespace WebVm.Api.Conventions.Description;
 /// <summary>
 /// What the API says of itself as a whole: how to sign in, its errors, which fields can be set and when they are taken up.
 /// </summary>
-internal sealed class DescribedApi : IOpenApiDocumentTransformer
+internal sealed partial class DescribedApi : IOpenApiDocumentTransformer
 {
     public const string Bearer = "token";
     public const string Cookie = "session";
@@ -97,8 +98,34 @@ internal sealed class DescribedApi : IOpenApiDocumentTransformer
             schemas.Remove(name);
         }
 
+        foreach (var schema in schemas.Values)
+        {
+            Unfold(schema);
+        }
+
         return Task.CompletedTask;
     }
+
+    /// <summary>Where a comment in the code begins a new line, its text does not.</summary>
+    private static void Unfold(IOpenApiSchema? schema)
+    {
+        if (schema?.Description is { } description && description.Contains('\n', StringComparison.Ordinal))
+        {
+            schema.Description = Folds().Replace(description, " ");
+        }
+
+        if (schema is OpenApiSchema own)
+        {
+            Unfold(own.Items);
+            foreach (var part in new[] { own.Properties?.Values, own.AllOf, own.AnyOf, own.OneOf }.SelectMany(parts => parts ?? []))
+            {
+                Unfold(part);
+            }
+        }
+    }
+
+    [GeneratedRegex(@"\s*\n\s*")]
+    private static partial Regex Folds();
 
     /// <summary>Says of each field when it is taken up, and which fields of what is shown can only be read.</summary>
     private static void DescribeFields(IDictionary<string, IOpenApiSchema> schemas, Type type)
