@@ -81,7 +81,9 @@ public sealed class RunDirectory(string root, string runId)
         return processes.AreAlive;
     }
 
-    /// <summary>Whether the keeper that was recorded lives: without it nobody writes down how the monitor ends.</summary>
+    /// <summary>
+    /// Whether the keeper that was recorded lives, or has left behind a monitor whose end it wrote down: else nobody writes that down.
+    /// </summary>
     public bool IsKept()
     {
         if (ReadRecord() is not { } record)
@@ -90,7 +92,8 @@ public sealed class RunDirectory(string root, string runId)
         }
 
         using var keeper = ProcessHandle.TryOpen(record.Keeper.Id, record.Keeper.Start);
-        return keeper is { HasEnded: false };
+        // The end is written before the keeper leaves.
+        return keeper is { HasEnded: false } || ReadExitCode() is not null;
     }
 
     /// <summary>The process that executes the guest, to be looked at; null when there is none.</summary>

@@ -115,6 +115,20 @@ public sealed class RunDirectoryTests : IDisposable
         Assert.False(_run.IsAlive());
     }
 
+    /// <summary>A monitor may end between the question how it does and the look at its keeper.</summary>
+    [Fact]
+    public void A_keeper_that_has_written_down_the_end_was_not_killed()
+    {
+        var keeper = Start();
+        Write(keeper, Start());
+        Assert.True(_run.IsKept());
+        keeper.Kill();
+        keeper.WaitForExit();
+        Assert.False(_run.IsKept());
+        File.WriteAllText(_run.Exit, "0     ");
+        Assert.True(_run.IsKept());
+    }
+
     [Fact]
     public void Who_has_inherited_a_number_is_left_alone()
     {
