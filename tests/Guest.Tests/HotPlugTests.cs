@@ -26,6 +26,7 @@ public sealed class HotPlugTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
+    /// <summary>On KVM by hand, where its guests have system calls (`KvmLongModeTests` tells): the user land is asked.</summary>
     [Theory]
     [InlineData("soft")]
     [InlineData("kvm", Explicit = true)]
